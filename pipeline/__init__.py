@@ -1,0 +1,1 @@
+"""Learn the embedding layer, freeze CBOW vectors, or fine-tune them? A controlled experiment on tweets."""

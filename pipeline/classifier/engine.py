@@ -1,0 +1,296 @@
+"""The training engine: a batch of runs in, arrays and histories out. It writes no files and knows no tracker.
+
+A run's numbers do not depend on its companions: every run draws from generators of its own, and on a CPU computes with
+its own number of threads. On a CPU the runs of a batch go side by side in processes; on a GPU one after another.
+"""
+
+import math
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.classifier.metrics import scores
+from pipeline.classifier.model import Classifier
+from pipeline.classifier.texts import Texts, batches_in_order, take
+from pipeline.errors import RunError, UserError
+from pipeline.schema import ModelConfig, TrainConfig
+
+Report = Callable[[dict[str, float]], None]
+EVALUATION_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned: the splits and the number of classes C. Without a validation split nothing is chosen."""
+
+    train: Texts
+    validation: Texts | None
+    test: Texts
+    classes: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a batch.
+
+    embedding_VD : initial rows (V, D) float32; row 0 is zero.
+    rows_N : the rows of the training split whose labels this run may use.
+    seed : fixes initial weights, batch order and dropout, each from a generator of its own.
+    """
+
+    embedding_VD: NDArray[np.float32]
+    trainable: bool
+    rows_N: NDArray[np.int64]
+    seed: int
+    model: ModelConfig
+    train: TrainConfig
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one run gives back.
+
+    embedding_VD, layers : weights at the chosen epoch; touched_V : rows that at least one training batch read;
+    probabilities : per split, (N, C) float32; metrics : scores per split and parameter counts; history : one row per
+    epoch; chosen_epoch : the epoch (from 1) whose weights were kept; device : what it ran on.
+    """
+
+    embedding_VD: NDArray[np.float32]
+    layers: dict[str, NDArray[np.float32]]
+    touched_V: NDArray[np.bool_]
+    probabilities: dict[str, NDArray[np.float32]]
+    metrics: dict[str, float]
+    history: list[dict[str, float]]
+    chosen_epoch: int
+    device: str
+    seconds: float
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one. Raises UserError when `cuda` is asked for and absent."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("train.device=cuda: no CUDA GPU is visible to torch; use train.device=cpu or auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def stream(seed: int, purpose: str, device: torch.device | None = None) -> torch.Generator:
+    """A generator for one purpose of one run, independent of the run's other draws and of the variant."""
+    key = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)[0]
+    return torch.Generator(device or torch.device("cpu")).manual_seed(int(key >> np.uint64(1)))
+
+
+def class_weights(labels_N: Tensor, classes: int, kind: str) -> Tensor | None:
+    """`balanced`: N / (C × count), scikit-learn's rule, with 0 for a class that does not occur; `none`: None."""
+    if kind == "none":
+        return None
+    counts_C = torch.bincount(labels_N, minlength=classes).to(torch.float32)
+    return torch.where(counts_C > 0, len(labels_N) / (classes * counts_C.clamp(min=1)), 0.0)
+
+
+def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
+    """Scale all gradients so that their joint L2 norm is at most `limit`; torch's own function refuses sparse ones."""
+    values = []
+    for parameter in parameters:
+        if parameter.grad is None:
+            continue
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            values.append(parameter.grad.values())
+        else:
+            values.append(parameter.grad)
+    norm = torch.stack([value.norm() for value in values]).norm()
+    scale = (limit / (norm + 1e-6)).clamp(max=1.0)
+    for value in values:
+        value.mul_(scale)
+
+
+@dataclass
+class Trainer:
+    """The state of one run on one device; `fit` trains it."""
+
+    task: Task
+    run: Run
+    device: torch.device
+    model: Classifier = field(init=False)
+    optimizers: list[torch.optim.Optimizer] = field(init=False)
+    touched_V: Tensor = field(init=False)
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        run, settings = self.run, self.run.train
+        initial_VD = torch.from_numpy(np.ascontiguousarray(run.embedding_VD))
+        self.model = Classifier(
+            initial_VD, run.trainable, run.model, self.task.classes, stream(run.seed, "initial weights")
+        ).to(self.device)
+        # Weight decay acts on encoder and head alone: it would move rows that no batch ever read.
+        self.optimizers = [
+            torch.optim.AdamW(
+                list(self.model.layers().values()), lr=settings.lr_head, weight_decay=settings.weight_decay
+            )
+        ]
+        if run.trainable:
+            # Adam over touched rows: only rows of the batch move, and their moments only then decay.
+            self.optimizers.append(torch.optim.SparseAdam([self.model.embedding], lr=settings.lr_embedding))
+        self.touched_V = torch.zeros(len(initial_VD), dtype=torch.bool, device=self.device)
+
+    def train_epoch(self, order: torch.Generator, noise: torch.Generator) -> float:
+        """One pass over the run's rows in a fresh order; returns the mean loss per tweet."""
+        settings, train = self.run.train, self.task.train
+        rows_N = torch.from_numpy(self.run.rows_N)
+        shuffled_N = rows_N[torch.randperm(len(rows_N), generator=order)].to(self.device)
+        weights_C = class_weights(train.labels_N[rows_N.to(self.device)], self.task.classes, settings.class_weights)
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        loss_sum, seen = torch.zeros((), device=self.device), 0
+        for rows_B in batches_in_order(shuffled_N, settings.batch_size):
+            bags = take(train, rows_B)
+            self.touched_V[bags.ids.long()] = True
+            loss = F.cross_entropy(self.model(bags, noise), train.labels_N[rows_B], weight=weights_C)
+            self.model.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if settings.clip_norm is not None:
+                clip_gradients(parameters, settings.clip_norm)
+            for optimizer in self.optimizers:
+                optimizer.step()
+            loss_sum += loss.detach() * len(rows_B)
+            seen += len(rows_B)
+            self.step += 1
+            if self.step == settings.max_steps:
+                break
+        return float(loss_sum) / seen
+
+    def probabilities(self, texts: Texts) -> NDArray[np.float32]:
+        """Class probabilities (N, C) of a split, dropout off."""
+        rows_N = torch.arange(len(texts), device=self.device)
+        with torch.no_grad():
+            parts = [self.model(take(texts, rows)).softmax(1) for rows in batches_in_order(rows_N, EVALUATION_BATCH)]
+        return torch.cat(parts).cpu().numpy()
+
+    def evaluate(self, texts: Texts) -> tuple[NDArray[np.float32], dict[str, float]]:
+        """Probabilities of a split and their scores."""
+        probabilities_NC = self.probabilities(texts)
+        return probabilities_NC, scores(texts.labels_N.cpu().numpy(), probabilities_NC)
+
+    def fit(self, report: Report | None) -> tuple[list[dict[str, float]], int]:
+        """Train with early stopping on validation; leaves the model at the chosen epoch. Returns history and epoch."""
+        settings = self.run.train
+        order = stream(self.run.seed, "batch order")
+        noise = stream(self.run.seed, "dropout", self.device)
+        sign = -1.0 if settings.monitor == "nll" else 1.0
+        best, chosen, kept = -math.inf, 0, {}
+        history: list[dict[str, float]] = []
+        for epoch in range(1, settings.max_epochs + 1):
+            row = {"epoch": float(epoch), "train/loss": self.train_epoch(order, noise), "step": float(self.step)}
+            if not math.isfinite(row["train/loss"]):
+                raise RunError(
+                    f"the training loss is {row['train/loss']} in epoch {epoch}: lower train.lr_head "
+                    f"({settings.lr_head}) or train.lr_embedding ({settings.lr_embedding}), or set train.clip_norm"
+                )
+            if self.task.validation is not None:
+                found = self.evaluate(self.task.validation)[1]
+                row |= {f"validation/{name}": value for name, value in found.items()}
+                if sign * found[settings.monitor] > best:
+                    best, chosen = sign * found[settings.monitor], epoch
+                    kept = {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+            history.append(row)
+            if report is not None:
+                report(row)
+            if self.step == settings.max_steps:
+                break
+            if settings.patience is not None and chosen and epoch - chosen >= settings.patience:
+                break
+        if kept:
+            self.model.load_state_dict(kept)
+        return history, chosen or len(history)
+
+
+def parameter_counts(model: Classifier, touched_V: Tensor) -> dict[str, float]:
+    """`params/…`: numbers of weights, and of embedding rows that training read."""
+    layers = sum(parameter.numel() for parameter in model.layers().values())
+    embedding = model.embedding.numel()
+    return {
+        "params/total": float(layers + embedding),
+        "params/trainable": float(layers + (embedding if model.embedding.requires_grad else 0)),
+        "params/embedding": float(embedding),
+        "params/touched_rows": float(touched_V.sum()),
+    }
+
+
+def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
+    """Train one run and read the test split once, after the choice of the epoch.
+
+    Parameters
+    ----------
+    report : called with every finished epoch's history row.
+
+    Raises
+    ------
+    UserError : the device is not there, or there is nothing to train on. RunError : the loss is not finite.
+    """
+    if len(run.rows_N) == 0:
+        raise UserError("the training split is empty: nothing to train on")
+    device = resolve_device(run.train.device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(run.train.threads)
+    started = time.perf_counter()
+    try:
+        on_device = Task(
+            task.train.to(device),
+            None if task.validation is None else task.validation.to(device),
+            task.test.to(device),
+            task.classes,
+        )
+        trainer = Trainer(on_device, run, device)
+        history, chosen = trainer.fit(report)
+        probabilities: dict[str, NDArray[np.float32]] = {}
+        metrics = parameter_counts(trainer.model, trainer.touched_V)
+        for name, texts in (("validation", on_device.validation), ("test", on_device.test)):
+            if texts is not None:
+                probabilities[name], found = trainer.evaluate(texts)
+                metrics |= {f"{name}/{score}": value for score, value in found.items()}
+    finally:
+        torch.set_num_threads(threads)
+    return RunResult(
+        embedding_VD=trainer.model.embedding.detach().cpu().numpy(),
+        layers={name: layer.detach().cpu().numpy() for name, layer in trainer.model.layers().items()},
+        touched_V=trainer.touched_V.cpu().numpy(),
+        probabilities=probabilities,
+        metrics=metrics,
+        history=history,
+        chosen_epoch=chosen,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        seconds=time.perf_counter() - started,
+    )
+
+
+def train_batch(task: Task, runs: Sequence[Run], workers: int = 1) -> list[RunResult]:
+    """Train runs that share a task; results in the order of `runs`, each equal to what `train_run` gives alone.
+
+    On a CPU up to `workers` processes work side by side; otherwise the runs go one after another.
+    """
+    on_gpu = any(resolve_device(run.train.device).type == "cuda" for run in runs)
+    if on_gpu or workers <= 1 or len(runs) <= 1:
+        return [train_run(task, run) for run in runs]
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(min(workers, len(runs)), mp_context=context, initializer=_keep, initargs=(task,)) as pool:
+        return list(pool.map(_train_kept, runs))
+
+
+_kept: list[Task] = []
+
+
+def _keep(task: Task) -> None:
+    _kept.append(task)
+
+
+def _train_kept(run: Run) -> RunResult:
+    return train_run(_kept[-1], run)

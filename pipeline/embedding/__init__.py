@@ -1,0 +1,1 @@
+"""CBOW with gensim, vector files, and the initial matrix of the embedding layer."""

@@ -1,0 +1,21 @@
+"""The two ways a command ends early, and how a near miss is named."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """The command, the configuration or an input file is wrong: one line for the user, exit code 2."""
+
+
+class RunError(Exception):
+    """A run failed although its configuration is valid: one line for the user, exit code 1."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The closest of `valid` to `name`, as the end of an error line: `; did you mean 'x'?`, or the list of all."""
+    options = list(valid)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; valid: {', '.join(options)}" if options else ""

@@ -1,0 +1,16 @@
+"""One logger and one progress bar for every stage."""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+log = logging.getLogger("pipeline")
+
+
+def progress(items: Iterable[T], *, total: int | None, label: str, unit: str) -> Iterator[T]:
+    """Pass `items` on, with a bar on a terminal and nothing in a log file."""
+    return iter(tqdm(items, total=total, desc=label, unit=f" {unit}", disable=not sys.stderr.isatty(), leave=False))

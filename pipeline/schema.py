@@ -1,0 +1,182 @@
+"""The typed configuration: every key with its type and range. Values and their comments stand in conf/.
+
+Read by every folder; imports nothing but the standard library.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not imported, so that classifier/ stays light
+
+
+def choice(*names: str) -> Any:
+    """A string key that takes one of `names`."""
+    return field(default=MISSING, metadata={"choices": names})
+
+
+def within(low: float, high: float = float("inf"), *, above: bool = False) -> Any:
+    """A number (or a list of numbers) from `low` (or, with `above`, greater than it) to `high`; null where Optional."""
+    return field(default=MISSING, metadata={"low": low, "high": high, "above": above})
+
+
+@dataclass
+class SampleConfig:
+    """The generated data set (`data=sample`)."""
+
+    labelled: int = within(30)
+    unlabelled: int = within(0)
+    seed: int = within(0)
+    label_noise: float = within(0, 0.5)
+
+
+@dataclass
+class DataConfig:
+    """Where labelled tweets come from and how they are split."""
+
+    source: str = choice("sample", "nltk_twitter", "tweet_eval", "sentiment140", "hub", "files")
+    path: str | None = MISSING
+    name: str | None = MISSING
+    revision: str | None = MISSING
+    text_column: str = MISSING
+    label_column: str = MISSING
+    labels: list[str] | None = MISSING
+    validation_size: float = within(0)
+    test_size: float = within(0)
+    split_seed: int = within(0)
+    label_budget: int | None = within(1)
+    deduplicate: str = choice("none", "exact", "masked")
+    sample: SampleConfig | None = None
+
+
+@dataclass
+class TextConfig:
+    """From text to token ids."""
+
+    tokenizer: str = choice("tweet", "course", "whitespace")
+    handles: str = choice("keep", "mask", "strip")
+    links: str = choice("keep", "mask", "strip")
+    emoticons: str = choice("keep", "strip")
+    min_count: int = within(1)
+    max_tokens: int | None = within(1)
+
+
+@dataclass
+class CbowConfig:
+    """gensim's Word2Vec or FastText, every knob under gensim's own name, and which text it reads."""
+
+    algorithm: str = choice("word2vec", "fasttext")
+    use_unlabelled: bool = MISSING
+    extra_text: str | None = MISSING
+    vector_size: int = within(1)
+    seed: int = within(0)
+    sg: int = within(0, 1)
+    hs: int = within(0, 1)
+    window: int = within(1)
+    shrink_windows: bool = MISSING
+    min_count: int = within(1)
+    max_vocab_size: int | None = within(1)
+    max_final_vocab: int | None = within(1)
+    sample: float = within(0, 1)
+    negative: int = within(0)
+    ns_exponent: float = within(-10, 10)
+    cbow_mean: int = within(0, 1)
+    alpha: float = within(0, above=True)
+    min_alpha: float = within(0)
+    epochs: int = within(1)
+    batch_words: int = within(1)
+    workers: int = within(1)
+    min_n: int = within(0)
+    max_n: int = within(0)
+    bucket: int = within(1)
+
+
+@dataclass
+class EmbeddingConfig:
+    """The variant: how the embedding layer starts and whether it moves."""
+
+    init: str = choice("random", "cbow", "pretrained")
+    trainable: bool = MISSING
+    dim: int = within(1)
+    path: str | None = MISSING
+    format: str = choice("auto", "word2vec_text", "word2vec_binary", "glove")
+
+
+@dataclass
+class ModelConfig:
+    """The classifier above the embedding layer."""
+
+    encoder: str = choice("mean", "meanmax", "cnn", "gru")
+    dropout: float = within(0, 0.99)
+    filters: int = within(1)
+    widths: list[int] = within(1)
+    hidden: int = within(1)
+
+
+@dataclass
+class TrainConfig:
+    """The training engine."""
+
+    device: str = choice("auto", "cpu", "cuda")
+    threads: int = within(1)
+    max_epochs: int = within(1)
+    max_steps: int | None = within(1)
+    batch_size: int = within(1)
+    lr_embedding: float = within(0, above=True)
+    lr_head: float = within(0, above=True)
+    weight_decay: float = within(0)
+    clip_norm: float | None = within(0, above=True)
+    class_weights: str = choice("none", "balanced")
+    monitor: str = choice("accuracy", "macro_recall", "macro_f1", "nll")
+    patience: int | None = within(1)
+
+
+@dataclass
+class ProbeConfig:
+    """What is asked of the embedding matrix before and after training."""
+
+    similarity: list[str] = field(default=MISSING, metadata={"choices": ("wordsim353", "simlex999")})
+    similarity_files: list[str] = MISSING
+    neighbour_words: list[str] = MISSING
+    neighbours: int = within(1)
+
+
+@dataclass
+class TrackingConfig:
+    """The MLflow view of the results."""
+
+    enabled: bool = MISSING
+    uri: str | None = MISSING
+    experiment: str = MISSING
+
+
+@dataclass
+class PathsConfig:
+    """Where artifacts/, results/ and mlflow.db go."""
+
+    root: str | None = MISSING
+
+
+@dataclass
+class Config:
+    """The whole configuration of one run."""
+
+    data: DataConfig = MISSING
+    text: TextConfig = MISSING
+    cbow: CbowConfig = MISSING
+    embedding: EmbeddingConfig = MISSING
+    model: ModelConfig = MISSING
+    train: TrainConfig = MISSING
+    probe: ProbeConfig = MISSING
+    tracking: TrackingConfig = MISSING
+    paths: PathsConfig = MISSING
+    seed: int = within(0)
+    stage: str = choice("prepare", "cbow", "train", "all")
+    force: bool = MISSING
+    workers: int | None = within(1)
+
+
+def variant_name(embedding: EmbeddingConfig) -> str:
+    """The variant's one-word name: `random_trainable`, `random_frozen`, `cbow_frozen`, `cbow_finetuned`, …"""
+    if embedding.init == "random":
+        return "random_trainable" if embedding.trainable else "random_frozen"
+    return f"{embedding.init}_finetuned" if embedding.trainable else f"{embedding.init}_frozen"

@@ -1,0 +1,170 @@
+"""prepare → cbow → train: the only module that knows the order.
+
+A stage whose outcome is there already is reused. What determines an outcome is its identity: the configuration it reads
+and the fingerprints of its inputs, never where files lie or when they were written. The work itself stands in `work.py`
+and is imported only when it has to be done.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.files import Stage, ensure_folder, file_fingerprint, fingerprint
+from pipeline.progress import log
+from pipeline.schema import Config, variant_name
+
+
+def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
+    """Run the stages that `config.stage` asks for, reusing what is there.
+
+    Parameters
+    ----------
+    overrides : what the command line said, for the record.
+
+    Returns
+    -------
+    The folder of the run's record, or None where the stage asked for comes before it.
+
+    Raises
+    ------
+    UserError : the configuration or an input file is wrong. RunError : the run itself failed.
+    """
+    prepared = prepare(config)
+    vectors = None
+    if config.stage == "cbow" or (config.stage != "prepare" and config.embedding.init == "cbow"):
+        vectors = cbow(config, prepared)
+    if config.stage in ("prepare", "cbow"):
+        log.info("next: the same command without stage=%s trains a classifier on it", config.stage)
+        return None
+    return train(config, prepared, vectors, overrides)
+
+
+def prepare(config: Config) -> Stage:
+    """Load, split and encode the labelled tweets. Label budget and seed play no part: all runs on the data share it."""
+    from pipeline.data.splits import source_fingerprint
+
+    data = dataclasses.asdict(config.data)
+    for key in ("path", "label_budget"):
+        del data[key]
+    identity = {"data": data, "source": source_fingerprint(config.data), "text": dataclasses.asdict(config.text)}
+
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.work import prepare_texts
+
+        return prepare_texts(config, folder)
+
+    return _artifact(config, "prepare", identity, work)
+
+
+def corpus(config: Config, prepared: Stage) -> Stage:
+    """Tokenize what CBOW reads: the training text and, where configured, unlabelled text."""
+    identity = {
+        "prepare": prepared.key,
+        "unlabelled": config.cbow.use_unlabelled and prepared.outcome["unlabelled_rows"] > 0,
+        "extra_text": _input("cbow.extra_text", config.cbow.extra_text),
+    }
+
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.work import write_tokens
+
+        return write_tokens(config, prepared, folder)
+
+    return _artifact(config, "corpus", identity, work)
+
+
+def cbow(config: Config, prepared: Stage) -> Stage:
+    """Train word vectors on the corpus; runs of one seed share them."""
+    tokens = corpus(config, prepared)
+    knobs = dataclasses.asdict(config.cbow)
+    for key in ("use_unlabelled", "extra_text"):
+        del knobs[key]
+
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.work import train_vectors
+
+        return train_vectors(config, prepared, tokens, folder)
+
+    return _artifact(config, "cbow", {"corpus": tokens.key, "cbow": knobs}, work)
+
+
+def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str]) -> Path:
+    """Train and probe one classifier, write its record below results/, and show it in MLflow."""
+    embedding = dataclasses.asdict(config.embedding)
+    source = _input("embedding.path", embedding.pop("path")) if config.embedding.init == "pretrained" else None
+    probe = dataclasses.asdict(config.probe)
+    probe["similarity_files"] = [_input("probe.similarity_files", path) for path in probe["similarity_files"]]
+    identity = {
+        "prepare": prepared.key,
+        "vectors": vectors.key if vectors else source,
+        "label_budget": config.data.label_budget,
+        "embedding": embedding,
+        "model": dataclasses.asdict(config.model),
+        "train": dataclasses.asdict(config.train) | {"device": _device(config)},
+        "probe": probe,
+        "seed": config.seed,
+    }
+    budget = config.data.label_budget or "all"
+    data = config.data.source if config.data.name is None else f"{config.data.source}-{config.data.name}"
+    variant = variant_name(config.embedding)
+    folder = _root(config) / "results" / f"{data}-{variant}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
+
+    def work(temporary: Path) -> dict[str, Any]:
+        from pipeline.work import train_classifier
+
+        return train_classifier(config, prepared, vectors, folder.name, overrides, temporary)
+
+    log.info("train: %s → %s", variant, _short(config, folder))
+    manifest, reused = ensure_folder(folder, {"stage": "train", **identity}, work, force=config.force)
+    log.info("train: %s · %s", "this run was finished before" if reused else "done", manifest["outcome"]["summary"])
+    if config.tracking.enabled:
+        from pipeline.tracking.mlflow_log import log_run
+
+        assert config.tracking.uri is not None
+        log_run(folder, config.tracking.uri, config.tracking.experiment, _root(config) / "artifacts" / "mlflow")
+    log.info("read %s, or browse all runs with ./scripts/dashboard", _short(config, folder / "note.md"))
+    return folder
+
+
+def _artifact(
+    config: Config, name: str, identity: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]
+) -> Stage:
+    """Have a stage done below artifacts/, or reuse it, and say which."""
+    key = fingerprint({"stage": name, **identity})
+    folder = _root(config) / "artifacts" / name / key
+    manifest, reused = ensure_folder(folder, {"stage": name, **identity}, work, force=config.force)
+    stage = Stage(folder, key, manifest)
+    log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", _short(config, folder))
+    return stage
+
+
+def _input(key: str, path: str | None) -> str | None:
+    """The fingerprint of an input file that the configuration names; raises UserError where it is not there."""
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise UserError(f"{key}={path}: no such file")
+    return file_fingerprint([Path(path)])
+
+
+def _device(config: Config) -> str:
+    """`cpu` or `cuda`: numbers differ a little between them."""
+    if config.train.device == "cpu":
+        return "cpu"
+    from pipeline.classifier.engine import resolve_device
+
+    return str(resolve_device(config.train.device))
+
+
+def _root(config: Config) -> Path:
+    assert config.paths.root is not None
+    return Path(config.paths.root)
+
+
+def _short(config: Config, path: Path) -> str:
+    """`path` as seen from the current directory or, outside it, from the root."""
+    for base in (Path.cwd(), _root(config)):
+        if path.is_relative_to(base):
+            return str(path.relative_to(base))
+    return str(path)

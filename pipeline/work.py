@@ -1,0 +1,307 @@
+"""What each stage does with the folder it is given; `stages.py` decides when."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.data.texts import read_texts
+from pipeline.errors import UserError
+from pipeline.files import Stage
+from pipeline.progress import log, progress
+from pipeline.schema import Config, variant_name
+from pipeline.text.corpus import Without, read_lines, text_hash, write_corpus
+from pipeline.text.encoding import EncodedSplit, encode_splits, tokenize_batches
+from pipeline.text.presets import build_tokenizer
+from pipeline.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from pipeline.classifier.engine import Task
+    from pipeline.embedding.vectors import Vectors
+
+BATCH = 10_000
+CORPUS = "corpus.txt"
+VOCABULARY = "vocabulary.json"
+SCORES_SHOWN = ("accuracy", "macro_recall")
+
+
+def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
+    """Write the splits, their token ids and the vocabulary; returns what later stages and readers must know."""
+    from pipeline.data.splits import content_fingerprint, load
+
+    tokenizer = build_tokenizer(config.text)
+    splits = load(config.data, folder)
+    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
+    for note in splits.notes:
+        log.info("note: %s", note)
+    labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
+
+    def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
+        total = -(-len(labelled[name]) // BATCH)
+        for batch in progress(labelled[name].iter(BATCH), total=total, label=f"encoding {name}", unit="batches"):
+            yield batch["text"], batch["label"]
+
+    vocabulary = encode_splits(
+        {name: batches(name) for name in labelled}, tokenizer, config.text.min_count, folder, workers(config)
+    )
+    if len(vocabulary) <= 2:
+        raise UserError(f"text.min_count={config.text.min_count}: no word of the training text occurs that often")
+    vocabulary.save(folder / VOCABULARY)
+    return {
+        "label_names": splits.label_names,
+        "generated": splits.generated,
+        "notes": splits.notes,
+        "rows": {name: len(rows) for name, rows in labelled.items()},
+        "unlabelled_rows": 0 if splits.unlabelled is None else len(splits.unlabelled),
+        "fingerprint": content_fingerprint(splits),
+        "vocabulary": vocabulary.summary(),
+    }
+
+
+def write_tokens(config: Config, prepared: Stage, folder: Path) -> dict[str, Any]:
+    """Write the corpus file for CBOW: training text, unlabelled text, extra text, less what is held out."""
+    rows = prepared.outcome["rows"]
+    held_out = {
+        text_hash(text)
+        for split in ("validation", "test")
+        if split in rows
+        for text in read_texts(prepared.folder, split)
+    }
+    unlabelled: dict[str, Without] = {}
+    if config.cbow.use_unlabelled and prepared.outcome["unlabelled_rows"]:
+        unlabelled["unlabelled"] = Without(read_texts(prepared.folder, "unlabelled"), held_out)
+    if config.cbow.extra_text is not None:
+        unlabelled["extra_text"] = Without(read_lines(Path(config.cbow.extra_text)), held_out)
+    sources: dict[str, Iterable[str]] = {"train": read_texts(prepared.folder, "train"), **unlabelled}
+    counts = dict.fromkeys(sources, 0)
+
+    def texts() -> Iterator[str]:
+        for source, lines in sources.items():
+            for text in progress(lines, total=None, label=f"tokenizing {source}", unit="texts"):
+                counts[source] += 1
+                yield text
+
+    tokens = tokenize_batches(in_batches(texts()), build_tokenizer(config.text), workers(config))
+    info = write_corpus(folder / CORPUS, tokens)
+    log.info("corpus: %s tokens; texts: %s", f"{info.tokens:,}", ", ".join(f"{n:,} {s}" for s, n in counts.items()))
+    dropped = sum(source.dropped for source in unlabelled.values())
+    if dropped:
+        log.info("corpus: left out %d unlabelled texts that stand in validation or test", dropped)
+    return dataclasses.asdict(info) | {"texts": counts, "held_out_dropped": dropped}
+
+
+def train_vectors(config: Config, prepared: Stage, tokens: Stage, folder: Path) -> dict[str, Any]:
+    """Train word vectors on a corpus and write them."""
+    from pipeline.embedding.cbow import train_cbow
+
+    vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
+    vectors = train_cbow(
+        tokens.folder / CORPUS,
+        config.cbow,
+        extra_words=vocabulary.words[2:],
+        corpus_fingerprint=tokens.outcome["fingerprint"],
+    )
+    vectors.save(folder)
+    return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words), "corpus": tokens.outcome}
+
+
+def train_classifier(
+    config: Config, prepared: Stage, trained: Stage | None, name: str, overrides: Sequence[str], folder: Path
+) -> dict[str, Any]:
+    """Train one run, probe its embedding before and after, and write its record."""
+    from pipeline.classifier.engine import Run, train_run
+    from pipeline.data.budget import budget_rows
+    from pipeline.embedding.layer import coverage, initial_matrix
+    from pipeline.probes.drift import drift
+    from pipeline.tracking.provenance import environment
+    from pipeline.tracking.record import Predictions, RunRecord, write_record
+
+    vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
+    known_facts = prepared.outcome
+    splits = {split: EncodedSplit.open(prepared.folder, split) for split in known_facts["rows"]}
+    vectors = start_vectors(config, trained, vocabulary)
+    dim = config.embedding.dim
+    # Keyed apart from the engine's own streams, so that the draw of the rows shares nothing with the order of batches.
+    initial, known = initial_matrix(vocabulary.words, vectors, dim, np.random.default_rng([config.seed, 0]))
+    rows = budget_rows(np.asarray(splits["train"].labels, dtype=np.int64), config.data.label_budget, config.seed)
+    variant = variant_name(config.embedding)
+    log.info("train: %s labelled tweets, vocabulary %s × %d", f"{len(rows):,}", f"{len(vocabulary):,}", dim)
+    result = train_run(
+        encoded_task(splits, len(known_facts["label_names"])),
+        Run(initial, config.embedding.trainable, rows, config.seed, config.model, config.train),
+        report=epoch_line(config),
+    )
+
+    tokenizer = build_tokenizer(config.text)
+    neighbours, similarity, similarity_metrics = probe_words(
+        config, tokenizer, vocabulary, initial, result.embedding_VD
+    )
+    metrics: dict[str, float | None] = dict(result.metrics)
+    if vectors is not None:
+        metrics |= coverage(vocabulary.words, vocabulary.counts, known)
+    metrics |= similarity_metrics
+    moved = drift(initial, result.embedding_VD, result.touched_V)
+    metrics |= {f"probe/drift/{key}": value for key, value in moved.items()}
+    budget = config.data.label_budget
+    record = RunRecord(
+        name=name,
+        title=f"{variant} · n={'all' if budget is None else budget} · seed {config.seed}",
+        config=dataclasses.asdict(config),
+        tags={
+            "variant": variant,
+            "seed": str(config.seed),
+            "label_budget": "all" if budget is None else str(budget),
+            "data": data_name(config),
+            "generated": str(known_facts["generated"]).lower(),
+            "device": result.device,
+        },
+        label_names=known_facts["label_names"],
+        notes=[*known_facts["notes"], *vector_notes(trained)],
+        dataset={
+            "name": data_name(config),
+            "source": config.data.path or config.data.source,
+            "fingerprint": known_facts["fingerprint"],
+            "rows": known_facts["rows"],
+            "labelled_used": len(rows),
+        },
+        metrics=metrics,
+        timings={
+            "time/prepare_seconds": prepared.seconds,
+            **({"time/cbow_seconds": trained.seconds} if trained else {}),
+            "time/train_seconds": result.seconds,
+        },
+        history=result.history,
+        predictions={
+            split: Predictions(
+                list(read_texts(prepared.folder, split)), np.asarray(splits[split].labels, np.int64), probabilities
+            )
+            for split, probabilities in result.probabilities.items()
+        },
+        words=list(vocabulary.words),
+        counts=vocabulary.counts,
+        initial=initial,
+        final=result.embedding_VD,
+        weights=dict(result.layers),
+        neighbours=neighbours,
+        similarity=similarity,
+        environment=environment(Path(__file__).resolve().parents[1], result.device),
+        overrides=list(overrides),
+        chosen_epoch=result.chosen_epoch if "validation" in splits else None,
+    )
+    write_record(folder, record)
+    shown = ", ".join(f"{score} {metrics[f'test/{score}']:.4f}" for score in SCORES_SHOWN)
+    generated = " (generated tweets)" if known_facts["generated"] else ""
+    return {"summary": f"test {shown} on {known_facts['rows']['test']:,} tweets{generated}"}
+
+
+def start_vectors(config: Config, trained: Stage | None, vocabulary: Vocabulary) -> "Vectors | None":
+    """The vectors that the embedding layer starts from: trained ones, those of a file, or none."""
+    from pipeline.embedding.vectors import Vectors
+
+    if config.embedding.init == "random":
+        return None
+    if trained is not None:
+        return Vectors.load(trained.folder)
+    from pipeline.embedding.pretrained import read_pretrained
+
+    assert config.embedding.path is not None
+    path = Path(config.embedding.path)
+    return read_pretrained(path, config.embedding.format, config.embedding.dim, vocabulary.words[2:])
+
+
+def encoded_task(splits: dict[str, EncodedSplit], classes: int) -> "Task":
+    """The splits as the training engine wants them."""
+    from pipeline.classifier.engine import Task
+    from pipeline.classifier.texts import Texts
+
+    texts = {name: Texts.from_arrays(split.ids, split.offsets, split.labels) for name, split in splits.items()}
+    return Task(texts["train"], texts.get("validation"), texts["test"], classes)
+
+
+def epoch_line(config: Config) -> Callable[[dict[str, float]], None]:
+    """A reporter that logs one line per epoch."""
+    monitor = f"validation/{config.train.monitor}"
+
+    def report(row: dict[str, float]) -> None:
+        score = f", {monitor} {row[monitor]:.4f}" if monitor in row else ""
+        log.info("train: epoch %d, loss %.4f%s", row["epoch"], row["train/loss"], score)
+
+    return report
+
+
+def probe_words(
+    config: Config,
+    tokenizer: Callable[[str], list[str]],
+    vocabulary: Vocabulary,
+    initial: "np.typing.NDArray[np.float32]",
+    final: "np.typing.NDArray[np.float32]",
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, float | None]]:
+    """Nearest neighbours and word similarity before and after training: two tables, and metrics of the second."""
+    from pipeline.probes.neighbours import before_after
+    from pipeline.probes.similarity import load_pairs, similarity
+
+    def token_of(word: str) -> str | None:
+        tokens = tokenizer(word)
+        return tokens[0] if len(tokens) == 1 else None
+
+    queries = [token_of(word) or word for word in config.probe.neighbour_words]
+    neighbours = before_after(initial, final, vocabulary.words, queries, config.probe.neighbours)
+    table: list[dict[str, Any]] = []
+    metrics: dict[str, float | None] = {}
+    for source in (*config.probe.similarity, *config.probe.similarity_files):
+        pairs = load_pairs(source)
+        before, after = (similarity(matrix, vocabulary.id_of, pairs, token_of) for matrix in (initial, final))
+        name = Path(source).stem if source in config.probe.similarity_files else source
+        prefix = f"probe/similarity/{name}"
+        metrics |= {f"{prefix}/{key}": after[key] for key in ("spearman", "coverage", "n")}
+        metrics[f"{prefix}/spearman_before"] = before["spearman"]
+        table.append(
+            {
+                "set": name,
+                "n": after["n"],
+                "pairs": len(pairs),
+                "coverage": after["coverage"],
+                "spearman_before": before["spearman"],
+                "before_low": before["spearman_low"],
+                "before_high": before["spearman_high"],
+                "spearman": after["spearman"],
+                "low": after["spearman_low"],
+                "high": after["spearman_high"],
+            }
+        )
+    return neighbours, table, metrics
+
+
+def vector_notes(trained: Stage | None) -> list[str]:
+    """What a reader must know of the trained vectors."""
+    if trained is None:
+        return []
+    corpus = trained.outcome["corpus"]
+    texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
+    kind = "bit-reproducible (one worker)" if trained.outcome["reproducible"] else "not bit-reproducible (many workers)"
+    return [f"the vectors were trained on {corpus['tokens']:,} tokens ({texts} texts); they are {kind}"]
+
+
+def data_name(config: Config) -> str:
+    """The data set's name: its source and, where it has one, its configuration."""
+    return config.data.source if config.data.name is None else f"{config.data.source}-{config.data.name}"
+
+
+def workers(config: Config) -> int:
+    """Processes to tokenize with."""
+    return config.workers or len(os.sched_getaffinity(0))
+
+
+def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Consecutive texts in lists of up to BATCH."""
+    batch: list[str] = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,218 @@
+"""The engine: what moves and what does not, choice on validation, determinism, independence from companions."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+
+from pipeline.classifier.engine import Run, Task, class_weights, clip_gradients, resolve_device, train_batch, train_run
+from pipeline.classifier.texts import Texts, take
+from pipeline.errors import RunError, UserError
+from pipeline.schema import ModelConfig, TrainConfig
+
+V, D = 40, 8
+
+
+def model_settings(**changes):
+    base = {"encoder": "mean", "dropout": 0.2, "filters": 4, "widths": [2, 3], "hidden": 6}
+    return ModelConfig(**(base | changes))
+
+
+def train_settings(**changes):
+    base = {
+        "device": "cpu", "threads": 1, "max_epochs": 6, "max_steps": None, "batch_size": 16, "lr_embedding": 0.01,
+        "lr_head": 0.01, "weight_decay": 0.0, "clip_norm": 5.0, "class_weights": "none", "monitor": "accuracy",
+        "patience": 3,
+    }  # fmt: skip
+    return TrainConfig(**(base | changes))
+
+
+def split(size, seed, used=V - 5):
+    """Tweets whose label is whether more of their tokens are even than odd; the last ids never occur."""
+    rng = np.random.default_rng(seed)
+    tweets = [rng.integers(2, used, rng.integers(1, 9)) for _ in range(size)]
+    labels = np.array([int((tweet % 2 == 0).mean() > 0.5) for tweet in tweets])
+    return Texts.from_arrays(np.concatenate(tweets), np.cumsum([0, *map(len, tweets)]), labels)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Task(split(300, 1), split(80, 2), split(120, 3), classes=2)
+
+
+def make_run(task, seed=0, trainable=True, model=None, rows=None, **train):
+    initial = np.random.default_rng(seed).standard_normal((V, D)).astype(np.float32)
+    initial[0] = 0
+    rows = np.arange(len(task.train)) if rows is None else rows
+    return Run(initial, trainable, rows, seed, model or model_settings(), train_settings(**train))
+
+
+def test_it_learns_a_rule_it_can_represent(task):
+    result = train_run(task, make_run(task, max_epochs=30, patience=None))
+    assert result.metrics["test/accuracy"] > 0.9
+    assert result.history[-1]["train/loss"] < 0.5 * result.history[0]["train/loss"]
+
+
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_frozen_rows_are_bit_equal_and_padding_stays_zero(task, encoder):
+    frozen = make_run(task, trainable=False, model=model_settings(encoder=encoder), max_epochs=2)
+    assert np.array_equal(train_run(task, frozen).embedding_VD, frozen.embedding_VD)
+    trained = dataclasses.replace(frozen, trainable=True)
+    result = train_run(task, trained)
+    assert not result.embedding_VD[0].any()
+    moved = (result.embedding_VD != frozen.embedding_VD).any(axis=1)
+    assert np.array_equal(moved, result.touched_V)
+    assert moved[2 : V - 5].all()
+    assert not moved[[0, 1, *range(V - 5, V)]].any()
+
+
+def test_weight_decay_never_touches_embedding_rows(task):
+    result = train_run(task, make_run(task, weight_decay=0.5, max_epochs=1))
+    untouched = ~result.touched_V
+    assert np.array_equal(result.embedding_VD[untouched], make_run(task).embedding_VD[untouched])
+
+
+def test_parameter_counts(task):
+    rows = np.arange(3)
+    frozen = train_run(task, make_run(task, trainable=False, rows=rows, max_epochs=1)).metrics
+    trained = train_run(task, make_run(task, rows=rows, max_epochs=1)).metrics
+    head = 2 * D + 2
+    assert (frozen["params/total"], frozen["params/trainable"], frozen["params/embedding"]) == (V * D + head, head, V * D)
+    assert trained["params/trainable"] == trained["params/total"] == V * D + head
+    seen = len(set(take(task.train, torch.from_numpy(rows)).ids.tolist()))
+    assert frozen["params/touched_rows"] == trained["params/touched_rows"] == seen
+
+
+def test_the_chosen_epoch_is_the_best_on_validation_and_its_weights_are_kept(task):
+    result = train_run(task, make_run(task, max_epochs=12, patience=4, lr_embedding=0.05))
+    curve = [row["validation/accuracy"] for row in result.history]
+    assert result.chosen_epoch == 1 + int(np.argmax(curve))
+    assert result.metrics["validation/accuracy"] == max(curve)
+    stopped_at = len(result.history)
+    assert stopped_at == 12 or stopped_at == result.chosen_epoch + 4
+
+
+def test_nll_is_monitored_downwards(task):
+    result = train_run(task, make_run(task, monitor="nll", max_epochs=8, patience=None))
+    assert result.metrics["validation/nll"] == min(row["validation/nll"] for row in result.history)
+
+
+def test_the_test_split_changes_nothing_but_its_own_scores(task):
+    other = dataclasses.replace(task, test=split(50, 9))
+    one, two = train_run(task, make_run(task)), train_run(other, make_run(task))
+    assert np.array_equal(one.embedding_VD, two.embedding_VD)
+    assert one.history == two.history
+
+
+def test_without_validation_the_last_epoch_counts(task):
+    result = train_run(dataclasses.replace(task, validation=None), make_run(task, patience=None, max_epochs=3))
+    assert (result.chosen_epoch, len(result.history)) == (3, 3)
+    assert not any(name.startswith("validation/") for name in result.metrics)
+    assert set(result.probabilities) == {"test"}
+
+
+def test_max_steps_stops_within_an_epoch_and_limits_touched_rows(task):
+    result = train_run(task, make_run(task, max_steps=1, batch_size=2, rows=np.arange(10)))
+    assert result.history[-1]["step"] == 1
+    assert result.metrics["params/touched_rows"] <= 16
+
+
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_same_seed_gives_the_same_bits_and_another_seed_does_not(task, encoder):
+    run = make_run(task, model=model_settings(encoder=encoder), max_epochs=2)
+    torch.manual_seed(123)
+    one = train_run(task, run)
+    torch.manual_seed(456)
+    two = train_run(task, run)
+    assert one.history == two.history
+    assert one.embedding_VD.tobytes() == two.embedding_VD.tobytes()
+    assert one.probabilities["test"].tobytes() == two.probabilities["test"].tobytes()
+    assert one.history != train_run(task, dataclasses.replace(run, seed=5)).history
+
+
+def test_batch_order_is_shared_by_variants(task, monkeypatch):
+    orders = []
+    from pipeline.classifier import engine
+
+    original = engine.take
+    monkeypatch.setattr(engine, "take", lambda texts, rows: orders[-1].append(rows.tolist()) or original(texts, rows))
+    for trainable in (True, False):
+        orders.append([])
+        train_run(task, make_run(task, trainable=trainable, max_epochs=2, patience=None))
+    assert orders[0] == orders[1]
+    first_epoch = [row for batch in orders[0][:19] for row in batch]
+    assert sorted(first_epoch) == list(range(300))
+    assert first_epoch != sorted(first_epoch)
+
+
+def test_companions_change_nothing(task):
+    runs = [make_run(task, seed=seed, trainable=bool(seed % 2), max_epochs=2) for seed in range(3)]
+    together = train_batch(task, runs, workers=2)
+    for run, result in zip(runs, together, strict=True):
+        alone = train_run(task, run)
+        assert alone.history == result.history
+        assert alone.embedding_VD.tobytes() == result.embedding_VD.tobytes()
+        assert alone.metrics == result.metrics
+
+
+def test_only_the_given_rows_are_read(task):
+    scrambled = Texts(task.train.ids, task.train.offsets, task.train.labels_N.clone())
+    scrambled.labels_N[100:] = 1 - scrambled.labels_N[100:]
+    rows = np.arange(100)
+    one = train_run(task, make_run(task, rows=rows, class_weights="balanced", max_epochs=2))
+    two = train_run(
+        dataclasses.replace(task, train=scrambled), make_run(task, rows=rows, class_weights="balanced", max_epochs=2)
+    )
+    assert one.embedding_VD.tobytes() == two.embedding_VD.tobytes()
+
+
+def test_class_weights_equal_scikit_learn():
+    labels = torch.tensor([0, 0, 0, 1, 2, 2])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels.numpy())
+    assert class_weights(labels, 3, "balanced").tolist() == pytest.approx(expected.tolist())
+    assert class_weights(labels, 4, "balanced")[3] == 0
+    assert class_weights(labels, 3, "none") is None
+
+
+def test_clipping_equals_torchs_on_dense_gradients_and_joins_sparse_ones():
+    values = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
+    rows = torch.tensor([3, 3, 7])
+    mine, reference = torch.nn.Parameter(values.clone()), torch.nn.Parameter(values.clone())
+    bias_mine, bias_reference = torch.nn.Parameter(torch.ones(4)), torch.nn.Parameter(torch.ones(4))
+    (torch.nn.functional.embedding(rows, mine, sparse=True) * bias_mine).pow(2).sum().backward()
+    (torch.nn.functional.embedding(rows, reference) * bias_reference).pow(2).sum().backward()
+    clip_gradients([mine, bias_mine], 0.5)
+    torch.nn.utils.clip_grad_norm_([reference, bias_reference], 0.5)
+    assert torch.allclose(mine.grad.to_dense(), reference.grad, atol=1e-6)
+    assert torch.allclose(bias_mine.grad, bias_reference.grad, atol=1e-6)
+
+
+def test_a_diverging_loss_is_one_clear_error(task):
+    with pytest.raises(RunError, match=r"training loss is .* lower train\.lr_head"):
+        train_run(task, make_run(task, lr_head=1e30, lr_embedding=1e30, clip_norm=None))
+
+
+def test_nothing_to_train_on(task):
+    with pytest.raises(UserError, match="empty"):
+        train_run(task, make_run(task, rows=np.array([], dtype=np.int64)))
+
+
+def test_cuda_that_is_not_there_is_named():
+    if torch.cuda.is_available():
+        assert resolve_device("cuda").type == "cuda"
+    else:
+        with pytest.raises(UserError, match=r"train\.device=cuda"):
+            resolve_device("cuda")
+    assert resolve_device("cpu").type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU is visible to torch")
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_a_gpu_gives_the_scores_of_the_cpu(task, encoder):
+    run = make_run(task, model=model_settings(encoder=encoder, dropout=0.0), max_epochs=3)
+    on_cpu = train_run(task, run)
+    on_gpu = train_run(task, dataclasses.replace(run, train=train_settings(max_epochs=3, device="cuda")))
+    assert on_gpu.history[-1]["train/loss"] == pytest.approx(on_cpu.history[-1]["train/loss"], abs=1e-3)
+    assert on_gpu.metrics["test/accuracy"] == pytest.approx(on_cpu.metrics["test/accuracy"], abs=0.02)
