@@ -1,0 +1,197 @@
+"""Hub data sets and local folders of the same layout, through `datasets` (`data=tweet_eval|sentiment140|hub`)."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, DatasetDict
+
+from pipeline.data.readers import SPLIT_NAMES, check_columns
+from pipeline.data.rows import Part, Row, Source, label_value, one_line
+from pipeline.errors import UserError, nearest
+from pipeline.progress import log
+from pipeline.schema import DataConfig
+
+HUB_IDS = {"tweet_eval": "cardiffnlp/tweet_eval", "sentiment140": "stanfordnlp/sentiment140"}
+HUB_REVISIONS = {"sentiment140": "refs/convert/parquet"}
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+UNLABELLED = ("unlabelled", "unlabeled", "unsupervised")
+TWEET_EVAL_LABELS = {
+    "emotion": ("anger", "joy", "optimism", "sadness"),
+    "hate": ("non-hate", "hate"),
+    "irony": ("non_irony", "irony"),
+    "offensive": ("non-offensive", "offensive"),
+    "sentiment": ("negative", "neutral", "positive"),
+}
+# The hub codes sentiment as 0, 2, 4; reduced copies as 0, 1. No code stands for two labels.
+SENTIMENT140_LABELS = {"0": "negative", "1": "positive", "4": "positive"}
+SENTIMENT140_NEUTRAL = "2"
+
+
+def open_hub(config: DataConfig, cache: Path) -> Source:
+    """The splits of a hub data set or of a local folder of that layout.
+
+    Parameters
+    ----------
+    config : `source` tweet_eval, sentiment140 or hub.
+    cache : where `datasets` keeps what it makes of a local folder; a hub id goes to the user's ordinary cache.
+
+    Raises
+    ------
+    UserError
+        Nothing could be loaded, or it has no training split or not the columns.
+    """
+    if config.source == "tweet_eval" and not config.name:
+        raise UserError(f"data.name is not set; data=tweet_eval has {', '.join(TWEET_EVAL_LABELS)} and more")
+    place = location(config)
+    loaded = load_splits(config, place, cache)
+    called = str(place) + (f" ({config.name})" if config.name else "")
+    splits = named_splits(loaded, called)
+    notes: list[str] = []
+    names: tuple[str, ...] | None = None
+    label_column = config.label_column
+    if config.source == "sentiment140":
+        columns = splits["train"].column_names
+        label_column = next((c for c in (config.label_column, "sentiment", "label") if c in columns), label_column)
+    check_columns(called, splits["train"].column_names, config.text_column, label_column)
+    feature = splits["train"].features[label_column]
+    if config.source == "sentiment140":
+        names = ("negative", "positive")
+    elif isinstance(feature, ClassLabel):
+        names = tuple(feature.names)
+    elif config.source == "tweet_eval":
+        names = TWEET_EVAL_LABELS.get(str(config.name))
+    parts = {}
+    for split, dataset in splits.items():
+        check_columns(f"{called} {split}", dataset.column_names, config.text_column, label_column)
+        if config.source == "sentiment140":
+            dataset, neutral = without_neutral(dataset, label_column)
+            if neutral:
+                notes.append(f"{called} {split}: {neutral} neutral rows (label 2) left out")
+        name_of = label_namer(config.source, names)
+        rows = dataset_rows(dataset, config.text_column, label_column, name_of)
+        parts[split] = Part(f"{called} {split}", rows, config.text_column, label_column)
+    extra = next((loaded[name] for name in UNLABELLED if name in loaded), None)
+    return Source(parts, names, text_batches(extra, config.text_column) if extra is not None else None, notes=notes)
+
+
+def location(config: DataConfig) -> Path | str:
+    """The local folder that `data.path` names, or else the hub id."""
+    path = config.path or HUB_IDS.get(config.source)
+    if not path:
+        raise UserError("data.path is not set; data=hub reads the hub id or local folder it names")
+    folder = Path(path).expanduser().absolute()
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        raise UserError(f"data.path={path} is a file, data={config.source} expects a folder; data=files reads a file")
+    if not HUB_ID.fullmatch(path):
+        raise UserError(f"data.path={path} is no local folder, and no hub id either (owner/name)")
+    return path
+
+
+def load_splits(config: DataConfig, place: Path | str, cache: Path) -> DatasetDict:
+    """All splits as `datasets` reads them; every way this fails is one line."""
+    local = isinstance(place, Path)
+    revision = None if local else config.revision or HUB_REVISIONS.get(config.source)
+    tried = f"data={config.source}: could not load {place}"
+    tried += f" (data.name={config.name})" if config.name else ""
+    tried += f" at revision {revision}" if revision else ""
+    if not local:
+        log.info("data=%s: loading %s from the hub", config.source, place)
+    try:
+        with quiet():
+            loaded = datasets.load_dataset(
+                str(place), config.name, revision=revision, cache_dir=str(cache) if local else None
+            )
+    except Exception as error:  # datasets, its hub client and its file readers raise dozens of unrelated kinds
+        reason = one_line(error.__cause__ if isinstance(error, datasets.exceptions.DatasetGenerationError) else error)
+        if isinstance(error, ValueError) and (
+            options := re.search(r"[Aa]vailable(?: configs)?: \[(.*?)\]", str(error))
+        ):
+            known = re.findall(r"'([^']*)'", options[1])
+            hint = nearest(str(config.name), known) if config.name else f"; valid: {', '.join(known)}"
+            raise UserError(f"{tried}: it has no configuration data.name={config.name}{hint}") from error
+        if "scripts are no longer supported" in reason:
+            raise UserError(f"{tried}: it is a script, which datasets no longer runs; use a copy in Parquet") from error
+        if local:
+            raise UserError(f"{tried}: {reason}") from error
+        raise UserError(
+            f"{tried}: {reason}; the network may be missing or the name wrong: "
+            "data.path=<local folder> or data=sample work offline"
+        ) from error
+    if not isinstance(loaded, DatasetDict):
+        raise UserError(f"{tried}: it has no named splits")
+    return loaded
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let `datasets` print no bars into a log file, and no report of an error that becomes one line."""
+    level, bars = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if not bars:
+            datasets.enable_progress_bars()
+
+
+def named_splits(loaded: DatasetDict, called: str) -> dict[str, Dataset]:
+    """The splits under our names."""
+    splits = {}
+    for split, names in SPLIT_NAMES.items():
+        found = next((str(name) for name in loaded if str(name).lower() in names), None)
+        if found is not None:
+            splits[split] = loaded[found]
+    if "train" not in splits:
+        raise UserError(f"{called}: no split train; it has {', '.join(map(str, loaded))}")
+    return splits
+
+
+def without_neutral(dataset: Dataset, label_column: str) -> tuple[Dataset, int]:
+    """Sentiment140 without the neutral rows of its test split, and how many they are."""
+    neutral = pc.equal(dataset.data.column(label_column).cast(pa.string()), SENTIMENT140_NEUTRAL)
+    kept = np.flatnonzero(~neutral.fill_null(False).to_numpy())
+    return (dataset, 0) if len(kept) == len(dataset) else (dataset.select(kept), len(dataset) - len(kept))
+
+
+def label_namer(source: str, names: tuple[str, ...] | None) -> Callable[[object], object]:
+    """From a label as stored to its name; a code that no name has stays and is a bad row later."""
+
+    def name_of(label: object) -> object:
+        value = label_value(label)
+        if source == "sentiment140" and value is not None:
+            return SENTIMENT140_LABELS.get(value, value)
+        if names is None or not isinstance(label, int):
+            return label
+        # Hub data sets mark rows without a label by -1.
+        return names[label] if 0 <= label < len(names) else None if label == -1 else label
+
+    return name_of
+
+
+def dataset_rows(
+    dataset: Dataset, text_column: str, label_column: str, name_of: Callable[[object], object]
+) -> Iterator[Row]:
+    """Rows of one split, numbered from 1."""
+    number = 0
+    for batch in dataset.select_columns([text_column, label_column]).iter(1000):
+        for text, label in zip(batch[text_column], batch[label_column], strict=True):
+            number += 1
+            yield Row(number, text, name_of(label))
+
+
+def text_batches(dataset: Dataset, text_column: str) -> Iterator[list[str]]:
+    """The texts of a split without labels, in batches."""
+    for batch in dataset.iter(1000):
+        yield [text for text in batch[text_column] if text and text.strip()]

@@ -1,0 +1,122 @@
+"""Which rows of a source make which split: made, de-duplicated and checked here.
+
+Shapes: `N` rows of a part of the source.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data.budget import IntArray, stratified_order
+from pipeline.data.duplicates import UIntArray, digests
+from pipeline.data.rows import Stored, class_of_code, encode
+from pipeline.errors import UserError
+from pipeline.progress import log
+from pipeline.schema import DataConfig
+
+
+@dataclass
+class Selection:
+    """Rows of a stored part that make a split, ascending, and the class of each row of the part, (N,)."""
+
+    stored: Stored
+    labels: IntArray
+    rows: IntArray
+
+
+def select_usable(
+    stored: dict[str, Stored], names: list[str], notes: list[str], *, drop_empty: bool
+) -> dict[str, Selection]:
+    """The rows of each part that have a text and one of the labels; the others are named in `notes` and the log.
+
+    Hub data sets often publish a test split whose labels are secret: with `drop_empty` it counts as absent.
+    """
+    classes = class_of_code(list(stored.values()), names)
+    selections = {}
+    for split, part in stored.items():
+        labels, lines = encode(part, classes, names)
+        rows = np.flatnonzero(labels >= 0)
+        if len(rows) == 0 and split != "train" and drop_empty:
+            notes.append(f"{part.part.name}: no row has a label, so the split is not used")
+            continue
+        for line in lines:
+            log.warning("%s", line)
+        if len(rows) == 0:
+            raise UserError(f"{part.part.name}: no usable row; {lines[1] if lines else 'it has no rows'}")
+        notes.extend(lines)
+        selections[split] = Selection(part, labels, rows)
+    return selections
+
+
+def make_splits(selections: dict[str, Selection], config: DataConfig, notes: list[str]) -> None:
+    """Take the splits that the source lacks from its training rows, stratified by label; changes `selections`.
+
+    Raises
+    ------
+    UserError
+        `data.test_size=0` without a test split, a size that is no whole number of rows, too small or too large.
+    """
+    train = selections["train"]
+    total = len(train.rows)
+    wanted = {"test": config.test_size, "validation": config.validation_size}
+    sizes = {split: row_count(f"data.{split}_size", size, total) for split, size in wanted.items()}
+    missing = [split for split in wanted if split not in selections and (split == "test" or wanted[split])]
+    for split in missing:
+        if sizes[split] == 0:
+            raise UserError(
+                f"data.{split}_size={wanted[split]:g} of {total} rows is no row, and the source has no {split} split"
+            )
+    if sum(sizes[split] for split in missing) >= total:
+        asked = " and ".join(f"data.{split}_size={wanted[split]:g}" for split in missing)
+        raise UserError(f"{asked} leave no training row of the {total} that {train.stored.part.name} has")
+    for split in missing:
+        order = train.rows[stratified_order(train.labels[train.rows], config.split_seed)]
+        held_out, rest = np.sort(order[: sizes[split]]), np.sort(order[sizes[split] :])
+        selections[split] = Selection(train.stored, train.labels, held_out)
+        train.rows = rest
+        notes.append(
+            f"{split}: {len(held_out)} of {total} rows, stratified "
+            f"(data.{split}_size={wanted[split]:g}, data.split_seed={config.split_seed})"
+        )
+
+
+def row_count(key: str, size: float, total: int) -> int:
+    """A size as a number of rows: below 1 it is a fraction of `total`."""
+    if size < 1:
+        return math.floor(size * total + 0.5)
+    if size != int(size):
+        raise UserError(f"{key}={size:g}: expected a whole number of rows, or a fraction below 1")
+    return int(size)
+
+
+def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: list[str]) -> None:
+    """Drop training rows whose text is in another split, by `data.deduplicate`; changes `selections`."""
+    if deduplicate == "none":
+        return
+    keys: dict[Path, UIntArray] = {}
+    for part in {id(s.stored): s.stored for s in selections.values()}.values():
+        keys[part.path] = digests((texts.to_pylist() for texts in part.texts()), deduplicate)
+    held_out = [keys[s.stored.path][s.rows] for split, s in selections.items() if split != "train"]
+    train = selections["train"]
+    repeated = np.isin(keys[train.stored.path][train.rows], np.concatenate(held_out))
+    train.rows = train.rows[~repeated]
+    notes.append(
+        f"train: {int(repeated.sum())} of {len(repeated)} rows dropped, their text is in another split "
+        f"(data.deduplicate={deduplicate})"
+    )
+
+
+def check_classes(selections: dict[str, Selection], names: list[str], notes: list[str]) -> None:
+    """Refuse a training split without one of the labels; note a held-out split without one."""
+    for split, selection in selections.items():
+        counts = np.bincount(selection.labels[selection.rows], minlength=len(names))
+        absent = [name for name, count in zip(names, counts, strict=True) if count == 0]
+        if absent and split == "train":
+            raise UserError(
+                f"{selection.stored.part.name}: no training row has the label {', '.join(map(repr, absent))}; "
+                "give it more rows, or name the labels to use in data.labels"
+            )
+        if absent:
+            notes.append(f"{split}: no row has the label {', '.join(map(repr, absent))}")

@@ -1,0 +1,176 @@
+"""Labelled tweets as training, validation and test splits: the one door to every data source."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from pipeline.data import sample
+from pipeline.data.hub import HUB_REVISIONS, location, open_hub
+from pipeline.data.nltk_twitter import corpus_files, open_nltk_twitter
+from pipeline.data.readers import data_path, open_files
+from pipeline.data.rows import BATCH, TEXT_SCHEMA, Part, Row, Source, label_names, store
+from pipeline.data.selection import Selection, check_classes, drop_duplicates, make_splits, select_usable
+from pipeline.errors import UserError
+from pipeline.files import file_fingerprint, fingerprint
+from pipeline.schema import DataConfig, SampleConfig
+
+SCHEMA = pa.schema([("text", pa.string()), ("label", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Labelled text: columns `text` (string) and `label` (int64, index into `label_names`), memory-mapped.
+
+    `validation` is None where `data.validation_size=0` and the source has none; `unlabelled` holds `text` only. `notes`
+    are what a reader must know: rows left out and why, splits made here.
+    """
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset
+    unlabelled: Dataset | None
+    label_names: list[str]
+    generated: bool
+    notes: list[str]
+
+    def parts(self) -> Iterator[tuple[str, Dataset]]:
+        """Name and rows of each split there is."""
+        for name in ("train", "validation", "test", "unlabelled"):
+            dataset = getattr(self, name)
+            if dataset is not None:
+                yield name, dataset
+
+
+def load(config: DataConfig, cache: Path) -> Splits:
+    """Read, check, split and de-duplicate the labelled text that `config` names.
+
+    Parameters
+    ----------
+    config : the `data` group of the configuration.
+    cache : folder for the splits as Arrow files, which the returned data sets map; an earlier call's are replaced.
+
+    Raises
+    ------
+    UserError
+        The source is absent, cannot be read, or does not make the splits that were asked for.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=cache, prefix=".rows-") as folder:
+        scratch = Path(folder)
+        source = open_source(config, scratch)
+        notes = list(source.notes)
+        stored = {split: store(part, scratch / f"{split}.arrow") for split, part in source.parts.items()}
+        names = label_names(list(stored.values()), config.labels, source.label_names)
+        selections = select_usable(stored, names, notes, drop_empty=config.source == "hub")
+        make_splits(selections, config, notes)
+        drop_duplicates(selections, config.deduplicate, notes)
+        check_classes(selections, names, notes)
+        made = {split: write_split(selection, cache / f"{split}.arrow") for split, selection in selections.items()}
+        unlabelled = (
+            write_texts(source.unlabelled, cache / "unlabelled.arrow") if source.unlabelled is not None else None
+        )
+    return Splits(made["train"], made.get("validation"), made["test"], unlabelled, names, source.generated, notes)
+
+
+def open_source(config: DataConfig, scratch: Path) -> Source:
+    """What `data.source` names, not read yet."""
+    if config.source == "sample":
+        return open_sample(sample_config(config))
+    if config.source == "nltk_twitter":
+        return open_nltk_twitter(config)
+    if config.source == "files":
+        return open_files(config)
+    return open_hub(config, scratch / "hub")
+
+
+def sample_config(config: DataConfig) -> SampleConfig:
+    """The settings of the generated data set."""
+    if config.sample is None:
+        raise UserError("data.sample is not set; data=sample needs its labelled, unlabelled, seed and label_noise")
+    return config.sample
+
+
+def open_sample(config: SampleConfig) -> Source:
+    """The generated data set as a source without splits."""
+    labelled = (row for texts, labels in sample.labelled_batches(config) for row in zip(texts, labels, strict=True))
+    rows = (Row(number, text, sample.LABEL_NAMES[label]) for number, (text, label) in enumerate(labelled, 1))
+    unlabelled = sample.unlabelled_batches(config) if config.unlabelled else None
+    notes = ["the tweets are generated, not real"]
+    return Source({"train": Part("sample", rows)}, sample.LABEL_NAMES, unlabelled, generated=True, notes=notes)
+
+
+def write_split(selection: Selection, path: Path) -> Dataset:
+    """Write the rows of a split in the order of the source, in batches, and map them."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        start = 0
+        for texts in selection.stored.texts():
+            low, high = np.searchsorted(selection.rows, (start, start + len(texts)))
+            rows = selection.rows[low:high]
+            columns = [texts.take(pa.array(rows - start)), pa.array(selection.labels[rows])]
+            yield pa.record_batch(columns, schema=SCHEMA)
+            start += len(texts)
+
+    return write_arrow(batches(), SCHEMA, path)
+
+
+def write_texts(batches: Iterable[list[str]], path: Path) -> Dataset | None:
+    """Write unlabelled texts and map them; None where there is none."""
+    dataset = write_arrow(
+        (pa.record_batch([pa.array(b, pa.string())], schema=TEXT_SCHEMA) for b in batches), TEXT_SCHEMA, path
+    )
+    return dataset if len(dataset) else None
+
+
+def write_arrow(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> Dataset:
+    """Write an Arrow stream under a temporary name, rename it when whole, and map it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        for batch in batches:
+            if batch.num_rows:
+                writer.write_batch(batch)
+    temporary.replace(path)
+    return Dataset.from_file(str(path))
+
+
+def content_fingerprint(splits: Splits) -> str:
+    """16 hexadecimal digits of the names, texts and labels of all splits and of the label names."""
+    digest = hashlib.blake2b(fingerprint(splits.label_names).encode(), digest_size=8)
+    for name, dataset in splits.parts():
+        digest.update(f"{name} {len(dataset)}\0".encode())
+        for table in dataset.with_format("arrow").iter(BATCH):
+            texts = table["text"].combine_chunks()
+            # Lengths before the bytes: moving a character from one text to the next must show.
+            digest.update(pc.binary_length(texts).to_numpy().astype("<i8").tobytes())
+            digest.update("".join(texts.to_pylist()).encode())
+            if "label" in table.column_names:
+                digest.update(table["label"].to_numpy().astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def source_fingerprint(config: DataConfig) -> str:
+    """What identifies the raw input before it is read: the contents of local files, `id@revision` of a hub data set.
+
+    Raises
+    ------
+    UserError
+        A local source is absent.
+    """
+    if config.source == "sample":
+        return fingerprint(vars(sample_config(config)))
+    if config.source == "nltk_twitter":
+        return file_fingerprint(corpus_files(config))
+    if config.source == "files":
+        return file_fingerprint([data_path(config)])
+    place = location(config)
+    if isinstance(place, Path):
+        return file_fingerprint([place])
+    return f"{place}@{config.revision or HUB_REVISIONS.get(config.source, 'main')}"
