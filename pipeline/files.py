@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         manifest = read_json(folder / MANIFEST)
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) else None
+    return manifest if isinstance(manifest, dict) and "identity" in manifest else None
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class ModelConfig:
     encoder: str = choice("mean", "meanmax", "cnn", "gru")
     dropout: float = within(0, 0.99)
     filters: int = within(1)
-    widths: list[int] = within(1)
+    widths: list[int] = within(1)  # noqa: RUF009 - within() makes a field
     hidden: int = within(1)
 
 
@@ -120,9 +120,11 @@ class TrainConfig:
     threads: int = within(1)
     max_epochs: int = within(1)
     max_steps: int | None = within(1)
+    min_epoch_steps: int = within(1)
     batch_size: int = within(1)
     lr_embedding: float = within(0, above=True)
     lr_head: float = within(0, above=True)
+    lr_schedule: str = choice("constant", "linear")
     weight_decay: float = within(0)
     clip_norm: float | None = within(0, above=True)
     class_weights: str = choice("none", "balanced")
@@ -172,11 +174,11 @@ class Config:
     seed: int = within(0)
     stage: str = choice("prepare", "cbow", "train", "all")
     force: bool = MISSING
-    workers: int | None = within(1)
+    workers: int = within(1)
 
 
 def variant_name(embedding: EmbeddingConfig) -> str:
-    """The variant's one-word name: `random_trainable`, `random_frozen`, `cbow_frozen`, `cbow_finetuned`, …"""
+    """The variant's one-word name, such as `random_trainable`, `random_frozen`, `cbow_frozen`, `cbow_finetuned`."""
     if embedding.init == "random":
         return "random_trainable" if embedding.trainable else "random_frozen"
     return f"{embedding.init}_finetuned" if embedding.trainable else f"{embedding.init}_frozen"

@@ -1,8 +1,8 @@
 """prepare → cbow → train: the only module that knows the order.
 
-A stage whose outcome is there already is reused. What determines an outcome is its identity: the configuration it reads
-and the fingerprints of its inputs, never where files lie or when they were written. The work itself stands in `work.py`
-and is imported only when it has to be done.
+A stage whose outcome is there already is reused. What determines an outcome is its identity: the configuration it
+reads, the fingerprints of its inputs, the code that does it and the library versions; never where files lie or when
+they were written. The work itself stands in `work.py` and is imported only when it has to be done.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files import Stage, ensure_folder, file_fingerprint, fingerprint
+from pipeline.files import Stage, ensure_folder, file_fingerprint, fingerprint, library_versions
 from pipeline.progress import log
 from pipeline.schema import Config, variant_name
 
@@ -48,7 +48,12 @@ def prepare(config: Config) -> Stage:
     data = dataclasses.asdict(config.data)
     for key in ("path", "label_budget"):
         del data[key]
-    identity = {"data": data, "source": source_fingerprint(config.data), "text": dataclasses.asdict(config.text)}
+    identity = {
+        "data": data,
+        "source": source_fingerprint(config.data),
+        "text": dataclasses.asdict(config.text),
+        "code": _code("data", "text"),
+    }
 
     def work(folder: Path) -> dict[str, Any]:
         from pipeline.work import prepare_texts
@@ -86,7 +91,7 @@ def cbow(config: Config, prepared: Stage) -> Stage:
 
         return train_vectors(config, prepared, tokens, folder)
 
-    return _artifact(config, "cbow", {"corpus": tokens.key, "cbow": knobs}, work)
+    return _artifact(config, "cbow", {"corpus": tokens.key, "cbow": knobs, "code": _code("embedding")}, work)
 
 
 def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str]) -> Path:
@@ -104,6 +109,7 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
         "train": dataclasses.asdict(config.train) | {"device": _device(config)},
         "probe": probe,
         "seed": config.seed,
+        "code": _code("classifier", "embedding", "probes", "tracking"),
     }
     budget = config.data.label_budget or "all"
     data = config.data.source if config.data.name is None else f"{config.data.source}-{config.data.name}"
@@ -137,6 +143,13 @@ def _artifact(
     stage = Stage(folder, key, manifest)
     log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", _short(config, folder))
     return stage
+
+
+def _code(*folders: str) -> dict[str, Any]:
+    """What of the program a stage depends on: its folders and the versions of the libraries."""
+    package = Path(__file__).parent
+    sources = sorted(path for folder in folders for path in (package / folder).glob("*.py"))
+    return {"folders": file_fingerprint([*sources, package / "work.py"]), "libraries": library_versions()}
 
 
 def _input(key: str, path: str | None) -> str | None:

@@ -1,7 +1,6 @@
 """What each stage does with the folder it is given; `stages.py` decides when."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +44,12 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
             yield batch["text"], batch["label"]
 
     vocabulary = encode_splits(
-        {name: batches(name) for name in labelled}, tokenizer, config.text.min_count, folder, workers(config)
+        {name: batches(name) for name in labelled},
+        tokenizer,
+        config.text.min_count,
+        folder,
+        config.workers,
+        tokenizer.reserved,
     )
     if len(vocabulary) <= 2:
         raise UserError(f"text.min_count={config.text.min_count}: no word of the training text occurs that often")
@@ -84,7 +88,7 @@ def write_tokens(config: Config, prepared: Stage, folder: Path) -> dict[str, Any
                 counts[source] += 1
                 yield text
 
-    tokens = tokenize_batches(in_batches(texts()), build_tokenizer(config.text), workers(config))
+    tokens = tokenize_batches(in_batches(texts()), build_tokenizer(config.text), config.workers)
     info = write_corpus(folder / CORPUS, tokens)
     log.info("corpus: %s tokens; texts: %s", f"{info.tokens:,}", ", ".join(f"{n:,} {s}" for s, n in counts.items()))
     dropped = sum(source.dropped for source in unlabelled.values())
@@ -288,11 +292,6 @@ def vector_notes(trained: Stage | None) -> list[str]:
 def data_name(config: Config) -> str:
     """The data set's name: its source and, where it has one, its configuration."""
     return config.data.source if config.data.name is None else f"{config.data.source}-{config.data.name}"
-
-
-def workers(config: Config) -> int:
-    """Processes to tokenize with."""
-    return config.workers or len(os.sched_getaffinity(0))
 
 
 def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:

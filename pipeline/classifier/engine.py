@@ -7,7 +7,7 @@ its own number of threads. On a CPU the runs of a batch go side by side in proce
 import math
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from pipeline.classifier.metrics import scores
 from pipeline.classifier.model import Classifier
-from pipeline.classifier.texts import Texts, batches_in_order, take
+from pipeline.classifier.texts import Texts, take
 from pipeline.errors import RunError, UserError
 from pipeline.schema import ModelConfig, TrainConfig
 
@@ -142,16 +142,34 @@ class Trainer:
             # Adam over touched rows: only rows of the batch move, and their moments only then decay.
             self.optimizers.append(torch.optim.SparseAdam([self.model.embedding], lr=settings.lr_embedding))
         self.touched_V = torch.zeros(len(initial_VD), dtype=torch.bool, device=self.device)
+        self.steps_per_pass = math.ceil(len(run.rows_N) / settings.batch_size)
+        self.passes = math.ceil(settings.min_epoch_steps / self.steps_per_pass)
+
+    def batches(self, order: torch.Generator) -> Iterator[Tensor]:
+        """Row numbers (B,) of the batches of one epoch: one pass in a fresh order or, of few tweets, several."""
+        rows_N = torch.from_numpy(self.run.rows_N)
+        for _ in range(self.passes):
+            shuffled_N = rows_N[torch.randperm(len(rows_N), generator=order)].to(self.device)
+            yield from torch.split(shuffled_N, self.run.train.batch_size)
+
+    def set_learning_rates(self) -> None:
+        """Before a step: constant, or falling in a straight line to zero at the end of `max_epochs`."""
+        settings = self.run.train
+        if settings.lr_schedule == "linear":
+            total = settings.max_epochs * self.passes * self.steps_per_pass
+            left = 1 - self.step / min(total, settings.max_steps or total)
+            for optimizer, rate in zip(self.optimizers, (settings.lr_head, settings.lr_embedding), strict=False):
+                optimizer.param_groups[0]["lr"] = rate * left
 
     def train_epoch(self, order: torch.Generator, noise: torch.Generator) -> float:
-        """One pass over the run's rows in a fresh order; returns the mean loss per tweet."""
+        """One epoch; returns the mean loss per tweet."""
         settings, train = self.run.train, self.task.train
-        rows_N = torch.from_numpy(self.run.rows_N)
-        shuffled_N = rows_N[torch.randperm(len(rows_N), generator=order)].to(self.device)
-        weights_C = class_weights(train.labels_N[rows_N.to(self.device)], self.task.classes, settings.class_weights)
+        own_labels_N = train.labels_N[torch.from_numpy(self.run.rows_N).to(self.device)]
+        weights_C = class_weights(own_labels_N, self.task.classes, settings.class_weights)
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         loss_sum, seen = torch.zeros((), device=self.device), 0
-        for rows_B in batches_in_order(shuffled_N, settings.batch_size):
+        for rows_B in self.batches(order):
+            self.set_learning_rates()
             bags = take(train, rows_B)
             self.touched_V[bags.ids.long()] = True
             loss = F.cross_entropy(self.model(bags, noise), train.labels_N[rows_B], weight=weights_C)
@@ -172,7 +190,7 @@ class Trainer:
         """Class probabilities (N, C) of a split, dropout off."""
         rows_N = torch.arange(len(texts), device=self.device)
         with torch.no_grad():
-            parts = [self.model(take(texts, rows)).softmax(1) for rows in batches_in_order(rows_N, EVALUATION_BATCH)]
+            parts = [self.model(take(texts, rows)).softmax(1) for rows in torch.split(rows_N, EVALUATION_BATCH)]
         return torch.cat(parts).cpu().numpy()
 
     def evaluate(self, texts: Texts) -> tuple[NDArray[np.float32], dict[str, float]]:

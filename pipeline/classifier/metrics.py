@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 SCORES = ("accuracy", "macro_recall", "macro_f1", "nll", "ece")
 
 
-def confusion_matrix(labels_N: NDArray[np.integer], predicted_N: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+def confusion_matrix(
+    labels_N: NDArray[np.integer], predicted_N: NDArray[np.integer], classes: int
+) -> NDArray[np.int64]:
     """Counts (C, C): rows are true classes, columns predicted ones."""
     cells = labels_N.astype(np.int64) * classes + predicted_N
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
@@ -15,7 +17,7 @@ def confusion_matrix(labels_N: NDArray[np.integer], predicted_N: NDArray[np.inte
 def expected_calibration_error(
     labels_N: NDArray[np.integer], probabilities_NC: NDArray[np.floating], bins: int = 15
 ) -> float:
-    """Mean gap between confidence and accuracy over equal-width confidence bins, weighted by bin size (Guo et al. 2017).
+    """Mean gap between confidence and accuracy over bins of equal width, weighted by bin size (Guo et al. 2017).
 
     A bin holds confidences in (lower, upper], as in the paper.
     """

@@ -35,9 +35,7 @@ class MeanEncoder(nn.Module):
 
     def forward(self, embedding_VD: Tensor, bags: Bags) -> Tensor:
         """Return features (B, F). The (B, T, D) tensor of rows is never made."""
-        return F.embedding_bag(
-            bags.ids, embedding_VD, bags.starts_B, mode="mean", sparse=embedding_VD.requires_grad
-        )
+        return F.embedding_bag(bags.ids, embedding_VD, bags.starts_B, mode="mean", sparse=embedding_VD.requires_grad)
 
 
 def look_up(embedding_VD: Tensor, ids_BT: Tensor) -> Tensor:

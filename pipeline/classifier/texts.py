@@ -1,6 +1,5 @@
 """Encoded tweets as tensors, and how a batch of them is taken."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +65,3 @@ def take(texts: Texts, rows_B: Tensor) -> Bags:
     total = int(ends_B[-1])
     shift = torch.repeat_interleave(first_B - starts_B, lengths_B, output_size=total)
     return Bags(texts.ids[torch.arange(total, device=shift.device) + shift], starts_B, lengths_B)
-
-
-def batches_in_order(rows_N: Tensor, size: int) -> Iterator[Tensor]:
-    """Split row numbers into consecutive batches of `size`; the last may be smaller."""
-    yield from rows_N.split(size)

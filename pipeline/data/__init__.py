@@ -1,0 +1,1 @@
+"""Where labelled tweets come from: sources, splits, label budgets, de-duplication, the generated sample."""

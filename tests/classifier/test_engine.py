@@ -22,10 +22,21 @@ def model_settings(**changes):
 
 def train_settings(**changes):
     base = {
-        "device": "cpu", "threads": 1, "max_epochs": 6, "max_steps": None, "batch_size": 16, "lr_embedding": 0.01,
-        "lr_head": 0.01, "weight_decay": 0.0, "clip_norm": 5.0, "class_weights": "none", "monitor": "accuracy",
+        "device": "cpu",
+        "threads": 1,
+        "max_epochs": 6,
+        "max_steps": None,
+        "min_epoch_steps": 1,
+        "batch_size": 16,
+        "lr_embedding": 0.01,
+        "lr_head": 0.01,
+        "lr_schedule": "constant",
+        "weight_decay": 0.0,
+        "clip_norm": 5.0,
+        "class_weights": "none",
+        "monitor": "accuracy",
         "patience": 3,
-    }  # fmt: skip
+    }
     return TrainConfig(**(base | changes))
 
 
@@ -79,7 +90,11 @@ def test_parameter_counts(task):
     frozen = train_run(task, make_run(task, trainable=False, rows=rows, max_epochs=1)).metrics
     trained = train_run(task, make_run(task, rows=rows, max_epochs=1)).metrics
     head = 2 * D + 2
-    assert (frozen["params/total"], frozen["params/trainable"], frozen["params/embedding"]) == (V * D + head, head, V * D)
+    assert (frozen["params/total"], frozen["params/trainable"], frozen["params/embedding"]) == (
+        V * D + head,
+        head,
+        V * D,
+    )
     assert trained["params/trainable"] == trained["params/total"] == V * D + head
     seen = len(set(take(task.train, torch.from_numpy(rows)).ids.tolist()))
     assert frozen["params/touched_rows"] == trained["params/touched_rows"] == seen
@@ -111,6 +126,30 @@ def test_without_validation_the_last_epoch_counts(task):
     assert (result.chosen_epoch, len(result.history)) == (3, 3)
     assert not any(name.startswith("validation/") for name in result.metrics)
     assert set(result.probabilities) == {"test"}
+
+
+def test_few_tweets_are_passed_several_times_in_an_epoch(task):
+    rows = np.arange(40)
+    result = train_run(task, make_run(task, rows=rows, min_epoch_steps=10, max_epochs=2, patience=None))
+    assert [row["step"] for row in result.history] == [12, 24]  # 3 batches a pass, 4 passes to reach 10
+
+
+def test_linear_schedule_falls_to_zero_and_constant_stays(task, monkeypatch):
+    from pipeline.classifier import engine
+
+    seen = []
+    original = engine.Trainer.set_learning_rates
+
+    def spy(trainer):
+        original(trainer)
+        seen.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+
+    monkeypatch.setattr(engine.Trainer, "set_learning_rates", spy)
+    train_run(task, make_run(task, rows=np.arange(32), lr_schedule="linear", max_epochs=2, lr_head=0.4, patience=None))
+    assert np.allclose(seen, [[0.4, 0.01], [0.3, 0.0075], [0.2, 0.005], [0.1, 0.0025]])
+    seen.clear()
+    train_run(task, make_run(task, rows=np.arange(32), max_epochs=2, patience=None))
+    assert np.allclose(seen, [[0.01, 0.01]] * 4)
 
 
 def test_max_steps_stops_within_an_epoch_and_limits_touched_rows(task):

@@ -1,0 +1,150 @@
+"""Configuration values held against the schema: names, types, ranges, choices and what must fit together.
+
+Every refusal is a UserError whose line names the key, what was found and what was expected.
+"""
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pipeline.errors import UserError, nearest
+from pipeline.schema import Config
+
+IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _nested(kind: Any) -> Any:
+    """The dataclass in the annotation of a section (`X` or `X | None`); None for a key that holds a value."""
+    return next((part for part in (kind, *get_args(kind)) if dataclasses.is_dataclass(part)), None)
+
+
+def _fields(schema: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    for field in dataclasses.fields(schema):
+        yield prefix + field.name, field
+        if section := _nested(field.type):
+            yield from _fields(section, f"{prefix}{field.name}.")
+
+
+# Sections and keys by dotted name, such as `train` and `train.lr_head`; then keys alone.
+FIELDS = dict(_fields(Config))
+KEYS = {name: field for name, field in FIELDS.items() if not _nested(field.type)}
+
+
+def check(values: dict[str, Any]) -> Config:
+    """Turn plain nested values into a `Config`; raises UserError for the first value that is wrong."""
+    _check_names(values, Config)
+    try:
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
+    except OmegaConfBaseException as error:
+        key = re.sub(r"\[\d+\]$", "", str(error.full_key))
+        raise UserError(f"{key}={shown(_at(values, key))}: expected {_in_words(FIELDS[key].type)}") from None
+    assert isinstance(config, Config)
+    typed_values = dataclasses.asdict(config)
+    # cbow repeats seed and embedding.dim: its keys come last, so that the key the user set is the one that is named.
+    for key in sorted(KEYS, key=lambda key: key.startswith("cbow.")):
+        _check_value(key, KEYS[key], _at(typed_values, key))
+    _check_together(config)
+    return config
+
+
+def unknown_key(key: str) -> UserError:
+    """The refusal of a dotted name that is no key, with the nearest key, or else those of its section."""
+    siblings = [name for name in FIELDS if name.startswith(f"{key.partition('.')[0]}.")]
+    close = difflib.get_close_matches(key, siblings or FIELDS, cutoff=0.5)
+    top = [field.name for field in dataclasses.fields(Config)]
+    return UserError(f"unknown key '{key}'{nearest(key, close or siblings or top)}")
+
+
+def takes_text(key: str) -> bool:
+    """Whether `key` holds text."""
+    return key in KEYS and str in (KEYS[key].type, *get_args(KEYS[key].type))
+
+
+def takes_list(key: str) -> bool:
+    """Whether `key` holds a list."""
+    return key in KEYS and any(get_origin(kind) is list for kind in (KEYS[key].type, *get_args(KEYS[key].type)))
+
+
+def shown(value: Any) -> str:
+    """A value as it is written on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(shown, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_names(values: dict[str, Any], schema: Any, prefix: str = "") -> None:
+    """Refuse keys that the schema lacks and keys that are not set."""
+    fields = {field.name: field for field in dataclasses.fields(schema)}
+    for name in values:
+        if name not in fields:
+            raise unknown_key(f"{prefix}{name}")
+    for name, field in fields.items():
+        value = values.get(name, MISSING)
+        if value == MISSING:
+            raise UserError(f"{prefix}{name} is not set")
+        section = _nested(field.type)
+        if section and value is not None:
+            if not isinstance(value, dict):
+                raise UserError(f"{prefix}{name}={shown(value)}: expected keys with values")
+            _check_names(value, section, f"{prefix}{name}.")
+
+
+def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
+    """Hold a value, or each element of a list, against the choices or the range of its key."""
+    for item in value if isinstance(value, list) else [value]:
+        if item == "":
+            raise UserError(f"{key} has an empty value; null means none")
+        choices = field.metadata.get("choices")
+        if choices and item not in choices:
+            raise UserError(f"{key}={shown(value)}: '{item}' is not a choice{nearest(item, choices)}")
+        if not isinstance(item, int | float) or isinstance(item, bool):
+            continue
+        low, high = field.metadata.get("low", -math.inf), field.metadata.get("high", math.inf)
+        above = field.metadata.get("above", False)
+        if not math.isfinite(item) or not low <= item <= high or (above and item == low):
+            range_ = f"above {low:g}" if above else f"from {low:g}"
+            range_ += f" to {high:g}" if high < math.inf else ""
+            raise UserError(f"{key}={shown(value)}: expected {_in_words(type(item))} {range_}")
+
+
+def _check_together(config: Config) -> None:
+    """Refuse values that are fine alone and wrong together."""
+    data, cbow, embedding = config.data, config.cbow, config.embedding
+    if (data.source == "sample") != (data.sample is not None):
+        raise UserError(f"data.source={data.source}: choose the source with data={data.source}")
+    if data.source in ("hub", "files") and data.path is None:
+        needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
+        raise UserError(f"data={data.source} needs data.path=…, {needed}")
+    if data.validation_size == 0 and config.train.patience is not None:
+        found = f"data.validation_size=0 with train.patience={config.train.patience}"
+        raise UserError(f"{found}: nothing to stop early on; set train.patience=null or data.validation_size=0.1")
+    if embedding.init == "pretrained" and embedding.path is None:
+        raise UserError("embedding.init=pretrained needs embedding.path=…, the file with the vectors")
+    if cbow.vector_size != embedding.dim:
+        raise UserError(f"cbow.vector_size={cbow.vector_size}: expected embedding.dim={embedding.dim}; set that alone")
+    if cbow.hs == 0 and cbow.negative == 0:
+        raise UserError("cbow.hs=0 with cbow.negative=0: nothing to learn from; set cbow.hs=1 or cbow.negative=10")
+    if cbow.min_alpha > cbow.alpha:
+        raise UserError(f"cbow.min_alpha={cbow.min_alpha}: expected at most cbow.alpha={cbow.alpha}")
+    if cbow.min_n > cbow.max_n > 0:
+        raise UserError(f"cbow.min_n={cbow.min_n}: expected at most cbow.max_n={cbow.max_n}")
+
+
+def _at(values: Any, key: str) -> Any:
+    """The value of a dotted key; None below a section that is null."""
+    for name in key.split("."):
+        values = None if values is None else values[name]
+    return values
+
+
+def _in_words(kind: Any) -> str:
+    """An annotation in words."""
+    if get_origin(kind) is list:
+        return f"a list, each {_in_words(get_args(kind)[0])}"
+    return f"{_in_words(get_args(kind)[0])} or null" if get_args(kind) else IN_WORDS.get(kind, "keys with values")

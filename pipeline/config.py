@@ -1,0 +1,197 @@
+"""From conf/ and the command line to one checked `Config`; whatever is wrong becomes one line for the user.
+
+Hydra composes. Before it, the overrides of every job are checked by name, because Hydra accepts `+train.lrr=1` and its
+own messages run over many lines; after it, the values are held against the schema.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pipeline.checks import FIELDS, check, shown, takes_list, takes_text, unknown_key
+from pipeline.errors import UserError, nearest
+from pipeline.schema import Config
+
+VERSION_BASE = "1.3"
+CONFIG_NAME = "config"
+
+
+def project_root() -> Path:
+    """The folder that holds conf/ and pipeline/, wherever the command was started."""
+    return Path(__file__).resolve().parent.parent
+
+
+def conf_folder() -> Path:
+    """The folder of the configuration files."""
+    return project_root() / "conf"
+
+
+def cpu_count() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _root(path: str | None) -> str:
+    return str(project_root()) if path is None else _absolute(path)
+
+
+OmegaConf.register_new_resolver("cpu_count", cpu_count, replace=True)
+OmegaConf.register_new_resolver("root", _root, replace=True)
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """The configuration that `python -m pipeline` runs with these overrides, checked and with absolute paths."""
+    return compose_all(readable(overrides), multirun=False)[0]
+
+
+def compose_all(overrides: Sequence[str], *, multirun: bool) -> list[Config]:
+    """The configuration of each job of a command; raises UserError if any of them is wrong."""
+    search_path = [text for text in overrides if text.startswith("hydra.searchpath=")]
+
+    def options(group: str) -> list[str]:
+        loader = GlobalHydra.instance().config_loader()
+        return loader.get_group_options(group, config_name=CONFIG_NAME, overrides=search_path)
+
+    configs = []
+    with hydra.initialize_config_dir(str(conf_folder()), version_base=VERSION_BASE):
+        for job in _jobs(overrides, multirun):
+            for text in job:
+                _check_override(_parse(text), options)
+            try:
+                composed = hydra.compose(CONFIG_NAME, overrides=job)
+            except (HydraException, OmegaConfBaseException, ValueError) as error:
+                raise _composition_error(error) from None
+            configs.append(to_typed(composed))
+    return configs
+
+
+def to_typed(composed: DictConfig) -> Config:
+    """Check what Hydra composed against the schema and make its paths absolute.
+
+    Raises UserError naming the key, what was found and what was expected.
+    """
+    try:
+        values: Any = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key}: {one_line(error)}") from None
+    config = check(values)
+    _make_absolute(config)
+    return config
+
+
+def resolved(config: Config) -> dict[str, Any]:
+    """The configuration as plain nested dictionaries, lists, text and numbers, to save or to fingerprint."""
+    return dataclasses.asdict(config)
+
+
+def readable(overrides: Sequence[str]) -> list[str]:
+    """Quote the text values that Hydra's grammar cannot read, such as `data.path=~/tweets(1).csv`."""
+    quoted = []
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if takes_text(key.lstrip("+")) and value and value[0] not in "'\"[{":
+            try:
+                _parse(text)
+            except UserError:
+                text = f"{key}={QuotedString(value, Quote.single).with_quotes()}"
+        quoted.append(text)
+    return quoted
+
+
+def one_line(error: BaseException) -> str:
+    """Message and cause of an error of Hydra or OmegaConf, without the pointers that help only programmers."""
+    text = "\n".join(str(part) for part in (error, error.__cause__) if part).partition("Config search path:")[0]
+    lines = [line.strip() for line in text.splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(("See https:", "full_key:", "object_type=")))
+
+
+def _parse(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_overrides([text])[0]
+    except OverrideParseException:
+        key = text.lstrip("+~").partition("=")[0]
+        advice = f"write key=value, and quote a value that holds special characters: '{key}=\"…\"'"
+        raise UserError(f"cannot read '{text}': {advice}") from None
+    except HydraException as error:
+        raise UserError(f"cannot read '{text}': {one_line(error)}") from None
+
+
+def _jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
+    """The overrides of each job: one, or with `multirun` one for each combination of the swept values."""
+    parsed = [_parse(text) for text in overrides]
+    swept = next((override for override in parsed if override.is_sweep_override()), None)
+    if swept is None:
+        return [list(overrides)]
+    if not multirun:
+        advice = f", or write {swept.key_or_group}=[…] for a list" if takes_list(swept.key_or_group) else ""
+        raise UserError(f"'{swept.input_line}' holds several values: add -m to run each{advice}")
+    for override in parsed:
+        override.config_loader = GlobalHydra.instance().config_loader()
+    try:
+        jobs = BasicSweeper.split_arguments(parsed, None)[0]
+    except HydraException as error:
+        raise UserError(one_line(error)) from None
+    if not jobs:
+        raise UserError(f"'{' '.join(overrides)}' holds no value to run")
+    return jobs
+
+
+def _check_override(override: Override, options: Callable[[str], list[str]]) -> None:
+    """Refuse an override that names no key, group or option, whose sign does not fit, or that has no value."""
+    if override.is_hydra_override():
+        return
+    key, line, value = override.key_or_group, str(override.input_line), override.value()
+    valid = options(key) if key and not isinstance(value, dict) else []
+    names = [key, *(f"{key}.{name}" for name in value)] if isinstance(value, dict) else [] if valid else [key]
+    for name in names:
+        if name not in FIELDS:
+            raise unknown_key(name)
+    if override.is_delete():
+        raise UserError(f"'{line}': nothing can be removed; set a key to null where it may be empty")
+    if value == "":
+        raise UserError(f"'{line}' has no value" + (f"; valid: {', '.join(valid)}" if valid else "; null means none"))
+    if key == "experiment" and not override.is_add():
+        raise UserError(f"'{line}' needs one plus: use +experiment={shown(value)}")
+    if key != "experiment" and (override.is_add() or (valid and override.is_force_add())):
+        raise UserError(f"'{line}': {key} is set already, leave out the plus")
+    for option in (value if isinstance(value, list) else [value]) if valid else []:
+        if option not in valid:
+            name = f"experiment '{option}'" if key == "experiment" else f"option {key}={shown(option)}"
+            raise UserError(f"unknown {name}{nearest(str(option), valid)}")
+
+
+def _composition_error(error: Exception) -> UserError:
+    line = one_line(error)
+    found = re.match(r"Could not override '((.+)\.\w+)'", line)
+    if found and found[1] in FIELDS:
+        return UserError(f"{found[1]} cannot be set here: {found[2]} is null in this configuration")
+    return UserError(line)
+
+
+def _make_absolute(config: Config) -> None:
+    """Resolve the user's paths against the current directory, which is where the command was started."""
+    config.paths.root = _root(config.paths.root)
+    config.tracking.uri = config.tracking.uri or f"sqlite:///{config.paths.root}/mlflow.db"
+    config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
+    config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
+    config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
+    path = config.data.path
+    # Anything else may be the name of a data set on the hub: owner/name.
+    if path and (config.data.source == "files" or path.startswith((".", "~")) or os.path.exists(path)):
+        config.data.path = _absolute(path)

@@ -1,0 +1,1 @@
+"""From a tweet to token ids: tokenizers, cleaning, vocabulary, encoded splits, corpus files."""

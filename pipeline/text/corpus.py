@@ -1,0 +1,95 @@
+"""Text for CBOW: the corpus file that gensim reads, and unlabelled lines from elsewhere, one text each."""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+
+@dataclass(frozen=True)
+class CorpusInfo:
+    """What a corpus file holds; `fingerprint` is 16 hexadecimal digits of its content."""
+
+    lines: int
+    tokens: int
+    fingerprint: str
+
+
+def write_corpus(path: Path, token_batches: Iterable[Iterable[list[str]]]) -> CorpusInfo:
+    """Write one tweet per line, tokens apart by one space (gensim's LineSentence), skipping tweets without tokens.
+
+    Holds one batch in memory. A token that holds white space, which no preset makes, is a ValueError.
+    """
+    lines = tokens = 0
+    digest = hashlib.blake2b(digest_size=8)
+    with path.open("wb") as stream:
+        for batch in token_batches:
+            texts = []
+            for tweet in batch:
+                text = " ".join(tweet)
+                if text.split() != tweet:
+                    raise ValueError(f"tokens must be non-empty and without white space, found {tweet!r}")
+                if tweet:
+                    texts.append(text + "\n")
+                    tokens += len(tweet)
+            block = "".join(texts).encode()
+            lines += len(texts)
+            digest.update(block)
+            stream.write(block)
+    return CorpusInfo(lines, tokens, digest.hexdigest())
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Read the lines of a UTF-8 text file (`.gz`: compressed), without line ends, byte order mark and blank lines.
+
+    A missing file is a UserError at once. Bytes that are not UTF-8 and a broken gzip file are one when they are
+    reached, with the line.
+    """
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no file"
+        raise UserError(f"{path}: found {found}; expected a text file with one text per line (.gz if compressed)")
+    return _lines(path)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            for number, raw in enumerate(stream, 1):
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if line and not line.isspace():
+                    yield line
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise UserError(f"{path}, line {number}: byte 0x{byte:02x} is not UTF-8; expected UTF-8 text") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}, after line {number}: broken gzip file ({error})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def text_hash(text: str) -> int:
+    """Return 64 bits that name a text, whatever white space stands around and between its words."""
+    collapsed = " ".join(text.split()).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(collapsed, digest_size=8).digest(), "little")
+
+
+class Without:
+    """The texts whose `text_hash` is not in `excluded`; afterwards `dropped` tells how many were left out."""
+
+    def __init__(self, texts: Iterable[str], excluded: Container[int]) -> None:
+        self._texts = texts
+        self._excluded = excluded
+        self.dropped = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.dropped = 0
+        for text in self._texts:
+            if text_hash(text) in self._excluded:
+                self.dropped += 1
+            else:
+                yield text

@@ -1,0 +1,64 @@
+"""Where a run came from: the state of the code, the machine and the libraries."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import library_versions
+
+NO_GIT = "no git"
+
+
+def environment(root: Path, device: str = "cpu") -> dict[str, Any]:
+    """Describe the code at `root`, the machine and the library versions, as JSON values.
+
+    `device` is the name of what the run was trained on. `git_dirty` is None where there is no git; a repository that
+    merely surrounds the project does not count as its history.
+    """
+    sha, dirty = _git_state(root)
+    return {
+        "git_sha": sha,
+        "git_dirty": dirty,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": device,
+        "libraries": library_versions(),
+    }
+
+
+def _git_state(root: Path) -> tuple[str, bool | None]:
+    found = _git(root, "rev-parse", "--show-toplevel", "HEAD")
+    top, _, sha = (found or "").strip().partition("\n")
+    if not sha or Path(top).resolve() != root.resolve():
+        return NO_GIT, None
+    changes = _git(root, "status", "--porcelain")
+    return sha, None if changes is None else bool(changes.strip())
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Ask git; None where it has no answer. It takes no lock, so runs side by side do not disturb each other."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return answer.stdout
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()

@@ -1,0 +1,165 @@
+import json
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import RunError, UserError
+from pipeline.schema import TextConfig
+from pipeline.text import encoding
+from pipeline.text.encoding import EncodedSplit, encode_splits, tokenize_batches
+from pipeline.text.presets import build_tokenizer
+from pipeline.text.vocabulary import Vocabulary
+
+TWEET = TextConfig("tweet", handles="keep", links="keep", emoticons="keep", min_count=1, max_tokens=None)
+
+
+def split_words(text: str) -> list[str]:
+    return text.split()
+
+
+def tweets(split: EncodedSplit, vocabulary: Vocabulary) -> list[list[str]]:
+    return [[vocabulary.words[id] for id in split.ids[a:b]] for a, b in pairwise(split.offsets)]
+
+
+def test_known_answer(tmp_path: Path) -> None:
+    batches = {
+        "validation": [(["b new", ""], [1, 0])],
+        "train": [(["z b a", "", "b a"], [2, 0, 1]), ([], []), (["b once"], [0])],
+        "test": [],
+    }
+    vocabulary = encode_splits(batches, split_words, 2, tmp_path, workers=1)
+    assert vocabulary.words == ["<pad>", "<unk>", "b", "a"]
+    train, validation, test = (EncodedSplit.open(tmp_path, name) for name in ("train", "validation", "test"))
+    assert train.ids.tolist() == [1, 2, 3, 2, 3, 2, 1]
+    assert train.offsets.tolist() == [0, 3, 3, 5, 7]
+    assert train.labels.tolist() == [2, 0, 1, 0]
+    assert validation.ids.tolist() == [2, 1]
+    assert validation.offsets.tolist() == [0, 2, 2]
+    assert (len(train), len(validation), len(test), len(test.ids)) == (4, 2, 0, 0)
+    assert (train.ids.dtype, train.offsets.dtype, train.labels.dtype) == (np.int32, np.int64, np.int32)
+    assert isinstance(train.ids, np.memmap)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        f"{s}.{part}.npy" for s in batches for part in ("ids", "offsets", "labels")
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.lists(st.sampled_from("abcdefg")), max_size=4), max_size=5),
+    st.lists(st.lists(st.sampled_from("abcxyz")), max_size=4),
+    st.integers(1, 4),
+)
+def test_equals_encoding_tweet_by_tweet(
+    tmp_path_factory: pytest.TempPathFactory, train: list[list[list[str]]], test: list[list[str]], min_count: int
+) -> None:
+    train = [*train, [["a"]]]
+    folder = tmp_path_factory.mktemp("encoded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "_SLICE", 3)
+        vocabulary = encode_splits(
+            {
+                "train": [([" ".join(t) for t in batch], [len(t) for t in batch]) for batch in train],
+                "test": [([" ".join(t) for t in test], [len(t) for t in test])],
+            },
+            split_words,
+            min_count,
+            folder,
+            workers=1,
+        )
+    flat = [tweet for batch in train for tweet in batch]
+    expected = Vocabulary.from_counts(Counter(token for tweet in flat for token in tweet), min_count)
+    assert vocabulary.words == expected.words
+    assert vocabulary.counts.tolist() == expected.counts.tolist()
+    for name, texts in (("train", flat), ("test", test)):
+        split = EncodedSplit.open(folder, name)
+        assert [split.ids[a:b].tolist() for a, b in pairwise(split.offsets)] == [expected.encode(t) for t in texts]
+        assert split.labels.tolist() == [len(t) for t in texts]
+
+
+def test_more_types_than_the_first_count_array(tmp_path: Path) -> None:
+    texts = [" ".join(f"w{i}" for i in range(start, start + 50_000)) for start in (0, 50_000, 100_000)]
+    vocabulary = encode_splits({"train": [([text], [0]) for text in texts]}, split_words, 1, tmp_path, workers=1)
+    assert len(vocabulary) == 150_002
+    assert set(vocabulary.counts[2:].tolist()) == {1}
+    split = EncodedSplit.open(tmp_path, "train")
+    assert tweets(split, vocabulary)[2] == texts[2].split()
+
+
+def test_memory_does_not_grow_with_the_number_of_tweets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "_SLICE", 1 << 12)
+
+    def peak(batches: int) -> int:
+        def stream() -> Iterator[tuple[list[str], list[int]]]:
+            for _ in range(batches):
+                yield ["a b c d e f g h i j " * 10] * 100, [0] * 100
+
+        tracemalloc.start()
+        encode_splits({"train": stream()}, split_words, 1, tmp_path, workers=1)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(1)
+    few, many = peak(10), peak(60)
+    # 5,000 tweets more hold 2 MB of ids; 12 bytes a tweet are offsets and labels.
+    assert many - few < 400_000
+
+
+def test_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="training split has no tokens"):
+        encode_splits({"train": [([""], [0])]}, split_words, 1, tmp_path, workers=1)
+    with pytest.raises(ValueError, match="2 texts has 1 labels"):
+        encode_splits({"train": [(["a", "b"], [0])]}, split_words, 1, tmp_path, workers=1)
+    assert not list(tmp_path.glob(".*"))
+    with pytest.raises(RunError, match="'train' cannot be read"):
+        EncodedSplit.open(tmp_path / "none", "train")
+    encode_splits({"train": [(["a b"], [0])]}, split_words, 1, tmp_path, workers=1)
+    np.save(tmp_path / "train.labels.npy", np.zeros(2, np.int32))
+    with pytest.raises(RunError, match="'train' is damaged"):
+        EncodedSplit.open(tmp_path, "train")
+
+
+@pytest.fixture
+def small_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start worker processes from ten texts on."""
+    monkeypatch.setattr(encoding, "POOL_TEXTS", 10)
+
+
+@pytest.mark.usefixtures("small_pool")
+def test_workers_change_nothing_but_time(tmp_path: Path) -> None:
+    texts = [f"Tweet no{i} :) @user {'x' * (i % 7)} http://t.co/{i}" for i in range(60)]
+    batches = [texts[i : i + 5] for i in range(0, 60, 5)]
+    tokenizer = build_tokenizer(TWEET)
+    taken = 0
+
+    def source() -> Iterator[list[str]]:
+        nonlocal taken
+        for taken, batch in enumerate(batches, 1):  # noqa: B007
+            yield batch
+
+    stream = tokenize_batches(source(), tokenizer, workers=2)
+    first = next(stream)
+    assert taken < len(batches)
+    assert [first, *stream] == [[tokenizer(text) for text in batch] for batch in batches]
+
+
+@pytest.mark.usefixtures("small_pool")
+def test_an_error_in_a_worker_arrives_as_itself() -> None:
+    with pytest.raises(json.JSONDecodeError, match="Expecting value"):
+        list(tokenize_batches([["[]"] * 9, ["bad"] * 9, ["[]"] * 9], json.loads, workers=2))
+
+
+@pytest.mark.usefixtures("small_pool")
+@pytest.mark.parametrize("batches", [[["a b"] * 9], [["a b"] * 100], [["a"] * 4, ["b"] * 4], []])
+def test_no_workers_for_little_text(batches: list[list[str]]) -> None:
+    # A lambda cannot be sent to a process.
+    assert list(tokenize_batches(batches, lambda text: text.split(), workers=4)) == [
+        [text.split() for text in batch] for batch in batches
+    ]

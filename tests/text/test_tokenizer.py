@@ -1,0 +1,186 @@
+import os
+import pickle
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import pytest
+import regex
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from nltk.tokenize import TweetTokenizer
+from nltk.tokenize.casual import EMOTICON_RE
+
+from pipeline.errors import UserError
+from pipeline.text import tokenizer as module
+from pipeline.text.tokenizer import CachedTweetTokenizer
+
+OURS = {strip: CachedTweetTokenizer(strip) for strip in (False, True)}
+NLTK = {strip: TweetTokenizer(preserve_case=False, reduce_len=True, strip_handles=strip) for strip in (False, True)}
+FRAGMENTS = [
+    *"abdopxDPO8139",
+    *".,:;=-_'\"*()[]{}<>/\\|@#&$%+!?~^",
+    *" \t\n\r\x0b\x1c\x1d\x1f\x85\xa0\u2028\u3000\u200b",
+    *"éßİΣſK\u0307½²٣中♥❤☺😂👩\u200d\ufe0f\u20e3🏽🇺🇸…“”«",
+    "\ud83d",
+    "http://",
+    "https://t.co/Ab",
+    "www.",
+    "co.uk",
+    "t.co/x(1)",
+    "@Bob",
+    "@bob_15_letters_x",
+    "RT @x8d:",
+    "me@x.org",
+    "don't",
+    "sooooo",
+    "WORD",
+    "ab",
+    "555",
+    "1234",
+    "+1 (555) 123-4567",
+    ". . .",
+    ":-)))",
+    "<3",
+    "</b>",
+    "-->",
+    "&amp;",
+    "&lt;",
+    "&#46;",
+    "&#32;",
+    "&nbsp;",
+    "&#x1F600;",
+    "&#133;",
+    "&bogus;",
+    "&",
+    ";",
+    "👩\u200d👩\u200d👧",
+    "👍🏽",
+    "9\ufe0f\u20e3",
+]
+
+
+def assert_equal_tokens(texts: Iterable[str]) -> int:
+    count = 0
+    for count, text in enumerate(texts, 1):  # noqa: B007
+        for strip in (False, True):
+            assert OURS[strip].tokenize(text) == NLTK[strip].tokenize(text), repr(text)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Call 555 123 4567 now", ["call", "555 123 4567", "now"]),
+        ("wait . . what", ["wait", ". .", "what"]),
+        ("a .@bob . b", ["a", ".", "@bob", ".", "b"]),
+        ("SOOOO Good :-D :D :)))", ["sooo", "good", ":-D", ":D", ":)", ")", ")"]),
+        ("http://T.co/Ab &amp;&lt;3", ["http://T.co/Ab", "&", "<3"]),
+        ("a\x1cb", ["a", "\x1c", "b"]),
+        ("", []),
+        (" \u2028 ", []),
+    ],
+)
+def test_known_answers(text: str, tokens: list[str]) -> None:
+    assert OURS[False].tokenize(text) == tokens
+    assert_equal_tokens([text])
+
+
+def test_handles_are_stripped_as_by_nltk() -> None:
+    assert OURS[True].tokenize("RT @Bob_1: hi.@ann me@x.org") == ["rt", ":", "hi", ".", "me@x.org"]
+    # What a stripped handle leaves joins the dots, or the digits, on its two sides.
+    assert OURS[True].tokenize("a .@bob . b") == ["a", ".  .", "b"]
+    assert OURS[True].tokenize("555 @bob 1234") == ["555   1234"]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join))
+@example("&#46; &#46;")
+@example("555&#32;1234")
+@example("&amp;@bob @bob&amp;")
+@example("@o8x @8bit @x8D! (D: do:")
+@example("\n\n\n\n\n(\r\n)")
+@example("....................")
+def test_equals_nltk_on_generated_texts(text: str) -> None:
+    assert_equal_tokens([text])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(max_size=40))
+def test_equals_nltk_on_any_text(text: str) -> None:
+    assert_equal_tokens([text])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.from_regex(module._SIMPLE, fullmatch=True))
+def test_simple_chunks_equal_nltk(chunk: str) -> None:
+    assert_equal_tokens([chunk])
+    assert not any(EMOTICON_RE.search(token) for token in NLTK[False].tokenize(chunk))
+
+
+def test_white_space_differs_from_the_patterns_only_where_known() -> None:
+    characters = "".join(map(chr, range(0x110000)))
+    differing = set(filter(str.isspace, characters)) ^ set(regex.findall(r"\s", characters))
+    assert differing == {"\x1c", "\x1d", "\x1e", "\x1f"}
+    assert all(module._CROSSING.search(c) for c in differing)
+
+
+def test_equals_nltk_on_real_texts(
+    nltk_tweets: dict[str, list[str]], hub_texts: list[str], unlabelled: Iterator[str]
+) -> None:
+    labelled = [text for texts in nltk_tweets.values() for text in texts]
+    sample = [*labelled, *hub_texts[::40], *islice(unlabelled, 0, None, 150)]
+    assert assert_equal_tokens(sample) > 17_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("RUN_SLOW") != "1", reason="minutes long: set RUN_SLOW=1")
+def test_equals_nltk_on_every_real_text(
+    nltk_tweets: dict[str, list[str]], hub_texts: list[str], unlabelled: Iterator[str]
+) -> None:
+    assert assert_equal_tokens(text for texts in nltk_tweets.values() for text in texts) == 10_000
+    assert assert_equal_tokens(hub_texts) == 184_011
+    assert assert_equal_tokens(unlabelled) == 419_159
+
+
+def test_faster_than_nltk(hub_texts: list[str]) -> None:
+    texts = hub_texts[:4_000]
+
+    def seconds(tokenize: object) -> float:
+        start = time.process_time()
+        for text in texts:
+            tokenize(text)  # type: ignore[operator]
+        return time.process_time() - start
+
+    assert seconds(CachedTweetTokenizer().tokenize) * 2 < seconds(NLTK[False].tokenize)
+
+
+def test_memo_is_bounded_and_emptying_it_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MEMO_SIZE", 3)
+    ours = CachedTweetTokenizer()
+    text = "one two, three. Four 5 six:) one"
+    for _ in range(3):
+        assert ours.tokenize(text) == NLTK[False].tokenize(text)
+        assert len(ours._memo) <= 3
+
+
+def test_results_are_independent_lists() -> None:
+    ours = CachedTweetTokenizer()
+    ours.tokenize("hello").append("x")
+    assert ours.tokenize("hello") == ["hello"]
+
+
+@pytest.mark.parametrize("strip", [False, True])
+def test_pickles_without_its_memo(strip: bool) -> None:
+    ours = CachedTweetTokenizer(strip)
+    empty = len(pickle.dumps(ours))
+    ours.tokenize("some words to remember")
+    assert len(pickle.dumps(ours)) == empty
+    assert pickle.loads(pickle.dumps(ours)).tokenize("hi @bob") == (["hi"] if strip else ["hi", "@bob"])
+
+
+def test_a_text_that_takes_too_long_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMEOUT", 1e-6)
+    text = "x1" * 20_000 + "."
+    with pytest.raises(UserError, match=r"a text of 40,001 characters that starts with 'x1x1.*cannot be tokenized"):
+        CachedTweetTokenizer().tokenize(text)
