@@ -55,7 +55,7 @@ class TextConfig:
     tokenizer: str = choice("tweet", "course", "whitespace")
     handles: str = choice("keep", "mask", "strip")
     links: str = choice("keep", "mask", "strip")
-    emoticons: str = choice("keep", "strip")
+    emoticons: str = choice("keep", "strip", "strip_fragments")
     min_count: int = within(1)
     max_tokens: int | None = within(1)
 

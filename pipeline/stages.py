@@ -43,7 +43,7 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
 
 def prepare(config: Config) -> Stage:
     """Load, split and encode the labelled tweets. Label budget and seed play no part: all runs on the data share it."""
-    from pipeline.data.splits import source_fingerprint
+    from pipeline.data.location import source_fingerprint
 
     data = dataclasses.asdict(config.data)
     for key in ("path", "label_budget"):

@@ -12,15 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict
 
+from pipeline.data.location import HUB_REVISIONS, location
 from pipeline.data.readers import SPLIT_NAMES, check_columns
 from pipeline.data.rows import Part, Row, Source, label_value, one_line
 from pipeline.errors import UserError, nearest
 from pipeline.progress import log
 from pipeline.schema import DataConfig
 
-HUB_IDS = {"tweet_eval": "cardiffnlp/tweet_eval", "sentiment140": "stanfordnlp/sentiment140"}
-HUB_REVISIONS = {"sentiment140": "refs/convert/parquet"}
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 UNLABELLED = ("unlabelled", "unlabeled", "unsupervised")
 TWEET_EVAL_LABELS = {
     "emotion": ("anger", "joy", "optimism", "sadness"),
@@ -79,21 +77,6 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
         parts[split] = Part(f"{called} {split}", rows, config.text_column, label_column)
     extra = next((loaded[name] for name in UNLABELLED if name in loaded), None)
     return Source(parts, names, text_batches(extra, config.text_column) if extra is not None else None, notes=notes)
-
-
-def location(config: DataConfig) -> Path | str:
-    """The local folder that `data.path` names, or else the hub id."""
-    path = config.path or HUB_IDS.get(config.source)
-    if not path:
-        raise UserError("data.path is not set; data=hub reads the hub id or local folder it names")
-    folder = Path(path).expanduser().absolute()
-    if folder.is_dir():
-        return folder
-    if folder.is_file():
-        raise UserError(f"data.path={path} is a file, data={config.source} expects a folder; data=files reads a file")
-    if not HUB_ID.fullmatch(path):
-        raise UserError(f"data.path={path} is no local folder, and no hub id either (owner/name)")
-    return path
 
 
 def load_splits(config: DataConfig, place: Path | str, cache: Path) -> DatasetDict:

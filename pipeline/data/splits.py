@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from pipeline.data import sample
-from pipeline.data.hub import HUB_REVISIONS, location, open_hub
-from pipeline.data.nltk_twitter import corpus_files, open_nltk_twitter
-from pipeline.data.readers import data_path, open_files
+from pipeline.data.hub import open_hub
+from pipeline.data.location import sample_config
+from pipeline.data.nltk_twitter import open_nltk_twitter
+from pipeline.data.readers import open_files
 from pipeline.data.rows import BATCH, TEXT_SCHEMA, Part, Row, Source, label_names, store
 from pipeline.data.selection import Selection, check_classes, drop_duplicates, make_splits, select_usable
-from pipeline.errors import UserError
-from pipeline.files import file_fingerprint, fingerprint
+from pipeline.files import fingerprint
 from pipeline.schema import DataConfig, SampleConfig
 
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.int64())])
@@ -91,13 +91,6 @@ def open_source(config: DataConfig, scratch: Path) -> Source:
     return open_hub(config, scratch / "hub")
 
 
-def sample_config(config: DataConfig) -> SampleConfig:
-    """The settings of the generated data set."""
-    if config.sample is None:
-        raise UserError("data.sample is not set; data=sample needs its labelled, unlabelled, seed and label_noise")
-    return config.sample
-
-
 def open_sample(config: SampleConfig) -> Source:
     """The generated data set as a source without splits."""
     labelled = (row for texts, labels in sample.labelled_batches(config) for row in zip(texts, labels, strict=True))
@@ -154,23 +147,3 @@ def content_fingerprint(splits: Splits) -> str:
             if "label" in table.column_names:
                 digest.update(table["label"].to_numpy().astype("<i8").tobytes())
     return digest.hexdigest()
-
-
-def source_fingerprint(config: DataConfig) -> str:
-    """What identifies the raw input before it is read: the contents of local files, `id@revision` of a hub data set.
-
-    Raises
-    ------
-    UserError
-        A local source is absent.
-    """
-    if config.source == "sample":
-        return fingerprint(vars(sample_config(config)))
-    if config.source == "nltk_twitter":
-        return file_fingerprint(corpus_files(config))
-    if config.source == "files":
-        return file_fingerprint([data_path(config)])
-    place = location(config)
-    if isinstance(place, Path):
-        return file_fingerprint([place])
-    return f"{place}@{config.revision or HUB_REVISIONS.get(config.source, 'main')}"

@@ -15,7 +15,7 @@ from nltk.tokenize.casual import HANDLES_RE
 
 from pipeline.errors import UserError, nearest
 from pipeline.schema import TextConfig
-from pipeline.text.clean import clean, is_emoticon, strip_emoticons
+from pipeline.text.clean import clean, is_emoticon, strip_emoticons, strip_fragments
 from pipeline.text.tokenizer import MEMO_SIZE, CachedTweetTokenizer
 
 HANDLE = "@user"
@@ -23,6 +23,13 @@ LINK = "http"
 _HANDLE = re.compile(r"@\w+")
 _LINK = re.compile(r"(?:https?:/|www\.)\S*|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,13}/\S+", re.IGNORECASE)
 _COURSE_REMOVES = [re.compile(pattern) for pattern in (r"\$\w*", r"^RT\s+", r"https?://.*[\r\n]*", "#")]
+
+
+EMOTICONS: dict[str, Callable[[list[str]], list[str]]] = {
+    "keep": lambda tokens: tokens,
+    "strip": strip_emoticons,
+    "strip_fragments": strip_fragments,
+}
 
 
 class _Memo(dict[str, str]):
@@ -49,7 +56,7 @@ class Preset(ABC):
 
     def __init__(self, config: TextConfig) -> None:
         self.config = config
-        self._strip = config.emoticons == "strip"
+        self._strip = EMOTICONS[config.emoticons]
         self._memo = _Memo(self._word)
 
     def __reduce__(self) -> tuple[type["Preset"], tuple[TextConfig]]:
@@ -82,7 +89,7 @@ class Tweet(Preset):
 
     def _tokens(self, text: str) -> list[str]:
         tokens = self._words(self._tweet.tokenize(clean(text)))
-        return strip_emoticons(tokens) if self._strip else tokens
+        return self._strip(tokens)
 
     def _word(self, token: str) -> str:
         if self.config.handles == "mask" and _HANDLE.fullmatch(token):
@@ -98,7 +105,10 @@ class Course(Preset):
     Removes `$TICKER`, a leading `RT`, links with the rest of their line, and `#` signs; takes NLTK's tweet tokens;
     drops English stop words and punctuation; stems by Porter. As in the assignment, only NLTK undoes entities (after
     `#` is gone, so `&#39;` is lost), nothing undoes escapes, and any substring of `string.punctuation` is punctuation.
+    The assignment's vocabulary has an entry for the end of a text, which it never uses; it keeps its row here.
     """
+
+    reserved = ("</e>",)
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__(config)
@@ -110,7 +120,7 @@ class Course(Preset):
         for pattern in _COURSE_REMOVES:
             text = pattern.sub("", text)
         tokens = self._tweet.tokenize(text)
-        return self._words(strip_emoticons(tokens) if self._strip else tokens)
+        return self._words(self._strip(tokens))
 
     def _word(self, token: str) -> str:
         if token in self._stop_words or token in string.punctuation:
@@ -127,15 +137,15 @@ class Whitespace(Preset):
 
     def _tokens(self, text: str) -> list[str]:
         tokens = self._words(clean(text).lower().split())
-        return strip_emoticons(tokens) if self._strip else tokens
+        return self._strip(tokens)
 
     def _word(self, token: str) -> str:
         if self.config.links != "keep":
             token = _LINK.sub(LINK if self.config.links == "mask" else "", token)
         if self.config.handles != "keep":
             token = HANDLES_RE.sub(HANDLE if self.config.handles == "mask" else "", token)
-        if self._strip and any(map(is_emoticon, parts := self._tweet.tokenize(token))):
-            token = "".join(strip_emoticons(parts))
+        if self.config.emoticons != "keep" and any(map(is_emoticon, parts := self._tweet.tokenize(token))):
+            token = "".join(self._strip(parts))
         return _storable(token)
 
 

@@ -1,12 +1,9 @@
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.schema import DataConfig
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture
@@ -28,13 +25,3 @@ def data_config() -> Callable[..., DataConfig]:
         return DataConfig(source=source, **(settings | changes))
 
     return make
-
-
-@pytest.fixture
-def shared() -> Callable[[str], Path]:
-    def find(name: str) -> Path:
-        if not (SHARED / name).exists():
-            pytest.skip(f"no ../shared/data/{name} beside the project")
-        return SHARED / name
-
-    return find

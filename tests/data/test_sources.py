@@ -13,7 +13,8 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from nltk.corpus.reader import TwitterCorpusReader
 
 from pipeline.data import nltk_twitter
-from pipeline.data.splits import load, source_fingerprint
+from pipeline.data.location import source_fingerprint
+from pipeline.data.splits import load
 from pipeline.errors import UserError
 
 

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.data import sample
-from pipeline.data.splits import content_fingerprint, load, source_fingerprint
+from pipeline.data.location import source_fingerprint
+from pipeline.data.splits import content_fingerprint, load
 from pipeline.errors import UserError
 from pipeline.schema import SampleConfig
 

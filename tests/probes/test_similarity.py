@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
@@ -10,8 +8,6 @@ from scipy.stats import spearmanr
 
 from pipeline.errors import UserError
 from pipeline.probes.similarity import load_pairs, similarity, spearman_interval
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "wordsim"
 
 
 def random_matrix(pairs, dim=7, seed=0):
@@ -37,10 +33,8 @@ def test_included_sets():
         ("EN-WS-353-REL.txt", 252, ("computer", "keyboard", 7.62)),
     ],
 )
-def test_published_files(file, n, first):
-    if not (SHARED / file).is_file():
-        pytest.skip(f"{SHARED / file} is not here")
-    pairs = load_pairs(SHARED / file)
+def test_published_files(file, n, first, shared):
+    pairs = load_pairs(shared(f"wordsim/{file}"))
     assert (len(pairs), pairs[0]) == (n, first)
 
 

@@ -1,21 +1,17 @@
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nltk
 import pyarrow.parquet as pq
 import pytest
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-
 
 @pytest.fixture(scope="session")
-def real_data() -> Path:
+def real_data(shared: Callable[[str], Path]) -> Path:
     """The folder of real data beside the project."""
-    if not DATA.is_dir():
-        pytest.skip(f"the real data are not at {DATA}")
-    return DATA
+    return shared("")
 
 
 @pytest.fixture(scope="session")

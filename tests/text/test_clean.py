@@ -1,11 +1,12 @@
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.tokenize import TweetTokenizer
 
-from pipeline.text.clean import clean, is_emoticon, strip_emoticons
+from pipeline.text.clean import clean, is_emoticon, strip_emoticons, strip_fragments
 
 
 @pytest.mark.parametrize(
@@ -103,15 +104,46 @@ def test_other_tokens(token: str) -> None:
         ("hs1️⃣7️⃣ ok", "hs ok"),
     ],
 )
-def test_strip(text: str, rest: str) -> None:
+def test_strip_fragments(text: str, rest: str) -> None:
+    tokens = TweetTokenizer(preserve_case=False, reduce_len=True).tokenize(text)
+    assert strip_fragments(tokens) == rest.split(" ")
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("so good :-)))", "so good ) )"),
+        ("ok : ) fine", "ok : ) fine"),
+        ("so :DDD <33", "so dd 3"),
+        ("kawaii ^_^ ok", "kawaii ^ _ ^ ok"),
+        ("love ❤️ you 🤦🏻‍♀️!", "love you !"),
+        ("hs1️⃣7️⃣ ok", "hs ok"),
+    ],
+)
+def test_strip_emoticons(text: str, rest: str) -> None:
     tokens = TweetTokenizer(preserve_case=False, reduce_len=True).tokenize(text)
     assert strip_emoticons(tokens) == rest.split(" ")
 
 
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from([*ASCII, *EMOJI, *OTHER])))
-def test_strip_leaves_no_emoticon_and_adds_nothing(tokens: list[str]) -> None:
-    rest = strip_emoticons(tokens)
-    assert not any(map(is_emoticon, rest))
-    remaining = iter(tokens)
-    assert all(token in remaining for token in rest)
+def test_stripping_leaves_no_emoticon_and_adds_nothing(tokens: list[str]) -> None:
+    for strip in (strip_emoticons, strip_fragments):
+        rest = strip(tokens)
+        assert not any(map(is_emoticon, rest))
+        remaining = iter(tokens)
+        assert all(token in remaining for token in rest)
+
+
+def test_brackets_tell_the_label_until_fragments_are_stripped(nltk_tweets: dict[str, list[str]]) -> None:
+    tokenize = TweetTokenizer(preserve_case=False, reduce_len=True).tokenize
+    tokens = {label: [tokenize(clean(text)) for text in texts] for label, texts in nltk_tweets.items()}
+
+    def negative_share(bracket: str, strip: Callable[[list[str]], list[str]]) -> float:
+        count = {label: sum(bracket in strip(tweet) for tweet in tweets) for label, tweets in tokens.items()}
+        return count["negative"] / (count["negative"] + count["positive"])
+
+    assert negative_share("(", strip_emoticons) > 0.85
+    assert negative_share(")", strip_emoticons) < 0.15 + negative_share(")", strip_fragments) / 2
+    assert 0.3 < negative_share("(", strip_fragments) < 0.7
+    assert 0.3 < negative_share(")", strip_fragments) < 0.7

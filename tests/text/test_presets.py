@@ -20,7 +20,7 @@ TWEET = TextConfig("tweet", handles="keep", links="keep", emoticons="keep", min_
 WHITESPACE = replace(TWEET, tokenizer="whitespace")
 COURSE = replace(TWEET, tokenizer="course")
 MASK = {"handles": "mask", "links": "mask"}
-STRIP = {"handles": "strip", "links": "strip", "emoticons": "strip"}
+STRIP = {"handles": "strip", "links": "strip", "emoticons": "strip_fragments"}
 TEXT = r"RT @Bob: \u201cSOOOO good\u201d &amp;amp; fun :-)) ❤️ http://T.co/Ab pic.twitter.com/x1 . . ."
 
 
@@ -42,7 +42,7 @@ def test_presets(config: TextConfig, tokens: str) -> None:
 
 
 def test_white_space_words_lose_emoticons_glued_to_them() -> None:
-    tokenize = build_tokenizer(replace(WHITESPACE, emoticons="strip"))
+    tokenize = build_tokenizer(replace(WHITESPACE, emoticons="strip_fragments"))
     assert tokenize("hello:)) (lol) ok ^_^ : ) XD 3:30 2018) t(:") == [
         "hello",
         "(lol)",
