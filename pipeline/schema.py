@@ -57,6 +57,7 @@ class TextConfig:
     links: str = choice("keep", "mask", "strip")
     emoticons: str = choice("keep", "strip", "strip_fragments")
     min_count: int = within(1)
+    unlabelled_min_count: int | None = within(1)
     max_tokens: int | None = within(1)
 
 

@@ -2,7 +2,7 @@
 
 A stage whose outcome is there already is reused. What determines an outcome is its identity: the configuration it
 reads, the fingerprints of its inputs, the code that does it and the library versions; never where files lie or when
-they were written. The work itself stands in `work.py` and is imported only when it has to be done.
+they were written. The work itself stands in `prepare.py` and `train.py`, imported only when it has to be done.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
 
 
 def prepare(config: Config) -> Stage:
-    """Load, split and encode the labelled tweets. Label budget and seed play no part: all runs on the data share it."""
+    """Load, split and encode the tweets. Variant, label budget and seed play no part: all runs on the data share it."""
     from pipeline.data.location import source_fingerprint
 
     data = dataclasses.asdict(config.data)
@@ -52,46 +52,32 @@ def prepare(config: Config) -> Stage:
         "data": data,
         "source": source_fingerprint(config.data),
         "text": dataclasses.asdict(config.text),
-        "code": _code("data", "text"),
+        "unlabelled": config.cbow.use_unlabelled,
+        "extra_text": _input("cbow.extra_text", config.cbow.extra_text),
+        "code": _code("prepare.py", "data", "text"),
     }
 
     def work(folder: Path) -> dict[str, Any]:
-        from pipeline.work import prepare_texts
+        from pipeline.prepare import prepare_texts
 
         return prepare_texts(config, folder)
 
     return _artifact(config, "prepare", identity, work)
 
 
-def corpus(config: Config, prepared: Stage) -> Stage:
-    """Tokenize what CBOW reads: the training text and, where configured, unlabelled text."""
-    identity = {
-        "prepare": prepared.key,
-        "unlabelled": config.cbow.use_unlabelled and prepared.outcome["unlabelled_rows"] > 0,
-        "extra_text": _input("cbow.extra_text", config.cbow.extra_text),
-    }
-
-    def work(folder: Path) -> dict[str, Any]:
-        from pipeline.work import write_tokens
-
-        return write_tokens(config, prepared, folder)
-
-    return _artifact(config, "corpus", identity, work)
-
-
 def cbow(config: Config, prepared: Stage) -> Stage:
     """Train word vectors on the corpus; runs of one seed share them."""
-    tokens = corpus(config, prepared)
     knobs = dataclasses.asdict(config.cbow)
     for key in ("use_unlabelled", "extra_text"):
         del knobs[key]
 
     def work(folder: Path) -> dict[str, Any]:
-        from pipeline.work import train_vectors
+        from pipeline.train import train_vectors
 
-        return train_vectors(config, prepared, tokens, folder)
+        return train_vectors(config, prepared, folder)
 
-    return _artifact(config, "cbow", {"corpus": tokens.key, "cbow": knobs, "code": _code("embedding")}, work)
+    identity = {"corpus": prepared.outcome["corpus"]["fingerprint"], "cbow": knobs, "code": _code("embedding")}
+    return _artifact(config, "cbow", identity, work)
 
 
 def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str]) -> Path:
@@ -109,7 +95,7 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
         "train": dataclasses.asdict(config.train) | {"device": _device(config)},
         "probe": probe,
         "seed": config.seed,
-        "code": _code("classifier", "embedding", "probes", "tracking"),
+        "code": _code("train.py", "classifier", "embedding", "probes", "tracking"),
     }
     budget = config.data.label_budget or "all"
     data = config.data.source if config.data.name is None else f"{config.data.source}-{config.data.name}"
@@ -117,7 +103,7 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
     folder = _root(config) / "results" / f"{data}-{variant}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
 
     def work(temporary: Path) -> dict[str, Any]:
-        from pipeline.work import train_classifier
+        from pipeline.train import train_classifier
 
         return train_classifier(config, prepared, vectors, folder.name, overrides, temporary)
 
@@ -145,11 +131,11 @@ def _artifact(
     return stage
 
 
-def _code(*folders: str) -> dict[str, Any]:
-    """What of the program a stage depends on: its folders and the versions of the libraries."""
+def _code(*parts: str) -> dict[str, Any]:
+    """What of the program a stage depends on: its modules and folders, and the versions of the libraries."""
     package = Path(__file__).parent
-    sources = sorted(path for folder in folders for path in (package / folder).glob("*.py"))
-    return {"folders": file_fingerprint([*sources, package / "work.py"]), "libraries": library_versions()}
+    sources = [path for part in parts for path in (sorted((package / part).glob("*.py")) or [package / part])]
+    return {"sources": file_fingerprint(sources), "libraries": library_versions()}
 
 
 def _input(key: str, path: str | None) -> str | None:

@@ -166,9 +166,7 @@ class TestReuse:
             run(tmp_path, "+experiment=cbow_frozen", QUIET)
             caplog.clear()
             run(tmp_path, "+experiment=cbow_finetuned", QUIET)
-            assert [text.split(" artifacts")[0] for text in caplog.messages[:3]] == [
-                "prepare: reused", "corpus: reused", "cbow: reused",
-            ]  # fmt: skip
+            assert [text.split(" artifacts")[0] for text in caplog.messages[:2]] == ["prepare: reused", "cbow: reused"]
             caplog.clear()
             folder = run(tmp_path, "+experiment=cbow_finetuned", QUIET)
             assert "this run was finished before" in caplog.text
@@ -278,7 +276,7 @@ class TestOwnFile:
                 tmp_path, "+experiment=cbow_frozen", "data=files", f"data.path={path}", f"cbow.extra_text={extra}",
                 "embedding.dim=8", "train.max_epochs=1", "cbow.epochs=1",
             )  # fmt: skip
-        assert "96 train, 3 extra_text" in caplog.text
+        assert "3 texts from extra_text" in caplog.text
         assert "left out 1 unlabelled texts" in caplog.text
 
 
@@ -286,12 +284,11 @@ class TestWrongInput:
     @pytest.mark.parametrize(
         ("overrides", "message"),
         [
-            (["data=files", "data.path={}/absent.csv"], "absent.csv"),
             (["data.label_budget=5000"], "5,?000"),
             (["+experiment=cbow_frozen", "cbow.extra_text={}/absent.txt"], r"cbow\.extra_text=.*no such file"),
             (["embedding=pretrained", "embedding.path={}/absent.vec"], r"embedding\.path=.*no such file"),
             (["probe.similarity_files=[{}/absent.txt]"], r"probe\.similarity_files=.*no such file"),
-            (["text.min_count=100000"], r"text\.min_count=100000"),
+            (["text.min_count=100000", "text.unlabelled_min_count=null"], r"text\.min_count=100000"),
             (["+experiment=cbow_frozen", "cbow.min_count=100000"], r"cbow\.min_count"),
         ],
     )
@@ -300,6 +297,10 @@ class TestWrongInput:
             run(tmp_path, QUIET, *(text.format(tmp_path) for text in overrides))
         assert not (tmp_path / "results").exists() or not list((tmp_path / "results").glob("[!.]*"))
         assert not list(tmp_path.rglob("*.tmp-*"))
+
+    def test_an_absent_data_file_is_named(self, tmp_path: Path):
+        with pytest.raises(UserError, match=r"absent\.csv"):
+            run_data(tmp_path, "data=files", f"data.path={tmp_path / 'absent.csv'}")
 
 
 class TestPretrained:
@@ -328,7 +329,7 @@ class TestProcesses:
         outputs = [process.communicate(timeout=240) for process in processes]
         assert [process.returncode for process in processes] == [0, 0], outputs
         together = "".join(text for _, text in outputs)
-        for stage in ("prepare", "corpus", "cbow"):
+        for stage in ("prepare", "cbow"):
             assert together.count(f"{stage}: done in") == together.count(f"{stage}: reused") == 1
         client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
         (experiment,) = client.search_experiments(filter_string="name = 'tweet-embeddings'")
@@ -347,7 +348,7 @@ class TestProcesses:
         assert list((tmp_path / "results").glob("[!.]*")) == []
         again = self.command(tmp_path, "+experiment=cbow_frozen", QUIET)
         _, log = again.communicate(timeout=240)
-        assert (again.returncode, log.count("reused")) == (0, 3), log
+        assert (again.returncode, log.count("reused")) == (0, 2), log
         (folder,) = (tmp_path / "results").glob("[!.]*")
         assert json.loads((folder / "metrics.json").read_text("utf-8"))["test/accuracy"] > 0
 

@@ -59,7 +59,7 @@ def _spread_like(drawn: NDArray[np.float32], known_rows: NDArray[np.float32]) ->
 
 
 def coverage(words: Sequence[str], counts: NDArray[np.int64], known: NDArray[np.bool_]) -> dict[str, float]:
-    """Return the fractions of the vocabulary that the vectors know: of its types, and of its running tokens.
+    """Return the fractions of the training text that the vectors know: of its types, and of its running tokens.
 
     Parameters
     ----------
@@ -67,13 +67,14 @@ def coverage(words: Sequence[str], counts: NDArray[np.int64], known: NDArray[np.
     counts : (V,) how often each word stands in the training text.
     known : (V,) which rows came from vectors.
 
-    PAD and UNK count neither as known nor as unknown. Both fractions are 0 for a vocabulary of nothing else.
+    PAD, UNK and words that the training text lacks count neither as known nor as unknown. Both fractions are 0 for a
+    vocabulary of nothing else.
     """
     if not len(words) == len(counts) == len(known):
         raise ValueError(f"{len(words)} words, {len(counts)} counts and {len(known)} known rows do not belong together")
     counts, known = counts[SPECIALS:], known[SPECIALS:]
     tokens = int(counts.sum())
     return {
-        "coverage/types": float(known.mean()) if len(known) else 0.0,
+        "coverage/types": float(known[counts > 0].mean()) if tokens else 0.0,
         "coverage/tokens": float(counts[known].sum() / tokens) if tokens else 0.0,
     }

@@ -19,28 +19,43 @@ class CorpusInfo:
     fingerprint: str
 
 
-def write_corpus(path: Path, token_batches: Iterable[Iterable[list[str]]]) -> CorpusInfo:
-    """Write one tweet per line, tokens apart by one space (gensim's LineSentence), skipping tweets without tokens.
+class CorpusWriter:
+    """Writes one tweet per line, tokens apart by one space (gensim's LineSentence), skipping tweets without tokens.
 
-    Holds one batch in memory. A token that holds white space, which no preset makes, is a ValueError.
+    A context manager; `info` tells what was written so far. A token that holds white space, which no preset makes, is a
+    ValueError.
     """
-    lines = tokens = 0
-    digest = hashlib.blake2b(digest_size=8)
-    with path.open("wb") as stream:
-        for batch in token_batches:
-            texts = []
-            for tweet in batch:
-                text = " ".join(tweet)
-                if text.split() != tweet:
-                    raise ValueError(f"tokens must be non-empty and without white space, found {tweet!r}")
-                if tweet:
-                    texts.append(text + "\n")
-                    tokens += len(tweet)
-            block = "".join(texts).encode()
-            lines += len(texts)
-            digest.update(block)
-            stream.write(block)
-    return CorpusInfo(lines, tokens, digest.hexdigest())
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("wb")
+        self._digest = hashlib.blake2b(digest_size=8)
+        self._lines = self._tokens = 0
+
+    def __enter__(self) -> "CorpusWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def write(self, batch: Iterable[list[str]]) -> None:
+        """Append the tweets of a batch."""
+        texts = []
+        for tweet in batch:
+            text = " ".join(tweet)
+            if text.split() != tweet:
+                raise ValueError(f"tokens must be non-empty and without white space, found {tweet!r}")
+            if tweet:
+                texts.append(text + "\n")
+                self._tokens += len(tweet)
+        block = "".join(texts).encode()
+        self._lines += len(texts)
+        self._digest.update(block)
+        self._stream.write(block)
+
+    @property
+    def info(self) -> CorpusInfo:
+        """What the file holds."""
+        return CorpusInfo(self._lines, self._tokens, self._digest.hexdigest())
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ tweet i is `ids[offsets[i]:offsets[i + 1]]`) and `<split>.labels.npy` (int32, n)
 import multiprocessing
 from array import array
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -112,7 +112,9 @@ def encode_splits(
     min_count: int,
     folder: Path,
     workers: int,
-    reserved: Sequence[str] = (),
+    *,
+    also: Iterable[str] = (),
+    on_train: Callable[[list[list[str]]], None] = lambda batch: None,
 ) -> Vocabulary:
     """Encode `train`, build the vocabulary from it, encode the other splits with that, and write all into `folder`.
 
@@ -123,7 +125,8 @@ def encode_splits(
     min_count : training occurrences that a word needs to enter the vocabulary.
     folder : an existing folder.
     workers : processes that tokenize.
-    reserved : words that get a row although no text needs to hold them.
+    also : words that the vocabulary holds however often they occur.
+    on_train : called with the tokens of every batch of the training split.
 
     Returns
     -------
@@ -135,7 +138,8 @@ def encode_splits(
     raw = folder / ".train.ids.raw"
     try:
         with raw.open("wb") as stream:
-            for ids in _encode(folder, "train", batches_by_split["train"], tokenizer, id_of.__getitem__, workers):
+            train = batches_by_split["train"]
+            for ids in _encode(folder, "train", train, tokenizer, id_of.__getitem__, workers, on_train):
                 ids.tofile(stream)
                 while len(counts) < len(id_of):
                     counts = np.concatenate([counts, np.zeros_like(counts)])
@@ -143,7 +147,7 @@ def encode_splits(
                 counts[types] += occurrences
         if not id_of:
             raise UserError("the training split has no tokens: expected at least one text that is not empty")
-        vocabulary = Vocabulary.from_counts(dict(zip(id_of, counts.tolist(), strict=False)), min_count, reserved)
+        vocabulary = Vocabulary.from_counts(dict(zip(id_of, counts.tolist(), strict=False)), min_count, also)
         final = np.full(len(id_of), UNK, np.int32)
         for word, id in vocabulary.id_of.items():
             if word in id_of:
@@ -161,7 +165,13 @@ def encode_splits(
 
 
 def _encode(
-    folder: Path, name: str, batches: Batches, tokenizer: Tokenizer, id_of: Callable[[str], int], workers: int
+    folder: Path,
+    name: str,
+    batches: Batches,
+    tokenizer: Tokenizer,
+    id_of: Callable[[str], int],
+    workers: int,
+    on_batch: Callable[[list[list[str]]], None] = lambda batch: None,
 ) -> Iterator[npt.NDArray[np.int32]]:
     """Yield the ids of each batch, end to end; write the split's offsets and labels after the last."""
     labels, offsets = array("i"), array("q", [0])
@@ -174,6 +184,7 @@ def _encode(
             yield batch
 
     for batch in tokenize_batches(texts(), tokenizer, workers):
+        on_batch(batch)
         ends = np.cumsum([len(tokens) for tokens in batch], dtype=np.int64) + offsets[-1]
         offsets.extend(ends.tolist())
         yield np.fromiter(map(id_of, chain.from_iterable(batch)), np.int32)

@@ -1,6 +1,6 @@
 """Words and their ids: 0 pads, 1 stands for every word the vocabulary lacks, the others go by falling count."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,19 +38,18 @@ class Vocabulary:
         object.__setattr__(self, "id_of", {word: id for id, word in enumerate(self.words[first:], first)})
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int], min_count: int, reserved: Sequence[str] = ()) -> "Vocabulary":
+    def from_counts(cls, counts: Mapping[str, int], min_count: int, also: Iterable[str] = ()) -> "Vocabulary":
         """Keep the words that occur `min_count` times or more: the most frequent first, equal ones by code point.
 
-        `reserved` words come last, with a row of their own although no text needs to hold them.
+        The words `also` are kept however often they occur, with count 0 where the training text lacks them.
         """
-        kept = [word for word, count in counts.items() if count >= min_count and word not in SPECIAL]
-        kept.sort(key=lambda word: (-counts[word], word))
-        numbers = [counts[word] for word in kept]
+        wanted = set(also)
+        found = dict.fromkeys(wanted, 0) | dict(counts)
+        kept = [word for word, n in found.items() if (n >= min_count or word in wanted) and word not in SPECIAL]
+        kept.sort(key=lambda word: (-found[word], word))
+        numbers = [found[word] for word in kept]
         left_out = sum(counts.values()) - sum(numbers)
-        dropped = len(counts) - len(kept)
-        unused = [word for word in reserved if word not in set(kept)]
-        counted = np.array([0, left_out, *numbers, *(0 for _ in unused)], np.int64)
-        return cls([*SPECIAL, *kept, *unused], counted, dropped)
+        return cls([*SPECIAL, *kept], np.array([0, left_out, *numbers], np.int64), len(found) - len(kept))
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":

@@ -1,11 +1,19 @@
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from gensim.models.word2vec import LineSentence
 
 from pipeline.errors import UserError
-from pipeline.text.corpus import Without, read_lines, text_hash, write_corpus
+from pipeline.text.corpus import CorpusInfo, CorpusWriter, Without, read_lines, text_hash
+
+
+def write_corpus(path: Path, batches: Iterable[list[list[str]]]) -> CorpusInfo:
+    with CorpusWriter(path) as corpus:
+        for batch in batches:
+            corpus.write(batch)
+    return corpus.info
 
 
 def test_corpus_is_read_by_gensim(tmp_path: Path) -> None:

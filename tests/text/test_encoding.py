@@ -17,7 +17,15 @@ from pipeline.text.encoding import EncodedSplit, encode_splits, tokenize_batches
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
 
-TWEET = TextConfig("tweet", handles="keep", links="keep", emoticons="keep", min_count=1, max_tokens=None)
+TWEET = TextConfig(
+    "tweet",
+    handles="keep",
+    links="keep",
+    emoticons="keep",
+    min_count=1,
+    unlabelled_min_count=None,
+    max_tokens=None,
+)
 
 
 def split_words(text: str) -> list[str]:

@@ -16,7 +16,15 @@ from pipeline.text.clean import clean, is_emoticon
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.tokenizer import CachedTweetTokenizer
 
-TWEET = TextConfig("tweet", handles="keep", links="keep", emoticons="keep", min_count=1, max_tokens=None)
+TWEET = TextConfig(
+    "tweet",
+    handles="keep",
+    links="keep",
+    emoticons="keep",
+    min_count=1,
+    unlabelled_min_count=None,
+    max_tokens=None,
+)
 WHITESPACE = replace(TWEET, tokenizer="whitespace")
 COURSE = replace(TWEET, tokenizer="course")
 MASK = {"handles": "mask", "links": "mask"}

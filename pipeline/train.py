@@ -1,19 +1,18 @@
-"""What each stage does with the folder it is given; `stages.py` decides when."""
+"""What the stages `cbow` and `train` do with the folder they are given: vectors; one probed, recorded classifier."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.data.texts import read_texts
-from pipeline.errors import UserError
 from pipeline.files import Stage
-from pipeline.progress import log, progress
+from pipeline.prepare import CORPUS, VOCABULARY
+from pipeline.progress import log
 from pipeline.schema import Config, variant_name
-from pipeline.text.corpus import Without, read_lines, text_hash, write_corpus
-from pipeline.text.encoding import EncodedSplit, encode_splits, tokenize_batches
+from pipeline.text.encoding import EncodedSplit
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
 
@@ -21,95 +20,22 @@ if TYPE_CHECKING:
     from pipeline.classifier.engine import Task
     from pipeline.embedding.vectors import Vectors
 
-BATCH = 10_000
-CORPUS = "corpus.txt"
-VOCABULARY = "vocabulary.json"
 SCORES_SHOWN = ("accuracy", "macro_recall")
 
 
-def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
-    """Write the splits, their token ids and the vocabulary; returns what later stages and readers must know."""
-    from pipeline.data.splits import content_fingerprint, load
-
-    tokenizer = build_tokenizer(config.text)
-    splits = load(config.data, folder)
-    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
-    for note in splits.notes:
-        log.info("note: %s", note)
-    labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
-
-    def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
-        total = -(-len(labelled[name]) // BATCH)
-        for batch in progress(labelled[name].iter(BATCH), total=total, label=f"encoding {name}", unit="batches"):
-            yield batch["text"], batch["label"]
-
-    vocabulary = encode_splits(
-        {name: batches(name) for name in labelled},
-        tokenizer,
-        config.text.min_count,
-        folder,
-        config.workers,
-        tokenizer.reserved,
-    )
-    if len(vocabulary) <= 2:
-        raise UserError(f"text.min_count={config.text.min_count}: no word of the training text occurs that often")
-    vocabulary.save(folder / VOCABULARY)
-    return {
-        "label_names": splits.label_names,
-        "generated": splits.generated,
-        "notes": splits.notes,
-        "rows": {name: len(rows) for name, rows in labelled.items()},
-        "unlabelled_rows": 0 if splits.unlabelled is None else len(splits.unlabelled),
-        "fingerprint": content_fingerprint(splits),
-        "vocabulary": vocabulary.summary(),
-    }
-
-
-def write_tokens(config: Config, prepared: Stage, folder: Path) -> dict[str, Any]:
-    """Write the corpus file for CBOW: training text, unlabelled text, extra text, less what is held out."""
-    rows = prepared.outcome["rows"]
-    held_out = {
-        text_hash(text)
-        for split in ("validation", "test")
-        if split in rows
-        for text in read_texts(prepared.folder, split)
-    }
-    unlabelled: dict[str, Without] = {}
-    if config.cbow.use_unlabelled and prepared.outcome["unlabelled_rows"]:
-        unlabelled["unlabelled"] = Without(read_texts(prepared.folder, "unlabelled"), held_out)
-    if config.cbow.extra_text is not None:
-        unlabelled["extra_text"] = Without(read_lines(Path(config.cbow.extra_text)), held_out)
-    sources: dict[str, Iterable[str]] = {"train": read_texts(prepared.folder, "train"), **unlabelled}
-    counts = dict.fromkeys(sources, 0)
-
-    def texts() -> Iterator[str]:
-        for source, lines in sources.items():
-            for text in progress(lines, total=None, label=f"tokenizing {source}", unit="texts"):
-                counts[source] += 1
-                yield text
-
-    tokens = tokenize_batches(in_batches(texts()), build_tokenizer(config.text), config.workers)
-    info = write_corpus(folder / CORPUS, tokens)
-    log.info("corpus: %s tokens; texts: %s", f"{info.tokens:,}", ", ".join(f"{n:,} {s}" for s, n in counts.items()))
-    dropped = sum(source.dropped for source in unlabelled.values())
-    if dropped:
-        log.info("corpus: left out %d unlabelled texts that stand in validation or test", dropped)
-    return dataclasses.asdict(info) | {"texts": counts, "held_out_dropped": dropped}
-
-
-def train_vectors(config: Config, prepared: Stage, tokens: Stage, folder: Path) -> dict[str, Any]:
-    """Train word vectors on a corpus and write them."""
+def train_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, Any]:
+    """Train word vectors on the corpus and write them."""
     from pipeline.embedding.cbow import train_cbow
 
     vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
     vectors = train_cbow(
-        tokens.folder / CORPUS,
+        prepared.folder / CORPUS,
         config.cbow,
         extra_words=vocabulary.words[2:],
-        corpus_fingerprint=tokens.outcome["fingerprint"],
+        corpus_fingerprint=prepared.outcome["corpus"]["fingerprint"],
     )
     vectors.save(folder)
-    return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words), "corpus": tokens.outcome}
+    return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words)}
 
 
 def train_classifier(
@@ -163,7 +89,7 @@ def train_classifier(
             "device": result.device,
         },
         label_names=known_facts["label_names"],
-        notes=[*known_facts["notes"], *vector_notes(trained)],
+        notes=[*known_facts["notes"], *vector_notes(prepared, trained)],
         dataset={
             "name": data_name(config),
             "source": config.data.path or config.data.source,
@@ -279,11 +205,11 @@ def probe_words(
     return neighbours, table, metrics
 
 
-def vector_notes(trained: Stage | None) -> list[str]:
+def vector_notes(prepared: Stage, trained: Stage | None) -> list[str]:
     """What a reader must know of the trained vectors."""
     if trained is None:
         return []
-    corpus = trained.outcome["corpus"]
+    corpus = prepared.outcome["corpus"]
     texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
     kind = "bit-reproducible (one worker)" if trained.outcome["reproducible"] else "not bit-reproducible (many workers)"
     return [f"the vectors were trained on {corpus['tokens']:,} tokens ({texts} texts); they are {kind}"]
@@ -292,15 +218,3 @@ def vector_notes(trained: Stage | None) -> list[str]:
 def data_name(config: Config) -> str:
     """The data set's name: its source and, where it has one, its configuration."""
     return config.data.source if config.data.name is None else f"{config.data.source}-{config.data.name}"
-
-
-def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Consecutive texts in lists of up to BATCH."""
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

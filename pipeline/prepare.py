@@ -1,0 +1,113 @@
+"""What the stage `prepare` does with the folder it is given: splits, token ids, vocabulary, corpus."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.texts import read_texts
+from pipeline.errors import UserError
+from pipeline.progress import log, progress
+from pipeline.schema import Config
+from pipeline.text.corpus import CorpusWriter, Without, read_lines, text_hash
+from pipeline.text.encoding import encode_splits, tokenize_batches
+from pipeline.text.presets import Preset, build_tokenizer
+
+BATCH = 10_000
+CORPUS = "corpus.txt"
+VOCABULARY = "vocabulary.json"
+
+
+def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
+    """Write the splits, their token ids, the vocabulary and the corpus for CBOW: all that runs on the data share.
+
+    Returns what later stages and readers must know.
+    """
+    from pipeline.data.splits import content_fingerprint, load
+
+    tokenizer = build_tokenizer(config.text)
+    splits = load(config.data, folder)
+    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
+    for note in splits.notes:
+        log.info("note: %s", note)
+    labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
+
+    def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
+        total = -(-len(labelled[name]) // BATCH)
+        for batch in progress(labelled[name].iter(BATCH), total=total, label=f"encoding {name}", unit="batches"):
+            yield batch["text"], batch["label"]
+
+    with CorpusWriter(folder / CORPUS) as corpus:
+        counts, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
+        enough = config.text.unlabelled_min_count
+        known = () if enough is None else (word for word, count in counts.items() if count >= enough)
+        vocabulary = encode_splits(
+            {name: batches(name) for name in labelled},
+            tokenizer,
+            config.text.min_count,
+            folder,
+            config.workers,
+            also=(*tokenizer.reserved, *known),
+            on_train=corpus.write,
+        )
+        info = corpus.info
+    if len(vocabulary) <= 2:
+        raise UserError(f"text.min_count={config.text.min_count}: no word of the training text occurs that often")
+    vocabulary.save(folder / VOCABULARY)
+    log.info("prepare: vocabulary of %s words; corpus of %s tokens", f"{len(vocabulary):,}", f"{info.tokens:,}")
+    return {
+        "label_names": splits.label_names,
+        "generated": splits.generated,
+        "notes": splits.notes,
+        "rows": {name: len(rows) for name, rows in labelled.items()},
+        "fingerprint": content_fingerprint(splits),
+        "vocabulary": vocabulary.summary(),
+        "corpus": dataclasses.asdict(info) | {"texts": {"train": len(labelled["train"]), **texts}, "dropped": dropped},
+    }
+
+
+def write_unlabelled(
+    config: Config, folder: Path, splits: Sequence[str], tokenizer: Preset, corpus: CorpusWriter
+) -> tuple[Counter[str], dict[str, int], int]:
+    """Write the unlabelled text that the configuration names into the corpus, less what is held out.
+
+    Returns the counts of its tokens, of the texts of each source, and of the texts dropped.
+    """
+    sources: dict[str, Iterable[str]] = {}
+    if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
+        sources["unlabelled"] = read_texts(folder, "unlabelled")
+    if config.cbow.extra_text is not None:
+        sources["extra_text"] = read_lines(Path(config.cbow.extra_text))
+    held_out: set[int] = set()
+    if sources:
+        for split in set(splits) - {"train"}:
+            held_out.update(map(text_hash, read_texts(folder, split)))
+    counts: Counter[str] = Counter()
+    texts, dropped = {}, 0
+    for name, source in sources.items():
+        kept = Without(source, held_out)
+        texts[name] = 0
+        lines = progress(kept, total=None, label=f"tokenizing {name}", unit="texts")
+        for batch in tokenize_batches(in_batches(lines), tokenizer, config.workers):
+            corpus.write(batch)
+            texts[name] += len(batch)
+            counts.update(chain.from_iterable(batch))
+        dropped += kept.dropped
+        log.info("prepare: %s texts from %s", f"{texts[name]:,}", name)
+    if dropped:
+        log.info("prepare: left out %d unlabelled texts that stand in validation or test", dropped)
+    return counts, texts, dropped
+
+
+def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Consecutive texts in lists of up to BATCH."""
+    batch: list[str] = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
