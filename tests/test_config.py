@@ -94,7 +94,8 @@ class TestComposed:
             "course": {
                 "data.source": "nltk_twitter", "data.validation_size": 0.0, "data.test_size": 2000.0,
                 "data.sample": None, "text.tokenizer": "course", "text.handles": "strip", "text.links": "strip",
-                "text.min_count": 1, "text.unlabelled_min_count": None, "text.max_tokens": None, "cbow.vector_size": 256, "embedding.dim": 256,
+                "text.min_count": 1, "text.unlabelled_min_count": None, "text.max_tokens": None,
+                "cbow.vector_size": 256, "embedding.dim": 256,
                 "model.dropout": 0.0, "train.max_epochs": config["train.max_epochs"], "train.patience": None,
             },
         }[name]  # fmt: skip

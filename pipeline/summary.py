@@ -1,0 +1,105 @@
+"""All finished runs as one table: `python -m pipeline.summary [ROOT]` prints markdown, seeds taken together.
+
+A row is a set of runs whose configuration differs in the seed alone (of runs that differ in nothing, the newest
+counts); a column is shown for each key that differs between rows. Scores are the mean over seeds ± half the 95 %
+t-interval of that mean: it holds what seeds change, not what other test tweets would.
+"""
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import t
+
+from pipeline.config import project_root
+from pipeline.files import MANIFEST, read_manifest
+from pipeline.tracking.record import StoredRun, read_record
+
+IGNORED = ("seed", "cbow.seed", "workers", "force", "stage", "paths.root", "data.path", "train.threads")
+IGNORED_GROUPS = ("tracking.", "embedding.", "probe.")
+SHOWN = ("test/accuracy", "test/macro_recall")
+Key = tuple[tuple[str, str], ...]
+
+
+def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean over seeds and half the width of its 95 % t-interval; None for a single seed."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, None
+    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return mean, float(t.ppf(0.975, len(values) - 1)) * error
+
+
+def read_runs(results: Path) -> list[StoredRun]:
+    """The whole records in a folder of results, oldest first."""
+    folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
+    finished = {folder: str((read_manifest(folder) or {}).get("finished", "")) for folder in folders}
+    return [read_record(folder) for folder in sorted(folders, key=lambda folder: (finished[folder], folder.name))]
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and values of a nested configuration."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+def settings(run: StoredRun) -> Key:
+    """What must be equal for two runs to be repetitions of each other: everything but the seed and where files lie."""
+    kept = {k: v for k, v in flat(run.config) if k not in IGNORED and not k.startswith(IGNORED_GROUPS)}
+    if kept.get("cbow.extra_text", "None") != "None":
+        kept["cbow.extra_text"] = Path(kept["cbow.extra_text"]).name
+    kept |= {key: run.header["tags"][key] for key in ("data", "variant", "label_budget")}
+    return tuple(sorted(kept.items()))
+
+
+def summary_table(runs: Sequence[StoredRun]) -> str:
+    """A markdown table of runs, a row for each set that differs in the seed alone."""
+    groups: dict[Key, dict[str, StoredRun]] = defaultdict(dict)
+    for run in runs:
+        groups[settings(run)][run.header["tags"]["seed"]] = run
+    named = [(dict(key), list(members.values())) for key, members in groups.items()]
+    fixed = ("data", "variant", "label_budget")
+    by_data: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for values, _ in named:
+        for key, value in values.items():
+            by_data[key, values["data"]].add(value)
+    # A key that goes with the data set (its source, its test size) needs no column of its own.
+    varying = sorted({key for (key, _), values in by_data.items() if len(values) > 1 and key not in fixed})
+    header = ["data", *varying, "labels", "variant", "seeds", *SHOWN, "trainable parameters"]
+    rows = []
+    for values, members in named:
+        scores = []
+        for name in SHOWN:
+            mean, half = mean_and_interval([score for run in members if (score := run.metrics[name]) is not None])
+            scores.append(f"{mean:.4f}" + (f" ± {half:.4f}" if half is not None else ""))
+        data = values["data"] + (" (generated)" if members[0].header["tags"]["generated"] == "true" else "")
+        used = members[0].header["dataset"]["labelled_used"]
+        trainable = int(members[0].metrics["params/trainable"] or 0)
+        keys = [values.get(key, "") for key in varying]
+        rows.append([data, *keys, f"{used:,}", values["variant"], str(len(members)), *scores, f"{trainable:,}"])
+    rows.sort(key=lambda row: (*row[: 1 + len(varying)], int(row[1 + len(varying)].replace(",", "")), row))
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table of a root's results; 2 where there are none."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.summary", description="All finished runs as one table.")
+    parser.add_argument("root", nargs="?", type=Path, default=project_root(), help="folder that holds results/")
+    root = parser.parse_args(arguments).root
+    runs = read_runs(root / "results")
+    if not runs:
+        print(f"error: {root / 'results'}: no finished run; try ./scripts/run +experiment=cbow_frozen", file=sys.stderr)
+        return 2
+    print(summary_table(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
