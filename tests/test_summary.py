@@ -44,16 +44,9 @@ def test_interval_equals_scipys():
 
 
 def test_seeds_are_taken_together_and_the_newest_of_equal_runs_counts():
-    header, _, row = cells(summary_table([run(0, 0.1), run(0, 0.6), run(1, 0.8)]).replace("test/", "test."))
-    assert header == [
-        "data",
-        "labels",
-        "variant",
-        "seeds",
-        "test/accuracy",
-        "test/macro_recall",
-        "trainable parameters",
-    ]
+    header, _, row = cells(summary_table([run(0, 0.1), run(0, 0.6), run(1, 0.8)]))
+    assert header[:4] == ["data", "labels", "variant", "seeds"]
+    assert header[4:] == ["test/accuracy", "test/macro_recall", "trainable parameters"]
     half = stats.t.ppf(0.975, 1) * 0.1
     assert row[:5] == ["sample (generated)", "8,000", "cbow_frozen", "2", f"0.7000 ± {half:.4f}"]
     assert row[-1] == "1,234"
