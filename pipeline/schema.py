@@ -83,7 +83,7 @@ class CbowConfig:
     cbow_mean: int = within(0, 1)
     alpha: float = within(0, above=True)
     min_alpha: float = within(0)
-    epochs: int = within(1)
+    epochs: int | None = within(1)
     batch_words: int = within(1)
     workers: int = within(1)
     min_n: int = within(0)

@@ -21,7 +21,7 @@ from pipeline.tracking.record import StoredRun, read_record
 
 IGNORED = ("seed", "cbow.seed", "workers", "force", "stage", "paths.root", "data.path", "train.threads")
 IGNORED_GROUPS = ("tracking.", "embedding.", "probe.")
-SHOWN = ("test/accuracy", "test/macro_recall")
+SHOWN = ("accuracy", "macro_recall")
 Key = tuple[tuple[str, str], ...]
 
 
@@ -32,6 +32,14 @@ def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
         return mean, None
     error = float(np.std(values, ddof=1)) / len(values) ** 0.5
     return mean, float(t.ppf(0.975, len(values) - 1)) * error
+
+
+def shown(scores: Sequence[float]) -> str:
+    """Mean and interval for a reader; `-` where there is no score."""
+    if not scores:
+        return "-"
+    mean, half = mean_and_interval(scores)
+    return f"{mean:.4f}" if half is None else f"{mean:.4f} ± {half:.4f}"
 
 
 def read_runs(results: Path) -> list[StoredRun]:
@@ -59,8 +67,8 @@ def settings(run: StoredRun) -> Key:
     return tuple(sorted(kept.items()))
 
 
-def summary_table(runs: Sequence[StoredRun]) -> str:
-    """A markdown table of runs, a row for each set that differs in the seed alone."""
+def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
+    """A markdown table of runs with the scores of a split, a row for each set that differs in the seed alone."""
     groups: dict[Key, dict[str, StoredRun]] = defaultdict(dict)
     for run in runs:
         groups[settings(run)][run.header["tags"]["seed"]] = run
@@ -72,13 +80,21 @@ def summary_table(runs: Sequence[StoredRun]) -> str:
             by_data[key, values["data"]].add(value)
     # A key that goes with the data set (its source, its test size) needs no column of its own.
     varying = sorted({key for (key, _), values in by_data.items() if len(values) > 1 and key not in fixed})
-    header = ["data", *varying, "labels", "variant", "seeds", *SHOWN, "trainable parameters"]
+    header = [
+        "data",
+        *varying,
+        "labels",
+        "variant",
+        "seeds",
+        *(f"{split}/{name}" for name in SHOWN),
+        "trainable parameters",
+    ]
     rows = []
     for values, members in named:
         scores = []
         for name in SHOWN:
-            mean, half = mean_and_interval([score for run in members if (score := run.metrics[name]) is not None])
-            scores.append(f"{mean:.4f}" + (f" ± {half:.4f}" if half is not None else ""))
+            found = [score for run in members if (score := run.metrics.get(f"{split}/{name}")) is not None]
+            scores.append(shown(found))
         data = values["data"] + (" (generated)" if members[0].header["tags"]["generated"] == "true" else "")
         used = members[0].header["dataset"]["labelled_used"]
         trainable = int(members[0].metrics["params/trainable"] or 0)
@@ -92,12 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table of a root's results; 2 where there are none."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.summary", description="All finished runs as one table.")
     parser.add_argument("root", nargs="?", type=Path, default=project_root(), help="folder that holds results/")
-    root = parser.parse_args(arguments).root
+    parser.add_argument(
+        "--split", choices=("test", "validation"), default="test", help="whose scores (choose on validation)"
+    )
+    parsed = parser.parse_args(arguments)
+    root = parsed.root
     runs = read_runs(root / "results")
     if not runs:
         print(f"error: {root / 'results'}: no finished run; try ./scripts/run +experiment=cbow_frozen", file=sys.stderr)
         return 2
-    print(summary_table(runs))
+    print(summary_table(runs, parsed.split))
     return 0
 
 

@@ -25,6 +25,7 @@ FASTTEXT_KNOBS = (*WORD2VEC_KNOBS, "min_n", "max_n", "bucket")
 # gensim adds the loss up in float32, one term at a time. Over one epoch of tweets the sum was 0.4 % too low at 1.8
 # million and 14 % too low at 6.3 million, so a larger one than this is not reported.
 LARGEST_LOSS_SUM = 2.0**21
+WORDS_IN_ALL = 20_000_000
 
 
 def train_cbow(
@@ -53,9 +54,11 @@ def train_cbow(
     knobs: dict[str, Any] = {name: getattr(config, name) for name in (FASTTEXT_KNOBS if fasttext else WORD2VEC_KNOBS)}
     started = time.perf_counter()
     with _quiet_gensim():
-        model = FastText(**knobs) if fasttext else Word2Vec(**knobs)
+        given = knobs | {"epochs": config.epochs or 1}  # chosen below, when the size of the corpus is known
+        model = FastText(**given) if fasttext else Word2Vec(**given)
         model.build_vocab(corpus_file=str(corpus), keep_raw_vocab=True)
         _check_vocabulary(model, config, corpus)
+        model.epochs = knobs["epochs"] = config.epochs or epochs_for(model.corpus_total_words)
         progress = _Progress(with_loss=not fasttext and config.workers == 1)
         trained_words, _ = model.train(
             corpus_file=str(corpus),
@@ -92,6 +95,15 @@ def train_cbow(
     return Vectors(words, counts, matrix, info)
 
 
+def epochs_for(tokens: int) -> int:
+    """Passes over a corpus of so many tokens when `cbow.epochs` is null: 20 million words in all, 20 to 100 passes.
+
+    Measured on tweets (docs/cbow-defaults.md): 0.1 M tokens want 100 passes, 1 M want 20; fewer leave the vectors of all
+    words alike.
+    """
+    return min(max(WORDS_IN_ALL // max(tokens, 1), 20), 100)
+
+
 class _Progress:
     """One log line per epoch; gensim calls these methods by name."""
 
@@ -108,7 +120,8 @@ class _Progress:
         if model.workers > 1:
             repeatable = f"{model.workers} workers: faster, not bit-reproducible (cbow.workers=1 is)"
         log.info(
-            "cbow: %s tokens, %s words seen %d times or more, %d dimensions; %s",
+            "cbow: %d epochs of %s tokens, %s words seen %d times or more, %d dimensions; %s",
+            model.epochs,
             f"{model.corpus_total_words:,}",
             f"{len(model.wv):,}",
             model.effective_min_count,

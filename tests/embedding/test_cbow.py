@@ -15,7 +15,7 @@ import pytest
 from gensim.models import FastText, Word2Vec
 
 from pipeline.embedding import cbow
-from pipeline.embedding.cbow import FASTTEXT_KNOBS, WORD2VEC_KNOBS, train_cbow
+from pipeline.embedding.cbow import FASTTEXT_KNOBS, WORD2VEC_KNOBS, epochs_for, train_cbow
 from pipeline.errors import RunError, UserError
 from pipeline.schema import CbowConfig
 
@@ -89,7 +89,7 @@ def test_words_of_a_topic_end_close_together(corpus):
 def test_one_worker_is_bit_reproducible_in_every_process(corpus):
     program = (
         "import hashlib, json, sys\nfrom pathlib import Path\n"
-        "from pipeline.embedding.cbow import train_cbow\nfrom pipeline.schema import CbowConfig\n"
+        "from pipeline.embedding.cbow import epochs_for, train_cbow\nfrom pipeline.schema import CbowConfig\n"
         "v = train_cbow(Path(sys.argv[1]), CbowConfig(**json.loads(sys.argv[2])), corpus_fingerprint='f00d')\n"
         "print(hashlib.sha256(v.vectors.tobytes() + ' '.join(v.words).encode()).hexdigest())\n"
     )
@@ -197,7 +197,7 @@ def test_log_tells_progress_and_whether_it_can_be_repeated(corpus, caplog):
     messages = [record.getMessage() for record in caplog.records]
     assert {record.name for record in caplog.records} == {"pipeline"}
     assert len(messages) == 4
-    assert messages[0].startswith("cbow: 6,000 tokens, 21 words seen 2 times or more, 12 dimensions")
+    assert messages[0].startswith("cbow: 3 epochs of 6,000 tokens, 21 words seen 2 times or more, 12 dimensions")
     assert messages[0].endswith("bit-reproducible")
     assert all(f"epoch {i}/3" in messages[i] and "words/s" in messages[i] for i in (1, 2, 3))
     assert "0 s left, loss" in messages[3]
@@ -258,3 +258,14 @@ def test_vectors_that_are_not_finite_fail_the_run(corpus, monkeypatch):
     monkeypatch.setattr(Word2Vec, "train", diverge)
     with pytest.raises(RunError, match=r"cbow\.alpha=0\.05"):
         train(corpus)
+
+
+@pytest.mark.parametrize(("tokens", "epochs"), [(0, 100), (90_000, 100), (400_000, 50), (1_000_000, 20), (10**9, 20)])
+def test_passes_follow_from_the_size_of_the_corpus(tokens, epochs):
+    assert epochs_for(tokens) == epochs
+
+
+def test_passes_are_chosen_and_recorded(corpus):
+    chosen, given = train(corpus, epochs=None), train(corpus, epochs=100)
+    assert chosen.info["knobs"]["epochs"] == 100
+    assert chosen.vectors.tobytes() == given.vectors.tobytes()
