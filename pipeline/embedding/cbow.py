@@ -98,8 +98,8 @@ def train_cbow(
 def epochs_for(tokens: int) -> int:
     """Passes over a corpus of so many tokens when `cbow.epochs` is null: 20 million words in all, 20 to 100 passes.
 
-    Measured on tweets (docs/cbow-defaults.md): 0.1 M tokens want 100 passes, 1 M want 20; fewer leave the vectors of all
-    words alike.
+    Measured on tweets (docs/cbow-defaults.md): 0.1 M tokens want 100 passes, 1 M want 20; fewer leave the vectors of
+    all words alike.
     """
     return min(max(WORDS_IN_ALL // max(tokens, 1), 20), 100)
 
