@@ -3,6 +3,7 @@
 Read by every folder; imports nothing but the standard library.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,3 +184,11 @@ def variant_name(embedding: EmbeddingConfig) -> str:
     if embedding.init == "random":
         return "random_trainable" if embedding.trainable else "random_frozen"
     return f"{embedding.init}_finetuned" if embedding.trainable else f"{embedding.init}_frozen"
+
+
+def data_name(data: DataConfig) -> str:
+    """The data set's name, fit for a folder: its source, the file or hub id of `files` and `hub`, its configuration."""
+    parts = [data.source, data.name]
+    if data.source in ("files", "hub") and data.path:
+        parts[0] = re.sub(r"\.(csv|tsv|jsonl?|parquet)$", "", data.path.rstrip("/").rpartition("/")[2])
+    return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts if part)

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.files import Stage, ensure_folder, file_fingerprint, fingerprint, library_versions
 from pipeline.progress import log
-from pipeline.schema import Config, variant_name
+from pipeline.schema import Config, data_name, variant_name
 
 
 def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
@@ -76,7 +76,13 @@ def cbow(config: Config, prepared: Stage) -> Stage:
 
         return train_vectors(config, prepared, folder)
 
-    identity = {"corpus": prepared.outcome["corpus"]["fingerprint"], "cbow": knobs, "code": _code("embedding")}
+    identity = {
+        "corpus": prepared.outcome["corpus"]["fingerprint"],
+        # fastText composes vectors for the vocabulary's words, so there the vocabulary counts as well.
+        "vocabulary": prepared.key if config.cbow.algorithm == "fasttext" else None,
+        "cbow": knobs,
+        "code": _code("embedding"),
+    }
     return _artifact(config, "cbow", identity, work)
 
 
@@ -98,14 +104,14 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
         "code": _code("train.py", "classifier", "embedding", "probes", "tracking"),
     }
     budget = config.data.label_budget or "all"
-    data = config.data.source if config.data.name is None else f"{config.data.source}-{config.data.name}"
     variant = variant_name(config.embedding)
-    folder = _root(config) / "results" / f"{data}-{variant}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
+    name = f"{data_name(config.data)}-{variant}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
+    folder = _root(config) / "results" / name
 
     def work(temporary: Path) -> dict[str, Any]:
         from pipeline.train import train_classifier
 
-        return train_classifier(config, prepared, vectors, folder.name, overrides, temporary)
+        return train_classifier(config, prepared, vectors, name, overrides, temporary)
 
     log.info("train: %s → %s", variant, _short(config, folder))
     manifest, reused = ensure_folder(folder, {"stage": "train", **identity}, work, force=config.force)

@@ -11,7 +11,7 @@ from pipeline.data.texts import read_texts
 from pipeline.files import Stage
 from pipeline.prepare import CORPUS, VOCABULARY
 from pipeline.progress import log
-from pipeline.schema import Config, variant_name
+from pipeline.schema import Config, data_name, variant_name
 from pipeline.text.encoding import EncodedSplit
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
@@ -84,14 +84,14 @@ def train_classifier(
             "variant": variant,
             "seed": str(config.seed),
             "label_budget": "all" if budget is None else str(budget),
-            "data": data_name(config),
+            "data": data_name(config.data),
             "generated": str(known_facts["generated"]).lower(),
             "device": result.device,
         },
         label_names=known_facts["label_names"],
         notes=[*known_facts["notes"], *vector_notes(prepared, trained)],
         dataset={
-            "name": data_name(config),
+            "name": data_name(config.data),
             "source": config.data.path or config.data.source,
             "fingerprint": known_facts["fingerprint"],
             "rows": known_facts["rows"],
@@ -213,8 +213,3 @@ def vector_notes(prepared: Stage, trained: Stage | None) -> list[str]:
     texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
     kind = "bit-reproducible (one worker)" if trained.outcome["reproducible"] else "not bit-reproducible (many workers)"
     return [f"the vectors were trained on {corpus['tokens']:,} tokens ({texts} texts); they are {kind}"]
-
-
-def data_name(config: Config) -> str:
-    """The data set's name: its source and, where it has one, its configuration."""
-    return config.data.source if config.data.name is None else f"{config.data.source}-{config.data.name}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.checks import FIELDS, KEYS
 from pipeline.config import compose, conf_folder, cpu_count, project_root, resolved
-from pipeline.schema import Config, variant_name
+from pipeline.schema import Config, data_name, variant_name
 
 EXPERIMENTS = ("random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned", "course")
 VARIANTS = EXPERIMENTS[:4]
@@ -211,3 +211,17 @@ def test_sections_and_keys_of_the_schema():
     assert "data.sample" in FIELDS
     assert "data.sample" not in KEYS
     assert "data.sample.labelled" in KEYS
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "sample"),
+        (["data=tweet_eval"], "tweet_eval-sentiment"),
+        (["data=files", "data.path=/some/my tweets (1).csv"], "my_tweets_1_"),
+        (["data=files", "data.path=/some/folder/"], "folder"),
+        (["data=hub", "data.path=owner/set", "data.name=a/b"], "set-a_b"),
+    ],
+)
+def test_data_names_are_fit_for_a_folder(overrides: list[str], name: str):
+    assert data_name(compose(overrides).data) == name
