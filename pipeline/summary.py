@@ -19,7 +19,17 @@ from pipeline.config import project_root
 from pipeline.files import MANIFEST, read_manifest
 from pipeline.tracking.record import StoredRun, read_record
 
-IGNORED = ("seed", "cbow.seed", "workers", "force", "stage", "paths.root", "data.path", "train.threads")
+IGNORED = (
+    "seed",
+    "cbow.seed",
+    "data.label_budget",
+    "workers",
+    "force",
+    "stage",
+    "paths.root",
+    "data.path",
+    "train.threads",
+)
 IGNORED_GROUPS = ("tracking.", "embedding.", "probe.")
 SHOWN = ("accuracy", "macro_recall")
 Key = tuple[tuple[str, str], ...]
