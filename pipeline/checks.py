@@ -8,6 +8,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
 from omegaconf import MISSING, OmegaConf
@@ -17,6 +18,8 @@ from pipeline.errors import UserError, nearest
 from pipeline.schema import Config
 
 IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+STORES = ("sqlite:////", "http://", "https://", "postgresql", "mysql", "mssql", "databricks")
 
 
 def _nested(kind: Any) -> Any:
@@ -109,7 +112,7 @@ def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
         above = field.metadata.get("above", False)
         if not math.isfinite(item) or not low <= item <= high or (above and item == low):
             range_ = f"above {low:g}" if above else f"from {low:g}"
-            range_ += f" to {high:g}" if high < math.inf else ""
+            range_ += f" to {high:,}" if high >= 1e6 and high < math.inf else f" to {high:g}" if high < math.inf else ""
             raise UserError(f"{key}={shown(value)}: expected {_in_words(type(item))} {range_}")
 
 
@@ -121,9 +124,19 @@ def _check_together(config: Config) -> None:
     if data.source in ("hub", "files") and data.path is None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")
-    if data.validation_size == 0 and config.train.patience is not None:
+    made_here = data.source in ("sample", "nltk_twitter")  # other sources may have a validation split of their own
+    if made_here and data.validation_size == 0 and config.train.patience is not None:
         found = f"data.validation_size=0 with train.patience={config.train.patience}"
         raise UserError(f"{found}: nothing to stop early on; set train.patience=null or data.validation_size=0.1")
+    if not config.model.widths:
+        raise UserError("model.widths=[]: expected at least one width, such as [3,4,5]")
+    names = [*config.probe.similarity, *(PurePath(path).stem for path in config.probe.similarity_files)]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"probe.similarity_files: two sets of word pairs are named '{name}'; rename a file")
+    uri = config.tracking.uri
+    if uri is not None and not uri.startswith(STORES):
+        raise UserError(f"tracking.uri={uri}: expected sqlite:////absolute/path.db or the http address of a server")
     if embedding.init == "pretrained" and embedding.path is None:
         raise UserError("embedding.init=pretrained needs embedding.path=…, the file with the vectors")
     if cbow.vector_size != embedding.dim:

@@ -170,6 +170,8 @@ def _check_override(override: Override, options: Callable[[str], list[str]]) -> 
         raise UserError(f"'{line}' needs one plus: use +experiment={shown(value)}")
     if key != "experiment" and (override.is_add() or (valid and override.is_force_add())):
         raise UserError(f"'{line}': {key} is set already, leave out the plus")
+    if valid and isinstance(value, list) and key != "experiment":
+        raise UserError(f"'{line}': {key} takes one option; several runs: -m {key}={','.join(map(str, value))}")
     for option in (value if isinstance(value, list) else [value]) if valid else []:
         if option not in valid:
             name = f"experiment '{option}'" if key == "experiment" else f"option {key}={shown(option)}"
@@ -187,6 +189,10 @@ def _composition_error(error: Exception) -> UserError:
 def _make_absolute(config: Config) -> None:
     """Resolve the user's paths against the current directory, which is where the command was started."""
     config.paths.root = _root(config.paths.root)
+    if os.path.exists(config.paths.root) and not os.path.isdir(config.paths.root):
+        raise UserError(f"paths.root={config.paths.root}: found a file, expected a folder")
+    if set(config.paths.root) & set("%?#"):
+        raise UserError(f"paths.root={config.paths.root}: MLflow cannot have %, ? or # in the path of its store")
     config.tracking.uri = config.tracking.uri or f"sqlite:///{config.paths.root}/mlflow.db"
     config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)

@@ -9,14 +9,17 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+from pipeline.progress import log
 
 MANIFEST = "manifest.json"
 LIBRARIES = ("torch", "gensim", "numpy", "nltk", "datasets", "scikit-learn", "regex")
@@ -85,6 +88,27 @@ class Stage:
         return float(self.manifest["seconds"])
 
 
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Size in bytes of every file below a folder, the manifest aside."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+@contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold a file lock; say so when another process has it and this one must wait."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("waiting: another process is at work on %s", path.name.removeprefix(".").removesuffix(".lock"))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def ensure_folder(
     folder: Path, identity: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any] | None], *, force: bool = False
 ) -> tuple[dict[str, Any], bool]:
@@ -103,10 +127,12 @@ def ensure_folder(
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     wanted = json.loads(json.dumps(dict(identity), default=str))
-    with FileLock(folder.parent / f".{folder.name}.lock"):
+    with waiting_lock(folder.parent / f".{folder.name}.lock"):
         manifest = read_manifest(folder)
         if manifest is not None and manifest["identity"] == wanted and not force:
-            return manifest, True
+            if manifest.get("files") == file_sizes(folder):
+                return manifest, True
+            log.info("%s: files are missing or cut short, doing the work again", folder.name)
         for left_over in folder.parent.glob(f".{folder.name}.tmp-*"):
             shutil.rmtree(left_over, ignore_errors=True)
         temporary = folder.parent / f".{folder.name}.tmp-{os.getpid()}"
@@ -117,6 +143,7 @@ def ensure_folder(
             manifest = {
                 "identity": wanted,
                 "outcome": dict(outcome or {}),
+                "files": file_sizes(temporary),
                 "versions": library_versions(),
                 "seconds": round(time.perf_counter() - started, 3),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,6 +18,7 @@ from pipeline.text.presets import Preset, build_tokenizer
 BATCH = 10_000
 CORPUS = "corpus.txt"
 VOCABULARY = "vocabulary.json"
+SHOWN_LABELS = 10
 
 
 def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
@@ -30,8 +31,10 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
     tokenizer = build_tokenizer(config.text)
     splits = load(config.data, folder)
     log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
-    for note in splits.notes:
-        log.info("note: %s", note)
+    counts = Counter(chain.from_iterable(batch["label"] for batch in splits.train.iter(BATCH)))
+    most = ", ".join(f"{splits.label_names[label]} {count:,}" for label, count in counts.most_common(SHOWN_LABELS))
+    more = len(counts) - SHOWN_LABELS
+    log.info("prepare: training labels: %s%s", most, f" and {more} more" if more > 0 else "")
     labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
 
     def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
@@ -40,9 +43,9 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
             yield batch["text"], batch["label"]
 
     with CorpusWriter(folder / CORPUS) as corpus:
-        counts, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
+        unlabelled, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
         enough = config.text.unlabelled_min_count
-        known = () if enough is None else (word for word, count in counts.items() if count >= enough)
+        known = () if enough is None else (word for word, count in unlabelled.items() if count >= enough)
         vocabulary = encode_splits(
             {name: batches(name) for name in labelled},
             tokenizer,

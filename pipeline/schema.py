@@ -70,7 +70,7 @@ class CbowConfig:
     use_unlabelled: bool = MISSING
     extra_text: str | None = MISSING
     vector_size: int = within(1)
-    seed: int = within(0)
+    seed: int = within(0, 2**32 - 1)
     sg: int = within(0, 1)
     hs: int = within(0, 1)
     window: int = within(1)
@@ -99,6 +99,7 @@ class EmbeddingConfig:
     init: str = choice("random", "cbow", "pretrained")
     trainable: bool = MISSING
     dim: int = within(1)
+    scale: float | None = within(0, above=True)
     path: str | None = MISSING
     format: str = choice("auto", "word2vec_text", "word2vec_binary", "glove")
 
@@ -173,7 +174,7 @@ class Config:
     probe: ProbeConfig = MISSING
     tracking: TrackingConfig = MISSING
     paths: PathsConfig = MISSING
-    seed: int = within(0)
+    seed: int = within(0, 2**32 - 1)
     stage: str = choice("prepare", "cbow", "train", "all")
     force: bool = MISSING
     workers: int = within(1)
@@ -191,4 +192,4 @@ def data_name(data: DataConfig) -> str:
     parts = [data.source, data.name]
     if data.source in ("files", "hub") and data.path:
         parts[0] = re.sub(r"\.(csv|tsv|jsonl?|parquet)$", "", data.path.rstrip("/").rpartition("/")[2])
-    return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts if part)
+    return "-".join(re.sub(r"[^\w.]+", "_", part)[:40] for part in parts if part)

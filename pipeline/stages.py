@@ -6,6 +6,7 @@ they were written. The work itself stands in `prepare.py` and `train.py`, import
 """
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def prepare(config: Config) -> Stage:
         "text": dataclasses.asdict(config.text),
         "unlabelled": config.cbow.use_unlabelled,
         "extra_text": _input("cbow.extra_text", config.cbow.extra_text),
+        "stop_words": _stop_words(config),
         "code": _code("prepare.py", "data", "text"),
     }
 
@@ -62,7 +64,10 @@ def prepare(config: Config) -> Stage:
 
         return prepare_texts(config, folder)
 
-    return _artifact(config, "prepare", identity, work)
+    prepared = _artifact(config, "prepare", identity, work)
+    for note in prepared.outcome["notes"]:
+        log.info("note: %s", note)
+    return prepared
 
 
 def cbow(config: Config, prepared: Stage) -> Stage:
@@ -105,7 +110,8 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
     }
     budget = config.data.label_budget or "all"
     variant = variant_name(config.embedding)
-    name = f"{data_name(config.data)}-{variant}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
+    encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
+    name = f"{data_name(config.data)}-{variant}{encoder}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
     folder = _root(config) / "results" / name
 
     def work(temporary: Path) -> dict[str, Any]:
@@ -113,15 +119,20 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
 
         return train_classifier(config, prepared, vectors, name, overrides, temporary)
 
-    log.info("train: %s → %s", variant, _short(config, folder))
+    log.info("train: %s → %s", variant, _short(folder))
     manifest, reused = ensure_folder(folder, {"stage": "train", **identity}, work, force=config.force)
     log.info("train: %s · %s", "this run was finished before" if reused else "done", manifest["outcome"]["summary"])
+    browse = ""
     if config.tracking.enabled:
         from pipeline.tracking.mlflow_log import log_run
 
         assert config.tracking.uri is not None
-        log_run(folder, config.tracking.uri, config.tracking.experiment, _root(config) / "artifacts" / "mlflow")
-    log.info("read %s, or browse all runs with ./scripts/dashboard", _short(config, folder / "note.md"))
+        logged = log_run(
+            folder, config.tracking.uri, config.tracking.experiment, _root(config) / "artifacts" / "mlflow"
+        )
+        if logged and config.tracking.uri.startswith("sqlite:"):
+            browse = f", or browse all runs: {_dashboard(config)}"
+    log.info("read %s%s", _short(folder / "note.md"), browse)
     return folder
 
 
@@ -133,7 +144,7 @@ def _artifact(
     folder = _root(config) / "artifacts" / name / key
     manifest, reused = ensure_folder(folder, {"stage": name, **identity}, work, force=config.force)
     stage = Stage(folder, key, manifest)
-    log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", _short(config, folder))
+    log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", _short(folder))
     return stage
 
 
@@ -142,6 +153,15 @@ def _code(*parts: str) -> dict[str, Any]:
     package = Path(__file__).parent
     sources = [path for part in parts for path in (sorted((package / part).glob("*.py")) or [package / part])]
     return {"sources": file_fingerprint(sources), "libraries": library_versions()}
+
+
+def _stop_words(config: Config) -> str | None:
+    """The fingerprint of the only word list that a text preset takes from outside."""
+    if config.text.tokenizer != "course":
+        return None
+    from pipeline.text.presets import english_stop_words
+
+    return fingerprint(sorted(english_stop_words()))
 
 
 def _input(key: str, path: str | None) -> str | None:
@@ -167,9 +187,13 @@ def _root(config: Config) -> Path:
     return Path(config.paths.root)
 
 
-def _short(config: Config, path: Path) -> str:
-    """`path` as seen from the current directory or, outside it, from the root."""
-    for base in (Path.cwd(), _root(config)):
-        if path.is_relative_to(base):
-            return str(path.relative_to(base))
-    return str(path)
+def _short(path: Path) -> str:
+    """`path` as seen from the current directory or, outside it, whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _dashboard(config: Config) -> str:
+    """The command that shows the store of this configuration."""
+    project = Path(__file__).resolve().parents[1]
+    script = "./scripts/dashboard" if project == Path.cwd() else shlex.quote(str(project / "scripts" / "dashboard"))
+    return script if _root(config) == project else f"{script} {shlex.quote(str(_root(config)))}"

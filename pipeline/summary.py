@@ -54,10 +54,18 @@ def shown(scores: Sequence[float]) -> str:
 
 
 def read_runs(results: Path) -> list[StoredRun]:
-    """The whole records in a folder of results, oldest first."""
+    """The whole records in a folder of results, oldest first; a folder that is none is named on stderr and left out."""
     folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
     finished = {folder: str((read_manifest(folder) or {}).get("finished", "")) for folder in folders}
-    return [read_record(folder) for folder in sorted(folders, key=lambda folder: (finished[folder], folder.name))]
+    runs = []
+    for folder in sorted(folders, key=lambda folder: (finished[folder], folder.name)):
+        try:
+            run = read_record(folder)
+            settings(run)
+            runs.append(run)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            print(f"left out: {folder} is no whole record ({type(error).__name__}: {error})", file=sys.stderr)
+    return runs
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -72,8 +80,16 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 def settings(run: StoredRun) -> Key:
     """What must be equal for two runs to be repetitions of each other: everything but the seed and where files lie."""
     kept = {k: v for k, v in flat(run.config) if k not in IGNORED and not k.startswith(IGNORED_GROUPS)}
-    if kept.get("cbow.extra_text", "None") != "None":
-        kept["cbow.extra_text"] = Path(kept["cbow.extra_text"]).name
+    embedding = run.config["embedding"]
+    shared = ("cbow.use_unlabelled", "cbow.extra_text")  # the vocabulary depends on these, whatever the variant
+    if embedding["init"] != "cbow":
+        kept = {key: value for key, value in kept.items() if not key.startswith("cbow.") or key in shared}
+    kept.pop("cbow.vector_size", None)
+    kept |= {f"embedding.{key}": str(embedding.get(key)) for key in ("dim", "scale")}
+    for key in ("cbow.extra_text", "embedding.path"):
+        value = run.config["cbow"]["extra_text"] if key == "cbow.extra_text" else embedding["path"]
+        kept[key] = "None" if value is None else Path(value).name
+    kept["content"] = str(run.header["dataset"]["fingerprint"])
     kept |= {key: run.header["tags"][key] for key in ("data", "variant", "label_budget")}
     return tuple(sorted(kept.items()))
 
@@ -91,6 +107,11 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
             by_data[key, values["data"]].add(value)
     # A key that goes with the data set (its source, its test size) needs no column of its own.
     varying = sorted({key for (key, _), values in by_data.items() if len(values) > 1 and key not in fixed})
+    told = [
+        tuple(values[key] for key in (*fixed, *varying) if key != "content" and key in values) for values, _ in named
+    ]
+    if len(set(told)) == len(told):
+        varying = [key for key in varying if key != "content"]
     header = [
         "data",
         *varying,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.data.texts import read_texts
+from pipeline.errors import UserError
 from pipeline.files import Stage
 from pipeline.prepare import CORPUS, VOCABULARY
 from pipeline.progress import log
@@ -52,10 +53,14 @@ def train_classifier(
     vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
     known_facts = prepared.outcome
     splits = {split: EncodedSplit.open(prepared.folder, split) for split in known_facts["rows"]}
+    if "validation" not in splits and config.train.patience is not None:
+        patience = f"train.patience={config.train.patience}"
+        raise UserError(f"{patience}, but there is no validation split to watch: set train.patience=null")
     vectors = start_vectors(config, trained, vocabulary)
     dim = config.embedding.dim
     # Keyed apart from the engine's own streams, so that the draw of the rows shares nothing with the order of batches.
-    initial, known = initial_matrix(vocabulary.words, vectors, dim, np.random.default_rng([config.seed, 0]))
+    draws = np.random.default_rng([config.seed, 0])
+    initial, known = initial_matrix(vocabulary.words, vectors, dim, draws, config.embedding.scale)
     rows = budget_rows(np.asarray(splits["train"].labels, dtype=np.int64), config.data.label_budget, config.seed)
     variant = variant_name(config.embedding)
     log.info("train: %s labelled tweets, vocabulary %s × %d", f"{len(rows):,}", f"{len(vocabulary):,}", dim)
@@ -70,15 +75,22 @@ def train_classifier(
         config, tokenizer, vocabulary, initial, result.embedding_VD
     )
     metrics: dict[str, float | None] = dict(result.metrics)
+    metrics["embedding/initial_std"] = float(initial[1:].std(dtype=np.float64))
     if vectors is not None:
-        metrics |= coverage(vocabulary.words, vocabulary.counts, known)
+        found = coverage(vocabulary.counts, known, vocabulary.types_dropped)
+        metrics |= found
+        log.info(
+            "train: vectors for %.1f %% of the training text's words, %.1f %% of its tokens",
+            100 * found["coverage/types"],
+            100 * found["coverage/tokens"],
+        )
     metrics |= similarity_metrics
     moved = drift(initial, result.embedding_VD, result.touched_V)
     metrics |= {f"probe/drift/{key}": value for key, value in moved.items()}
     budget = config.data.label_budget
     record = RunRecord(
         name=name,
-        title=f"{variant} · n={'all' if budget is None else budget} · seed {config.seed}",
+        title=run_title(config, known_facts["generated"]),
         config=dataclasses.asdict(config),
         tags={
             "variant": variant,
@@ -89,7 +101,7 @@ def train_classifier(
             "device": result.device,
         },
         label_names=known_facts["label_names"],
-        notes=[*known_facts["notes"], *vector_notes(prepared, trained)],
+        notes=[*known_facts["notes"], *vector_notes(prepared, trained), *course_notes(config)],
         dataset={
             "name": data_name(config.data),
             "source": config.data.path or config.data.source,
@@ -118,13 +130,51 @@ def train_classifier(
         neighbours=neighbours,
         similarity=similarity,
         environment=environment(Path(__file__).resolve().parents[1], result.device),
-        overrides=list(overrides),
+        overrides=absolute(config, overrides),
         chosen_epoch=result.chosen_epoch if "validation" in splits else None,
     )
     write_record(folder, record)
     shown = ", ".join(f"{score} {metrics[f'test/{score}']:.4f}" for score in SCORES_SHOWN)
     generated = " (generated tweets)" if known_facts["generated"] else ""
     return {"summary": f"test {shown} on {known_facts['rows']['test']:,} tweets{generated}"}
+
+
+def absolute(config: Config, overrides: Sequence[str]) -> list[str]:
+    """The command's overrides with whole paths, so that they can be repeated from any folder."""
+    paths = {
+        "data.path": config.data.path,
+        "cbow.extra_text": config.cbow.extra_text,
+        "embedding.path": config.embedding.path,
+        "paths.root": config.paths.root,
+    }
+    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
+    return [f"{key}={paths[key]}" if paths.get(key) else text for key, text in zip(keys, overrides, strict=True)]
+
+
+def course_notes(config: Config) -> list[str]:
+    """How a run with the assignment's preprocessing differs from the assignment."""
+    if config.text.tokenizer != "course":
+        return []
+    return [
+        "unlike the assignment, padding is masked, rows start with a standard deviation of 1/√dim, Adam's rates are "
+        f"{config.train.lr_embedding:g} (rows) and {config.train.lr_head:g} (head), and the last 1,000 + 1,000 tweets "
+        "are a test split that nothing was chosen on",
+        "the assignment trains on 100 batches of 16 tweets (train.max_steps=100 train.batch_size=16); this run took "
+        + (f"{config.train.max_steps} batches" if config.train.max_steps else "all of its training tweets")
+        + f" of {config.train.batch_size}",
+    ]
+
+
+def run_title(config: Config, generated: bool) -> str:
+    """The run's name for reading: variant, encoder where it is not `mean`, labels, seed, whether tweets are real."""
+    parts = [
+        variant_name(config.embedding),
+        *([config.model.encoder] if config.model.encoder != "mean" else []),
+        f"n={config.data.label_budget or 'all'}",
+        f"seed {config.seed}",
+        *(["generated tweets"] if generated else []),
+    ]
+    return " · ".join(parts)
 
 
 def start_vectors(config: Config, trained: Stage | None, vocabulary: Vocabulary) -> "Vectors | None":

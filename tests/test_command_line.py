@@ -128,8 +128,8 @@ class TestOneRun:
     def test_a_folder_that_cannot_be_made(self, stages, capsys: pytest.CaptureFixture[str]):
         Path("file").touch()
         assert stages() == []
-        assert main(["paths.root=file"]) == 1
-        assert "file" in capsys.readouterr().err
+        assert main(["paths.root=file"]) == 2
+        assert "file: found a file, expected a folder" in capsys.readouterr().err
 
 
 class TestRefused:

@@ -166,7 +166,8 @@ class TestReuse:
             run(tmp_path, "+experiment=cbow_frozen", QUIET)
             caplog.clear()
             run(tmp_path, "+experiment=cbow_finetuned", QUIET)
-            assert [text.split(" artifacts")[0] for text in caplog.messages[:2]] == ["prepare: reused", "cbow: reused"]
+            said = [text for text in caplog.messages if "reused" in text]
+            assert [text.partition(" reused")[0] for text in said] == ["prepare:", "cbow:"]
             caplog.clear()
             folder = run(tmp_path, "+experiment=cbow_finetuned", QUIET)
             assert "this run was finished before" in caplog.text
@@ -213,7 +214,7 @@ class TestMlflow:
         client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
         (experiment,) = client.search_experiments(filter_string="name = 'tweet-embeddings'")
         (logged,) = client.search_runs([experiment.experiment_id])
-        assert logged.info.run_name == "cbow_frozen · n=all · seed 1"
+        assert logged.info.run_name == "cbow_frozen · n=all · seed 1 · generated tweets"
         assert logged.info.status == "FINISHED"
         assert logged.data.tags["variant"] == "cbow_frozen"
         assert logged.data.tags["seed"] == "1"
@@ -313,7 +314,7 @@ class TestPretrained:
         folder = run(tmp_path, QUIET, "embedding=pretrained", f"embedding.path={path}", "embedding.trainable=false")
         assert folder.name.startswith("sample-pretrained_frozen-")
         assert np.array_equal(load_embedding(folder)[1][2:], rows[2:])
-        assert metrics(folder)["coverage/types"] == 1.0
+        assert metrics(folder)["coverage/tokens"] > 0.9
 
 
 class TestProcesses:
@@ -384,4 +385,4 @@ class TestRealTweets:
         random = metrics(run_data(tmp_path, "+experiment=random_trainable", *data))
         finetuned = metrics(run_data(tmp_path, "+experiment=cbow_finetuned", *data, extra, "cbow=fast"))
         assert random["test/macro_recall"] >= 0.58
-        assert finetuned["test/macro_recall"] >= 0.62
+        assert finetuned["test/macro_recall"] >= 0.63

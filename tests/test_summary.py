@@ -12,7 +12,7 @@ from pipeline.tracking.record import StoredRun
 BASE = StoredRun(
     header={
         "tags": {"data": "sample", "variant": "cbow_frozen", "label_budget": "all", "seed": "0", "generated": "true"},
-        "dataset": {"labelled_used": 8000},
+        "dataset": {"labelled_used": 8000, "fingerprint": "f00d"},
     },
     config={"data": {"source": "sample", "path": None}, "text": {"emoticons": "keep"}, "seed": 0, "cbow": {"seed": 0}},
     metrics={"test/accuracy": 0.5, "test/macro_recall": 0.4, "params/trainable": 1234},
@@ -23,9 +23,14 @@ BASE = StoredRun(
 )
 
 
-def run(seed: int = 0, accuracy: float = 0.5, emoticons: str = "keep", data: str = "sample", **tags: str) -> StoredRun:
+def run(
+    seed: int = 0, accuracy: float = 0.5, emoticons: str = "keep", data: str = "sample", epochs: int = 20, **tags: str
+) -> StoredRun:
     header = {**BASE.header, "tags": BASE.header["tags"] | {"seed": str(seed), "data": data} | tags}
-    config = BASE.config | {"seed": seed, "cbow": {"seed": seed}, "text": {"emoticons": emoticons}}
+    cbow = {"seed": seed, "extra_text": None, "epochs": epochs}
+    init = "cbow" if "cbow" in header["tags"]["variant"] else "random"
+    embedding = {"init": init, "dim": 8, "scale": None, "path": None}
+    config = BASE.config | {"seed": seed, "cbow": cbow, "text": {"emoticons": emoticons}, "embedding": embedding}
     config |= {"data": {"source": data, "path": f"/somewhere/{seed}"}}
     return dataclasses.replace(BASE, header=header, config=config, metrics=BASE.metrics | {"test/accuracy": accuracy})
 
@@ -65,3 +70,18 @@ def test_variants_are_rows(capsys: pytest.CaptureFixture[str], tmp_path):
     assert [row[2] for row in table[2:]] == ["cbow_frozen", "random_frozen"]
     assert main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'results'}: no finished run")
+
+
+def test_knobs_of_cbow_tell_cbow_variants_apart_alone():
+    runs = [run(variant=variant, epochs=epochs) for variant in ("cbow_frozen", "random_frozen") for epochs in (5, 20)]
+    table = cells(summary_table(runs))
+    assert table[0][1] == "cbow.epochs"
+    assert sorted((row[-5], row[1]) for row in table[2:]) == [
+        ("cbow_frozen", "20"), ("cbow_frozen", "5"), ("random_frozen", ""),
+    ]  # fmt: skip
+
+
+def test_data_of_another_content_are_never_averaged():
+    other = run(1)
+    other.header["dataset"] = {"labelled_used": 8000, "fingerprint": "beef"}
+    assert [row[-4] for row in cells(summary_table([run(0), other]))[2:]] == ["1", "1"]

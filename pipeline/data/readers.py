@@ -23,6 +23,7 @@ SPLIT_NAMES = {
     "test": ("test", "testing"),
 }
 END = "\0end of file"
+LARGEST_FIELD = 10_000_000  # characters; Python's own limit of 131,072 would refuse a whole file for one long text
 
 
 def open_files(config: DataConfig) -> Source:
@@ -110,6 +111,7 @@ def read_csv(path: Path, text_column: str, label_column: str, delimiter: str = "
     """Rows of a table with a header; fields in double quotes may hold delimiters, newlines and doubled quotes."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         # The last line tells whether the parser was inside a quoted field when the file ended.
+        csv.field_size_limit(LARGEST_FIELD)
         reader = csv.reader(with_end(decoded(path, file)), delimiter=delimiter)
         number, line = 0, 1
         columns: list[str] | None = None

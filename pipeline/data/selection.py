@@ -13,7 +13,6 @@ from pipeline.data.budget import IntArray, stratified_order
 from pipeline.data.duplicates import UIntArray, digests
 from pipeline.data.rows import Stored, class_of_code, encode
 from pipeline.errors import UserError
-from pipeline.progress import log
 from pipeline.schema import DataConfig
 
 
@@ -29,7 +28,7 @@ class Selection:
 def select_usable(
     stored: dict[str, Stored], names: list[str], notes: list[str], *, drop_empty: bool
 ) -> dict[str, Selection]:
-    """The rows of each part that have a text and one of the labels; the others are named in `notes` and the log.
+    """The rows of each part that have a text and one of the labels; the others are named in `notes`.
 
     Hub data sets often publish a test split whose labels are secret: with `drop_empty` it counts as absent.
     """
@@ -41,8 +40,6 @@ def select_usable(
         if len(rows) == 0 and split != "train" and drop_empty:
             notes.append(f"{part.part.name}: no row has a label, so the split is not used")
             continue
-        for line in lines:
-            log.warning("%s", line)
         if len(rows) == 0:
             raise UserError(f"{part.part.name}: no usable row; {lines[1] if lines else 'it has no rows'}")
         notes.extend(lines)

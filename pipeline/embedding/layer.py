@@ -13,11 +13,16 @@ SPECIALS = 2
 
 
 def initial_matrix(
-    words: Sequence[str], vectors: Vectors | None, dim: int, generator: np.random.Generator
+    words: Sequence[str],
+    vectors: Vectors | None,
+    dim: int,
+    generator: np.random.Generator,
+    scale: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Make the initial embedding matrix (V, D) of a vocabulary, and say which of its rows (V,) come from `vectors`.
 
-    The PAD row 0 is zero. A word that `vectors` knows gets its vector, bit for bit. Every other row, UNK (row 1)
+    The PAD row 0 is zero. A word that `vectors` knows gets its vector, bit for bit where no
+    `scale` is given. Every other row, UNK (row 1)
     among them, is drawn from a normal distribution. Where at least two rows are known it has, in each dimension, their
     mean and standard deviation: a drawn row is then an average row, which neither its length nor its direction sets
     apart before training. (CBOW rows share a common direction, about a tenth of their squared length. Rows drawn around
@@ -32,6 +37,9 @@ def initial_matrix(
     vectors : known word vectors of D dimensions, or None.
     dim : D.
     generator : the run's own; always advanced equally for the same V and D.
+    scale : the standard deviation of all numbers of the matrix, PAD aside; one factor brings them to it, so cosines
+        stay. None leaves every row as it is. CBOW rows are several times longer than random ones, and a step of Adam
+        moves both equally far: with one scale for all variants, a difference between them is not one of step size.
 
     Raises UserError where the vectors do not have `dim` dimensions.
     """
@@ -47,6 +55,8 @@ def initial_matrix(
         matrix[known] = known_rows
     else:
         matrix = drawn / np.float32(np.sqrt(dim))
+    if scale is not None and len(matrix) > 1:
+        matrix *= np.float32(scale / matrix[UNK:].std(dtype=np.float64))
     matrix[PAD] = 0.0
     return matrix, known
 
@@ -58,23 +68,23 @@ def _spread_like(drawn: NDArray[np.float32], known_rows: NDArray[np.float32]) ->
     return drawn * std + mean
 
 
-def coverage(words: Sequence[str], counts: NDArray[np.int64], known: NDArray[np.bool_]) -> dict[str, float]:
-    """Return the fractions of the training text that the vectors know: of its types, and of its running tokens.
+def coverage(counts: NDArray[np.int64], known: NDArray[np.bool_], types_dropped: int) -> dict[str, float]:
+    """Return the fractions of the training text that have a vector: of its types, and of its running tokens.
 
     Parameters
     ----------
-    words : the vocabulary, V words by id.
-    counts : (V,) how often each word stands in the training text.
+    counts : (V,) how often each word stands in the training text; that of UNK is of all words without a row.
     known : (V,) which rows came from vectors.
+    types_dropped : how many words of the training text have no row.
 
-    PAD, UNK and words that the training text lacks count neither as known nor as unknown. Both fractions are 0 for a
-    vocabulary of nothing else.
+    Words without a row count as unknown, words that the training text lacks not at all. Both fractions are 0 for an
+    empty text.
     """
-    if not len(words) == len(counts) == len(known):
-        raise ValueError(f"{len(words)} words, {len(counts)} counts and {len(known)} known rows do not belong together")
-    counts, known = counts[SPECIALS:], known[SPECIALS:]
-    tokens = int(counts.sum())
+    if len(counts) != len(known):
+        raise ValueError(f"{len(counts)} counts and {len(known)} known rows do not belong together")
+    seen = counts[SPECIALS:] > 0
+    types, tokens = int(seen.sum()) + types_dropped, int(counts.sum())
     return {
-        "coverage/types": float(known[counts > 0].mean()) if tokens else 0.0,
+        "coverage/types": float(known[SPECIALS:][seen].sum() / types) if types else 0.0,
         "coverage/tokens": float(counts[known].sum() / tokens) if tokens else 0.0,
     }

@@ -105,8 +105,8 @@ def _keep(path: Path, format: str, dim: int, words: Sequence[str], rows: Iterato
         kept[word] = None
     if repeated:
         log.info("%s: %d words stand more than once; the first row of each counts", path.name, repeated)
-    if not kept:
-        log.info("%s: none of %d words is in its %d rows", path.name, len(wanted), number)
+    if wanted and not kept:
+        raise UserError(f"{path}: none of the vocabulary's {len(wanted):,} words is in its {number:,} rows")
     texts = [word.decode("utf-8", "replace") for word in kept]
     if len(set(texts)) < len(texts):
         raise UserError(f"{path}: holds words that are not UTF-8 and cannot be told apart")

@@ -39,6 +39,7 @@ FILES = {
     "embedding.safetensors, model.safetensors, vocabulary.json": "the word vectors, the classifier and the words",
     "config.yaml, run.json, manifest.json": "every setting, the machine and the library versions",
 }
+VARIANTS = ("random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned")
 VARIANT_OVERRIDES = ("+experiment=", "embedding.init=", "embedding.trainable=", "embedding=", "seed=")
 
 
@@ -100,12 +101,14 @@ def _what(record: "RunRecord") -> str:
     names = ", ".join(f"**{escape(name)}**" for name in record.label_names)
     kind = "generated tweets" if record.tags.get("generated") == "true" else "tweets"
     start, moves = _variant(record)
+    chosen = "No tweets were set aside to decide when to stop: training ran as long as it was told."
+    if "validation" in rows:
+        chosen = f"Another {_count(rows['validation'])} tweets decided when to stop."
     return (
         f"A classifier learned to give {kind} one of {len(record.label_names)} labels ({names}) from {used} labelled "
         f"training tweets of the data set **{escape(str(record.dataset.get('name', '?')))}** "
         f"({escape(str(record.dataset.get('source', 'source unknown')))}). "
-        f"Another {_count(rows.get('validation'))} tweets decided when to stop, and "
-        f"{_count(rows.get('test'))} tweets that nothing was chosen on gave the result.\n\n"
+        f"{chosen} {_count(rows.get('test'))} tweets that nothing was chosen on gave the result.\n\n"
         f"The variant **{escape(record.tags.get('variant', '?'))}** means: {start}, {moves}."
     )
 
@@ -126,8 +129,10 @@ def _result(record: "RunRecord", confusion: NDArray[np.integer]) -> list[str]:
             interval = f"{low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else "-"
             validation = _decimal(record.metrics.get(f"validation/{score}"))
             value = _decimal(record.metrics[f"test/{score}"])
-            rows.append([f"`{score}`", f"**{value}**", interval, validation, meaning])
-    lines = [table([f"measure, n = {n:,} test tweets", "test", "95 % interval", "validation", "meaning"], rows)]
+            chosen_on = [validation] if "validation" in record.predictions else []
+            rows.append([f"`{score}`", f"**{value}**", interval, *chosen_on, meaning])
+    validated = ["validation"] if "validation" in record.predictions else []
+    lines = [table([f"measure, n = {n:,} test tweets", "test", "95 % interval", *validated, "meaning"], rows)]
     if n:
         most = int(confusion.sum(axis=1).argmax())
         share = confusion[most].sum() / n
@@ -213,8 +218,12 @@ def _certainty(record: "RunRecord") -> list[str]:
         "of the batches all depend on the seed. A comparison of variants needs several:",
     ]
     kept = [word for word in record.overrides or [] if not word.startswith(VARIANT_OVERRIDES)]
-    variants = "+experiment=random_trainable,cbow_frozen,cbow_finetuned"
-    lines.append(_command(["-m", variants, "seed=0,1,2,3,4", *kept]))
+    recipe = [word for word in record.overrides or [] if word.startswith("+experiment=")]
+    if not recipe or recipe[0].partition("=")[2] in VARIANTS:
+        variants = ["+experiment=random_trainable,cbow_frozen,cbow_finetuned"]
+    else:
+        variants = [*recipe, "embedding=random_trainable,cbow_frozen,cbow_finetuned"]
+    lines.append(_command(["-m", *variants, "seed=0,1,2,3,4", *kept]))
     return lines
 
 

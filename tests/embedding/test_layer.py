@@ -91,10 +91,19 @@ def test_vectors_without_a_known_word_are_as_none():
     np.testing.assert_array_equal(matrix, initial_matrix(vocabulary(3), None, 4, np.random.default_rng(0))[0])
 
 
-def test_coverage_counts_types_and_tokens_without_specials():
-    counts = np.array([1000, 500, 6, 3, 1])
-    known = np.array([False, False, True, False, True])
-    assert coverage(vocabulary(3), counts, known) == {"coverage/types": 2 / 3, "coverage/tokens": 0.7}
-    assert coverage(vocabulary(0), counts[:2], known[:2]) == {"coverage/types": 0.0, "coverage/tokens": 0.0}
+def test_coverage_is_of_the_training_text():
+    counts = np.array([0, 10, 6, 3, 1, 0])  # ten tokens of four words without a row; a word of unlabelled text alone
+    known = np.array([False, False, True, False, True, True])
+    assert coverage(counts, known, 4) == {"coverage/types": 2 / 7, "coverage/tokens": 7 / 20}
+    assert coverage(np.zeros(2, int), known[:2], 0) == {"coverage/types": 0.0, "coverage/tokens": 0.0}
     with pytest.raises(ValueError, match="do not belong together"):
-        coverage(vocabulary(3), counts[:2], known)
+        coverage(counts[:2], known, 0)
+
+
+@pytest.mark.parametrize("vectors", [None, vectors_of(["w1", "w2", "w3"], 4)])
+def test_one_factor_brings_the_matrix_to_a_scale(vectors):
+    plain, _ = initial_matrix(vocabulary(40), vectors, 4, np.random.default_rng(0))
+    scaled, _ = initial_matrix(vocabulary(40), vectors, 4, np.random.default_rng(0), 0.3)
+    assert scaled[1:].std() == pytest.approx(0.3, rel=1e-5)
+    assert not scaled[0].any()
+    np.testing.assert_allclose(scaled, plain * (0.3 / plain[1:].std()), rtol=1e-5)

@@ -84,12 +84,12 @@ def test_broken_gzip_files(tmp_path: Path, damage: str) -> None:
 
 def test_without_drops_and_counts() -> None:
     excluded = {text_hash("a  test\ttweet "), text_hash("another")}
-    kept = Without(["keep", " a test tweet", "A test tweet", "another", "another", "keep"], excluded)
-    assert list(kept) == ["keep", "A test tweet", "keep"]
+    kept = Without(["keep", " a test tweet", "A test tweeted", "Another", "another", "keep"], excluded)
+    assert list(kept) == ["keep", "A test tweeted", "keep"]
     assert kept.dropped == 3
-    assert list(kept) == ["keep", "A test tweet", "keep"]
+    assert list(kept) == ["keep", "A test tweeted", "keep"]
     assert kept.dropped == 3
 
 
 def test_hash_is_the_same_everywhere() -> None:
-    assert text_hash("hello") == text_hash("\u2028hello\n") == 0x7D34E501A8EDB6A7
+    assert text_hash("hello") == text_hash("\u2028Hello\n") == 0x7D34E501A8EDB6A7
