@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.texts import read_texts
+from pipeline.data.texts import in_batches, read_texts
 from pipeline.errors import UserError
 from pipeline.progress import log, progress
 from pipeline.schema import Config
@@ -93,7 +93,7 @@ def write_unlabelled(
         kept = Without(source, held_out)
         texts[name] = 0
         lines = progress(kept, total=None, label=f"tokenizing {name}", unit="texts")
-        for batch in tokenize_batches(in_batches(lines), tokenizer, config.workers):
+        for batch in tokenize_batches(in_batches(lines, BATCH), tokenizer, config.workers):
             corpus.write(batch)
             texts[name] += len(batch)
             counts.update(chain.from_iterable(batch))
@@ -102,15 +102,3 @@ def write_unlabelled(
     if dropped:
         log.info("prepare: left out %d unlabelled texts that stand in validation or test", dropped)
     return counts, texts, dropped
-
-
-def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Consecutive texts in lists of up to BATCH."""
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

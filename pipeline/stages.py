@@ -177,7 +177,7 @@ def _device(config: Config) -> str:
     """`cpu` or `cuda`: numbers differ a little between them."""
     if config.train.device == "cpu":
         return "cpu"
-    from pipeline.classifier.engine import resolve_device
+    from pipeline.classifier.devices import resolve_device
 
     return str(resolve_device(config.train.device))
 

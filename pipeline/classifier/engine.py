@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.classifier.devices import resolve_device, stream
 from pipeline.classifier.metrics import scores
 from pipeline.classifier.model import Classifier
 from pipeline.classifier.texts import Texts, take
@@ -72,21 +73,6 @@ class RunResult:
     chosen_epoch: int
     device: str
     seconds: float
-
-
-def resolve_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one. Raises UserError when `cuda` is asked for and absent."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("train.device=cuda: no CUDA GPU is visible to torch; use train.device=cpu or auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def stream(seed: int, purpose: str, device: torch.device | None = None) -> torch.Generator:
-    """A generator for one purpose of one run, independent of the run's other draws and of the variant."""
-    key = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)[0]
-    return torch.Generator(device or torch.device("cpu")).manual_seed(int(key >> np.uint64(1)))
 
 
 def class_weights(labels_N: Tensor, classes: int, kind: str) -> Tensor | None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.data.rows import BATCH, Part, Row, Source, did_you_mean, one_line, shown
+from pipeline.data.texts import in_batches
 from pipeline.errors import UserError
 from pipeline.schema import DataConfig
 
@@ -199,17 +200,9 @@ def read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[Ro
 
 def line_batches(path: Path) -> Iterator[list[str]]:
     """The lines of a text file that are not blank, in batches."""
-    batch: list[str] = []
     with path.open(encoding="utf-8-sig", newline="\n") as file:
-        for line in decoded(path, file):
-            text = line.rstrip("\r\n")
-            if text.strip():
-                batch.append(text)
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
+        lines = (line.rstrip("\r\n") for line in decoded(path, file))
+        yield from in_batches((line for line in lines if line.strip()), BATCH)
 
 
 READERS: dict[str, Callable[[Path, str, str], Iterator[Row]]] = {

@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from pipeline.classifier.engine import Run, Task, class_weights, clip_gradients, resolve_device, train_batch, train_run
+from pipeline.classifier.devices import resolve_device
+from pipeline.classifier.engine import Run, Task, class_weights, clip_gradients, train_batch, train_run
 from pipeline.classifier.texts import Texts, take
 from pipeline.errors import RunError, UserError
 from pipeline.schema import ModelConfig, TrainConfig
