@@ -32,6 +32,12 @@ class TestRefused:
             ("zzzz=1", "unknown key 'zzzz'; valid: data, text, cbow, embedding, model, train, probe, tracking, paths, "
                        "seed, stage, force, workers"),
             ("=3", f"unknown key ''; valid: {', '.join(field.name for field in dataclasses.fields(Config))}"),
+            ("tracking.uri=foo://bar", "tracking.uri=foo://bar: expected sqlite:////absolute/path.db or the "
+                                       "http address of a server"),
+            ("paths.root=/no/100%", "paths.root=/no/100%: MLflow cannot have %, ? or # in the path of its store"),
+            ("model.widths=[]", "model.widths=[]: expected at least one width, such as [3,4,5]"),
+            ("probe.similarity_files=[a/x.txt,b/x.txt]", "probe.similarity_files: two sets of word pairs are named "
+                                                         "'x'; rename a file"),
             ("data=smaple", "unknown option data=smaple; did you mean 'sample'?"),
             ("data=[sample,x]", "'data=[sample,x]': data takes one option; several runs: -m data=sample,x"),
             ("model=null", "unknown option model=null; valid: cnn, gru, mean, meanmax"),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def test_a_folder_without_a_whole_manifest_never_counts(tmp_path: Path, damage: 
     ensure_folder(place, {"a": 1}, lambda folder: None)
     (place / "manifest.json").write_text(damage)
     assert ensure_folder(place, {"a": 1}, lambda folder: {"again": True})[0]["outcome"] == {"again": True}
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text("ou")])
+def test_files_that_are_missing_or_cut_short_are_made_again(tmp_path: Path, damage: Callable[[Path], object]):
+    place = tmp_path / "key"
+
+    def work(folder: Path) -> None:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "out.txt").write_text("out")
+
+    ensure_folder(place, {"a": 1}, work)
+    damage(place / "sub" / "out.txt")
+    assert ensure_folder(place, {"a": 1}, work)[1] is False
+    assert (place / "sub" / "out.txt").read_text() == "out"
+    assert ensure_folder(place, {"a": 1}, work)[1] is True
 
 
 SLOW = """
