@@ -160,8 +160,7 @@ def course_notes(config: Config) -> list[str]:
         f"{config.train.lr_embedding:g} (rows) and {config.train.lr_head:g} (head), and the last 1,000 + 1,000 tweets "
         "are a test split that nothing was chosen on",
         "the assignment trains on 100 batches of 16 tweets (train.max_steps=100 train.batch_size=16); this run took "
-        + (f"{config.train.max_steps} batches" if config.train.max_steps else "all of its training tweets")
-        + f" of {config.train.batch_size}",
+        f"{config.train.max_steps or 'all training tweets in'} batches of {config.train.batch_size}",
     ]
 
 
