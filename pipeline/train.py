@@ -43,7 +43,7 @@ def train_classifier(
     config: Config, prepared: Stage, trained: Stage | None, name: str, overrides: Sequence[str], folder: Path
 ) -> dict[str, Any]:
     """Train one run, probe its embedding before and after, and write its record."""
-    from pipeline.classifier.engine import Run, train_run
+    from pipeline.classifier.engine import Run, train_batch
     from pipeline.data.budget import budget_rows
     from pipeline.embedding.layer import coverage, initial_matrix
     from pipeline.probes.drift import drift
@@ -64,11 +64,9 @@ def train_classifier(
     rows = budget_rows(np.asarray(splits["train"].labels, dtype=np.int64), config.data.label_budget, config.seed)
     variant = variant_name(config.embedding)
     log.info("train: %s labelled tweets, vocabulary %s × %d", f"{len(rows):,}", f"{len(vocabulary):,}", dim)
-    result = train_run(
-        encoded_task(splits, len(known_facts["label_names"])),
-        Run(initial, config.embedding.trainable, rows, config.seed, config.model, config.train),
-        report=epoch_line(config),
-    )
+    task = encoded_task(splits, len(known_facts["label_names"]))
+    run = Run(initial, config.embedding.trainable, rows, config.seed, config.model, config.train)
+    (result,) = train_batch(task, [run], report=epoch_line(config))
 
     tokenizer = build_tokenizer(config.text)
     neighbours, similarity, similarity_metrics = probe_words(

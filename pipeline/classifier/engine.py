@@ -276,14 +276,15 @@ def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
     )
 
 
-def train_batch(task: Task, runs: Sequence[Run], workers: int = 1) -> list[RunResult]:
-    """Train runs that share a task; results in the order of `runs`, each equal to what `train_run` gives alone.
+def train_batch(task: Task, runs: Sequence[Run], workers: int = 1, report: Report | None = None) -> list[RunResult]:
+    """Train runs that share a task: the one door to the engine; a single run is a batch of one.
 
-    On a CPU up to `workers` processes work side by side; otherwise the runs go one after another.
+    Results are in the order of `runs`, each equal to what `train_run` gives alone. On a CPU up to `workers` processes
+    work side by side, and nothing is reported; otherwise the runs go one after another and `report` hears of epochs.
     """
     on_gpu = any(resolve_device(run.train.device).type == "cuda" for run in runs)
     if on_gpu or workers <= 1 or len(runs) <= 1:
-        return [train_run(task, run) for run in runs]
+        return [train_run(task, run, report) for run in runs]
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(min(workers, len(runs)), mp_context=context, initializer=_keep, initargs=(task,)) as pool:
         return list(pool.map(_train_kept, runs))
