@@ -232,13 +232,8 @@ def parameter_counts(model: Classifier, touched_V: Tensor) -> dict[str, float]:
 def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
     """Train one run and read the test split once, after the choice of the epoch.
 
-    Parameters
-    ----------
-    report : called with every finished epoch's history row.
-
-    Raises
-    ------
-    UserError : the device is not there, or there is nothing to train on. RunError : the loss is not finite.
+    `report` is called with every finished epoch's history row. Raises UserError where the device is not there or there
+    is nothing to train on, and RunError where the loss is not finite.
     """
     if len(run.rows_N) == 0:
         raise UserError("the training split is empty: nothing to train on")
