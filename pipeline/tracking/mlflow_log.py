@@ -156,6 +156,9 @@ def _tags(stored: StoredRun, folder: Path) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.note.content": _shortened(stored.note, folder),
     }
+    machine = {key: environment.get(key) for key in ("python", "platform", "cpu", "cores", "device")}
+    known = {f"environment.{key}": value for key, value in (machine | environment.get("libraries", {})).items()}
+    tags |= {key: str(value) for key, value in known.items() if value is not None}
     if re.fullmatch("[0-9a-f]{40,64}", sha):
         tags["mlflow.source.git.commit"] = sha
     return tags

@@ -94,6 +94,7 @@ def test_a_run_arrives_whole(tmp_path, store, record, capfd, caplog):
 
     expected = {"variant": "cbow_finetuned", "seed": "3", "label_budget": "1000", "data": "sample"}
     expected |= {"git_sha": "a" * 40, "git_dirty": "true", "pipeline.run": folder.name}
+    expected |= {"environment.cpu": "a processor", "environment.device": "cpu"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.tags["mlflow.note.content"] == (folder / "note.md").read_text("utf-8")
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
