@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.data.texts import in_batches, read_texts
 from pipeline.errors import UserError
 from pipeline.progress import log, progress
-from pipeline.schema import Config
+from pipeline.schema import SPECIALS, Config
 from pipeline.text.corpus import CorpusWriter, Without, read_lines, text_hash
 from pipeline.text.encoding import encode_splits, tokenize_batches
 from pipeline.text.presets import Preset, build_tokenizer
@@ -56,7 +56,7 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
             on_train=corpus.write,
         )
         info = corpus.info
-    if len(vocabulary) <= 2:
+    if len(vocabulary) <= SPECIALS:
         raise UserError(f"text.min_count={config.text.min_count}: no word of the training text occurs that often")
     vocabulary.save(folder / VOCABULARY)
     log.info("prepare: vocabulary of %s words; corpus of %s tokens", f"{len(vocabulary):,}", f"{info.tokens:,}")

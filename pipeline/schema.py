@@ -9,6 +9,10 @@ from typing import Any
 
 MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not imported, so that classifier/ stays light
 
+# The first rows of every vocabulary and embedding matrix: padding, and every word that has no row.
+PAD, UNK = 0, 1
+SPECIALS = 2
+
 
 def choice(*names: str) -> Any:
     """A string key that takes one of `names`."""

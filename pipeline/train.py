@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.files import Stage
 from pipeline.prepare import CORPUS, VOCABULARY
 from pipeline.progress import log
-from pipeline.schema import Config, data_name, variant_name
+from pipeline.schema import SPECIALS, Config, data_name, variant_name
 from pipeline.text.encoding import EncodedSplit
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
@@ -32,7 +32,7 @@ def train_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, An
     vectors = train_cbow(
         prepared.folder / CORPUS,
         config.cbow,
-        extra_words=vocabulary.words[2:],
+        extra_words=vocabulary.words[SPECIALS:],
         corpus_fingerprint=prepared.outcome["corpus"]["fingerprint"],
     )
     vectors.save(folder)
@@ -186,7 +186,7 @@ def start_vectors(config: Config, trained: Stage | None, vocabulary: Vocabulary)
 
     assert config.embedding.path is not None
     path = Path(config.embedding.path)
-    return read_pretrained(path, config.embedding.format, config.embedding.dim, vocabulary.words[2:])
+    return read_pretrained(path, config.embedding.format, config.embedding.dim, vocabulary.words[SPECIALS:])
 
 
 def encoded_task(splits: dict[str, EncodedSplit], classes: int) -> "Task":

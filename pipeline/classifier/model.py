@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.classifier.texts import Bags
-from pipeline.schema import ModelConfig
-
-PAD = 0
+from pipeline.schema import PAD, ModelConfig
 
 
 def dropout(features: Tensor, share: float, generator: torch.Generator | None) -> Tensor:

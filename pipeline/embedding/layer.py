@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.embedding.vectors import Vectors
 from pipeline.errors import UserError
-
-PAD, UNK = 0, 1
-SPECIALS = 2
+from pipeline.schema import PAD, SPECIALS, UNK
 
 
 def initial_matrix(

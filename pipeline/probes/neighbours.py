@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SPECIALS = 2  # rows of PAD and UNK, which are nobody's neighbours
+from pipeline.schema import SPECIALS
+
 BLOCK_ROWS = 1 << 14
 DECIMALS = 6  # cosines that agree so far count as equal: beyond lies the rounding of the matrix product
 

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import RunError, UserError
-from pipeline.text.vocabulary import UNK, Vocabulary
+from pipeline.schema import UNK
+from pipeline.text.vocabulary import Vocabulary
 
 Tokenizer = Callable[[str], list[str]]
 Batches = Iterable[tuple[list[str], list[int]]]

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
+from pipeline.schema import SPECIALS, UNK
 
-PAD, UNK = 0, 1
 SPECIAL = ("<pad>", "<unk>")
 
 
@@ -34,7 +34,7 @@ class Vocabulary:
     id_of: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        first = len(SPECIAL)
+        first = SPECIALS
         object.__setattr__(self, "id_of", {word: id for id, word in enumerate(self.words[first:], first)})
 
     @classmethod

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Z95 = 1.959963984540054
+from pipeline.probes.similarity import Z_95
 
 
-def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
+def wilson(hits: int, n: int, z: float = Z_95) -> tuple[float, float]:
     """Wilson's score interval of a proportion `hits / n`, as fractions (Wilson 1927).
 
     Raises
