@@ -3,6 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure, and a failure should be the same one tomorrow.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
