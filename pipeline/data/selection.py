@@ -107,12 +107,18 @@ def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: l
 
 def check_classes(selections: dict[str, Selection], names: list[str], notes: list[str]) -> None:
     """Refuse a training split without one of the labels; note a held-out split without one."""
+    counts = {
+        split: np.bincount(selection.labels[selection.rows], minlength=len(names))
+        for split, selection in selections.items()
+    }
     for split, selection in selections.items():
-        counts = np.bincount(selection.labels[selection.rows], minlength=len(names))
-        absent = [name for name, count in zip(names, counts, strict=True) if count == 0]
+        absent = [name for name, count in zip(names, counts[split], strict=True) if count == 0]
         if absent and split == "train":
+            first = names.index(absent[0])
+            holds = [f"{counts[other][first]} {other} rows have it" for other in counts if counts[other][first]]
             raise UserError(
-                f"{selection.stored.part.name}: no training row has the label {', '.join(map(repr, absent))}; "
+                f"{selection.stored.part.name}: no training row has the label {', '.join(map(repr, absent))}"
+                f"{' (' + ', '.join(holds) + ')' if holds else ''}; "
                 "give it more rows, or name the labels to use in data.labels"
             )
         if absent:
