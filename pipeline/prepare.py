@@ -31,7 +31,7 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
     tokenizer = build_tokenizer(config.text)
     splits = load(config.data, folder)
     log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
-    counts = Counter(chain.from_iterable(batch["label"] for batch in splits.train.iter(BATCH)))
+    counts = Counter(chain.from_iterable(batch["label"] for batch in splits.train.select_columns("label").iter(BATCH)))
     most = ", ".join(f"{splits.label_names[label]} {count:,}" for label, count in counts.most_common(SHOWN_LABELS))
     more = len(counts) - SHOWN_LABELS
     log.info("prepare: training labels: %s%s", most, f" and {more} more" if more > 0 else "")

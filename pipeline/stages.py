@@ -94,7 +94,8 @@ def cbow(config: Config, prepared: Stage) -> Stage:
 def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str]) -> Path:
     """Train and probe one classifier, write its record below results/, and show it in MLflow."""
     embedding = dataclasses.asdict(config.embedding)
-    source = _input("embedding.path", embedding.pop("path")) if config.embedding.init == "pretrained" else None
+    path = embedding.pop("path")
+    source = _input("embedding.path", path) if config.embedding.init == "pretrained" else None
     probe = dataclasses.asdict(config.probe)
     probe["similarity_files"] = [_input("probe.similarity_files", path) for path in probe["similarity_files"]]
     identity = {

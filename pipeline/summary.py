@@ -9,20 +9,21 @@ import argparse
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.stats import t
 
 from pipeline.config import project_root
 from pipeline.files import MANIFEST, read_manifest
+from pipeline.tracking.mlflow_log import flat_params
 from pipeline.tracking.record import StoredRun, read_record
 
 IGNORED = (
     "seed",
     "cbow.seed",
+    "cbow.vector_size",
     "data.label_budget",
     "workers",
     "force",
@@ -68,27 +69,16 @@ def read_runs(results: Path) -> list[StoredRun]:
     return runs
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and values of a nested configuration."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(value)
-
-
 def settings(run: StoredRun) -> Key:
     """What must be equal for two runs to be repetitions of each other: everything but the seed and where files lie."""
-    kept = {k: v for k, v in flat(run.config) if k not in IGNORED and not k.startswith(IGNORED_GROUPS)}
-    embedding = run.config["embedding"]
-    shared = ("cbow.use_unlabelled", "cbow.extra_text")  # the vocabulary depends on these, whatever the variant
-    if embedding["init"] != "cbow":
+    params = flat_params(run.config)
+    kept = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(IGNORED_GROUPS)}
+    if params["embedding.init"] != "cbow":
+        # The vocabulary depends on which unlabelled text was read, whatever the variant; the knobs play no part.
+        shared = ("cbow.use_unlabelled", "cbow.extra_text")
         kept = {key: value for key, value in kept.items() if not key.startswith("cbow.") or key in shared}
-    kept.pop("cbow.vector_size", None)
-    kept |= {f"embedding.{key}": str(embedding.get(key)) for key in ("dim", "scale")}
-    for key in ("cbow.extra_text", "embedding.path"):
-        value = run.config["cbow"]["extra_text"] if key == "cbow.extra_text" else embedding["path"]
-        kept[key] = "None" if value is None else Path(value).name
+    kept |= {key: params.get(key, "null") for key in ("embedding.dim", "embedding.scale")}
+    kept |= {key: Path(params[key]).name for key in ("cbow.extra_text", "embedding.path")}
     kept["content"] = str(run.header["dataset"]["fingerprint"])
     kept |= {key: run.header["tags"][key] for key in ("data", "variant", "label_budget")}
     return tuple(sorted(kept.items()))

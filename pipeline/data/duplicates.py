@@ -29,6 +29,11 @@ def masked_key(text: str) -> str:
 KEYS = {"exact": exact_key, "masked": masked_key}
 
 
+def digest(key: str) -> bytes:
+    """Eight bytes that name a key."""
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
 def digests(batches: Iterable[list[str]], deduplicate: str) -> UIntArray:
     """64-bit digests of the keys of all texts, (N,).
 
@@ -39,7 +44,7 @@ def digests(batches: Iterable[list[str]], deduplicate: str) -> UIntArray:
 
     def digest_bytes() -> Iterator[bytes]:
         for batch in batches:
-            yield b"".join(hashlib.blake2b(key(text).encode(), digest_size=8).digest() for text in batch)
+            yield b"".join(digest(key(text)) for text in batch)
 
     parts = [np.frombuffer(part, dtype="<u8") for part in digest_bytes()]
     return np.concatenate(parts).astype(np.uint64) if parts else np.empty(0, dtype=np.uint64)

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.duplicates import masked_key
+from pipeline.data.duplicates import digest, masked_key
 from pipeline.errors import UserError
 
 
@@ -91,10 +91,9 @@ def _lines(path: Path) -> Iterator[str]:
 def text_hash(text: str) -> int:
     """Return 64 bits that name a text, whatever its white space, its case and its handles and links.
 
-    A retweet of a held-out tweet, or the same words with another link, are held out as well.
+    So the words of a held-out tweet to another handle, or with another link, are held out as well.
     """
-    key = masked_key(text).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
+    return int.from_bytes(digest(masked_key(text)), "little")
 
 
 class Without:
