@@ -32,6 +32,7 @@ class SampleConfig:
     unlabelled: int = within(0)
     seed: int = within(0)
     label_noise: float = within(0, 0.5)
+    leak: float = within(0, 1)
 
 
 @dataclass
@@ -97,11 +98,25 @@ class CbowConfig:
 
 
 @dataclass
+class PpmiConfig:
+    """Word vectors by counting: positive pointwise mutual information and a truncated SVD."""
+
+    window: int = within(1)
+    min_count: int = within(1)
+    smoothing: float = within(0, 1)
+    shift: float = within(1)
+    eigenvalue_power: float = within(0, 1)
+
+
+@dataclass
 class EmbeddingConfig:
     """The variant: how the embedding layer starts and whether it moves."""
 
-    init: str = choice("random", "cbow", "pretrained")
+    init: str = choice("random", "cbow", "ppmi", "pretrained")
     trainable: bool = MISSING
+    multichannel: bool = MISSING
+    projected: bool = MISSING
+    anchor: float = within(0)
     dim: int = within(1)
     scale: float | None = within(0, above=True)
     path: str | None = MISSING
@@ -147,6 +162,12 @@ class ProbeConfig:
     similarity_files: list[str] = MISSING
     neighbour_words: list[str] = MISSING
     neighbours: int = within(1)
+    polarity: str = choice("auto", "sample", "nltk", "none")
+    antonyms: bool = MISSING
+    transfer: list[str] = field(
+        default=MISSING, metadata={"choices": ("sample_topic", "emotion", "irony", "offensive", "sentiment")}
+    )
+    transfer_path: str = MISSING
 
 
 @dataclass
@@ -156,6 +177,26 @@ class TrackingConfig:
     enabled: bool = MISSING
     uri: str | None = MISSING
     experiment: str = MISSING
+    keep_embedding: bool = MISSING
+
+
+@dataclass
+class StudyConfig:
+    """Which runs are compared (`stage=compare`), and how."""
+
+    variants: list[str] = MISSING
+    label_budgets: list[int | None] = within(1)  # noqa: RUF009 - within() makes a field
+    seeds: int = within(2)
+    pairs: list[list[str]] = MISSING
+    baselines: list[str] = field(
+        default=MISSING,
+        metadata={"choices": ("majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext")},
+    )
+    metric: str = choice("accuracy", "macro_recall")
+    lr_factors: list[float] = within(0, above=True)  # noqa: RUF009 - within() makes a field
+    trial_seeds: int = within(1)
+    smallest_effect: float = within(0, 1, above=True)
+    resamples: int = within(100)
 
 
 @dataclass
@@ -172,23 +213,31 @@ class Config:
     data: DataConfig = MISSING
     text: TextConfig = MISSING
     cbow: CbowConfig = MISSING
+    ppmi: PpmiConfig = MISSING
     embedding: EmbeddingConfig = MISSING
     model: ModelConfig = MISSING
     train: TrainConfig = MISSING
     probe: ProbeConfig = MISSING
     tracking: TrackingConfig = MISSING
+    study: StudyConfig = MISSING
     paths: PathsConfig = MISSING
     seed: int = within(0, 2**32 - 1)
-    stage: str = choice("prepare", "cbow", "train", "all")
+    stage: str = choice("prepare", "cbow", "train", "compare", "all")
     force: bool = MISSING
     workers: int = within(1)
 
 
 def variant_name(embedding: EmbeddingConfig) -> str:
     """The variant's one-word name, such as `random_trainable`, `random_frozen`, `cbow_frozen`, `cbow_finetuned`."""
-    if embedding.init == "random":
-        return "random_trainable" if embedding.trainable else "random_frozen"
-    return f"{embedding.init}_finetuned" if embedding.trainable else f"{embedding.init}_frozen"
+    if embedding.multichannel:
+        return f"{embedding.init}_multichannel"
+    if embedding.projected:
+        return f"{embedding.init}_projected"
+    if embedding.anchor > 0:
+        return f"{embedding.init}_anchored"
+    if not embedding.trainable:
+        return f"{embedding.init}_frozen"
+    return "random_trainable" if embedding.init == "random" else f"{embedding.init}_finetuned"
 
 
 def data_name(data: DataConfig) -> str:
