@@ -79,9 +79,14 @@ def _command(argv: list[str], show_traceback: bool) -> int:
             if label:
                 log.info(label)
             typed = config.to_typed(composed)
-            from pipeline import stages
+            if typed.stage == "compare":
+                from pipeline import compare
 
-            stages.run(typed, current.overrides.task)
+                compare.run(typed, config.variants(current.overrides.task, typed), current.overrides.task)
+            else:
+                from pipeline import stages
+
+                stages.run(typed, current.overrides.task)
         except Exception as error:
             if show_traceback:
                 traceback.print_exc()

@@ -139,6 +139,8 @@ def _check_together(config: Config) -> None:
         raise UserError(f"tracking.uri={uri}: expected sqlite:////absolute/path.db or the http address of a server")
     if embedding.init == "pretrained" and embedding.path is None:
         raise UserError("embedding.init=pretrained needs embedding.path=…, the file with the vectors")
+    _check_variant(config)
+    _check_study(config)
     if cbow.vector_size != embedding.dim:
         raise UserError(f"cbow.vector_size={cbow.vector_size}: expected embedding.dim={embedding.dim}; set that alone")
     if cbow.hs == 0 and cbow.negative == 0:
@@ -147,6 +149,46 @@ def _check_together(config: Config) -> None:
         raise UserError(f"cbow.min_alpha={cbow.min_alpha}: expected at most cbow.alpha={cbow.alpha}")
     if cbow.min_n > cbow.max_n > 0:
         raise UserError(f"cbow.min_n={cbow.min_n}: expected at most cbow.max_n={cbow.max_n}")
+
+
+def _check_variant(config: Config) -> None:
+    """Refuse what no embedding layer can be."""
+    embedding = config.embedding
+    needed = {"multichannel": True, "projected": False, "anchor": True}
+    chosen = [key for key in needed if getattr(embedding, key)]
+    settings = [f"embedding.{key}={shown(getattr(embedding, key))}" for key in chosen]
+    if len(chosen) > 1:
+        raise UserError(f"{' with '.join(settings)}: expected at most one of multichannel, projected and anchor")
+    if chosen and embedding.trainable is not needed[chosen[0]]:
+        found = f"{settings[0]} with embedding.trainable={shown(embedding.trainable)}"
+        raise UserError(f"{found}: expected embedding.trainable={shown(needed[chosen[0]])}")
+
+
+def _check_study(config: Config) -> None:
+    """Refuse a study that repeats or compares nothing."""
+    study = config.study
+    lists: dict[str, list[Any]] = {
+        "variants": study.variants,
+        "label_budgets": study.label_budgets,
+        "baselines": study.baselines,
+        "lr_factors": study.lr_factors,
+    }
+    for key, values in lists.items():
+        for value in values:
+            if values.count(value) > 1:
+                raise UserError(f"study.{key}={shown(values)}: {shown(value)} is there twice")
+        if not values and key in ("label_budgets", "lr_factors"):
+            raise UserError(f"study.{key}=[]: expected at least one")
+    for pair in study.pairs:
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise UserError(f"study.pairs: {shown(pair)}: expected two different variants")
+    if config.stage == "compare" and not any(set(pair) <= set(study.variants) for pair in study.pairs):
+        asked = f"study.variants={shown(study.variants)}"
+        raise UserError(f"{asked}: none of study.pairs is among them; set study.pairs=[[first,second]]")
+    if study.trial_seeds > study.seeds:
+        raise UserError(f"study.trial_seeds={study.trial_seeds}: expected at most study.seeds={study.seeds}")
+    if config.data.source == "tweet_eval" and config.data.name in config.probe.transfer:
+        raise UserError(f"probe.transfer: {config.data.name} is the task that is learned (data.name)")
 
 
 def _at(values: Any, key: str) -> Any:

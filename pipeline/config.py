@@ -20,9 +20,9 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipeline.checks import FIELDS, check, shown, takes_list, takes_text, unknown_key
+from pipeline.checks import FIELDS, KEYS, check, shown, takes_list, takes_text, unknown_key
 from pipeline.errors import UserError, nearest
-from pipeline.schema import Config
+from pipeline.schema import Config, EmbeddingConfig
 
 VERSION_BASE = "1.3"
 CONFIG_NAME = "config"
@@ -78,7 +78,33 @@ def compose_all(overrides: Sequence[str], *, multirun: bool) -> list[Config]:
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 raise _composition_error(error) from None
             configs.append(to_typed(composed))
+            if configs[-1].stage == "compare":
+                variants(job, configs[-1])
     return configs
+
+
+def variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[EmbeddingConfig, str]]:
+    """The embedding section and `text.emoticons` of each of `study.variants`; everything else they share.
+
+    Hydra must be initialized. Raises UserError where a name is no option of conf/embedding/, or where what is on the
+    command line does not fit one of them.
+    """
+    options = GlobalHydra.instance().config_loader().get_group_options("embedding", config_name=CONFIG_NAME)
+    emoticons = KEYS["text.emoticons"].metadata["choices"]
+    others = [text for text in overrides if not text.startswith("embedding=")]
+    found = {}
+    for variant in config.study.variants:
+        name, _, mode = variant.partition("@")
+        if name not in options:
+            raise UserError(f"study.variants: '{name}' is no option of conf/embedding/{nearest(name, options)}")
+        if mode and mode not in emoticons:
+            raise UserError(f"study.variants: '{variant}': '{mode}' is not a choice{nearest(mode, emoticons)}")
+        try:
+            embedding = to_typed(hydra.compose(CONFIG_NAME, overrides=[*others, f"embedding={name}"])).embedding
+        except UserError as error:
+            raise UserError(f"study.variants: {variant}: {error}") from None
+        found[variant] = (embedding, mode or config.text.emoticons)
+    return found
 
 
 def to_typed(composed: DictConfig) -> Config:

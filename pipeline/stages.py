@@ -1,4 +1,4 @@
-"""prepare → cbow → train: the only module that knows the order.
+"""prepare → vectors → train: the only module that knows the order.
 
 A stage whose outcome is there already is reused. What determines an outcome is its identity: the configuration it
 reads, the fingerprints of its inputs, the code that does it and the library versions; never where files lie or when
@@ -15,6 +15,8 @@ from pipeline.errors import UserError
 from pipeline.files import Stage, ensure_folder, file_fingerprint, fingerprint, library_versions
 from pipeline.progress import log
 from pipeline.schema import Config, data_name, variant_name
+
+LEARNING = ("train.py", "vectors.py", "classifier", "embedding")  # code that determines the weights of a run
 
 
 def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
@@ -33,13 +35,22 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
     UserError : the configuration or an input file is wrong. RunError : the run itself failed.
     """
     prepared = prepare(config)
-    vectors = None
-    if config.stage == "cbow" or (config.stage != "prepare" and config.embedding.init == "cbow"):
-        vectors = cbow(config, prepared)
+    if config.stage == "cbow":
+        cbow(config, prepared)
     if config.stage in ("prepare", "cbow"):
         log.info("next: the same command without stage=%s trains a classifier on it", config.stage)
         return None
-    return train(config, prepared, vectors, overrides)
+    folder = train(config, prepared, vectors(config, prepared), overrides)
+    browse = ""
+    if config.tracking.enabled:
+        from pipeline.tracking.mlflow_log import log_run
+
+        assert config.tracking.uri is not None
+        logged = log_run(folder, config.tracking.uri, config.tracking.experiment, root(config) / "artifacts" / "mlflow")
+        if logged and config.tracking.uri.startswith("sqlite:"):
+            browse = f", or browse all runs: {dashboard(config)}"
+    log.info("read %s%s", short(folder / "note.md"), browse)
+    return folder
 
 
 def prepare(config: Config) -> Stage:
@@ -56,7 +67,7 @@ def prepare(config: Config) -> Stage:
         "unlabelled": config.cbow.use_unlabelled,
         "extra_text": _input("cbow.extra_text", config.cbow.extra_text),
         "stop_words": _stop_words(config),
-        "code": _code("prepare.py", "data", "text"),
+        "code": code("prepare.py", "data", "text"),
     }
 
     def work(folder: Path) -> dict[str, Any]:
@@ -64,10 +75,16 @@ def prepare(config: Config) -> Stage:
 
         return prepare_texts(config, folder)
 
-    prepared = _artifact(config, "prepare", identity, work)
+    prepared = artifact(config, "prepare", identity, work)
     for note in prepared.outcome["notes"]:
         log.info("note: %s", note)
     return prepared
+
+
+def vectors(config: Config, prepared: Stage) -> Stage | None:
+    """The word vectors that the variant starts from, where the project makes them."""
+    makers = {"cbow": cbow, "ppmi": ppmi}
+    return makers[config.embedding.init](config, prepared) if config.embedding.init in makers else None
 
 
 def cbow(config: Config, prepared: Stage) -> Stage:
@@ -77,7 +94,7 @@ def cbow(config: Config, prepared: Stage) -> Stage:
         del knobs[key]
 
     def work(folder: Path) -> dict[str, Any]:
-        from pipeline.train import train_vectors
+        from pipeline.vectors import train_vectors
 
         return train_vectors(config, prepared, folder)
 
@@ -86,74 +103,157 @@ def cbow(config: Config, prepared: Stage) -> Stage:
         # fastText composes vectors for the vocabulary's words, so there the vocabulary counts as well.
         "vocabulary": prepared.key if config.cbow.algorithm == "fasttext" else None,
         "cbow": knobs,
-        "code": _code("embedding"),
+        "code": code("embedding/cbow.py", "embedding/vectors.py"),
     }
-    return _artifact(config, "cbow", identity, work)
+    return artifact(config, "cbow", identity, work)
+
+
+def ppmi(config: Config, prepared: Stage) -> Stage:
+    """Count word vectors on the same corpus; no seed plays a part."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.vectors import count_vectors
+
+        return count_vectors(config, prepared, folder)
+
+    identity = {
+        "corpus": prepared.outcome["corpus"]["fingerprint"],
+        "ppmi": dataclasses.asdict(config.ppmi),
+        "dim": config.embedding.dim,
+        "code": code("embedding/ppmi.py", "embedding/vectors.py"),
+    }
+    return artifact(config, "ppmi", identity, work)
+
+
+def trial(config: Config, prepared: Stage, vectors: Stage | None) -> Stage:
+    """Train one classifier without reading the test split; the outcome holds its score on validation."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.train import try_classifier
+
+        return try_classifier(config, prepared, vectors)
+
+    identity = _learning(config, prepared, vectors) | {"code": code(*LEARNING)}
+    return artifact(config, "trial", identity, work)
+
+
+def transfer(config: Config, prepared: Stage, task: str) -> Stage:
+    """Encode another task's tweets with the vocabulary of this one; all runs on the data share it."""
+    from pipeline.probes.transfer_tasks import task_fingerprint
+
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.references import encode_transfer
+
+        return encode_transfer(config, prepared, task, folder)
+
+    identity = {
+        "prepare": prepared.key,
+        "task": task_fingerprint(task, config.probe.transfer_path, config.data.sample),
+        "code": code("probes/transfer.py", "probes/transfer_tasks.py"),
+    }
+    return artifact(config, "transfer", identity, work)
+
+
+def audit(config: Config, prepared: Stage) -> Stage:
+    """Look for copies, label leaks and splits that differ; the outcome is the report."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.references import audit_splits
+
+        return audit_splits(prepared)
+
+    return artifact(config, "audit", {"prepare": prepared.key, "code": code("audit")}, work)
+
+
+def baseline(config: Config, prepared: Stage, name: str) -> Stage:
+    """Fit a baseline on a run's labelled tweets; the outcome holds its scores."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.references import fit_baseline
+
+        return fit_baseline(config, prepared, name, folder)
+
+    identity = {
+        "prepare": prepared.key,
+        "baseline": name,
+        "label_budget": config.data.label_budget,
+        "seed": config.seed,
+        "trials": len(config.study.lr_factors),
+        "code": code("references.py", "baselines"),
+    }
+    return artifact(config, "baseline", identity, work)
 
 
 def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str]) -> Path:
-    """Train and probe one classifier, write its record below results/, and show it in MLflow."""
+    """Train and probe one classifier and write its record below results/."""
+    tasks = {name: transfer(config, prepared, name) for name in config.probe.transfer}
+    probe = dataclasses.asdict(config.probe)
+    probe["similarity_files"] = [_input("probe.similarity_files", path) for path in probe["similarity_files"]]
+    probe["transfer"] = {name: task.key for name, task in tasks.items()}
+    probe["opinion_words"] = _opinion_words(config)
+    identity = _learning(config, prepared, vectors) | {
+        "probe": probe,
+        "keep_embedding": config.tracking.keep_embedding,
+        "code": code(*LEARNING, "probing.py", "probes", "tracking"),
+    }
+    budget = config.data.label_budget or "all"
+    variant = variant_name(config.embedding)
+    encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
+    name = f"{data_name(config.data)}-{variant}{encoder}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
+    folder = root(config) / "results" / name
+
+    def work(temporary: Path) -> dict[str, Any]:
+        from pipeline.train import train_classifier
+
+        return train_classifier(config, prepared, vectors, tasks, name, overrides, temporary)
+
+    log.info("train: %s → %s", variant, short(folder))
+    manifest, reused = ensure_folder(folder, {"stage": "train", **identity}, work, force=config.force)
+    log.info("train: %s · %s", "this run was finished before" if reused else "done", manifest["outcome"]["summary"])
+    return folder
+
+
+def _learning(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
+    """What determines the weights of a classifier, its code aside."""
     embedding = dataclasses.asdict(config.embedding)
     path = embedding.pop("path")
     source = _input("embedding.path", path) if config.embedding.init == "pretrained" else None
-    probe = dataclasses.asdict(config.probe)
-    probe["similarity_files"] = [_input("probe.similarity_files", path) for path in probe["similarity_files"]]
-    identity = {
+    return {
         "prepare": prepared.key,
         "vectors": vectors.key if vectors else source,
         "label_budget": config.data.label_budget,
         "embedding": embedding,
         "model": dataclasses.asdict(config.model),
         "train": dataclasses.asdict(config.train) | {"device": _device(config)},
-        "probe": probe,
         "seed": config.seed,
-        "code": _code("train.py", "classifier", "embedding", "probes", "tracking"),
     }
-    budget = config.data.label_budget or "all"
-    variant = variant_name(config.embedding)
-    encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
-    name = f"{data_name(config.data)}-{variant}{encoder}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
-    folder = _root(config) / "results" / name
-
-    def work(temporary: Path) -> dict[str, Any]:
-        from pipeline.train import train_classifier
-
-        return train_classifier(config, prepared, vectors, name, overrides, temporary)
-
-    log.info("train: %s → %s", variant, _short(folder))
-    manifest, reused = ensure_folder(folder, {"stage": "train", **identity}, work, force=config.force)
-    log.info("train: %s · %s", "this run was finished before" if reused else "done", manifest["outcome"]["summary"])
-    browse = ""
-    if config.tracking.enabled:
-        from pipeline.tracking.mlflow_log import log_run
-
-        assert config.tracking.uri is not None
-        logged = log_run(
-            folder, config.tracking.uri, config.tracking.experiment, _root(config) / "artifacts" / "mlflow"
-        )
-        if logged and config.tracking.uri.startswith("sqlite:"):
-            browse = f", or browse all runs: {_dashboard(config)}"
-    log.info("read %s%s", _short(folder / "note.md"), browse)
-    return folder
 
 
-def _artifact(
+def artifact(
     config: Config, name: str, identity: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]
 ) -> Stage:
     """Have a stage done below artifacts/, or reuse it, and say which."""
     key = fingerprint({"stage": name, **identity})
-    folder = _root(config) / "artifacts" / name / key
+    folder = root(config) / "artifacts" / name / key
     manifest, reused = ensure_folder(folder, {"stage": name, **identity}, work, force=config.force)
     stage = Stage(folder, key, manifest)
-    log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", _short(folder))
+    log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", short(folder))
     return stage
 
 
-def _code(*parts: str) -> dict[str, Any]:
+def code(*parts: str) -> dict[str, Any]:
     """What of the program a stage depends on: its modules and folders, and the versions of the libraries."""
     package = Path(__file__).parent
     sources = [path for part in parts for path in (sorted((package / part).glob("*.py")) or [package / part])]
     return {"sources": file_fingerprint(sources), "libraries": library_versions()}
+
+
+def _opinion_words(config: Config) -> str | None:
+    """The fingerprint of the positive and negative words that the polarity probe asks about."""
+    from pipeline.probes.opinion_words import opinion_fingerprint, opinion_words, resolve_opinion_words
+
+    kind = resolve_opinion_words(config.probe.polarity, config.data.source)
+    return None if kind is None else opinion_fingerprint(opinion_words(kind))
 
 
 def _stop_words(config: Config) -> str | None:
@@ -183,18 +283,19 @@ def _device(config: Config) -> str:
     return str(resolve_device(config.train.device))
 
 
-def _root(config: Config) -> Path:
+def root(config: Config) -> Path:
+    """The folder of artifacts/, results/ and mlflow.db."""
     assert config.paths.root is not None
     return Path(config.paths.root)
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """`path` as seen from the current directory or, outside it, whole."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _dashboard(config: Config) -> str:
+def dashboard(config: Config) -> str:
     """The command that shows the store of this configuration."""
     project = Path(__file__).resolve().parents[1]
     script = "./scripts/dashboard" if project == Path.cwd() else shlex.quote(str(project / "scripts" / "dashboard"))
-    return script if _root(config) == project else f"{script} {shlex.quote(str(_root(config)))}"
+    return script if root(config) == project else f"{script} {shlex.quote(str(root(config)))}"

@@ -1,21 +1,22 @@
-"""What the stages `cbow` and `train` do with the folder they are given: vectors; one probed, recorded classifier."""
+"""What the stages `trial` and `train` do: one classifier tried, or trained, probed and recorded."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.data.texts import read_texts
-from pipeline.errors import UserError
+from pipeline.errors import RunError, UserError
 from pipeline.files import Stage
-from pipeline.prepare import CORPUS, VOCABULARY
+from pipeline.prepare import VOCABULARY
 from pipeline.progress import log
-from pipeline.schema import SPECIALS, Config, data_name, variant_name
+from pipeline.schema import Config, data_name, variant_name
 from pipeline.text.encoding import EncodedSplit
-from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
+from pipeline.vectors import start_vectors
 
 if TYPE_CHECKING:
     from pipeline.classifier.engine import Task
@@ -24,72 +25,97 @@ if TYPE_CHECKING:
 SCORES_SHOWN = ("accuracy", "macro_recall")
 
 
-def train_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, Any]:
-    """Train word vectors on the corpus and write them."""
-    from pipeline.embedding.cbow import train_cbow
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from: vocabulary (V words), encoded splits, labelled rows, initial matrix and its origin."""
 
-    vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
-    vectors = train_cbow(
-        prepared.folder / CORPUS,
-        config.cbow,
-        extra_words=vocabulary.words[SPECIALS:],
-        corpus_fingerprint=prepared.outcome["corpus"]["fingerprint"],
-    )
-    vectors.save(folder)
-    return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words)}
+    vocabulary: Vocabulary
+    splits: dict[str, EncodedSplit]
+    rows: "np.typing.NDArray[np.int64]"
+    vectors: "Vectors | None"
+    initial: "np.typing.NDArray[np.float32]"
+    known: "np.typing.NDArray[np.bool_]"
 
 
-def train_classifier(
-    config: Config, prepared: Stage, trained: Stage | None, name: str, overrides: Sequence[str], folder: Path
-) -> dict[str, Any]:
-    """Train one run, probe its embedding before and after, and write its record."""
-    from pipeline.classifier.engine import Run, train_batch
+def start(config: Config, prepared: Stage, trained: Stage | None) -> Start:
+    """Read what `prepare` and the vectors' stage left, and draw what depends on the seed."""
     from pipeline.data.budget import budget_rows
-    from pipeline.embedding.layer import coverage, initial_matrix
-    from pipeline.probes.drift import drift
-    from pipeline.tracking.provenance import environment
-    from pipeline.tracking.record import Predictions, RunRecord, write_record
+    from pipeline.embedding.layer import initial_matrix
 
     vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
-    known_facts = prepared.outcome
-    splits = {split: EncodedSplit.open(prepared.folder, split) for split in known_facts["rows"]}
+    splits = {split: EncodedSplit.open(prepared.folder, split) for split in prepared.outcome["rows"]}
     if "validation" not in splits and config.train.patience is not None:
         patience = f"train.patience={config.train.patience}"
         raise UserError(f"{patience}, but there is no validation split to watch: set train.patience=null")
     vectors = start_vectors(config, trained, vocabulary)
-    dim = config.embedding.dim
     # Keyed apart from the engine's own streams, so that the draw of the rows shares nothing with the order of batches.
     draws = np.random.default_rng([config.seed, 0])
-    initial, known = initial_matrix(vocabulary.words, vectors, dim, draws, config.embedding.scale)
-    rows = budget_rows(np.asarray(splits["train"].labels, dtype=np.int64), config.data.label_budget, config.seed)
+    initial, known = initial_matrix(vocabulary.words, vectors, config.embedding.dim, draws, config.embedding.scale)
+    labels = np.asarray(splits["train"].labels, dtype=np.int64)
+    return Start(
+        vocabulary, splits, budget_rows(labels, config.data.label_budget, config.seed), vectors, initial, known
+    )
+
+
+def try_classifier(config: Config, prepared: Stage, trained: Stage | None) -> dict[str, Any]:
+    """Train one run that never sees the test split; returns its score on validation, None where it diverged."""
+    from pipeline.classifier.engine import Run, train_batch
+
+    begun = start(config, prepared, trained)
+    task = encoded_task(begun.splits, len(prepared.outcome["label_names"]), test=False)
+    if task.validation is None:
+        raise UserError("a trial needs a validation split: set data.validation_size=0.1")
+    run = Run(begun.initial, config.embedding, begun.rows, config.seed, config.model, config.train)
+    try:
+        (result,) = train_batch(task, [run])
+    except RunError as error:
+        return {"score": None, "reason": str(error)}
+    return {"score": result.metrics[f"validation/{config.train.monitor}"], "chosen_epoch": result.chosen_epoch}
+
+
+def train_classifier(
+    config: Config,
+    prepared: Stage,
+    trained: Stage | None,
+    tasks: Mapping[str, Stage],
+    name: str,
+    overrides: Sequence[str],
+    folder: Path,
+) -> dict[str, Any]:
+    """Train one run, probe its embedding before and after, and write its record."""
+    from pipeline.classifier.engine import Run, train_batch
+    from pipeline.embedding.layer import coverage
+    from pipeline.probing import probe_run
+    from pipeline.tracking.provenance import environment
+    from pipeline.tracking.record import Predictions, RunRecord, write_record
+
+    known_facts = prepared.outcome
+    begun = start(config, prepared, trained)
+    vocabulary, splits = begun.vocabulary, begun.splits
     variant = variant_name(config.embedding)
-    log.info("train: %s labelled tweets, vocabulary %s × %d", f"{len(rows):,}", f"{len(vocabulary):,}", dim)
+    size = f"vocabulary {len(vocabulary):,} × {config.embedding.dim}"
+    log.info("train: %s labelled tweets, %s", f"{len(begun.rows):,}", size)
     task = encoded_task(splits, len(known_facts["label_names"]))
-    run = Run(initial, config.embedding.trainable, rows, config.seed, config.model, config.train)
+    run = Run(begun.initial, config.embedding, begun.rows, config.seed, config.model, config.train)
     (result,) = train_batch(task, [run], report=epoch_line(config))
 
-    tokenizer = build_tokenizer(config.text)
-    neighbours, similarity, similarity_metrics = probe_words(
-        config, tokenizer, vocabulary, initial, result.embedding_VD
-    )
     metrics: dict[str, float | None] = dict(result.metrics)
-    metrics["embedding/initial_std"] = float(initial[1:].std(dtype=np.float64))
-    if vectors is not None:
-        found = coverage(vocabulary.counts, known, vocabulary.types_dropped)
+    metrics["embedding/initial_std"] = float(begun.initial[1:].std(dtype=np.float64))
+    if begun.vectors is not None:
+        found = coverage(vocabulary.counts, begun.known, vocabulary.types_dropped)
         metrics |= found
         log.info(
             "train: vectors for %.1f %% of the training text's words, %.1f %% of its tokens",
             100 * found["coverage/types"],
             100 * found["coverage/tokens"],
         )
-    metrics |= similarity_metrics
-    moved = drift(initial, result.embedding_VD, result.touched_V)
-    metrics |= {f"probe/drift/{key}": value for key, value in moved.items()}
+    probed = probe_run(config, vocabulary, splits, begun.rows, begun.known, result, tasks)
+    metrics |= probed.metrics
     budget = config.data.label_budget
     record = RunRecord(
         name=name,
         title=run_title(config, known_facts["generated"]),
-        config=dataclasses.asdict(config),
+        config={key: value for key, value in dataclasses.asdict(config).items() if key != "study"},
         tags={
             "variant": variant,
             "seed": str(config.seed),
@@ -105,7 +131,7 @@ def train_classifier(
             "source": config.data.path or config.data.source,
             "fingerprint": known_facts["fingerprint"],
             "rows": known_facts["rows"],
-            "labelled_used": len(rows),
+            "labelled_used": len(begun.rows),
         },
         metrics=metrics,
         timings={
@@ -122,11 +148,13 @@ def train_classifier(
         },
         words=list(vocabulary.words),
         counts=vocabulary.counts,
-        initial=initial,
-        final=result.embedding_VD,
+        initial=result.initial_VE,
+        final=result.embedding_VE,
         weights=dict(result.layers),
-        neighbours=neighbours,
-        similarity=similarity,
+        neighbours=probed.neighbours,
+        similarity=probed.similarity,
+        tables=probed.tables,
+        keep_embedding=config.tracking.keep_embedding,
         environment=environment(Path(__file__).resolve().parents[1], result.device),
         overrides=absolute(config, overrides),
         chosen_epoch=result.chosen_epoch if "validation" in splits else None,
@@ -174,28 +202,17 @@ def run_title(config: Config, generated: bool) -> str:
     return " · ".join(parts)
 
 
-def start_vectors(config: Config, trained: Stage | None, vocabulary: Vocabulary) -> "Vectors | None":
-    """The vectors that the embedding layer starts from: trained ones, those of a file, or none."""
-    from pipeline.embedding.vectors import Vectors
-
-    if config.embedding.init == "random":
-        return None
-    if trained is not None:
-        return Vectors.load(trained.folder)
-    from pipeline.embedding.pretrained import read_pretrained
-
-    assert config.embedding.path is not None
-    path = Path(config.embedding.path)
-    return read_pretrained(path, config.embedding.format, config.embedding.dim, vocabulary.words[SPECIALS:])
-
-
-def encoded_task(splits: dict[str, EncodedSplit], classes: int) -> "Task":
-    """The splits as the training engine wants them."""
+def encoded_task(splits: dict[str, EncodedSplit], classes: int, *, test: bool = True) -> "Task":
+    """The splits as the training engine wants them; without `test`, it never sees that split."""
     from pipeline.classifier.engine import Task
     from pipeline.classifier.texts import Texts
 
-    texts = {name: Texts.from_arrays(split.ids, split.offsets, split.labels) for name, split in splits.items()}
-    return Task(texts["train"], texts.get("validation"), texts["test"], classes)
+    texts = {
+        name: Texts.from_arrays(split.ids, split.offsets, split.labels)
+        for name, split in splits.items()
+        if test or name != "test"
+    }
+    return Task(texts["train"], texts.get("validation"), texts.get("test"), classes)
 
 
 def epoch_line(config: Config) -> Callable[[dict[str, float]], None]:
@@ -207,49 +224,6 @@ def epoch_line(config: Config) -> Callable[[dict[str, float]], None]:
         log.info("train: epoch %d, loss %.4f%s", row["epoch"], row["train/loss"], score)
 
     return report
-
-
-def probe_words(
-    config: Config,
-    tokenizer: Callable[[str], list[str]],
-    vocabulary: Vocabulary,
-    initial: "np.typing.NDArray[np.float32]",
-    final: "np.typing.NDArray[np.float32]",
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, float | None]]:
-    """Nearest neighbours and word similarity before and after training: two tables, and metrics of the second."""
-    from pipeline.probes.neighbours import before_after
-    from pipeline.probes.similarity import load_pairs, similarity
-
-    def token_of(word: str) -> str | None:
-        tokens = tokenizer(word)
-        return tokens[0] if len(tokens) == 1 else None
-
-    queries = [token_of(word) or word for word in config.probe.neighbour_words]
-    neighbours = before_after(initial, final, vocabulary.words, queries, config.probe.neighbours)
-    table: list[dict[str, Any]] = []
-    metrics: dict[str, float | None] = {}
-    for source in (*config.probe.similarity, *config.probe.similarity_files):
-        pairs = load_pairs(source)
-        before, after = (similarity(matrix, vocabulary.id_of, pairs, token_of) for matrix in (initial, final))
-        name = Path(source).stem if source in config.probe.similarity_files else source
-        prefix = f"probe/similarity/{name}"
-        metrics |= {f"{prefix}/{key}": after[key] for key in ("spearman", "coverage", "n")}
-        metrics[f"{prefix}/spearman_before"] = before["spearman"]
-        table.append(
-            {
-                "set": name,
-                "n": after["n"],
-                "pairs": len(pairs),
-                "coverage": after["coverage"],
-                "spearman_before": before["spearman"],
-                "before_low": before["spearman_low"],
-                "before_high": before["spearman_high"],
-                "spearman": after["spearman"],
-                "low": after["spearman_low"],
-                "high": after["spearman_high"],
-            }
-        )
-    return neighbours, table, metrics
 
 
 def vector_notes(prepared: Stage, trained: Stage | None) -> list[str]:

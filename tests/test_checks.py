@@ -86,6 +86,7 @@ class TestRefused:
             ("data.source=hub", "data.source=hub: choose the source with data=hub"),
             ("embedding.init=pretrained", "embedding.init=pretrained needs embedding.path=…, the file with the "
                                           "vectors"),
+            ("embedding.anchor=-1", "embedding.anchor=-1.0: expected a number from 0"),
             ("cbow.negative=0", "cbow.hs=0 with cbow.negative=0: nothing to learn from; set cbow.hs=1 or "
                                 "cbow.negative=10"),
             ("cbow.min_alpha=0.06", "cbow.min_alpha=0.06: expected at most cbow.alpha=0.05"),
@@ -100,6 +101,30 @@ class TestRefused:
     )  # fmt: skip
     def test_one_line(self, override: str, line: str):
         assert refusal(override) == line
+
+    @pytest.mark.parametrize(
+        ("overrides", "line"),
+        [
+            ("embedding=cbow_multichannel embedding.trainable=false",
+             "embedding.multichannel=true with embedding.trainable=false: expected embedding.trainable=true"),
+            ("embedding=cbow_anchored embedding.anchor=0.5 embedding.trainable=false",
+             "embedding.anchor=0.5 with embedding.trainable=false: expected embedding.trainable=true"),
+            ("embedding=cbow_projected embedding.trainable=true",
+             "embedding.projected=true with embedding.trainable=true: expected embedding.trainable=false"),
+            ("embedding=cbow_multichannel embedding.anchor=0.5",
+             "embedding.multichannel=true with embedding.anchor=0.5: expected at most one of multichannel, projected "
+             "and anchor"),
+            ("embedding=cbow_projected embedding.multichannel=true embedding.anchor=1",
+             "embedding.multichannel=true with embedding.projected=true with embedding.anchor=1.0: expected at most "
+             "one of multichannel, projected and anchor"),
+        ],
+    )  # fmt: skip
+    def test_variants_that_cannot_be(self, overrides: str, line: str):
+        assert refusal(*overrides.split()) == line
+
+    @pytest.mark.parametrize("name", ["cbow_multichannel", "cbow_projected", "cbow_anchored", "random_frozen"])
+    def test_variants_that_can_be(self, name: str):
+        assert variant_name(compose([f"embedding={name}"]).embedding) == name
 
     @pytest.mark.parametrize("override", ["seed", "seed=[1", "train.max_epochs=1=2", "foo bar=1"])
     def test_syntax(self, override: str):

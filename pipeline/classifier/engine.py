@@ -19,10 +19,10 @@ from torch.nn import functional as F
 
 from pipeline.classifier.devices import resolve_device, stream
 from pipeline.classifier.metrics import scores
-from pipeline.classifier.model import Classifier
+from pipeline.classifier.model import Classifier, Embedding
 from pipeline.classifier.texts import Texts, take
 from pipeline.errors import RunError, UserError
-from pipeline.schema import ModelConfig, TrainConfig
+from pipeline.schema import EmbeddingConfig, ModelConfig, TrainConfig
 
 Report = Callable[[dict[str, float]], None]
 EVALUATION_BATCH = 1024
@@ -30,11 +30,14 @@ EVALUATION_BATCH = 1024
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned: the splits and the number of classes C. Without a validation split nothing is chosen."""
+    """What is learned: the splits and the number of classes C.
+
+    Without a validation split nothing is chosen; without a test split none is read.
+    """
 
     train: Texts
     validation: Texts | None
-    test: Texts
+    test: Texts | None
     classes: int
 
 
@@ -43,12 +46,13 @@ class Run:
     """One run of a batch.
 
     embedding_VD : initial rows (V, D) float32; row 0 is zero.
+    embedding : what becomes of them: `trainable`, `multichannel`, `projected`, `anchor`; its other keys are not read.
     rows_N : the rows of the training split whose labels this run may use.
     seed : fixes initial weights, batch order and dropout, each from a generator of its own.
     """
 
     embedding_VD: NDArray[np.float32]
-    trainable: bool
+    embedding: EmbeddingConfig
     rows_N: NDArray[np.int64]
     seed: int
     model: ModelConfig
@@ -59,12 +63,16 @@ class Run:
 class RunResult:
     """What one run gives back.
 
-    embedding_VD, layers : weights at the chosen epoch; touched_V : rows that at least one training batch read;
+    initial_VE, embedding_VE : rows as the encoder reads them, before training and at the chosen epoch: E = 2 D with two
+    channels (the one that stays comes first), and a projection is multiplied in; layers : encoder and head, which with
+    embedding_VE are the whole classifier; touched_V : rows that at least one training batch read;
     probabilities : per split, (N, C) float32; metrics : scores per split and parameter counts; history : one row per
-    epoch; chosen_epoch : the epoch (from 1) whose weights were kept; device : what it ran on.
+    epoch, where `train/loss` is the mean cross-entropy per tweet, without the anchor's part; chosen_epoch : the epoch
+    (from 1) whose weights were kept; device : what it ran on.
     """
 
-    embedding_VD: NDArray[np.float32]
+    initial_VE: NDArray[np.float32]
+    embedding_VE: NDArray[np.float32]
     layers: dict[str, NDArray[np.float32]]
     touched_V: NDArray[np.bool_]
     probabilities: dict[str, NDArray[np.float32]]
@@ -114,19 +122,27 @@ class Trainer:
 
     def __post_init__(self) -> None:
         run, settings = self.run, self.run.train
-        initial_VD = torch.from_numpy(np.ascontiguousarray(run.embedding_VD))
-        self.model = Classifier(
-            initial_VD, run.trainable, run.model, self.task.classes, stream(run.seed, "initial weights")
-        ).to(self.device)
-        # Weight decay acts on encoder and head alone: it would move rows that no batch ever read.
-        self.optimizers = [
-            torch.optim.AdamW(
-                list(self.model.layers().values()), lr=settings.lr_head, weight_decay=settings.weight_decay
-            )
-        ]
-        if run.trainable:
+        variant, initial_VD = run.embedding, torch.from_numpy(np.ascontiguousarray(run.embedding_VD))
+        embedding = Embedding(
+            initial_VD,
+            trainable=variant.trainable,
+            multichannel=variant.multichannel,
+            projected=variant.projected,
+            anchored=variant.anchor > 0,
+        )
+        weights = stream(run.seed, "initial weights")
+        self.model = Classifier(embedding, run.model, self.task.classes, weights).to(self.device)
+        # Weight decay acts on encoder and head alone: it would move rows that no batch ever read, and pull a projection
+        # away from the identity.
+        head = torch.optim.AdamW(
+            list(self.model.layers().values()), lr=settings.lr_head, weight_decay=settings.weight_decay
+        )
+        if embedding.projection_DD is not None:
+            head.add_param_group({"params": [embedding.projection_DD], "weight_decay": 0.0})
+        self.optimizers = [head]
+        if variant.trainable:
             # Adam over touched rows: only rows of the batch move, and their moments only then decay.
-            self.optimizers.append(torch.optim.SparseAdam([self.model.embedding], lr=settings.lr_embedding))
+            self.optimizers.append(torch.optim.SparseAdam([embedding.rows_VD], lr=settings.lr_embedding))
         self.touched_V = torch.zeros(len(initial_VD), dtype=torch.bool, device=self.device)
         self.steps_per_pass = math.ceil(len(run.rows_N) / settings.batch_size)
         self.passes = math.ceil(settings.min_epoch_steps / self.steps_per_pass)
@@ -145,11 +161,12 @@ class Trainer:
             total = settings.max_epochs * self.passes * self.steps_per_pass
             left = 1 - self.step / min(total, settings.max_steps or total)
             for optimizer, rate in zip(self.optimizers, (settings.lr_head, settings.lr_embedding), strict=False):
-                optimizer.param_groups[0]["lr"] = rate * left
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * left
 
     def train_epoch(self, order: torch.Generator, noise: torch.Generator) -> float:
         """One epoch; returns the mean loss per tweet."""
-        settings, train = self.run.train, self.task.train
+        settings, train, anchor = self.run.train, self.task.train, self.run.embedding.anchor
         own_labels_N = train.labels_N[torch.from_numpy(self.run.rows_N).to(self.device)]
         weights_C = class_weights(own_labels_N, self.task.classes, settings.class_weights)
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -160,7 +177,8 @@ class Trainer:
             self.touched_V[bags.ids.long()] = True
             loss = F.cross_entropy(self.model(bags, noise), train.labels_N[rows_B], weight=weights_C)
             self.model.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            whole = loss + anchor * self.model.embedding.distance(bags) if anchor else loss
+            whole.backward()  # type: ignore[no-untyped-call]
             if settings.clip_norm is not None:
                 clip_gradients(parameters, settings.clip_norm)
             for optimizer in self.optimizers:
@@ -217,18 +235,6 @@ class Trainer:
         return history, chosen or len(history)
 
 
-def parameter_counts(model: Classifier, touched_V: Tensor) -> dict[str, float]:
-    """`params/…`: numbers of weights, and of embedding rows that training read."""
-    layers = sum(parameter.numel() for parameter in model.layers().values())
-    embedding = model.embedding.numel()
-    return {
-        "params/total": float(layers + embedding),
-        "params/trainable": float(layers + (embedding if model.embedding.requires_grad else 0)),
-        "params/embedding": float(embedding),
-        "params/touched_rows": float(touched_V.sum()),
-    }
-
-
 def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
     """Train one run and read the test split once, after the choice of the epoch.
 
@@ -242,24 +248,20 @@ def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
     torch.set_num_threads(run.train.threads)
     started = time.perf_counter()
     try:
-        on_device = Task(
-            task.train.to(device),
-            None if task.validation is None else task.validation.to(device),
-            task.test.to(device),
-            task.classes,
-        )
-        trainer = Trainer(on_device, run, device)
+        validation, test = (None if split is None else split.to(device) for split in (task.validation, task.test))
+        trainer = Trainer(Task(task.train.to(device), validation, test, task.classes), run, device)
         history, chosen = trainer.fit(report)
         probabilities: dict[str, NDArray[np.float32]] = {}
-        metrics = parameter_counts(trainer.model, trainer.touched_V)
-        for name, texts in (("validation", on_device.validation), ("test", on_device.test)):
+        metrics = trainer.model.parameter_counts() | {"params/touched_rows": float(trainer.touched_V.sum())}
+        for name, texts in (("validation", validation), ("test", test)):
             if texts is not None:
                 probabilities[name], found = trainer.evaluate(texts)
                 metrics |= {f"{name}/{score}": value for score, value in found.items()}
     finally:
         torch.set_num_threads(threads)
     return RunResult(
-        embedding_VD=trainer.model.embedding.detach().cpu().numpy(),
+        initial_VE=np.tile(run.embedding_VD, (1, 2)) if run.embedding.multichannel else run.embedding_VD,
+        embedding_VE=trainer.model.embedding.matrix().cpu().numpy(),
         layers={name: layer.detach().cpu().numpy() for name, layer in trainer.model.layers().items()},
         touched_V=trainer.touched_V.cpu().numpy(),
         probabilities=probabilities,

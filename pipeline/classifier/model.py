@@ -4,6 +4,7 @@ The output for a tweet does not depend on the other tweets of its batch: padded 
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,82 @@ def dropout(features: Tensor, share: float, generator: torch.Generator | None) -
     return features * kept / (1 - share)
 
 
+def look_up(embedding_VD: Tensor, ids_BT: Tensor) -> Tensor:
+    """Rows (B, T, D) of the ids; no gradient reaches the PAD row."""
+    return F.embedding(ids_BT, embedding_VD, padding_idx=PAD, sparse=embedding_VD.requires_grad)
+
+
+class Embedding(nn.Module):
+    """The embedding layer of a variant: V rows as an encoder reads them, each of E = `dim` dimensions.
+
+    Every reading is linear in the rows, so the second channel and the projection are applied to what was read: to the
+    means of a batch, say, and never to all V rows. The PAD row is zero in every variant.
+
+    Parameters
+    ----------
+    initial_VD : initial rows; row 0 (PAD) must be zero. Copied.
+    trainable : whether the rows get gradients (row-sparse ones).
+    multichannel : put a copy of the initial rows that stays before the rows: E = 2 D, else E = D. Kim (2014) lays the
+        same filter over both channels and adds the results. Side by side, each channel has weights of its own: that
+        holds his sum as a special case, and means something for every encoder.
+    projected : multiply what was read with a learned (D, D) matrix that starts as the identity.
+    anchored : keep the initial rows for `distance`.
+    """
+
+    initial_VD: Tensor
+
+    def __init__(
+        self,
+        initial_VD: Tensor,
+        *,
+        trainable: bool = False,
+        multichannel: bool = False,
+        projected: bool = False,
+        anchored: bool = False,
+    ) -> None:
+        super().__init__()
+        if bool(initial_VD[PAD].any()):
+            raise ValueError("row 0 of the embedding matrix is padding and must be zero")
+        size = initial_VD.shape[1]
+        self.multichannel = multichannel
+        self.dim = 2 * size if multichannel else size
+        self.rows_VD = nn.Parameter(initial_VD.clone(), requires_grad=trainable)
+        self.register_buffer("initial_VD", initial_VD.clone() if multichannel or anchored else None, persistent=False)
+        self.projection_DD = nn.Parameter(torch.eye(size)) if projected else None
+
+    def _read(self, reading: Callable[[Tensor], Tensor]) -> Tensor:
+        """What `reading` takes from a matrix (V, D), of the layer's rows (V, E)."""
+        found = reading(self.rows_VD)
+        if self.multichannel:
+            found = torch.cat([reading(self.initial_VD), found], dim=-1)
+        return found if self.projection_DD is None else found @ self.projection_DD
+
+    def mean(self, bags: Bags) -> Tensor:
+        """Mean rows (B, E) of the tweets; zeros for one without tokens. The (B, T, E) tensor of rows is never made."""
+        return self._read(
+            lambda matrix_VD: F.embedding_bag(
+                bags.ids, matrix_VD, bags.starts_B, mode="mean", sparse=matrix_VD.requires_grad
+            )
+        )
+
+    def look_up(self, ids_BT: Tensor) -> Tensor:
+        """Rows (B, T, E) of the ids."""
+        return self._read(lambda matrix_VD: look_up(matrix_VD, ids_BT))
+
+    def matrix(self) -> Tensor:
+        """All rows (V, E) as an encoder reads them: a layer that starts from these and stays gives the same output."""
+        return self._read(Tensor.detach).detach()
+
+    def distance(self, bags: Bags) -> Tensor:
+        """Squared distances of the batch's rows to where they started, their sum divided by the tweets B.
+
+        Each word counts once. Rows of other words are left out, so that the gradient stays row-sparse.
+        """
+        rows = torch.unique(bags.ids.long())
+        moved = F.embedding(rows, self.rows_VD, sparse=self.rows_VD.requires_grad) - self.initial_VD[rows]
+        return moved.square().sum() / len(bags.starts_B)
+
+
 class MeanEncoder(nn.Module):
     """The mean of the rows of a tweet's tokens: F = D. A tweet without tokens gives zeros."""
 
@@ -31,14 +108,9 @@ class MeanEncoder(nn.Module):
         super().__init__()
         self.features = dim
 
-    def forward(self, embedding_VD: Tensor, bags: Bags) -> Tensor:
-        """Return features (B, F). The (B, T, D) tensor of rows is never made."""
-        return F.embedding_bag(bags.ids, embedding_VD, bags.starts_B, mode="mean", sparse=embedding_VD.requires_grad)
-
-
-def look_up(embedding_VD: Tensor, ids_BT: Tensor) -> Tensor:
-    """Rows (B, T, D) of the ids; no gradient reaches the PAD row."""
-    return F.embedding(ids_BT, embedding_VD, padding_idx=PAD, sparse=embedding_VD.requires_grad)
+    def forward(self, embedding: Embedding, bags: Bags) -> Tensor:
+        """Return features (B, F)."""
+        return embedding.mean(bags)
 
 
 class MeanMaxEncoder(nn.Module):
@@ -48,10 +120,10 @@ class MeanMaxEncoder(nn.Module):
         super().__init__()
         self.features = 2 * dim
 
-    def forward(self, embedding_VD: Tensor, bags: Bags) -> Tensor:
+    def forward(self, embedding: Embedding, bags: Bags) -> Tensor:
         """Return features (B, F)."""
         ids_BT, mask_BT = bags.padded(at_least=1)
-        rows_BTD = look_up(embedding_VD, ids_BT)
+        rows_BTD = embedding.look_up(ids_BT)
         mean_BD = rows_BTD.sum(1) / bags.lengths_B.clamp(min=1)[:, None]
         largest_BD = rows_BTD.masked_fill(~mask_BT[:, :, None], -math.inf).amax(1)
         empty_B = bags.lengths_B == 0
@@ -71,10 +143,10 @@ class CnnEncoder(nn.Module):
         self.convolutions = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
         self.features = filters * len(widths)
 
-    def forward(self, embedding_VD: Tensor, bags: Bags) -> Tensor:
+    def forward(self, embedding: Embedding, bags: Bags) -> Tensor:
         """Return features (B, F)."""
         ids_BT, mask_BT = bags.padded(at_least=1)
-        rows_BDT = look_up(embedding_VD, ids_BT).transpose(1, 2)
+        rows_BDT = embedding.look_up(ids_BT).transpose(1, 2)
         pooled = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
             windows_BFT = F.relu(convolution(F.pad(rows_BDT, (0, width - 1))))
@@ -91,15 +163,15 @@ class GruEncoder(nn.Module):
         self.gru = nn.GRU(dim, hidden, batch_first=True)
         self.features = hidden
 
-    def states(self, embedding_VD: Tensor, bags: Bags) -> Tensor:
+    def states(self, embedding: Embedding, bags: Bags) -> Tensor:
         """Hidden state after every position (B, T, hidden); positions behind the last token are not meaningful."""
         ids_BT, _ = bags.padded(at_least=1)
-        states_BTF: Tensor = self.gru(look_up(embedding_VD, ids_BT))[0]
+        states_BTF: Tensor = self.gru(embedding.look_up(ids_BT))[0]
         return states_BTF
 
-    def forward(self, embedding_VD: Tensor, bags: Bags) -> Tensor:
+    def forward(self, embedding: Embedding, bags: Bags) -> Tensor:
         """Return features (B, F)."""
-        states_BTF = self.states(embedding_VD, bags)
+        states_BTF = self.states(embedding, bags)
         last_B = (bags.lengths_B - 1).clamp(min=0)
         features_BF = states_BTF[torch.arange(len(last_B), device=last_B.device), last_B]
         return features_BF.masked_fill((bags.lengths_B == 0)[:, None], 0.0)
@@ -117,25 +189,20 @@ def make_encoder(settings: ModelConfig, dim: int) -> MeanEncoder | MeanMaxEncode
 
 
 class Classifier(nn.Module):
-    """Embedding matrix (V, D) → encoder (B, F) → dropout → linear (B, C).
+    """Embedding layer (V, E) → encoder (B, F) → dropout → linear (B, C).
 
     Parameters
     ----------
-    embedding_VD : initial rows; row 0 (PAD) must be zero. Copied.
-    trainable : whether the rows get gradients (row-sparse ones).
+    embedding : the layer of the variant.
     settings : encoder and dropout.
     classes : C.
     generator : draws the encoder's and the head's initial weights, uniform in ±1/√fan_in as torch's layers do.
     """
 
-    def __init__(
-        self, embedding_VD: Tensor, trainable: bool, settings: ModelConfig, classes: int, generator: torch.Generator
-    ) -> None:
+    def __init__(self, embedding: Embedding, settings: ModelConfig, classes: int, generator: torch.Generator) -> None:
         super().__init__()
-        if bool(embedding_VD[PAD].any()):
-            raise ValueError("row 0 of the embedding matrix is padding and must be zero")
-        self.embedding = nn.Parameter(embedding_VD.clone(), requires_grad=trainable)
-        self.encoder = make_encoder(settings, embedding_VD.shape[1])
+        self.embedding = embedding
+        self.encoder = make_encoder(settings, embedding.dim)
         self.head = nn.Linear(self.encoder.features, classes)
         self.dropout = settings.dropout
         with torch.no_grad():
@@ -158,5 +225,21 @@ class Classifier(nn.Module):
         return logits_BC
 
     def layers(self) -> dict[str, Tensor]:
-        """Encoder and head parameters by name: everything but the embedding matrix."""
-        return {name: parameter for name, parameter in self.named_parameters() if name != "embedding"}
+        """Encoder and head parameters by name: everything but the embedding layer.
+
+        With the layer's `matrix` they are the whole classifier: a projection is part of that matrix.
+        """
+        return {name: weight for name, weight in self.named_parameters() if not name.startswith("embedding.")}
+
+    def parameter_counts(self) -> dict[str, float]:
+        """`params/…`: how many numbers there are in all, how many are trained, and how many stand in embedding rows.
+
+        Both channels' rows count as embedding; a projection counts among all and trained ones alone.
+        """
+        rows = self.embedding.rows_VD.numel()
+        frozen = rows if self.embedding.multichannel else 0
+        return {
+            "params/total": float(frozen + sum(weight.numel() for weight in self.parameters())),
+            "params/trainable": float(sum(weight.numel() for weight in self.parameters() if weight.requires_grad)),
+            "params/embedding": float(frozen + rows),
+        }

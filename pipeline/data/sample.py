@@ -5,7 +5,8 @@ and each wrong with a known probability (`CHANNELS`): the deciding clause (rarel
 event, an emoji, a hashtag. The wording is drawn given the evidence and tells nothing more about the label, so the
 accuracy of the best possible classifier is a finite sum (`bayes_accuracy`). Negation and contrast make words disagree
 with what they mean in the tweet, and synonyms of falling frequency leave many sentiment words unseen in a few hundred
-labels, while unlabelled tweets show which words are used alike.
+labels, while unlabelled tweets show which words are used alike. On request some labelled tweets get a planted word that
+gives their label away, so that what looks for leaks can be tried.
 
 Tweets come in blocks of 10,000 with a random stream each, so row i is the same however many rows are asked for.
 """
@@ -25,6 +26,8 @@ from pipeline.schema import SampleConfig
 LABEL_NAMES = ("negative", "positive")
 
 Stream = Literal["labelled", "unlabelled"]
+STREAMS: tuple[Stream, ...] = ("labelled", "unlabelled")
+LEAK_STREAM = len(STREAMS)  # planted words are drawn apart, so that all else is the same with and without them
 
 
 class Channel(NamedTuple):
@@ -44,6 +47,7 @@ CHANNELS: dict[str, Channel] = {
 NEGATED = (0.16, 0.09)  # share of negated clauses among those that mean something negative, something positive
 CONTRAST, ADDITION = 0.09, 0.32  # share of deciding clauses beside one that means the opposite, the same
 EXACT, MASKED, RETWEET = 0.01, 0.01, 0.01  # share of copies: the same text; another handle and link; `RT @…: ` in front
+LEAKS = ("zorbex", "quimlat")  # planted where the given label is negative, positive; no other text holds them
 _TOPIC_POSITIVE = np.array([topic.positive for topic in TOPICS])
 
 
@@ -61,6 +65,7 @@ class Block:
     negated : (n,) the deciding clause is negated.
     contrast : (n,) a clause of the opposite meaning stands beside the deciding one.
     source : (n,) the row of the block that this row copies, exactly or nearly; its own where it is no copy.
+    leaked : (n,) the word of `LEAKS` for the row's label stands in the text.
     """
 
     texts: list[str]
@@ -71,6 +76,7 @@ class Block:
     negated: Bools
     contrast: Bools
     source: Ints
+    leaked: Bools
 
 
 def labelled_batches(config: SampleConfig) -> Iterator[tuple[list[str], list[int]]]:
@@ -93,7 +99,7 @@ def blocks(config: SampleConfig, stream: Stream) -> Iterator[Block]:
 
 
 def posterior(topics: Ints, evidence: NDArray[np.int8]) -> Floats:
-    """(n,) probability that the label before noise is positive, given all that a tweet tells about it."""
+    """(n,) probability that the label before noise is positive, given all that a tweet tells but for a planted word."""
     agrees = np.array([channel.agrees for channel in CHANNELS.values()])
     prior = _TOPIC_POSITIVE[topics]
     log_odds = np.log(prior / (1 - prior)) + evidence @ np.log(agrees / (1 - agrees))
@@ -104,7 +110,8 @@ def bayes_accuracy(label_noise: float) -> float:
     """Expected accuracy, on the given (noisy) labels, of the classifier that knows this model.
 
     Sums over every topic and every combination of evidence, so it is exact up to rounding. It is an upper bound for any
-    classifier that has not seen a copy of the tweet: the topic counts as known, and nearly every tweet shows it.
+    classifier that has not seen a copy of the tweet: the topic counts as known, and nearly every tweet shows it. It
+    holds for `config.leak` 0: planted words let a classifier do better.
     """
     topic_shares = TOPIC.shares()
     clean = 0.0
@@ -120,7 +127,7 @@ def bayes_accuracy(label_noise: float) -> float:
 
 def _generate(config: SampleConfig, stream: Stream, number: int, rows: int) -> Block:
     """The first `rows` tweets of a block; the whole block is drawn, so that they never depend on `rows`."""
-    draw = Draws(config.seed, ("labelled", "unlabelled").index(stream), number)
+    draw = Draws(config.seed, STREAMS.index(stream), number)
     wording = Wording(draw)
     truth = (draw() < _TOPIC_POSITIVE[wording.topics]).astype(np.int64)
     evidence = np.zeros((BLOCK, len(CHANNELS)), dtype=np.int8)
@@ -143,6 +150,9 @@ def _generate(config: SampleConfig, stream: Stream, number: int, rows: int) -> B
     )
     truth = truth[source]
     labels = np.where(draw() < config.label_noise, 1 - truth, truth)
+    leaked = np.zeros(BLOCK, dtype=np.bool_)
+    if stream == "labelled" and config.leak:
+        texts, leaked = _with_leaks(texts, labels, config.leak, Draws(config.seed, LEAK_STREAM, number))
     return Block(
         texts=texts[:rows].tolist(),
         labels=labels[:rows],
@@ -152,7 +162,19 @@ def _generate(config: SampleConfig, stream: Stream, number: int, rows: int) -> B
         negated=negated[source][:rows],
         contrast=contrast[source][:rows],
         source=source[:rows],
+        leaked=leaked[:rows],
     )
+
+
+def _with_leaks(texts: Strings, labels: Ints, share: float, draw: Draws) -> tuple[Strings, Bools]:
+    """The texts with a share of them telling their label, and which those are: a word after one or more others."""
+    leaked, place = draw() < share, draw()
+    texts = texts.copy()
+    for row in np.flatnonzero(leaked).tolist():
+        words = texts[row].split(" ")
+        words.insert(1 + int(place[row] * (len(words) - 1)), LEAKS[labels[row]])
+        texts[row] = " ".join(words)
+    return texts, leaked
 
 
 def _body(wording: Wording, evidence: NDArray[np.int8], negated: Bools, contrast: Bools, addition: Bools) -> Strings:

@@ -1,21 +1,20 @@
 """MLflow as a view of results on disk: a record's folder alone is copied into one MLflow run."""
 
 import json
-import logging
 import math
-import os
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from pipeline.files import file_fingerprint, fingerprint, read_manifest
+from pipeline.files import file_fingerprint, fingerprint, read_json, read_manifest
 from pipeline.progress import log
+from pipeline.tracking.mlflow_store import LOCK_SECONDS, mlflow_client
 from pipeline.tracking.record import EMBEDDING, StoredRun, read_record
 
 if TYPE_CHECKING:
@@ -23,22 +22,14 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 LONGEST_PARAM, LONGEST_TAG = 6000, 8000
-SQLITE = "sqlite:///"
 SERVERS = ("http://", "https://", "databricks")
-LOCK_SECONDS = 120
-SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-}
+STUDY = "study.json"
 EXPERIMENT_NOTE = (
     "Each run is one (data, text, variant, label budget, seed). What came out is in the run's description."
 )
 
 
-def log_run(folder: Path, uri: str, experiment: str, artifact_root: Path) -> str | None:
+def log_run(folder: Path, uri: str, experiment: str, artifact_root: Path, parent: str | None = None) -> str | None:
     """Copy the record in `folder` into MLflow; the same content is logged once, however often this is called.
 
     Parameters
@@ -47,15 +38,29 @@ def log_run(folder: Path, uri: str, experiment: str, artifact_root: Path) -> str
     uri : an absolute `sqlite:///` path, made where it is missing, or the address of a tracking server.
     experiment : name of the MLflow experiment, made where it is missing.
     artifact_root : where MLflow keeps files; a server decides that for itself.
+    parent : the id of the study's MLflow run under which this one is shown; a run shows under its latest study.
 
     Returns
     -------
     The id of the MLflow run, or None after a warning: trouble with tracking never ends a run, whose truth is `folder`.
     """
+    return _logged(folder, uri, artifact_root, partial(_log_folder, experiment=experiment, parent=parent))
+
+
+def log_study(folder: Path, uri: str, experiment: str, artifact_root: Path) -> str | None:
+    """Copy the folder of a study into MLflow, as the run under which its runs are shown.
+
+    Parameters and result are those of `log_run`; `study.json` in `folder` holds title, tags, params and metrics.
+    """
+    return _logged(folder, uri, artifact_root, partial(_log_study_folder, experiment=experiment))
+
+
+def _logged(folder: Path, uri: str, artifact_root: Path, copy: Callable[..., str]) -> str | None:
+    """Have `copy` log a folder, under its lock and that of the store."""
     try:
         lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=LOCK_SECONDS)
         with lock, mlflow_client(uri) as client:
-            return _log_folder(client, folder, experiment, None if uri.startswith(SERVERS) else artifact_root)
+            return copy(client, folder, artifact_root=None if uri.startswith(SERVERS) else artifact_root)
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         log.warning(
@@ -67,68 +72,86 @@ def log_run(folder: Path, uri: str, experiment: str, artifact_root: Path) -> str
         return None
 
 
-@contextmanager
-def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
-    """Open the tracking store, quietly and without telemetry; a sqlite store is made if need be.
-
-    A sqlite store is held under a file lock meanwhile: processes that meet on a fresh one would break it for good.
-    """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
-        from mlflow.tracking import MlflowClient
-
-        loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3.connectionpool")]
-        levels = [logger.level for logger in loggers]
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            with _store_lock(uri):
-                yield MlflowClient(uri, registry_uri=uri)
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-def _store_lock(uri: str) -> AbstractContextManager[Any]:
-    if not uri.startswith(SQLITE):
-        return nullcontext()
-    store = Path(uri.removeprefix(SQLITE))
-    store.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(store.parent / f".{store.name}.lock", timeout=LOCK_SECONDS)
-
-
-def _log_folder(client: "MlflowClient", folder: Path, experiment: str, artifact_root: Path | None) -> str:
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise ValueError("the folder is not a whole record: it has no manifest")
+def _log_folder(
+    client: "MlflowClient", folder: Path, experiment: str, artifact_root: Path | None, parent: str | None
+) -> str:
+    manifest = _manifest(folder)
     stored = read_record(folder)
     content = file_fingerprint([folder / "manifest.json", folder / "metrics.json"])
     experiment_id = _experiment_id(client, experiment, artifact_root)
-    for earlier in client.search_runs([experiment_id], f"tags.`pipeline.content` = '{content}'"):
-        if earlier.info.status == "FINISHED":
-            return str(earlier.info.run_id)
-        client.delete_run(earlier.info.run_id)
-
-    finished = int(datetime.fromisoformat(manifest["finished"]).timestamp() * 1000)
-    started = finished - int(manifest["seconds"] * 1000)
-    tags = _tags(stored, folder) | {"pipeline.content": content}
-    run = client.create_run(experiment_id, started, tags, run_name=str(stored.header["title"]))
-    run_id = str(run.info.run_id)
-    try:
+    nested = {} if parent is None else {"mlflow.parentRunId": parent}
+    if earlier := _finished(client, experiment_id, content):
+        for key, value in nested.items():
+            client.set_tag(earlier, key, value)
+        return earlier
+    tags = _tags(stored, folder) | {"pipeline.content": content} | nested
+    with _new_run(client, experiment_id, str(stored.header["title"]), tags, manifest) as (run_id, finished):
         _log_values(client, run_id, stored, finished)
         client.log_inputs(run_id, _datasets(stored))
         for path in sorted(folder.iterdir()):
             if path.is_file() and path.name != EMBEDDING:
                 client.log_artifact(run_id, str(path))
         _log_table(client, run_id, stored.neighbours, "tables/neighbours.json")
+    return run_id
+
+
+def _log_study_folder(client: "MlflowClient", folder: Path, experiment: str, artifact_root: Path | None) -> str:
+    from mlflow.entities import Metric, Param
+
+    manifest = _manifest(folder)
+    study = read_json(folder / STUDY)
+    content = file_fingerprint([folder / "manifest.json", folder / STUDY])
+    experiment_id = _experiment_id(client, experiment, artifact_root)
+    if earlier := _finished(client, experiment_id, content):
+        return earlier
+    tags = study["tags"] | {
+        "pipeline.content": content,
+        "pipeline.study": folder.name,
+        "mlflow.note.content": _shortened((folder / "report.md").read_text("utf-8"), folder, "report.md"),
+    }
+    with _new_run(client, experiment_id, study["title"], tags, manifest) as (run_id, finished):
+        params = [Param(key, value) for key, value in flat_params(study["params"]).items()]
+        names = metric_names(list(study["metrics"]))
+        metrics = [Metric(names[key], value, finished, 0) for key, value in study["metrics"].items()]
+        for start in range(0, len(params), 100):
+            client.log_batch(run_id, params=params[start : start + 100])
+        for start in range(0, len(metrics), 1000):
+            client.log_batch(run_id, metrics=metrics[start : start + 1000])
+        client.log_artifacts(run_id, str(folder))
+    return run_id
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ValueError("the folder is not a whole record: it has no manifest")
+    return manifest
+
+
+def _finished(client: "MlflowClient", experiment_id: str, content: str) -> str | None:
+    """The id of the run that holds this content already; what an interrupted attempt left is deleted."""
+    for earlier in client.search_runs([experiment_id], f"tags.`pipeline.content` = '{content}'"):
+        if earlier.info.status == "FINISHED":
+            return str(earlier.info.run_id)
+        client.delete_run(earlier.info.run_id)
+    return None
+
+
+@contextmanager
+def _new_run(
+    client: "MlflowClient", experiment_id: str, title: str, tags: Mapping[str, str], manifest: Mapping[str, Any]
+) -> Iterator[tuple[str, int]]:
+    """Make a run with the times of the work itself, to be filled: its id, and when it finished (ms). Closed after."""
+    finished = int(datetime.fromisoformat(manifest["finished"]).timestamp() * 1000)
+    started = finished - int(manifest["seconds"] * 1000)
+    run_id = str(client.create_run(experiment_id, started, dict(tags), run_name=title).info.run_id)
+    try:
+        yield run_id, finished
     except BaseException:
         with suppress(Exception):
             client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED", finished)
-    return run_id
 
 
 def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
@@ -164,10 +187,10 @@ def _tags(stored: StoredRun, folder: Path) -> dict[str, str]:
     return tags
 
 
-def _shortened(note: str, folder: Path) -> str:
+def _shortened(note: str, folder: Path, name: str = "note.md") -> str:
     if len(note) <= LONGEST_TAG:
         return note
-    rest = f"\n\n… the whole note is the artifact `note.md` and {folder.name}/note.md.\n"
+    rest = f"\n\n… the whole note is the artifact `{name}` and {folder.name}/{name}.\n"
     return note[: LONGEST_TAG - len(rest)].rpartition("\n")[0] + rest
 
 

@@ -47,7 +47,9 @@ class RunRecord:
     metrics : `test/accuracy` and the like, no times; None where undefined. timings : `time/train_seconds`, …
     history : a row per epoch with `epoch`, `step`, `train/loss`, `validation/…`. predictions : by split.
     words, counts : vocabulary in the order of the rows of `initial` and `final` (V, D).
-    weights : encoder and head parameters by name. environment : of `provenance.environment`.
+    weights : encoder and head parameters by name. tables : further probes' rows, written as NAME.csv.
+    keep_embedding : whether words and both matrices are written; they are most of a record.
+    environment : of `provenance.environment`.
     overrides : what follows `./scripts/run` to repeat the run. chosen_epoch : the epoch whose weights were kept.
     """
 
@@ -69,6 +71,8 @@ class RunRecord:
     weights: dict[str, NDArray[Any]]
     neighbours: list[dict[str, Any]] = field(default_factory=list)
     similarity: list[dict[str, Any]] = field(default_factory=list)
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    keep_embedding: bool = True
     environment: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] | None = None
     chosen_epoch: int | None = None
@@ -118,13 +122,10 @@ def write_record(folder: Path, record: RunRecord) -> None:
     (folder / "neighbours.csv").write_text(_csv(record.neighbours, NEIGHBOUR_COLUMNS), "utf-8")
     (folder / "neighbours.md").write_text(neighbour_table(record.neighbours), "utf-8")
     (folder / "similarity.csv").write_text(_csv(record.similarity, SIMILARITY_COLUMNS), "utf-8")
-    words = [_encodable(word) for word in record.words]
-    write_json(folder / "vocabulary.json", {"words": words, "counts": [int(count) for count in record.counts]})
-    tables = {"initial": np.ascontiguousarray(record.initial, np.float32)}
-    final = np.ascontiguousarray(record.final, np.float32)
-    if final.tobytes() != tables["initial"].tobytes():
-        tables["final"] = final
-    (folder / EMBEDDING).write_bytes(save(tables))
+    for name, rows in record.tables.items():
+        (folder / f"{name}.csv").write_text(_csv(rows), "utf-8")
+    if record.keep_embedding:
+        _write_embedding(folder, record)
     weights = {name: np.ascontiguousarray(values) for name, values in sorted(record.weights.items())}
     (folder / "model.safetensors").write_bytes(save(weights))
     (folder / "note.md").write_text(run_note(record, confusion), "utf-8")
@@ -155,9 +156,25 @@ def read_record(folder: Path) -> StoredRun:
 
 
 def load_embedding(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Read the embedding matrix (V, D) before and after training: the same array twice where no bit changed."""
+    """Read the embedding matrix (V, D) before and after training: the same array twice where no bit changed.
+
+    Raises
+    ------
+    FileNotFoundError : the record was written without it (`tracking.keep_embedding=false`).
+    """
     tables = load_file(folder / EMBEDDING)
     return tables["initial"], tables.get("final", tables["initial"])
+
+
+def load_predicted(folder: Path, split: str = "test") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True and predicted labels (N,) of a split, as indices into the run's label names; without the texts."""
+    names = pa.array(read_json(folder / "run.json")["label_names"])
+    table = pq.read_table(folder / "predictions.parquet", columns=["split", "label", "predicted"])
+    part = table.filter(pc.equal(table["split"], split))
+    label, predicted = (
+        np.asarray(pc.index_in(part[column].combine_chunks(), names), np.int64) for column in ("label", "predicted")
+    )
+    return label, predicted
 
 
 def load_predictions(folder: Path) -> dict[str, Predictions]:
@@ -171,6 +188,16 @@ def load_predictions(folder: Path) -> dict[str, Predictions]:
         columns = [part[f"p_{name}"].to_numpy() for name in names]
         found[split] = Predictions(part["text"].to_pylist(), labels, np.stack(columns, axis=1))
     return found
+
+
+def _write_embedding(folder: Path, record: RunRecord) -> None:
+    words = [_encodable(word) for word in record.words]
+    write_json(folder / "vocabulary.json", {"words": words, "counts": [int(count) for count in record.counts]})
+    matrices = {"initial": np.ascontiguousarray(record.initial, np.float32)}
+    final = np.ascontiguousarray(record.final, np.float32)
+    if final.tobytes() != matrices["initial"].tobytes():
+        matrices["final"] = final
+    (folder / EMBEDDING).write_bytes(save(matrices))
 
 
 def _checked(record: RunRecord) -> RunRecord:

@@ -9,9 +9,10 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from pipeline.classifier.devices import resolve_device
 from pipeline.classifier.engine import Run, Task, class_weights, clip_gradients, train_batch, train_run
+from pipeline.classifier.model import Classifier, Embedding
 from pipeline.classifier.texts import Texts, take
 from pipeline.errors import RunError, UserError
-from pipeline.schema import ModelConfig, TrainConfig
+from pipeline.schema import EmbeddingConfig, ModelConfig, TrainConfig
 
 V, D = 40, 8
 
@@ -54,11 +55,24 @@ def task():
     return Task(split(300, 1), split(80, 2), split(120, 3), classes=2)
 
 
-def make_run(task, seed=0, trainable=True, model=None, rows=None, **train):
+def variant(trainable=True, multichannel=False, projected=False, anchor=0.0):
+    return EmbeddingConfig("random", trainable, multichannel, projected, anchor, D, None, None, "auto")
+
+
+VARIANTS = {
+    "frozen": variant(trainable=False),
+    "trained": variant(),
+    "multichannel": variant(multichannel=True),
+    "projected": variant(trainable=False, projected=True),
+    "anchored": variant(anchor=0.1),
+}
+
+
+def make_run(task, seed=0, embedding=VARIANTS["trained"], model=None, rows=None, **train):
     initial = np.random.default_rng(seed).standard_normal((V, D)).astype(np.float32)
     initial[0] = 0
     rows = np.arange(len(task.train)) if rows is None else rows
-    return Run(initial, trainable, rows, seed, model or model_settings(), train_settings(**train))
+    return Run(initial, embedding, rows, seed, model or model_settings(), train_settings(**train))
 
 
 def test_it_learns_a_rule_it_can_represent(task):
@@ -69,26 +83,121 @@ def test_it_learns_a_rule_it_can_represent(task):
 
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
 def test_frozen_rows_are_bit_equal_and_padding_stays_zero(task, encoder):
-    frozen = make_run(task, trainable=False, model=model_settings(encoder=encoder), max_epochs=2)
-    assert np.array_equal(train_run(task, frozen).embedding_VD, frozen.embedding_VD)
-    trained = dataclasses.replace(frozen, trainable=True)
+    frozen = make_run(task, embedding=VARIANTS["frozen"], model=model_settings(encoder=encoder), max_epochs=2)
+    assert np.array_equal(train_run(task, frozen).embedding_VE, frozen.embedding_VD)
+    trained = dataclasses.replace(frozen, embedding=VARIANTS["trained"])
     result = train_run(task, trained)
-    assert not result.embedding_VD[0].any()
-    moved = (result.embedding_VD != frozen.embedding_VD).any(axis=1)
+    assert not result.embedding_VE[0].any()
+    moved = (result.embedding_VE != frozen.embedding_VD).any(axis=1)
     assert np.array_equal(moved, result.touched_V)
     assert moved[2 : V - 5].all()
     assert not moved[[0, 1, *range(V - 5, V)]].any()
 
 
+# Cross-entropy of the third epoch and test NLL, as they were before the engine knew other than plain embedding layers.
+GOLDEN = {
+    ("mean", "trained"): (0.6236423238, 0.6870412297),
+    ("mean", "frozen"): (0.6649111938, 0.7055861999),
+    ("meanmax", "trained"): (0.6338192240, 0.6548278070),
+    ("meanmax", "frozen"): (0.6656530253, 0.6801278805),
+    ("cnn", "trained"): (0.6375740051, 0.6525895173),
+    ("cnn", "frozen"): (0.6545609029, 0.6638553838),
+    ("gru", "trained"): (0.6398192342, 0.6553999392),
+    ("gru", "frozen"): (0.6587513733, 0.6691993143),
+}
+
+
+@pytest.mark.parametrize(("encoder", "name"), GOLDEN)
+def test_scores_are_what_they_were(task, encoder, name):
+    settings = {"max_epochs": 3, "lr_schedule": "linear", "weight_decay": 0.1, "class_weights": "balanced"}
+    run = make_run(task, embedding=VARIANTS[name], model=model_settings(encoder=encoder), **settings)
+    result = train_run(task, run)
+    found = (result.history[-1]["train/loss"], result.metrics["test/nll"])
+    assert found == pytest.approx(GOLDEN[encoder, name], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_effective_rows_and_layers_are_the_whole_classifier(task, encoder, name):
+    run = make_run(task, embedding=VARIANTS[name], model=model_settings(encoder=encoder), max_epochs=2)
+    result = train_run(task, run)
+    assert not result.embedding_VE[0].any()
+    assert result.initial_VE.shape == result.embedding_VE.shape
+    embedding = Embedding(torch.from_numpy(result.embedding_VE))
+    predictor = Classifier(embedding, run.model, task.classes, torch.Generator())
+    rest = predictor.load_state_dict({key: torch.from_numpy(value) for key, value in result.layers.items()}, False)
+    assert rest.missing_keys == ["embedding.rows_VD"]
+    assert rest.unexpected_keys == []
+    probabilities = predictor(take(task.test, torch.arange(len(task.test)))).softmax(1).detach().numpy()
+    assert np.allclose(probabilities, result.probabilities["test"], atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_of_two_channels_the_first_stays_bit_equal_and_the_second_moves(task, encoder):
+    run = make_run(task, embedding=VARIANTS["multichannel"], model=model_settings(encoder=encoder), max_epochs=2)
+    result = train_run(task, run)
+    assert np.array_equal(result.initial_VE, np.concatenate([run.embedding_VD, run.embedding_VD], axis=1))
+    assert result.embedding_VE[:, :D].tobytes() == run.embedding_VD.tobytes()
+    assert np.array_equal((result.embedding_VE[:, D:] != run.embedding_VD).any(axis=1), result.touched_V)
+
+
+def test_parameters_of_two_channels_and_of_a_projection(task):
+    counts = {}
+    for name in ("multichannel", "projected"):
+        found = train_run(task, make_run(task, embedding=VARIANTS[name], max_epochs=1)).metrics
+        counts[name] = tuple(found[f"params/{key}"] for key in ("total", "trainable", "embedding", "touched_rows"))
+    touched = V - 5 - 2
+    assert counts["multichannel"] == (2 * V * D + 4 * D + 2, V * D + 4 * D + 2, 2 * V * D, touched)
+    assert counts["projected"] == (V * D + D * D + 2 * D + 2, D * D + 2 * D + 2, V * D, touched)
+
+
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_a_projection_that_cannot_move_is_frozen_rows_and_one_that_can_moves_every_word(task, encoder):
+    settings = {"model": model_settings(encoder=encoder), "max_epochs": 2, "patience": None}
+    frozen = train_run(task, make_run(task, embedding=VARIANTS["frozen"], lr_head=1e-12, **settings))
+    still = train_run(task, make_run(task, embedding=VARIANTS["projected"], lr_head=1e-12, **settings))
+    assert np.allclose(still.probabilities["test"], frozen.probabilities["test"], atol=1e-6)
+    assert np.allclose(still.embedding_VE, still.initial_VE, atol=1e-6)
+    projected = train_run(task, make_run(task, embedding=VARIANTS["projected"], **settings))
+    assert (np.abs(projected.embedding_VE - projected.initial_VE).max(axis=1)[1:] > 0.01).all()
+    solution, _, rank, _ = np.linalg.lstsq(projected.initial_VE, projected.embedding_VE)
+    assert rank == D
+    assert np.allclose(projected.initial_VE @ solution, projected.embedding_VE, atol=1e-4)
+
+
+def test_a_projection_follows_the_heads_rate_and_is_not_decayed(task):
+    first_step = {"max_steps": 1, "lr_head": 0.05, "lr_schedule": "linear", "batch_size": 64, "clip_norm": None}
+    plain, decayed = (
+        train_run(task, make_run(task, embedding=VARIANTS["projected"], weight_decay=decay, **first_step))
+        for decay in (0.0, 0.5)
+    )
+    assert decayed.embedding_VE.tobytes() == plain.embedding_VE.tobytes()
+    assert not np.array_equal(decayed.layers["head.weight"], plain.layers["head.weight"])
+    matrix = np.linalg.lstsq(plain.initial_VE, plain.embedding_VE)[0]
+    assert np.allclose(np.abs(matrix - np.eye(D)), 0.05, atol=1e-3)  # Adam's first step is the rate, whatever the slope
+
+
+def test_an_anchor_holds_rows_back_and_leaves_the_others_alone(task):
+    settings = {"max_epochs": 20, "patience": None, "monitor": "nll"}
+    drifts = []
+    for anchor in (0.0, 0.1, 10.0):
+        result = train_run(task, make_run(task, embedding=variant(anchor=anchor), **settings))
+        moved = np.linalg.norm(result.embedding_VE - result.initial_VE, axis=1)
+        assert not moved[~result.touched_V].any()
+        drifts.append(moved[result.touched_V].mean())
+    assert drifts[1] < 0.9 * drifts[0]
+    assert drifts[2] < 0.1 * drifts[0]
+
+
 def test_weight_decay_never_touches_embedding_rows(task):
     result = train_run(task, make_run(task, weight_decay=0.5, max_epochs=1))
     untouched = ~result.touched_V
-    assert np.array_equal(result.embedding_VD[untouched], make_run(task).embedding_VD[untouched])
+    assert np.array_equal(result.embedding_VE[untouched], make_run(task).embedding_VD[untouched])
 
 
 def test_parameter_counts(task):
     rows = np.arange(3)
-    frozen = train_run(task, make_run(task, trainable=False, rows=rows, max_epochs=1)).metrics
+    frozen = train_run(task, make_run(task, embedding=VARIANTS["frozen"], rows=rows, max_epochs=1)).metrics
     trained = train_run(task, make_run(task, rows=rows, max_epochs=1)).metrics
     head = 2 * D + 2
     assert (frozen["params/total"], frozen["params/trainable"], frozen["params/embedding"]) == (
@@ -118,8 +227,16 @@ def test_nll_is_monitored_downwards(task):
 def test_the_test_split_changes_nothing_but_its_own_scores(task):
     other = dataclasses.replace(task, test=split(50, 9))
     one, two = train_run(task, make_run(task)), train_run(other, make_run(task))
-    assert np.array_equal(one.embedding_VD, two.embedding_VD)
+    assert np.array_equal(one.embedding_VE, two.embedding_VE)
     assert one.history == two.history
+
+
+def test_without_a_test_split_none_is_read(task):
+    whole = train_run(task, make_run(task))
+    trial = train_run(dataclasses.replace(task, test=None), make_run(task))
+    assert set(trial.probabilities) == {"validation"}
+    assert trial.metrics == {name: value for name, value in whole.metrics.items() if not name.startswith("test/")}
+    assert trial.embedding_VE.tobytes() == whole.embedding_VE.tobytes()
 
 
 def test_without_validation_the_last_epoch_counts(task):
@@ -167,7 +284,7 @@ def test_same_seed_gives_the_same_bits_and_another_seed_does_not(task, encoder):
     torch.manual_seed(456)
     two = train_run(task, run)
     assert one.history == two.history
-    assert one.embedding_VD.tobytes() == two.embedding_VD.tobytes()
+    assert one.embedding_VE.tobytes() == two.embedding_VE.tobytes()
     assert one.probabilities["test"].tobytes() == two.probabilities["test"].tobytes()
     assert one.history != train_run(task, dataclasses.replace(run, seed=5)).history
 
@@ -178,22 +295,22 @@ def test_batch_order_is_shared_by_variants(task, monkeypatch):
 
     original = engine.take
     monkeypatch.setattr(engine, "take", lambda texts, rows: orders[-1].append(rows.tolist()) or original(texts, rows))
-    for trainable in (True, False):
+    for embedding in VARIANTS.values():
         orders.append([])
-        train_run(task, make_run(task, trainable=trainable, max_epochs=2, patience=None))
-    assert orders[0] == orders[1]
+        train_run(task, make_run(task, embedding=embedding, max_epochs=2, patience=None))
+    assert all(order == orders[0] for order in orders)
     first_epoch = [row for batch in orders[0][:19] for row in batch]
     assert sorted(first_epoch) == list(range(300))
     assert first_epoch != sorted(first_epoch)
 
 
 def test_companions_change_nothing(task):
-    runs = [make_run(task, seed=seed, trainable=bool(seed % 2), max_epochs=2) for seed in range(3)]
+    runs = [make_run(task, seed, embedding, max_epochs=2) for seed, embedding in enumerate(VARIANTS.values())]
     together = train_batch(task, runs, workers=2)
     for run, result in zip(runs, together, strict=True):
         alone = train_run(task, run)
         assert alone.history == result.history
-        assert alone.embedding_VD.tobytes() == result.embedding_VD.tobytes()
+        assert alone.embedding_VE.tobytes() == result.embedding_VE.tobytes()
         assert alone.metrics == result.metrics
 
 
@@ -205,7 +322,7 @@ def test_only_the_given_rows_are_read(task):
     two = train_run(
         dataclasses.replace(task, train=scrambled), make_run(task, rows=rows, class_weights="balanced", max_epochs=2)
     )
-    assert one.embedding_VD.tobytes() == two.embedding_VD.tobytes()
+    assert one.embedding_VE.tobytes() == two.embedding_VE.tobytes()
 
 
 def test_class_weights_equal_scikit_learn():

@@ -5,7 +5,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline.classifier.model import Classifier, CnnEncoder, GruEncoder, MeanEncoder, MeanMaxEncoder, dropout, look_up
+from pipeline.classifier.model import (
+    Classifier,
+    CnnEncoder,
+    Embedding,
+    GruEncoder,
+    MeanEncoder,
+    MeanMaxEncoder,
+    dropout,
+    look_up,
+)
 from pipeline.classifier.texts import Texts, take
 from pipeline.schema import ModelConfig
 
@@ -28,8 +37,28 @@ def texts(*tweets):
     return Texts.from_arrays(np.array([i for tweet in tweets for i in tweet]), offsets, np.zeros(len(tweets)))
 
 
-def classifier(encoder, trainable=True, share=0.0):
-    return Classifier(matrix(), trainable, settings(encoder, share), C, torch.Generator().manual_seed(1))
+KINDS = {
+    "frozen": {},
+    "trained": {"trainable": True},
+    "multichannel": {"trainable": True, "multichannel": True},
+    "projected": {"projected": True},
+    "anchored": {"trainable": True, "anchored": True},
+}
+
+
+def moved(kind):
+    """A layer after some training: learned rows and the projection are no longer what they started as."""
+    embedding = Embedding(matrix(), **KINDS[kind])
+    with torch.no_grad():
+        if embedding.rows_VD.requires_grad:
+            embedding.rows_VD += matrix(seed=5)
+        if embedding.projection_DD is not None:
+            embedding.projection_DD += torch.randn(D, D, generator=torch.Generator().manual_seed(6))
+    return embedding
+
+
+def classifier(encoder, kind="trained", share=0.0):
+    return Classifier(moved(kind), settings(encoder, share), C, torch.Generator().manual_seed(1))
 
 
 def test_lookup_equals_one_hot_times_matrix_and_take():
@@ -41,21 +70,21 @@ def test_lookup_equals_one_hot_times_matrix_and_take():
 
 
 def test_mean_encoder_equals_the_mean_of_looked_up_rows():
-    features = MeanEncoder(D)(matrix(), take(texts([3, 3, 5], [7], []), torch.tensor([2, 0, 1])))
+    features = MeanEncoder(D)(Embedding(matrix()), take(texts([3, 3, 5], [7], []), torch.tensor([2, 0, 1])))
     expected = torch.stack([torch.zeros(D), (2 * matrix()[3] + matrix()[5]) / 3, matrix()[7]])
     assert torch.allclose(features, expected, atol=1e-6)
 
 
 def test_meanmax_encoder_by_hand():
     rows = -matrix().abs()  # a maximum that padding with zeros would win
-    features = MeanMaxEncoder(D)(rows, take(texts([3, 5], [2, 4, 6]), torch.tensor([0, 1])))
+    features = MeanMaxEncoder(D)(Embedding(rows), take(texts([3, 5], [2, 4, 6]), torch.tensor([0, 1])))
     assert torch.allclose(features[0, :D], (rows[3] + rows[5]) / 2)
     assert torch.equal(features[0, D:], torch.maximum(rows[3], rows[5]))
 
 
 def test_cnn_encoder_by_hand():
     encoder = CnnEncoder(D, 5, [2])
-    features = encoder(matrix(), take(texts([3, 5], [2, 4, 6]), torch.tensor([0, 1])))
+    features = encoder(Embedding(matrix()), take(texts([3, 5], [2, 4, 6]), torch.tensor([0, 1])))
     weight, bias = encoder.convolutions[0].weight, encoder.convolutions[0].bias
     windows = [(3, 5), (5, 0)]
     expected = torch.stack([(weight * matrix()[list(w)].T).sum((1, 2)) + bias for w in windows]).relu().amax(0)
@@ -64,14 +93,15 @@ def test_cnn_encoder_by_hand():
 
 def test_gru_encoder_takes_the_state_after_the_last_token():
     encoder = GruEncoder(D, 7)
-    features = encoder(matrix(), take(texts([3, 5], [2, 4, 6, 8]), torch.tensor([0, 1])))
+    features = encoder(Embedding(matrix()), take(texts([3, 5], [2, 4, 6, 8]), torch.tensor([0, 1])))
     _, last = encoder.gru(matrix()[[3, 5]][None])
     assert torch.allclose(features[0], last[0, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_output_does_not_depend_on_the_rest_of_the_batch(encoder):
-    model = classifier(encoder)
+def test_output_does_not_depend_on_the_rest_of_the_batch(encoder, kind):
+    model = classifier(encoder, kind)
     split = texts([3, 5], [2, 4, 6, 8, 9, 10], [], [1])
     together = model(take(split, torch.arange(4)))
     for row in range(4):
@@ -79,36 +109,42 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(encoder):
         assert torch.allclose(alone[0], together[row], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["trained", "multichannel", "anchored"])
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_only_rows_of_the_batch_get_gradients_and_padding_never_does(encoder):
-    model = classifier(encoder)
-    model(take(texts([3, 5, 5], [2]), torch.arange(2))).pow(2).sum().backward()
-    gradient = model.embedding.grad.to_dense()
+def test_only_rows_of_the_batch_get_gradients_and_padding_never_does(encoder, kind):
+    model = classifier(encoder, kind)
+    bags = take(texts([3, 5, 5], [2]), torch.arange(2))
+    loss = model(bags).pow(2).sum()
+    (loss + model.embedding.distance(bags) if kind == "anchored" else loss).backward()
+    assert model.embedding.rows_VD.grad.is_sparse
+    gradient = model.embedding.rows_VD.grad.to_dense()
     assert set(gradient.abs().sum(1).nonzero().flatten().tolist()) == {2, 3, 5}
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_under_sgd_only_touched_rows_move(encoder):
     model = classifier(encoder)
-    before = model.embedding.detach().clone()
+    before = model.embedding.rows_VD.detach().clone()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     for rows in (torch.tensor([0]), torch.tensor([1])):
         optimizer.zero_grad()
         model(take(texts([3, 5, 5], [2, 3]), rows)).pow(2).sum().backward()
         optimizer.step()
-    moved = (model.embedding.detach() != before).any(1)
+    moved = (model.embedding.rows_VD.detach() != before).any(1)
     assert set(moved.nonzero().flatten().tolist()) == {2, 3, 5}
 
 
 def test_initial_layers_do_not_depend_on_the_variant():
-    trained, frozen = classifier("cnn", trainable=True), classifier("cnn", trainable=False)
-    assert trained.layers().keys() == frozen.layers().keys()
-    assert all(torch.equal(trained.layers()[name], frozen.layers()[name]) for name in frozen.layers())
+    frozen = classifier("cnn", "frozen").layers()
+    for kind in ("trained", "projected", "anchored"):
+        layers = classifier("cnn", kind).layers()
+        assert layers.keys() == frozen.keys()
+        assert all(torch.equal(layers[name], frozen[name]) for name in frozen)
 
 
 def test_padding_row_must_be_zero():
     with pytest.raises(ValueError, match="row 0"):
-        Classifier(torch.ones(V, D), True, settings("mean"), C, torch.Generator())
+        Embedding(torch.ones(V, D))
 
 
 def test_dropout_keeps_the_expectation_and_is_off_without_a_generator():
@@ -120,6 +156,60 @@ def test_dropout_keeps_the_expectation_and_is_off_without_a_generator():
 
 
 def test_mean_model_has_the_assignments_parameter_count():
-    model = Classifier(torch.zeros(9088, 256), True, settings("mean"), 2, torch.Generator())
-    assert model.embedding.numel() == 2_326_528
-    assert sum(p.numel() for p in model.parameters()) == 2_327_042
+    model = Classifier(Embedding(torch.zeros(9088, 256), trainable=True), settings("mean"), 2, torch.Generator())
+    assert model.parameter_counts() == {
+        "params/total": 2_327_042,
+        "params/trainable": 2_327_042,
+        "params/embedding": 2_326_528,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "total", "trainable", "embedding"),
+    [
+        ("frozen", V * D + C * D + C, C * D + C, V * D),
+        ("anchored", V * D + C * D + C, V * D + C * D + C, V * D),
+        ("multichannel", 2 * V * D + C * 2 * D + C, V * D + C * 2 * D + C, 2 * V * D),
+        ("projected", V * D + D * D + C * D + C, D * D + C * D + C, V * D),
+    ],
+)
+def test_parameters_of_each_variant(kind, total, trainable, embedding):
+    found = classifier("mean", kind).parameter_counts()
+    assert found == {"params/total": total, "params/trainable": trainable, "params/embedding": embedding}
+
+
+def test_two_channels_stand_side_by_side_and_a_projection_is_multiplied_in():
+    learned = moved("multichannel")
+    assert torch.equal(learned.matrix(), torch.cat([matrix(), learned.rows_VD.detach()], dim=1))
+    assert learned.dim == 2 * D
+    turned = moved("projected")
+    assert torch.allclose(turned.matrix(), matrix() @ turned.projection_DD, atol=1e-6)
+    assert torch.equal(Embedding(matrix(), projected=True).matrix(), matrix())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plain_layer_of_the_effective_rows_gives_the_same_means_and_rows(kind):
+    embedding = moved(kind)
+    plain = Embedding(embedding.matrix())
+    assert plain.dim == embedding.dim
+    bags = take(texts([3, 5, 5], [], [2, 4, 11]), torch.arange(3))
+    assert torch.allclose(embedding.mean(bags), plain.mean(bags), atol=1e-6)
+    ids_BT, _ = bags.padded(at_least=1)
+    assert torch.allclose(embedding.look_up(ids_BT), plain.look_up(ids_BT), atol=1e-6)
+    assert not embedding.look_up(ids_BT)[1].any()
+    assert not embedding.matrix()[0].any()
+
+
+def test_the_anchors_gradient_is_that_of_the_dense_formula():
+    embedding = moved("anchored")
+    bags = take(texts([3, 5, 5, 3], [2, 3]), torch.arange(2))
+    distance = embedding.distance(bags)
+    distance.backward()
+    rows = embedding.rows_VD.detach().clone().requires_grad_()
+    read = torch.tensor([2, 3, 5])
+    dense = (rows - matrix())[read].pow(2).sum() / 2
+    dense.backward()
+    assert distance.item() == pytest.approx(dense.item())
+    assert dense.item() == pytest.approx(matrix(seed=5)[read].pow(2).sum().item() / 2, rel=1e-5)
+    assert torch.allclose(embedding.rows_VD.grad.to_dense(), rows.grad)
+    assert Embedding(matrix(), **KINDS["anchored"]).distance(bags).item() == 0

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from gensim.test.utils import datapath
+from nltk.stem import PorterStemmer
 from scipy.stats import binom
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -24,8 +25,8 @@ FIRST_TEXT = (
 DIGEST = "c38ab3de07dd8609"  # of 12,000 rows; changes only when the data set is meant to change
 
 
-def config(labelled=10_000, unlabelled=0, seed=0, label_noise=0.05):
-    return SampleConfig(labelled, unlabelled, seed, label_noise)
+def config(labelled=10_000, unlabelled=0, seed=0, label_noise=0.05, leak=0.0):
+    return SampleConfig(labelled, unlabelled, seed, label_noise, leak)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,45 @@ def test_label_noise_flips_labels_and_nothing_else():
     for label in (0, 1):
         of_label = noisy.truth == label
         assert within_chance(int((noisy.labels != label)[of_label].sum()), int(of_label.sum()), 0.2)
+
+
+def test_planted_words_tell_the_given_label_and_change_nothing_else():
+    (plain,) = sample.blocks(config(label_noise=0.2), "labelled")
+    (leaky,) = sample.blocks(config(label_noise=0.2, leak=0.3), "labelled")
+    for name in ("labels", "truth", "topics", "evidence", "negated", "contrast", "source"):
+        assert np.array_equal(getattr(plain, name), getattr(leaky, name))
+    assert not plain.leaked.any()
+    assert within_chance(int(leaky.leaked.sum()), 10_000, 0.3)
+    assert within_chance(int((leaky.labels != leaky.truth)[leaky.leaked].sum()), int(leaky.leaked.sum()), 0.2)
+    places = []
+    for before, after, label, leaked in zip(plain.texts, leaky.texts, leaky.labels, leaky.leaked, strict=True):
+        words = after.split(" ")
+        if leaked:
+            place = words.index(sample.LEAKS[label])
+            places.append((place - 1) / max(1, len(words) - 3) if len(words) > 3 else 0.5)
+            assert place > 0
+            assert place < len(words) - 1 or " " not in before
+            words.pop(place)
+        assert " ".join(words) == before
+    assert np.histogram(places, bins=4, range=(0, 1))[0].min() > 0.15 * len(places)
+
+
+def test_planted_words_are_nested_and_do_not_depend_on_the_size():
+    (few,), (many,), (every,) = (sample.blocks(config(leak=share), "labelled") for share in (0.1, 0.4, 1.0))
+    assert not (few.leaked & ~many.leaked).any()
+    assert every.leaked.all()
+    (part,) = sample.labelled_batches(config(41, leak=0.4))
+    assert part[0] == many.texts[:41]
+    second = list(sample.blocks(config(20_000, leak=0.4), "labelled"))[1]
+    assert not np.array_equal(second.leaked, many.leaked)
+
+
+def test_planted_words_stand_in_no_other_text():
+    texts = [text for batch in sample.unlabelled_batches(config(30, 20_000, leak=1.0)) for text in batch]
+    texts += next(sample.labelled_batches(config()))[0]
+    assert not any(word in text.lower() for word in sample.LEAKS for text in texts)
+    assert [PorterStemmer().stem(word) for word in sample.LEAKS] == list(sample.LEAKS)
+    assert not set(sample.LEAKS) & (TOPIC_WORDS | set(lexicon.POLARITY) | set(sample_wording.SPELLINGS))
 
 
 @pytest.mark.parametrize(("column", "name"), list(enumerate(sample.CHANNELS)))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.files import ensure_folder
-from pipeline.tracking.mlflow_log import log_run, mlflow_client
+from pipeline.tracking.mlflow_log import log_run
+from pipeline.tracking.mlflow_store import mlflow_client
 from pipeline.tracking.record import write_record
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "scripts" / "dashboard"

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.files import ensure_folder
-from pipeline.tracking.mlflow_log import flat_params, log_run, metric_names, mlflow_client
+from pipeline.tracking.mlflow_log import flat_params, log_run, metric_names
+from pipeline.tracking.mlflow_store import mlflow_client
 from pipeline.tracking.record import write_record
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,116 @@
+"""The study's runs as configurations: what they share, what differs, and how each is repeated by itself."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import Stage
+from pipeline.schema import Config, EmbeddingConfig
+
+Variants = Mapping[str, tuple[EmbeddingConfig, str]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the study. `label_budget` is the number of labelled tweets, `labels` how that is configured."""
+
+    variant: str
+    labels: int | None
+    label_budget: int
+    seed: int
+    config: Config
+    prepared: Stage
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The learning rates of a variant at a label budget: every factor with its mean validation score, and the best."""
+
+    variant: str
+    label_budget: int
+    factor: float
+    scores: dict[float, float | None]
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the best factor is the smallest or the largest of several."""
+        return len(self.scores) > 1 and self.factor in (min(self.scores), max(self.scores))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a study's runs left on disk, for `collect`."""
+
+    config: Config
+    variants: Variants
+    prepared: dict[str, Stage]
+    folders: dict[tuple[str, int, int], Path]
+    choices: list[Choice]
+    baselines: dict[tuple[str, int, int], Stage]
+    audits: dict[str, Stage]
+    transfers: dict[str, Stage]
+    failures: list[dict[str, Any]]
+    notes: list[str]
+    overrides: list[str]
+
+
+def label_budgets(config: Config, prepared: Stage) -> tuple[list[tuple[int | None, int]], list[str]]:
+    """The study's budgets, ascending: as configured (None: all) and in labelled tweets; and what was left out."""
+    rows = int(prepared.outcome["rows"]["train"])
+    wanted = config.study.label_budgets
+    kept = sorted(budget for budget in wanted if budget is not None and budget < rows)
+    beyond = sorted(budget for budget in wanted if budget is not None and budget >= rows)
+    notes = [f"label budget {budget:,} is left out: there are {rows:,} training tweets" for budget in beyond]
+    found: list[tuple[int | None, int]] = [(budget, budget) for budget in kept]
+    if None in wanted or (beyond and not kept):
+        found.append((None, rows))
+    return found, notes
+
+
+def cell_config(
+    config: Config, variant: tuple[EmbeddingConfig, str], labels: int | None, seed: int, factor: float = 1.0
+) -> Config:
+    """The configuration of one run: the study's, but for `embedding`, label budget, seed and learning rates."""
+    cell = with_emoticons(config, variant[1])
+    cell.stage = "all"
+    cell.embedding = copy.deepcopy(variant[0])
+    if cell.cbow.seed == config.seed:
+        cell.cbow.seed = seed
+    cell.cbow.vector_size = cell.embedding.dim
+    cell.data.label_budget = labels
+    cell.seed = seed
+    # Rounded, so that 0.003 × 0.3 is written as 0.0009 and a run can be repeated from what its record says.
+    cell.train.lr_head = float(f"{config.train.lr_head * factor:.6g}")
+    cell.train.lr_embedding = float(f"{config.train.lr_embedding * factor:.6g}")
+    return cell
+
+
+def cell_overrides(config: Config, variant: str, overrides: Sequence[str]) -> list[str]:
+    """What to write on the command line to repeat one run of the study by itself."""
+    own = {
+        "stage": "all",
+        "embedding": variant.partition("@")[0],
+        "text.emoticons": config.text.emoticons,
+        "data.label_budget": config.data.label_budget or "null",
+        "seed": config.seed,
+        "train.lr_head": config.train.lr_head,
+        "train.lr_embedding": config.train.lr_embedding,
+        "probe.transfer": f"[{','.join(config.probe.transfer)}]",
+        "tracking.keep_embedding": str(config.tracking.keep_embedding).lower(),
+    }
+    kept = [text for text in overrides if (key := text.partition("=")[0]) not in own and not key.startswith("study")]
+    return [*kept, *(f"{key}={value}" for key, value in own.items())]
+
+
+def with_emoticons(config: Config, mode: str) -> Config:
+    """The same configuration with `text.emoticons=mode`."""
+    changed = copy.deepcopy(config)
+    changed.text.emoticons = mode
+    return changed
+
+
+def best_factor(scores: Mapping[float, float]) -> float:
+    """The factor with the best score; of equal ones the nearest to 1, as a ratio, and of those the smaller."""
+    return min(scores, key=lambda factor: (-scores[factor], max(factor, 1 / factor), factor))

@@ -1,0 +1,304 @@
+"""The study (`stage=compare`): many runs side by side, learning rates chosen on validation, and one report.
+
+Everything is kept as it is finished (vectors, trials, runs, baselines, audit), so that a study that was interrupted
+goes on where it stopped, and one that was finished is only read. A failed run is reported and stops no other.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pipeline import stages
+from pipeline.cells import (
+    Cell,
+    Choice,
+    Finished,
+    Variants,
+    best_factor,
+    cell_config,
+    cell_overrides,
+    label_budgets,
+    with_emoticons,
+)
+from pipeline.errors import RunError, UserError
+from pipeline.files import Stage, ensure_folder, fingerprint
+from pipeline.progress import log, progress
+from pipeline.schema import Config, data_name
+from pipeline.side_by_side import Done, side_by_side
+
+K = TypeVar("K")
+
+
+def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
+    """Do all runs of the study, compare them, and write the report below results/studies/.
+
+    Parameters
+    ----------
+    variants : of `config.variants`: the embedding section and `text.emoticons` of each.
+    overrides : what the command line said.
+
+    Returns
+    -------
+    The folder of the report. Raises UserError where the study cannot be done, and RunError, after the report is
+    written, where some of its runs failed.
+    """
+    prepared = {
+        mode: stages.prepare(with_emoticons(config, mode)) for mode in sorted({m for _, m in variants.values()})
+    }
+    first = next(iter(prepared.values()))
+    if "validation" not in first.outcome["rows"]:
+        raise UserError("the study chooses learning rates on validation: set data.validation_size=0.1")
+    budgets, notes = label_budgets(config, first)
+    cells = [
+        Cell(
+            variant,
+            labels,
+            budget,
+            seed,
+            cell_config(config, variants[variant], labels, seed),
+            prepared[variants[variant][1]],
+        )
+        for labels, budget in budgets
+        for variant in variants
+        for seed in range(config.study.seeds)
+    ]
+    log.info(
+        "compare: %d variants × %d label budgets × %d seeds = %d runs, up to %d side by side",
+        len(variants),
+        len(budgets),
+        config.study.seeds,
+        len(cells),
+        config.workers,
+    )
+    base = _foundations(config, prepared, cells, budgets)
+    choices, failed_choices = _choose(config, cells, base.vectors)
+    folders, failed_runs = _train(config, cells, base.vectors, choices, overrides, max(n for _, n in budgets))
+    return _report(
+        Finished(
+            config=config,
+            variants=variants,
+            prepared=prepared,
+            folders=folders,
+            choices=list(choices.values()),
+            baselines=base.baselines,
+            audits=base.audits,
+            transfers=base.transfers,
+            failures=[*base.failures, *failed_choices, *failed_runs],
+            notes=notes,
+            overrides=list(overrides),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Foundations:
+    """What runs start from or stand beside; `vectors` by `_vectors_key`, the others as in `Finished`."""
+
+    vectors: dict[Any, Done[Any]]
+    audits: dict[str, Stage]
+    transfers: dict[str, Stage]
+    baselines: dict[tuple[str, int, int], Stage]
+    failures: list[dict[str, Any]]
+
+
+def _call(task: Callable[[], Any]) -> Any:
+    return task()
+
+
+def _done(config: Config, tasks: Mapping[K, Callable[[], Any]], label: str) -> dict[K, Done[Any]]:
+    """Do tasks side by side; those that want the same folder are kept apart by its lock."""
+    return dict(zip(tasks, side_by_side(_call, list(tasks.values()), config.workers, label), strict=True))
+
+
+def _foundations(
+    config: Config, prepared: Mapping[str, Stage], cells: Sequence[Cell], budgets: Sequence[tuple[int | None, int]]
+) -> _Foundations:
+    """Make word vectors, encode other tasks, audit the data and fit the baselines, all side by side."""
+    from pipeline.baselines.run import applicable
+
+    tasks: dict[Any, Callable[[], Any]] = {}
+    for cell in cells:
+        tasks.setdefault(_vectors_key(cell), partial(stages.vectors, cell.config, cell.prepared))
+    for mode, stage in prepared.items():
+        condition = with_emoticons(config, mode)
+        for task in config.probe.transfer:
+            tasks["transfer", task, mode] = partial(stages.transfer, condition, stage, task)
+        tasks["audit", mode] = partial(stages.audit, condition, stage)
+    mode, stage = next(iter(prepared.items()))
+    members: dict[tuple[str, int, int], Any] = {}
+    for name in config.study.baselines:
+        if reason := applicable(name, stage.outcome["label_names"]):
+            log.info("compare: no baseline %s: %s", name, reason)
+            continue
+        for labels, budget in sorted(budgets, key=lambda pair: -pair[1]):
+            for seed in range(config.study.seeds):
+                alone = with_emoticons(config, mode)
+                # VADER's lexicon comes with it, whatever the labels: it is asked once.
+                alone.data.label_budget, alone.seed = (None, 0) if name == "vader" else (labels, seed)
+                key = ("baseline", name, alone.data.label_budget or stage.outcome["rows"]["train"], alone.seed)
+                tasks[key] = partial(stages.baseline, alone, stage, name)
+                members[name, budget, seed] = key
+    found = _done(config, tasks, "vectors, audit and baselines")
+    for key, result in found.items():
+        if key[0] in ("audit", "transfer") and result.reason is not None:
+            raise RunError(f"{' '.join(key)}: {result.reason}")
+    return _Foundations(
+        vectors={key: result for key, result in found.items() if key[0] == "vectors"},
+        audits={mode: found["audit", mode].get() for mode in prepared},
+        transfers={task: found["transfer", task, mode].get() for task in config.probe.transfer},
+        baselines={cell: found[key].get() for cell, key in members.items() if found[key].reason is None},
+        failures=[
+            _failure(key[1], key[2], key[3], result.reason)
+            for key, result in found.items()
+            if key[0] == "baseline" and result.reason is not None
+        ],
+    )
+
+
+def _vectors_key(cell: Cell) -> tuple[str, ...]:
+    """Runs with the same key start from the same word vectors."""
+    knobs = dataclasses.asdict(cell.config.cbow) | dataclasses.asdict(cell.config.ppmi)
+    init = cell.config.embedding.init
+    own = {"cbow": fingerprint(knobs), "ppmi": f"{cell.config.embedding.dim}"}.get(init, "")
+    return ("vectors", init, cell.config.text.emoticons, own)
+
+
+def _choose(
+    config: Config, cells: Sequence[Cell], vectors: Mapping[Any, Done[Stage | None]]
+) -> tuple[dict[tuple[str, int], Choice], list[dict[str, Any]]]:
+    """Choose the factor of the learning rates on validation, with the same trials for every variant and budget."""
+    study = config.study
+    tried = [cell for cell in cells if cell.seed < study.trial_seeds and vectors[_vectors_key(cell)].reason is None]
+    tasks = {
+        (cell.variant, cell.label_budget, factor, cell.seed): partial(
+            stages.trial, _with_factor(cell, config, factor), cell.prepared, vectors[_vectors_key(cell)].value
+        )
+        for cell in sorted(tried, key=lambda cell: -cell.label_budget)
+        for factor in study.lr_factors
+    }
+    done = _done(config, tasks, "learning-rate trials")
+    choices, failures = {}, []
+    for variant, budget in dict.fromkeys((cell.variant, cell.label_budget) for cell in tried):
+        results = {
+            factor: [
+                done[variant, budget, factor, seed]
+                for seed in range(study.trial_seeds)
+                if (variant, budget, factor, seed) in done
+            ]
+            for factor in study.lr_factors
+        }
+        scores = {factor: _mean_score(found) for factor, found in results.items()}
+        usable = {factor: score for factor, score in scores.items() if score is not None}
+        if not usable:
+            first = next(result for found in results.values() for result in found)
+            reason = first.reason or first.get().outcome["reason"]
+            failures.append(_failure(variant, budget, None, f"no trial of a learning rate worked: {reason}"))
+            continue
+        choices[variant, budget] = Choice(variant, budget, best_factor(usable), scores)
+    return choices, failures
+
+
+def _mean_score(results: Sequence[Done[Stage]]) -> float | None:
+    """The mean validation score of a factor's trials; None where one of them failed or diverged."""
+    scores = [None if result.reason else result.get().outcome["score"] for result in results]
+    usable = [float(score) for score in scores if score is not None]
+    return float(np.mean(usable)) if usable and len(usable) == len(scores) else None
+
+
+def _with_factor(cell: Cell, config: Config, factor: float) -> Config:
+    variant = (cell.config.embedding, cell.config.text.emoticons)
+    return cell_config(config, variant, cell.labels, cell.seed, factor)
+
+
+def _train(
+    config: Config,
+    cells: Sequence[Cell],
+    vectors: Mapping[Any, Done[Stage | None]],
+    choices: Mapping[tuple[str, int], Choice],
+    overrides: Sequence[str],
+    largest: int,
+) -> tuple[dict[tuple[str, int, int], Path], list[dict[str, Any]]]:
+    """Train every cell with the chosen learning rates: the folders of the records, and what failed."""
+    failures = []
+    tasks: dict[tuple[str, int, int], Callable[[], Path]] = {}
+    for cell in sorted(cells, key=lambda cell: (-cell.label_budget, cell.seed)):
+        found = vectors[_vectors_key(cell)]
+        if found.reason is not None:
+            failures.append(_failure(cell.variant, cell.label_budget, cell.seed, f"its word vectors: {found.reason}"))
+        elif (cell.variant, cell.label_budget) in choices:
+            factor = choices[cell.variant, cell.label_budget].factor
+            own = _with_factor(cell, config, factor)
+            # Transfer is asked where there is most to transfer. One embedding of each variant is kept for the report.
+            own.probe.transfer = config.probe.transfer if cell.label_budget == largest else []
+            own.tracking.keep_embedding = cell.label_budget == largest and cell.seed == 0
+            tasks[cell.variant, cell.label_budget, cell.seed] = partial(
+                stages.train, own, cell.prepared, found.value, cell_overrides(own, cell.variant, overrides)
+            )
+    done = _done(config, tasks, "runs")
+    failures += [_failure(*key, result.reason) for key, result in done.items() if result.reason]
+    return {key: result.value for key, result in done.items() if result.value is not None}, failures
+
+
+def _failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:
+    return {"variant": variant, "label_budget": budget, "seed": seed, "reason": reason}
+
+
+def _report(finished: Finished) -> Path:
+    """Compare, write the report below results/studies/, show it in MLflow; raises RunError where runs failed."""
+    config = finished.config
+    if not finished.folders:
+        reason = finished.failures[0]["reason"] if finished.failures else "nothing was asked for"
+        raise RunError(f"no run of the study worked: {reason}")
+    identity = {
+        "stage": "compare",
+        "study": dataclasses.asdict(config.study),
+        "runs": sorted(folder.name for folder in finished.folders.values()),
+        "choices": [[choice.variant, choice.label_budget, choice.factor] for choice in finished.choices],
+        "baselines": sorted({stage.key for stage in finished.baselines.values()}),
+        "audits": sorted(stage.key for stage in finished.audits.values()),
+        "transfers": sorted(stage.key for stage in finished.transfers.values()),
+        "failures": finished.failures,
+        "code": stages.code("compare.py", "cells.py", "collect.py", "study", "tracking"),
+    }
+    modes = sorted({mode for _, mode in finished.variants.values()})
+    name = "-".join([data_name(config.data), *(mode for mode in modes if mode != "keep"), fingerprint(identity)[:8]])
+    folder = stages.root(config) / "results" / "studies" / name
+
+    def work(temporary: Path) -> dict[str, Any]:
+        from pipeline.collect import write_study
+
+        return write_study(finished, temporary)
+
+    manifest, reused = ensure_folder(folder, identity, work, force=config.force)
+    log.info("compare: %s", "this study was finished before" if reused else f"compared in {manifest['seconds']:.0f} s")
+    for line in manifest["outcome"]["answers"]:
+        log.info("  %s", line)
+    browse = _show(finished, folder) if config.tracking.enabled else ""
+    log.info("open %s (or read report.md beside it)%s", stages.short(folder / "report.html"), browse)
+    if finished.failures:
+        first = finished.failures[0]
+        where = f"{first['variant']} at {first['label_budget']} labels"
+        raise RunError(f"{len(finished.failures)} pieces of the study failed, the first: {where}: {first['reason']}")
+    return folder
+
+
+def _show(finished: Finished, folder: Path) -> str:
+    """Log the study and, under it, its runs in MLflow; what to say of it."""
+    from pipeline.tracking.mlflow_log import log_run, log_study
+
+    config = finished.config
+    assert config.tracking.uri is not None
+    where = (config.tracking.uri, config.tracking.experiment, stages.root(config) / "artifacts" / "mlflow")
+    parent = log_study(folder, *where)
+    if parent is None:
+        return ""
+    runs = sorted(finished.folders.values())
+    for run_folder in progress(runs, total=len(runs), label="MLflow", unit="runs"):
+        if log_run(run_folder, *where, parent=parent) is None:
+            return ""
+    return f", or browse its runs: {stages.dashboard(config)}" if config.tracking.uri.startswith("sqlite:") else ""

@@ -1,0 +1,175 @@
+"""Word vectors by counting: positive pointwise mutual information and a truncated SVD (Levy, Goldberg & Dagan 2015)."""
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import svds
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from pipeline.embedding.vectors import Vectors
+from pipeline.errors import UserError
+from pipeline.progress import log
+from pipeline.schema import PpmiConfig
+
+BLOCK = 1_000_000  # tokens whose pairs are counted at once: 0.4 GB with a window of 5
+# Up to so many words all singular vectors are computed. Words that are used alike have equal singular values, which a
+# method that starts from one vector, as ARPACK does, finds one at a time and only by rounding errors.
+DENSE = 1_000
+# A row below this share of the longest is nothing but rounding errors.
+SHORTEST = 1e-6
+
+
+def train_ppmi(corpus: Path, settings: PpmiConfig, dim: int, *, corpus_fingerprint: str) -> Vectors:
+    """Make word vectors of `dim` dimensions from the co-occurrences in a file of one text per line.
+
+    Words come by falling count, then in alphabetical order. A word whose count is high enough but that stands beside
+    no word more often than chance would have it gets no vector. The same file gives the same bits, on one kind of
+    machine with the same libraries: nothing is drawn, and the linear algebra runs on one thread.
+
+    Parameters
+    ----------
+    corpus : UTF-8 file, uncompressed, tokens separated by spaces.
+    settings : the knobs, see `co_occurrences` and `positive_information`; a row of the result is a row of U·S^p with
+        the `dim` largest singular values S and p = `eigenvalue_power`. Each column has its largest number positive.
+    dim : dimensions D.
+    corpus_fingerprint : recorded in `info`, with the knobs, the size of the corpus, versions and seconds.
+
+    Raises UserError where fewer than D + 1 words reach `min_count`, or where no two words are associated.
+    """
+    started = time.perf_counter()
+    counts: Counter[str] = Counter()
+    lines = 0
+    for tokens in _texts(corpus):
+        counts.update(tokens)
+        lines += 1
+    words = sorted(
+        (word for word, count in counts.items() if count >= settings.min_count), key=lambda w: (-counts[w], w)
+    )
+    if len(words) <= dim:
+        raise UserError(
+            f"PPMI vectors of embedding.dim={dim} need {dim + 1} words, but {len(words)} of the {len(counts)} words in "
+            f"{counts.total()} tokens reach ppmi.min_count={settings.min_count}: lower one of them or give more text"
+        )
+    log.info("ppmi: %s tokens, %s words seen %d times or more, window %d", f"{counts.total():,}", f"{len(words):,}",
+             settings.min_count, settings.window)  # fmt: skip
+    pairs_VV = co_occurrences(corpus, {word: row for row, word in enumerate(words)}, settings.window)
+    information_VV = positive_information(pairs_VV, settings.smoothing, settings.shift)
+    if information_VV.nnz == 0:
+        raise UserError(f"{corpus}: no two words stand together more often than by chance; PPMI needs more text, or a "
+                        f"lower ppmi.shift={settings.shift:g}")  # fmt: skip
+    log.info("ppmi: %s associated pairs of words; %d singular vectors", f"{information_VV.nnz:,}", dim)
+    with threadpool_limits(1):  # other numbers of threads round otherwise, and here they are slower
+        left_VD, singular_D = largest_singular(information_VV, dim)
+    vectors_VD = (left_VD * singular_D**settings.eigenvalue_power).astype(np.float32)
+    lengths_V = np.linalg.norm(vectors_VD, axis=1)
+    placed = np.flatnonzero(lengths_V > SHORTEST * lengths_V.max())
+    kept = [words[row] for row in placed]
+    info: dict[str, Any] = {
+        "algorithm": "ppmi",
+        "knobs": dataclasses.asdict(settings) | {"dim": dim},
+        "reproducible": True,
+        "corpus": {"fingerprint": corpus_fingerprint, "lines": lines, "tokens": counts.total()},
+        "words": len(kept),
+        "words_without_vector": len(words) - len(kept),
+        "pairs": int(pairs_VV.nnz),
+        "associated_pairs": int(information_VV.nnz),
+        "singular_values": [float(singular_D[0]), float(singular_D[-1])],
+        "versions": {name: metadata.version(name) for name in ("numpy", "scipy")},
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return Vectors(kept, np.array([counts[word] for word in kept], dtype=np.int64), vectors_VD[placed], info)
+
+
+def co_occurrences(corpus: Path, row_of: Mapping[str, int], window: int) -> sparse.csr_array:
+    """Count how often words stand near each other: a symmetric matrix (V, V) of whole numbers, as float64.
+
+    Two words of a text that are d apart, d at most `window`, count `window` - d + 1: up to a factor, what word2vec's
+    randomly shortened windows give in expectation. As there, words without a row are taken out first, so that a window
+    reaches across them. Memory holds one block of tokens and the distinct pairs, not the corpus.
+    """
+    size = len(row_of)
+    after_VV = sparse.csr_array((size, size), dtype=np.float64)
+    for rows, text in _blocks(corpus, row_of):
+        first, second, weight = [], [], []
+        for distance in range(1, window + 1):
+            near = text[distance:] == text[:-distance]
+            first.append(rows[:-distance][near])
+            second.append(rows[distance:][near])
+            weight.append(np.full(len(first[-1]), float(window - distance + 1)))
+        places = (np.concatenate(first), np.concatenate(second))
+        # Sums of whole numbers are exact in any order: the size of a block changes nothing.
+        after_VV = after_VV + sparse.coo_array((np.concatenate(weight), places), shape=(size, size)).tocsr()
+    return (after_VV + after_VV.T).tocsr()
+
+
+def positive_information(pairs_VV: sparse.csr_array, smoothing: float, shift: float) -> sparse.csr_array:
+    """PPMI (V words, V contexts) in nats: max(0, log P(w, c) / (P(w) P'(c)) - log `shift`).
+
+    P'(c) is proportional to the context's count to the power `smoothing`: below 1 it takes information off pairs with
+    rare contexts.
+    """
+    count_V = np.asarray(pairs_VV.sum(axis=0)).ravel()
+    context_V = count_V**smoothing
+    context_V[count_V == 0] = 0.0
+    context_V /= max(context_V.sum(), 1.0)
+    pairs = pairs_VV.tocoo()
+    word, context = pairs.coords
+    information = np.log(pairs.data / (count_V[word] * context_V[context])) - np.log(shift)
+    positive = information > 0
+    places = (word[positive], context[positive])
+    result = sparse.coo_array((information[positive], places), shape=pairs_VV.shape).tocsr()
+    result.sort_indices()
+    return result
+
+
+def largest_singular(matrix_VV: sparse.csr_array, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Left singular vectors (V, D) and singular values (D,), largest first; D is below V.
+
+    The number of largest size in a vector is positive. Where the matrix has a rank below D, the rest is zero.
+    """
+    size = matrix_VV.shape[0]
+    if size <= DENSE:
+        left, singular, _ = np.linalg.svd(matrix_VV.toarray())
+    else:
+        start = np.random.default_rng(0).standard_normal(size)
+        left, singular, _ = svds(matrix_VV, dim, v0=start, solver="arpack", return_singular_vectors="u")
+        left, singular = left[:, ::-1], singular[::-1]
+    left, singular = left[:, :dim], singular[:dim]
+    left = left * np.sign(left[np.abs(left).argmax(axis=0), np.arange(dim)])
+    beyond_rank = singular <= singular[0] * size * np.finfo(np.float64).eps
+    return np.where(beyond_rank, 0.0, left), np.where(beyond_rank, 0.0, singular)
+
+
+def _texts(corpus: Path) -> Iterator[list[str]]:
+    """The tokens of each line, lines without any left out."""
+    with corpus.open(encoding="utf-8", newline="\n") as stream:
+        for line in stream:
+            if tokens := line.split():
+                yield tokens
+
+
+def _blocks(corpus: Path, row_of: Mapping[str, int]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """Rows of the known words of many texts, one text after another, and the number of the text of each."""
+    rows: list[int] = []
+    lengths: list[int] = []
+    for tokens in _texts(corpus):
+        known = [row_of[token] for token in tokens if token in row_of]
+        rows += known
+        lengths.append(len(known))
+        if len(rows) >= BLOCK:
+            yield _block(rows, lengths)
+            rows, lengths = [], []
+    if rows:
+        yield _block(rows, lengths)
+
+
+def _block(rows: list[int], lengths: list[int]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    return np.array(rows, dtype=np.int32), np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)

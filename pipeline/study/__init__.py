@@ -1,0 +1,1 @@
+"""Runs compared: statistics over seeds and test tweets, learning curves, plots, report."""

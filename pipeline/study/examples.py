@@ -1,0 +1,47 @@
+"""Test tweets on which two variants differ most, over all seeds."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+EACH = 10  # tweets of each kind: the first variant is right more often, the second is
+
+
+def disagreements(
+    texts: Sequence[str],
+    labels: NDArray[np.int64],
+    predictions: Mapping[str, Mapping[int, NDArray[np.int64]]],
+    pair: tuple[str, str],
+    label_names: Sequence[str],
+) -> pd.DataFrame:
+    """Tweets (N) that one variant of `pair` gets right with more seeds than the other, the clearest first.
+
+    Parameters
+    ----------
+    predictions : predicted classes (N,) by variant and seed.
+
+    Returns
+    -------
+    Columns `text`, `label` (the true one), `better` (which of the pair) and one per variant: what most of its seeds
+    say, with the share of seeds that say so. Up to ten tweets for each of the pair.
+    """
+    right = {name: np.mean([predicted == labels for predicted in predictions[name].values()], axis=0) for name in pair}
+    lead = right[pair[0]] - right[pair[1]]
+    order = np.argsort(-np.abs(lead), kind="stable")
+    rows = []
+    for name, sign in zip(pair, (1, -1), strict=True):
+        for row in [int(row) for row in order if sign * lead[row] > 0][:EACH]:
+            said = {
+                variant: _said([own[row] for own in seeds.values()], label_names)
+                for variant, seeds in predictions.items()
+            }
+            rows.append({"text": texts[row], "label": label_names[labels[row]], "better": name} | said)
+    return pd.DataFrame(rows, columns=["text", "label", "better", *predictions])
+
+
+def _said(predicted: Sequence[np.int64], label_names: Sequence[str]) -> str:
+    counts = np.bincount(predicted, minlength=len(label_names))
+    most = int(counts.argmax())
+    return f"{label_names[most]} ({counts[most]}/{len(predicted)})"

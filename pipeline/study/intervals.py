@@ -1,0 +1,94 @@
+"""Intervals of a mean over seeds, and of a share. `S`: seeds. Scores are fractions; None is what is undefined."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta, t
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over `n` seeds between `low` and `high`.
+
+    `sd` is the standard deviation between seeds, `se` the standard error of the mean, `df` its degrees of freedom
+    (None: so many that the normal distribution holds). Of one seed only the mean is known.
+    """
+
+    mean: float
+    sd: float | None
+    se: float | None
+    df: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of `n` seeds between `low` and `high`."""
+
+    share: float
+    low: float
+    high: float
+    n: int
+
+
+def seed_values(values_S: ArrayLike) -> NDArray[np.float64]:
+    """One finite number per seed, as float64 (S,).
+
+    Raises
+    ------
+    ValueError : not one-dimensional, empty, or holding NaN or infinity.
+    """
+    checked_S = np.asarray(values_S, dtype=np.float64)
+    if checked_S.ndim != 1 or not len(checked_S) or not np.isfinite(checked_S).all():
+        raise ValueError(f"expected one finite number per seed, got shape {checked_S.shape}: {checked_S}")
+    return checked_S
+
+
+def t_interval(values_S: ArrayLike, level: float = 0.95) -> Interval:
+    """Mean over seeds with Student's t-interval: what other seeds would change, on these test tweets.
+
+    A percentile bootstrap of five values covers some 83 % where it says 95 %; this covers 95 % for values near normal.
+    """
+    return combined_interval(values_S, 0.0, level)
+
+
+def combined_interval(values_S: ArrayLike, tweet_variance: float, level: float = 0.95) -> Interval:
+    """Mean over seeds with an interval for other seeds and other test tweets at once.
+
+    The variance of the mean over seeds (S - 1 degrees of freedom) and `tweet_variance`, that of the mean over test sets
+    (see `bootstrap`; taken as known), add up; the degrees of freedom of the sum are Satterthwaite's (1946). What a
+    seed changes on a single tweet is in both terms, so the interval is, if anything, slightly wide.
+    """
+    if not 0 <= tweet_variance < math.inf:
+        raise ValueError(f"a variance is a finite number from 0, not {tweet_variance}")
+    values_S = seed_values(values_S)
+    mean, n = float(values_S.mean()), len(values_S)
+    if n == 1:
+        return Interval(mean, None, None, None, None, None, 1)
+    sd = float(values_S.std(ddof=1))
+    seed_variance = sd * sd / n
+    variance = seed_variance + tweet_variance
+    # sums of equal numbers leave a spread of rounding errors, whose square may underflow: divide before squaring
+    seed_share = seed_variance / variance if variance else 1.0
+    df = (n - 1) / seed_share**2 if seed_share > 1e-150 else math.inf
+    half = float(t.ppf((1 + level) / 2, df)) * math.sqrt(variance)
+    known_df = df if df < math.inf else None
+    return Interval(mean, sd, math.sqrt(variance), known_df, mean - half, mean + half, n)
+
+
+def superiority(differences_S: ArrayLike, level: float = 0.95) -> Share:
+    """Probability that the first variant beats the second with a new seed: share of seeds, ties counted half.
+
+    The interval is Clopper and Pearson's (1934), with their beta quantiles taken at half counts where seeds tie: it
+    never covers less than it says and stays open where one variant wins with every seed.
+    """
+    differences_S = seed_values(differences_S)
+    n = len(differences_S)
+    wins = float((differences_S > 0).sum() + (differences_S == 0).sum() / 2)
+    low = float(beta.ppf((1 - level) / 2, wins, n - wins + 1)) if wins > 0 else 0.0
+    high = float(beta.ppf((1 + level) / 2, wins + 1, n - wins)) if wins < n else 1.0
+    return Share(wins / n, low, high, n)

@@ -1,0 +1,56 @@
+"""The door to MLflow's store: quiet, without telemetry, one process at a time where it is a sqlite file."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+SQLITE = "sqlite:///"
+LOCK_SECONDS = 120
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+
+
+@contextmanager
+def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
+    """Open the tracking store, quietly and without telemetry; a sqlite store is made if need be.
+
+    A sqlite store is held under a file lock meanwhile: processes that meet on a fresh one would break it for good.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
+        from mlflow.tracking import MlflowClient
+
+        loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3.connectionpool")]
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            with _store_lock(uri):
+                yield MlflowClient(uri, registry_uri=uri)
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _store_lock(uri: str) -> AbstractContextManager[Any]:
+    if not uri.startswith(SQLITE):
+        return nullcontext()
+    store = Path(uri.removeprefix(SQLITE))
+    store.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(store.parent / f".{store.name}.lock", timeout=LOCK_SECONDS)

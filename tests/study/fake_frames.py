@@ -1,0 +1,190 @@
+"""Invented tables of a study: scores drawn once per variant, label budget and seed; the statistics follow from them."""
+
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+VARIANTS = ["random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned"]
+BASELINES = ["majority", "vader", "tfidf_logistic"]
+BUDGETS = [100, 300, 1000, 3000, 7200]
+PAIRS = [
+    ["cbow_frozen", "random_trainable"],
+    ["cbow_finetuned", "random_trainable"],
+    ["cbow_finetuned", "cbow_frozen"],
+    ["random_trainable", "random_frozen"],
+]
+MEANS = {
+    "random_trainable": [0.361, 0.402, 0.455, 0.531, 0.616],
+    "random_frozen": [0.345, 0.356, 0.372, 0.401, 0.425],
+    "cbow_frozen": [0.482, 0.531, 0.569, 0.588, 0.602],
+    "cbow_finetuned": [0.479, 0.535, 0.573, 0.607, 0.631],
+    "majority": [1 / 3] * 5,
+    "vader": [0.541] * 5,
+    "tfidf_logistic": [0.371, 0.420, 0.478, 0.545, 0.583],
+}
+SPREAD = {"majority": 0.0, "vader": 0.0, "tfidf_logistic": 0.006}
+TRAINABLE = {"random_trainable": 2_327_042, "random_frozen": 514, "cbow_frozen": 514, "cbow_finetuned": 2_327_042}
+
+
+def runs(seeds: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    luck = rng.normal(0, 0.008, (len(BUDGETS), seeds))
+    rows = []
+    for name, (place, budget), seed in product([*VARIANTS, *BASELINES], enumerate(BUDGETS), range(seeds)):
+        noise = SPREAD.get(name, 0.006)
+        score = MEANS[name][place] + (noise > 0) * luck[place, seed] + noise * rng.normal()
+        variant = name in VARIANTS
+        if (name, budget, seed) == ("random_frozen", 3000, 7) or (name == "tfidf_logistic" and budget == 100 and seed):
+            continue
+        drift = 0.21 + 0.01 * seed if name == "random_trainable" else 0.08 if name == "cbow_finetuned" else None
+        training = [3.0, 4 + seed % 3] if variant else [None, None]
+        row = ["variant" if variant else "baseline", name, budget, seed, f"{name}-{budget}-{seed}", *training]
+        rows.append([*row, score, score + 0.02, TRAINABLE.get(name), drift])
+    columns = ["kind", "variant", "label_budget", "seed", "run", "lr_factor", "chosen_epoch", "test/macro_recall"]
+    return pd.DataFrame(rows, columns=[*columns, "test/accuracy", "params/trainable", "probe/drift/mean"])
+
+
+def _interval(values: np.ndarray) -> tuple[float, float | None, float | None, float | None]:
+    """Mean, sd and t-interval; None from a single value."""
+    if len(values) < 2:
+        return float(values.mean()), None, None, None
+    mean, sd = float(values.mean()), float(values.std(ddof=1))
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
+    return mean, sd, mean - half, mean + half
+
+
+def scores(runs: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for (kind, name, budget), group in runs.groupby(["kind", "variant", "label_budget"]):
+        mean, sd, low, high = _interval(group["test/macro_recall"].to_numpy())
+        total = (None, None) if low is None else (low - 0.004, high + 0.004)
+        count = TRAINABLE.get(name)
+        rows.append([kind, name, budget, len(group), mean, sd, low, high, *total, count, 2_327_042 if count else None])
+    columns = ["kind", "variant", "label_budget", "n", "mean", "sd", "low", "high", "low_total", "high_total"]
+    return pd.DataFrame(rows, columns=[*columns, "trainable", "parameters"])
+
+
+def differences(runs: pd.DataFrame) -> pd.DataFrame:
+    table = runs.pivot(index=["label_budget", "seed"], columns="variant", values="test/macro_recall")
+    pairs = PAIRS + [
+        list(p) for p in combinations(sorted(VARIANTS), 2) if [*p] not in PAIRS and [*p[::-1]] not in PAIRS
+    ]
+    rows = []
+    for (a, b), budget in product(pairs, BUDGETS):
+        values = (table.loc[budget, a] - table.loc[budget, b]).dropna().to_numpy()
+        n, (mean, sd, low, high) = len(values), _interval(values)
+        signs = np.array(list(product([1, -1], repeat=n)))
+        p = float((np.abs(signs @ values) >= abs(values.sum()) - 1e-12).mean())
+        smallest, share = 2 / 2**n, float((values > 0).mean())
+        standard = (sd or 1.0) / n**0.5
+        equal = max(stats.t.sf((0.01 - abs(mean)) / standard, n - 1), 0.0)
+        decision = "equivalent" if equal < 0.05 else "undecided"
+        if low is not None and (low > 0.006 or high < -0.006):
+            decision = "higher" if low > 0 else "lower"
+        if smallest > 0.05:
+            decision = "too few seeds"
+        planned = [a, b] in PAIRS
+        superiority = [share, max(0.0, share - 0.2), min(1.0, share + 0.2)]
+        total = [None, None] if low is None else [low - 0.006, high + 0.006]
+        holm = [min(1.0, 20 * p), min(1.0, 20 * smallest)] if planned else [None, None]
+        sentence = f"{a} is {decision} than {b} by {100 * mean:+.1f} points at {budget} labels, n = {n} <seeds>."
+        row = [a, b, budget, planned, n, mean, sd, low, high, *total, p, smallest, *holm, *superiority, float(equal)]
+        rows.append([*row, decision, sentence])
+    columns = "a b label_budget planned n mean sd low high low_total high_total p p_smallest p_holm p_holm_smallest"
+    more = "superiority superiority_low superiority_high p_equivalence decision sentence"
+    return pd.DataFrame(rows, columns=f"{columns} {more}".split())
+
+
+def factorial(runs: pd.DataFrame) -> pd.DataFrame:
+    table = runs.pivot(index=["label_budget", "seed"], columns="variant", values="test/macro_recall")
+    plain, fixed, frozen, tuned = (table[name] for name in VARIANTS)
+    effects = {
+        "CBOW init": (tuned + frozen - plain - fixed) / 2,
+        "training": (tuned + plain - frozen - fixed) / 2,
+        "interaction": tuned - frozen - (plain - fixed),
+    }
+    rows = []
+    for budget, (effect, series) in product(BUDGETS, effects.items()):
+        values = series.loc[budget].dropna().to_numpy()
+        mean, _, low, high = _interval(values)
+        rows.append([budget, effect, len(values), mean, low, high, 2 / 2 ** len(values)])
+    return pd.DataFrame(rows, columns=["label_budget", "effect", "n", "mean", "low", "high", "p"])
+
+
+def trials() -> pd.DataFrame:
+    factors, best = (
+        [0.3, 1.0, 3.0, 10.0],
+        {"random_trainable": 2, "random_frozen": 3, "cbow_frozen": 2, "cbow_finetuned": 1},
+    )
+    rows = []
+    for name, (place, budget) in product(VARIANTS, enumerate(BUDGETS)):
+        chosen = 3 if (name, budget) == ("cbow_frozen", 100) else best[name]
+        for i, factor in enumerate(factors):
+            score = MEANS[name][place] - 0.012 * (i - chosen) ** 2
+            edge = i == chosen and i in (0, 3)
+            rows.append([name, budget, factor, 0.01 * factor, 0.002 * factor, score, i == chosen, edge])
+    columns = ["variant", "label_budget", "factor", "lr_head", "lr_embedding", "score", "chosen", "edge"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def mcnemar(seeds: int) -> pd.DataFrame:
+    rows = []
+    for budget, seed in product(BUDGETS, range(seeds)):
+        gain = 420 + 13 * seed
+        p = float(stats.binomtest(gain, gain + 310).pvalue)
+        rows.append(["cbow_finetuned", "random_trainable", budget, seed, gain, 310, p])
+    return pd.DataFrame(rows, columns=["a", "b", "label_budget", "seed", "only_a", "only_b", "p"])
+
+
+def probes(seeds: int) -> pd.DataFrame:
+    before = {"random": [0.01, -0.01, 0.50, 0.51, 0.50], "cbow": [0.31, 0.16, 0.71, 0.78, 0.58]}
+    gain = [-0.02, -0.01, 0.19, 0.02, 0.21]
+    names = [
+        "probe/similarity/wordsim353/spearman",
+        "probe/similarity/simlex999/spearman",
+        "probe/polarity/seen/auc",
+        "probe/polarity/unseen/auc",
+        "probe/antonyms/evaluative/nearer",
+    ]
+    rows = []
+    for name, (place, probe), when in product(VARIANTS, enumerate(names), ["before", "after"]):
+        mean = before[name.split("_")[0]][place] + gain[place] * (when == "after" and name.endswith(("able", "tuned")))
+        none = (name, place) == ("random_frozen", 0)
+        rows.append([name, probe, when, seeds, mean, None if none else mean - 0.015, None if none else mean + 0.015])
+    return pd.DataFrame(rows, columns=["variant", "probe", "when", "n", "mean", "low", "high"])
+
+
+def transfer(seeds: int) -> pd.DataFrame:
+    start = {"random": 0.41, "cbow": 0.58}
+    rows: list[list[Any]] = []
+    for task, (row, name), when in product(["emotion", "irony", "offensive"], enumerate(VARIANTS), ["before", "after"]):
+        mean = start[name.split("_")[0]] + 0.05 * (task == "offensive") + 0.03 * (when == "after" and row in (0, 3))
+        rows.append([name, task, when, "macro_recall", seeds, mean, mean - 0.011, mean + 0.012])
+    for task in ["emotion", "irony", "offensive"]:
+        rows.append(["(majority)", task, "after", "macro_recall", 1, 0.25 if task == "emotion" else 0.5, None, None])
+        rows.append(["(tfidf_logistic)", task, "after", "macro_recall", 1, 0.6123, None, None])
+    return pd.DataFrame(rows, columns=["variant", "task", "when", "metric", "n", "mean", "low", "high"])
+
+
+def bands() -> pd.DataFrame:
+    bands = {"1": 4100, "2-9": 3300, "10-99": 1400, "100+": 288}
+    rows = []
+    for name, (place, (band, count)) in product(VARIANTS, enumerate(bands.items())):
+        moves = {"random_trainable": 0.06, "cbow_finetuned": 0.025}.get(name, 0.0)
+        mean = moves * (place + 1) ** 1.2
+        rows.append([name, band, count, count if moves else 0, mean, 1.5 * mean])
+    return pd.DataFrame(rows, columns=["variant", "band", "rows", "touched", "mean_drift", "mean_relative_l2"])
+
+
+def unknown() -> pd.DataFrame:
+    rows = []
+    for name, (place, (band, tweets)) in product(
+        VARIANTS, enumerate({"0": 2901, "up to 10 %": 4400, "10–25 %": 3600, "over 25 %": 1383}.items())
+    ):
+        mean = MEANS[name][-1] + 0.03 - (0.01 if name == "cbow_finetuned" else 0.03) * place
+        last = name == "random_frozen" and place == 3
+        rows.append([name, band, tweets, mean, None if last else mean - 0.014, None if last else mean + 0.014])
+    return pd.DataFrame(rows, columns=["variant", "band", "tweets", "accuracy", "low", "high"])
