@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from pipeline.files import Stage
 from pipeline.probes.antonyms import antonym_sets, antonyms
@@ -46,7 +45,6 @@ class Probed:
         self.metrics |= {f"probe/{prefix}/{key}": value for key, value in metrics.items()}
 
 
-@threadpool_limits.wrap(limits=1)  # sums end in the same digits whatever the cores, and small ones end sooner
 def probe_run(
     config: Config,
     vocabulary: Vocabulary,

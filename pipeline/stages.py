@@ -16,7 +16,9 @@ from pipeline.files import Stage, ensure_folder, file_fingerprint, fingerprint, 
 from pipeline.progress import log
 from pipeline.schema import Config, data_name, variant_name
 
-LEARNING = ("train.py", "vectors.py", "classifier", "embedding")  # code that determines the weights of a run
+# Code that determines the weights of a run, and what else goes into its record.
+LEARNING = ("train.py", "vectors.py", "classifier", "embedding")
+RECORDING = ("probing.py", "probes", *(f"tracking/{name}.py" for name in ("record", "note", "plots", "intervals")))
 
 
 def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
@@ -194,7 +196,7 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
     identity = _learning(config, prepared, vectors) | {
         "probe": probe,
         "keep_embedding": config.tracking.keep_embedding,
-        "code": code(*LEARNING, "probing.py", "probes", "tracking"),
+        "code": code(*LEARNING, *RECORDING),
     }
     budget = config.data.label_budget or "all"
     variant = variant_name(config.embedding)

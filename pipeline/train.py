@@ -83,6 +83,8 @@ def train_classifier(
     folder: Path,
 ) -> dict[str, Any]:
     """Train one run, probe its embedding before and after, and write its record."""
+    from threadpoolctl import threadpool_limits
+
     from pipeline.classifier.engine import Run, train_batch
     from pipeline.embedding.layer import coverage
     from pipeline.probing import probe_run
@@ -109,7 +111,8 @@ def train_classifier(
             100 * found["coverage/types"],
             100 * found["coverage/tokens"],
         )
-    probed = probe_run(config, vocabulary, splits, begun.rows, begun.known, result, tasks)
+    with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
+        probed = probe_run(config, vocabulary, splits, begun.rows, begun.known, result, tasks)
     metrics |= probed.metrics
     budget = config.data.label_budget
     record = RunRecord(

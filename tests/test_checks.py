@@ -29,8 +29,8 @@ class TestRefused:
             ("trian.lr_head=1", "unknown key 'trian.lr_head'; did you mean 'train.lr_head'?"),
             ("sed=1", "unknown key 'sed'; did you mean 'seed'?"),
             ("model={encodr: cnn}", "unknown key 'model.encodr'; did you mean 'model.encoder'?"),
-            ("zzzz=1", "unknown key 'zzzz'; valid: data, text, cbow, embedding, model, train, probe, tracking, paths, "
-                       "seed, stage, force, workers"),
+            ("zzzz=1", "unknown key 'zzzz'; valid: data, text, cbow, ppmi, embedding, model, train, probe, "
+                       "tracking, study, paths, seed, stage, force, workers"),
             ("=3", f"unknown key ''; valid: {', '.join(field.name for field in dataclasses.fields(Config))}"),
             ("tracking.uri=foo://bar", "tracking.uri=foo://bar: expected sqlite:////absolute/path.db or the "
                                        "http address of a server"),
@@ -77,8 +77,8 @@ class TestRefused:
             ("data.path=", "'data.path=' has no value; null means none"),
             ("data.path=''", "'data.path=''' has no value; null means none"),
             ("data.labels=[a,'']", "data.labels has an empty value; null means none"),
-            ("+experiment=", "'+experiment=' has no value; valid: cbow_finetuned, cbow_frozen, course, random_frozen, "
-                             "random_trainable"),
+            ("+experiment=", "'+experiment=' has no value; valid: cbow_finetuned, cbow_frozen, compare, course, "
+                             "emoticon_leak, random_frozen, random_trainable"),
             ("train.lr_head=${foo}", "train.lr_head: Interpolation key 'foo' not found"),
             ("cbow.epochs=???", "cbow.epochs is not set"),
             ("data=hub", "data=hub needs data.path=…, owner/name or a local folder"),

@@ -52,8 +52,9 @@ class TestFiles:
     def test_every_key_of_the_schema_is_in_a_default_file(self):
         said = set()
         for group, option in {
-            "data": "sample", "text": "tweet", "cbow": "reproducible", "embedding": "random_trainable",
-            "model": "mean", "train": "default", "probe": "default", "tracking": "default",
+            "data": "sample", "text": "tweet", "cbow": "reproducible", "ppmi": "default", "study": "default",
+            "embedding": "random_trainable", "model": "mean", "train": "default", "probe": "default",
+            "tracking": "default",
         }.items():  # fmt: skip
             values = yaml.safe_load((conf_folder() / group / f"{option}.yaml").read_text("utf-8"))
             nested = {f"sample.{name}" for name in values.get("sample", {})} if group == "data" else set()
@@ -71,7 +72,7 @@ class TestComposed:
         config = compose()
         assert (config.data.source, config.data.path, config.data.validation_size) == ("sample", None, 0.1)
         assert dataclasses.asdict(config.data.sample) == {
-            "labelled": 10_000, "unlabelled": 40_000, "seed": 0, "label_noise": 0.05,
+            "labelled": 10_000, "unlabelled": 40_000, "seed": 0, "label_noise": 0.05, "leak": 0.0,
         }  # fmt: skip
         assert (config.text.tokenizer, config.text.min_count, config.text.max_tokens) == ("tweet", 2, 256)
         assert (config.cbow.workers, config.cbow.sg, config.cbow.vector_size, config.cbow.seed) == (1, 0, 200, 0)

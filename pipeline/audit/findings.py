@@ -110,8 +110,8 @@ def _conflicts(report: dict[str, Any]) -> list[Finding]:
         return []
     text = (
         f"Texts under different labels: {exact['groups']:,}, or {masked['groups']:,} when handles, links and case do "
-        f"not count: {masked['rows']:,} of {total:,} rows ({_percent(masked['rows'] / total)}), at least one of each text "
-        "labelled wrongly or in doubt."
+        f"not count: {masked['rows']:,} of {total:,} rows ({_percent(masked['rows'] / total)}), at least one of each "
+        "text labelled wrongly or in doubt."
     )
     severity: Severity = "warning" if masked["rows"] / total >= NOTABLE_SHARE else "note"
     return [Finding("label_conflicts", severity, text)]

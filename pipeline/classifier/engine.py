@@ -138,7 +138,9 @@ class Trainer:
             list(self.model.layers().values()), lr=settings.lr_head, weight_decay=settings.weight_decay
         )
         if embedding.projection_DD is not None:
-            head.add_param_group({"params": [embedding.projection_DD], "weight_decay": 0.0})
+            # Each projected number sums D terms: Adam's steps must shrink with D (Yang et al. 2021, arXiv 2203.03466).
+            rate = settings.lr_head / embedding.dim
+            head.add_param_group({"params": [embedding.projection_DD], "lr": rate, "weight_decay": 0.0})
         self.optimizers = [head]
         if variant.trainable:
             # Adam over touched rows: only rows of the batch move, and their moments only then decay.
@@ -160,9 +162,8 @@ class Trainer:
         if settings.lr_schedule == "linear":
             total = settings.max_epochs * self.passes * self.steps_per_pass
             left = 1 - self.step / min(total, settings.max_steps or total)
-            for optimizer, rate in zip(self.optimizers, (settings.lr_head, settings.lr_embedding), strict=False):
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * left
+            for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * left
 
     def train_epoch(self, order: torch.Generator, noise: torch.Generator) -> float:
         """One epoch; returns the mean loss per tweet."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import svds
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from scipy.sparse.linalg import LinearOperator, eigsh
+from threadpoolctl import threadpool_limits
 
 from pipeline.embedding.vectors import Vectors
 from pipeline.errors import UserError
@@ -139,9 +139,11 @@ def largest_singular(matrix_VV: sparse.csr_array, dim: int) -> tuple[NDArray[np.
     if size <= DENSE:
         left, singular, _ = np.linalg.svd(matrix_VV.toarray())
     else:
-        start = np.random.default_rng(0).standard_normal(size)
-        left, singular, _ = svds(matrix_VV, dim, v0=start, solver="arpack", return_singular_vectors="u")
-        left, singular = left[:, ::-1], singular[::-1]
+        # scipy's svds, but for the generator: it leaves one open that draws where the rank is low.
+        generator = np.random.default_rng(0)
+        gram = LinearOperator(matrix_VV.shape, lambda x_V: matrix_VV.T @ (matrix_VV @ x_V), dtype=np.float64)
+        _, right = eigsh(gram, dim, v0=generator.standard_normal(size), rng=generator)
+        left, singular, _ = np.linalg.svd(matrix_VV @ np.linalg.qr(right)[0], full_matrices=False)
     left, singular = left[:, :dim], singular[:dim]
     left = left * np.sign(left[np.abs(left).argmax(axis=0), np.arange(dim)])
     beyond_rank = singular <= singular[0] * size * np.finfo(np.float64).eps

@@ -1,12 +1,14 @@
 """Words known to be positive or negative: Hu and Liu's opinion lexicon, or those of the generated tweets."""
 
 from collections.abc import Mapping
-
-import nltk
+from typing import TYPE_CHECKING
 
 from pipeline.data.lexicon import POLARITY
 from pipeline.errors import UserError, nearest
 from pipeline.files import fingerprint
+
+if TYPE_CHECKING:
+    from nltk.data import PathPointer
 
 KINDS = ("sample", "nltk")
 FILES = ("negative-words.txt", "positive-words.txt")  # polarity 0 and 1
@@ -60,8 +62,10 @@ def opinion_fingerprint(opinions: Mapping[str, int]) -> str:
     return fingerprint(dict(opinions))
 
 
-def _find_lexicon() -> nltk.data.PathPointer | None:
+def _find_lexicon() -> "PathPointer | None":
     """Find the corpus's folder, or the archive of that name, among NLTK's folders."""
+    import nltk  # takes a second, and generated tweets need none of it
+
     for resource in FOLDERS:
         try:
             return nltk.data.find(resource)
@@ -70,7 +74,7 @@ def _find_lexicon() -> nltk.data.PathPointer | None:
     return None
 
 
-def _read_words(folder: nltk.data.PathPointer, name: str) -> set[str]:
+def _read_words(folder: "PathPointer", name: str) -> set[str]:
     """Read one word per line; lines that begin with a semicolon are remarks."""
     try:
         with folder.join(name).open() as stream:

@@ -21,11 +21,9 @@ from pipeline.study.figures_style import (
     variants_in,
 )
 from pipeline.study.findings import Findings
-from pipeline.study.tables import budget_name, main_transfer, number, records, score_text
+from pipeline.study.tables import PROBE_CHANCE, budget_name, main_probes, main_transfer, number, records, score_text
 
 SIDES = ("before", "after")
-# The measures drawn, by the last part of a probe's name, with the number that an embedding without meaning gives.
-CHANCE = {"spearman": 0.0, "auc": 0.5, "neighbours": 0.5, "nearer": 0.5}
 MEASURES = {
     "spearman": "Spearman's ρ",
     "auc": "AUC",
@@ -36,11 +34,11 @@ MEASURES = {
 
 def probes(findings: Findings) -> Sketch | None:
     """One panel per probe, one row per variant: where it stood before training (hollow) and after (filled)."""
-    frame = findings.probes.dropna(subset=["mean"]) if len(findings.probes) else findings.probes
-    names = [name for name in dict.fromkeys(map(str, frame.get("probe", []))) if _drawn(name)]
-    if not names:
+    frame = main_probes(findings)
+    frame = frame.dropna(subset=["mean"]) if len(frame) else frame
+    if frame.empty:
         return None
-    frame = frame[frame["probe"].isin(names)]
+    names = list(dict.fromkeys(map(str, frame["probe"])))
     variants = variants_in(findings, frame)
     rows = -(-len(names) // 2)
     height = rows * (0.75 + 0.3 * len(variants)) + 0.8
@@ -49,7 +47,7 @@ def probes(findings: Findings) -> Sketch | None:
     for panel, name in zip(panels, names, strict=False):
         for y, variant in enumerate(variants):
             _draw_probe(panel, y, frame[(frame["probe"] == name) & (frame["variant"] == variant)], variant)
-        panel.axvline(CHANCE[name.split("/")[-1]], color="black", linewidth=1.1, zorder=0.9)
+        panel.axvline(PROBE_CHANCE[name.split("/")[-1]], color="black", linewidth=1.1, zorder=0.9)
         panel.set_title(_probe_title(name), loc="left", fontweight="bold")
         panel.set_yticks(range(len(variants)), variants)
         panel.set_ylim(len(variants) - 0.4, -0.6)
@@ -85,12 +83,6 @@ def _draw_probe(panel: Axes, y: int, rows: pd.DataFrame, variant: str) -> None:
                 markersize=7, markerfacecolor=face, markeredgecolor=style["color"], markeredgewidth=1.4, linestyle="",
                 capsize=2,
             )  # fmt: skip
-
-
-def _drawn(name: str) -> bool:
-    """Whether a probe has a panel: antonyms only of all words together, and no counts."""
-    *parts, last = name.split("/")
-    return last in CHANCE and not ("antonyms" in parts and {"seen", "unseen"} & set(parts))
 
 
 def _probe_title(name: str) -> str:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 from pipeline.study.blocks import Block, Commands, Page, Plot, Points, Table, Tables, Text
-from pipeline.tracking import note
 
 
 def page_markdown(page: Page, files: Mapping[str, str]) -> str:
@@ -28,7 +27,7 @@ def page_markdown(page: Page, files: Mapping[str, str]) -> str:
 
 def escape(text: str) -> str:
     """Quote text so that markdown shows it literally, on one line: no markup, no HTML, no entity, no table cell."""
-    return note.escape(text).replace("&", "&amp;")
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")
 
 
 def _block(block: Block, files: Mapping[str, str]) -> list[str]:
@@ -38,9 +37,10 @@ def _block(block: Block, files: Mapping[str, str]) -> list[str]:
         case Points():
             return _list(block.items)
         case Table():
-            header = [escape(column) for column in block.columns]
-            rows = [[escape(cell) for cell in row] for row in block.rows]
-            return [f"**{escape(block.caption)}**", note.table(header, rows)]
+            lines = [block.columns, *block.rows]
+            head, *body = ["| " + " | ".join(map(escape, line)) + " |" for line in lines]
+            rule = "| " + " | ".join("---" for _ in block.columns) + " |"
+            return [f"**{escape(block.caption)}**", "\n".join([head, rule, *body])]
         case Tables():
             return [part for table in block.tables for part in _block(table, files)]
         case Plot():

@@ -8,6 +8,7 @@ from pipeline.study.blocks import Block, Commands, Page, Plot, Section, Tables, 
 from pipeline.study.figures import Figure
 from pipeline.study.findings import Findings
 from pipeline.study.nested import nested_tables
+from pipeline.study.sections_audit import audit
 
 Blocks = Callable[[Findings], Sequence[Block]]
 
@@ -24,12 +25,7 @@ def commands(findings: Findings) -> list[Block]:
 
 def environment(findings: Findings) -> list[Block]:
     """Libraries and machine."""
-    return [Tables(tables)] if (tables := nested_tables("Environment", findings.environment)) else []
-
-
-def audit(findings: Findings) -> list[Block]:
-    """What was found in the data before anything was compared."""
-    return [Tables(tables)] if (tables := nested_tables("Audit", findings.audit)) else []
+    return [Tables(tables)] if (tables := nested_tables("Libraries and machine", findings.environment)) else []
 
 
 def word_map(findings: Findings) -> list[Block]:
@@ -43,8 +39,8 @@ SECTIONS: list[tuple[str, str, str, tuple[str, ...], Blocks]] = [
     (
         "differences",
         "Paired differences",
-        "Each line compares two variants on the same seeds: the point is the mean difference, first minus second, the "
-        "bar its 95 % interval; a bar that crosses zero leaves open which of the two is better.",
+        "Each line compares two variants on the same seeds: the mark is the mean difference, first minus second, with "
+        "its 95 % intervals; one that crosses zero leaves open which of the two is better.",
         ("differences",),
         runs.differences,
     ),
@@ -74,7 +70,8 @@ SECTIONS: list[tuple[str, str, str, tuple[str, ...], Blocks]] = [
     (
         "probes",
         "What the word vectors know",
-        "Each probe asks the vectors one thing, before and after the classifier's training; frozen rows cannot change.",
+        "Each probe asks the vectors one thing, before and after the classifier's training; what stays equal was not "
+        "changed by it.",
         ("probes",),
         words.probes,
     ),

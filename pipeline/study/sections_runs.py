@@ -27,25 +27,36 @@ def differences(findings: Findings) -> list[Block]:
         return []
     most = max(row["label_budget"] for row in records(findings.differences))
     sentences = [
-        str(row["sentence"])
+        _sentence(row["sentence"])
         for row in records(findings.differences)
         if row["planned"] and row["label_budget"] == most and row["sentence"]
     ]
     blocks: list[Block] = [Points(sentences)] if sentences else []
-    blocks += table_of("Planned comparisons, differences in points of score", planned)
+    blocks += table_of("Planned comparisons, differences in points of score", [_decision_first(row) for row in planned])
     if note := p_floor(findings):
         blocks.append(Text(note))
+    effect = points(findings.design["smallest_effect"])
     blocks.append(
-        Text(
-            "points: mean difference and its 95 % interval over seeds. seeds and tweets: the interval for other seeds "
-            "and other test tweets. p: exact sign-flip test; Holm: corrected for all planned comparisons together. "
-            "P(first better): probability that the first scores higher, ties counted half. p (equivalence): test that "
-            f"the difference is below {points(findings.design['smallest_effect'])} either way; a small one allows to "
-            "call the two equivalent, a large p of the sign-flip test does not."
+        Points(
+            [
+                "points: mean difference and its 95 % interval over seeds.",
+                "seeds and tweets: the 95 % interval for other seeds and other test tweets.",
+                "p: exact sign-flip test over seeds; p (Holm): corrected for all planned comparisons together.",
+                "P(first better): probability that the first scores higher, ties counted half.",
+                f"p (equivalence): test that the difference is below {effect} either way. A small one allows to call "
+                "the two equivalent; a large p of the sign-flip test does not.",
+            ]
         )
     )
-    blocks += table_of("Other pairs: not planned, not corrected, to be read as hints", others)
+    undecided = [{key: text for key, text in row.items() if key != "decision"} for row in others]
+    blocks += table_of("Other pairs: not planned, not corrected, to be read as hints", undecided)
     return blocks + _mcnemar(findings)
+
+
+def _decision_first(row: dict[str, str]) -> dict[str, str]:
+    """The row with its decision right after the difference."""
+    order = ["first − second", "labels", "n", "points", "decision"]
+    return {key: row[key] for key in [*order, *(key for key in row if key not in order)]}
 
 
 def points(effect: float) -> str:
@@ -81,7 +92,11 @@ def label_budgets(findings: Findings) -> list[Block]:
 
 
 def _crossovers(findings: Findings) -> list[str]:
-    return [f"{row['variant']}: {row['sentence']}" for row in records(findings.crossover)]
+    return [_sentence(row["sentence"]) for row in records(findings.crossover)]
+
+
+def _sentence(text: object) -> str:
+    return f"{str(text).rstrip('.')}."
 
 
 def parameters(findings: Findings) -> list[Block]:
@@ -186,7 +201,7 @@ def baselines(findings: Findings) -> list[Block]:
                 "variants with a lower mean": ", ".join(below) or "none",
             }
         )
-    return table_of("Baselines", rows)
+    return table_of("Scores of the baselines, and the variants that stay below", rows)
 
 
 def failures(findings: Findings) -> list[Block]:
@@ -200,4 +215,4 @@ def failures(findings: Findings) -> list[Block]:
         }
         for row in records(findings.failures)
     ]
-    return table_of("Failed runs", rows)
+    return table_of("Failed, and why", rows)

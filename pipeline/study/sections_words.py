@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.study.blocks import Block, Table, Tables, Text, table_of
 from pipeline.study.findings import Findings
-from pipeline.study.tables import DASH, count_text, number, probe_table, records, score_text, transfer_table
+from pipeline.study.tables import DASH, count_text, number, probe_table, records, score_text, signed, transfer_table
 
 
 def probes(findings: Findings) -> list[Block]:
@@ -43,8 +43,8 @@ def drift(findings: Findings) -> list[Block]:
     changed: dict[str, list[list[str]]] = {}
     for row in records(findings.changed):
         cells = [str(row["word"]), count_text(row["count"]), _decimal(row["drift"]), _decimal(row["relative_l2"])]
-        changed.setdefault(str(row["variant"]), []).append([*cells, str(row["direction"])])
-    columns = ["word", "count", "drift", "relative L2", "towards"]
+        changed.setdefault(str(row["variant"]), []).append([*cells, _direction(row["direction"])])
+    columns = ["word", "count", "drift", "relative L2", "direction"]
     tables = [Table(f"Words that changed most: {name}", columns, cells) for name, cells in changed.items()]
     return [*blocks, Tables(tables)] if tables else blocks
 
@@ -85,6 +85,10 @@ def _said(said: Any, label: Any) -> str:
 
 def _one_line(text: Any) -> str:
     return " ".join(str(text).split())
+
+
+def _direction(value: Any) -> str:
+    return signed(float(value), 3) if isinstance(value, (int, float)) else str(value)
 
 
 def _decimal(value: Any) -> str:

@@ -6,7 +6,7 @@ Display strings: scores in percent as `59.7 ± 0.6` (half the 95 % interval), di
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
@@ -15,10 +15,13 @@ from typing import Any
 import pandas as pd
 
 from pipeline.study.findings import Findings
+from pipeline.study.latex import latex_table
 
 Rows = list[dict[str, str]]
 DASH = "–"
 SEED_ALPHA = 0.05
+# The measures shown, by the last part of a probe's name, with the number that an embedding without meaning gives.
+PROBE_CHANCE = {"spearman": 0.0, "auc": 0.5, "neighbours": 0.5, "nearer": 0.5}
 
 
 def number(value: Any) -> float | None:
@@ -188,10 +191,20 @@ def transfer_table(findings: Findings) -> Rows:
     return list(rows.values())
 
 
+def main_probes(findings: Findings) -> pd.DataFrame:
+    """The rows of `probes` that tell what embeddings know: no counts, and antonyms only of all words together."""
+    frame = findings.probes
+    if frame.empty:
+        return frame
+    parts = frame["probe"].astype(str).str.split("/")
+    in_part = [("antonyms" in names) and bool({"seen", "unseen"} & set(names)) for names in parts]
+    return frame[parts.str[-1].isin(PROBE_CHANCE) & ~pd.Series(in_part, index=frame.index)]
+
+
 def probe_table(findings: Findings) -> Rows:
-    """A row per probe and variant: before and after training, as fractions."""
+    """A row per main probe and variant: before and after training, as fractions."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    for entry in records(findings.probes):
+    for entry in records(main_probes(findings)):
         probe, name = str(entry["probe"]).removeprefix("probe/"), str(entry["variant"])
         row = rows.setdefault((probe, name), {"probe": probe, "variant": name, "before": DASH, "after": DASH})
         row[str(entry["when"])] = score_text(entry["mean"], entry["low"], entry["high"], factor=1, decimals=3)
@@ -261,32 +274,3 @@ def confusion_frame(findings: Findings) -> pd.DataFrame:
         for predicted, count in zip(names, counts, strict=True)
     ]
     return pd.DataFrame(rows, columns=["variant", "true", "predicted", "tweets"])
-
-
-LATEX_SIGNS = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "–": "--", "≤": r"$\leq$", "ρ": r"$\rho$",
-    "\n": " ",
-}  # fmt: skip
-
-
-def latex_escape(text: str) -> str:
-    """`text` such that LaTeX prints it as it is."""
-    return "".join(LATEX_SIGNS.get(sign, sign) for sign in text)
-
-
-def latex_table(rows: Sequence[dict[str, str]], caption: str, label: str) -> str:
-    """A booktabs table of display strings; columns are those of the first row, the ones with numbers to the right."""
-    columns = list(rows[0])
-    right = {name for name in columns if all(row[name][:1] in f"+−[<>≤{DASH}0123456789" for row in rows)}
-    lines = [[latex_escape(cell) for cell in columns]] + [[latex_escape(row[name]) for name in columns] for row in rows]
-    head, *body = [" & ".join(line) + r" \\" for line in lines]
-    places = "".join("r" if name in right else "l" for name in columns)
-    return "\n".join(
-        [
-            r"\begin{table}", r"\centering", rf"\caption{{{latex_escape(caption)}}}", rf"\label{{{label}}}",
-            rf"\begin{{tabular}}{{{places}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule",
-            r"\end{tabular}", r"\end{table}", "",
-        ]
-    )  # fmt: skip

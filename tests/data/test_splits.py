@@ -180,7 +180,7 @@ def test_source_fingerprints(data_config, tmp_path):
 
 
 def test_sample_rows_are_the_generators(data_config, tmp_path):
-    config = data_config("sample", sample=SampleConfig(labelled=300, unlabelled=50, seed=3, label_noise=0.1))
+    config = data_config("sample", sample=SampleConfig(labelled=300, unlabelled=50, seed=3, label_noise=0.1, leak=0.0))
     splits = load(config, tmp_path)
     drawn = [row for batch in sample.labelled_batches(config.sample) for row in zip(*batch, strict=True)]
     loaded = [

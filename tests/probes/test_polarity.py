@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from pipeline.probes import polarity as module
 from pipeline.probes.polarity import (
@@ -15,6 +16,13 @@ from pipeline.probes.polarity import (
     opinion_rows,
     polarity,
 )
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As in a run: threads only get in each other's way on matrices of this size."""
+    with threadpool_limits(1):
+        yield
 
 
 def lexicon(positive, negative):
@@ -178,6 +186,16 @@ def test_interval_of_an_area_is_within_bounds_symmetric_and_open(auc, m, n):
     assert auc_interval(1 - auc, m, n) == pytest.approx((1 - high, 1 - low), abs=1e-6)
     narrow = auc_interval(auc, 4 * m, 4 * n)
     assert narrow[1] - narrow[0] < high - low
+
+
+def test_interval_of_cross_validated_words_covers_chance():
+    opinions, id_of = lexicon(40, 60)
+    covered = 0
+    for seed in range(150):
+        matrix = random_rows(102, dim=15, seed=seed)
+        _, (row, _) = probe(matrix, matrix, opinions, id_of, np.ones(102, dtype=bool))
+        covered += row["low"] <= 0.5 <= row["high"]
+    assert covered / 150 >= 0.92
 
 
 @pytest.mark.parametrize(("shift", "m", "n"), [(0.0, 60, 90), (1.2, 60, 90), (2.5, 30, 40), (1.2, 15, 300)])

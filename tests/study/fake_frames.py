@@ -143,11 +143,11 @@ def probes(seeds: int) -> pd.DataFrame:
     before = {"random": [0.01, -0.01, 0.50, 0.51, 0.50], "cbow": [0.31, 0.16, 0.71, 0.78, 0.58]}
     gain = [-0.02, -0.01, 0.19, 0.02, 0.21]
     names = [
-        "probe/similarity/wordsim353/spearman",
-        "probe/similarity/simlex999/spearman",
-        "probe/polarity/seen/auc",
-        "probe/polarity/unseen/auc",
-        "probe/antonyms/evaluative/nearer",
+        "similarity/wordsim353/spearman",
+        "similarity/simlex999/spearman",
+        "polarity/seen/auc",
+        "polarity/unseen/auc",
+        "antonyms/evaluative/nearer",
     ]
     rows = []
     for name, (place, probe), when in product(VARIANTS, enumerate(names), ["before", "after"]):

@@ -25,7 +25,7 @@ def draw(name: str, findings: Findings) -> Sketch:
     with fixed_look(name):
         sketch = FIGURES[name](findings)
         assert sketch is not None
-        sketch.drawing.canvas.draw()
+        sketch.drawing.draw_without_rendering()
     return sketch
 
 
@@ -228,7 +228,7 @@ def test_probes_leave_out_counts_and_parts_of_the_antonyms() -> None:
         "drift/mean",
     ]
     places = dict(zip(findings.probes["probe"].unique(), names, strict=True))
-    renamed = findings.probes.assign(probe=["probe/" + places[probe] for probe in findings.probes["probe"]])
+    renamed = findings.probes.assign(probe=[places[probe] for probe in findings.probes["probe"]])
     panels = draw("probes", fake_findings(probes=renamed)).drawing.axes
     assert [axes.get_title(loc="left") for axes in panels if axes.axison] == ["a: Spearman's ρ"]
 

@@ -7,11 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.audit.audit import audit
 from pipeline.study.blocks import Table
 from pipeline.study.figures import Figure
 from pipeline.study.findings import Findings, Verdict, Warned
@@ -19,8 +21,9 @@ from pipeline.study.markdown import escape
 from pipeline.study.nested import nested_tables
 from pipeline.study.report import island, write_report
 from pipeline.study.sections import SECTIONS, ran_line
-from pipeline.study.sections_runs import baselines, p_floor, points
+from pipeline.study.sections_runs import baselines, p_floor, points, trials
 from pipeline.study.tables import difference_table, score_table
+from pipeline.text.encoding import EncodedSplit
 from tests.study.fake_findings import TEXTS, fake_findings
 
 SVG = '<svg viewBox="0 0 72 36" xmlns="http://www.w3.org/2000/svg"><title>{}</title></svg>'
@@ -188,6 +191,9 @@ class TestEscaping:
         assert not re.search(r"(?<!\\)(\\\\)*[|`<>*_\[\]#~$]", quoted)
         assert unescape(re.sub(r"\\(.)", r"\1", quoted)) == " ".join(text.split())
 
+    def test_entities_and_markup_are_quoted(self) -> None:
+        assert escape("a &lt; | <b>\n*c*") == "a &amp;lt; \\| \\<b\\> \\*c\\*"
+
     def test_half_a_surrogate_pair_does_not_stop_the_report(self, tmp_path: Path) -> None:
         findings = fake_findings(methods=["broken \ud83d sign"])
         assert "broken ? sign" in written(findings, tmp_path)[0]
@@ -299,8 +305,13 @@ class TestNumbers:
 
     def test_scores_and_differences_are_those_of_the_tables(self, html: Reading) -> None:
         findings = fake_findings()
-        for rows in (score_table(findings), difference_table(findings), difference_table(findings, planned=False)):
-            assert [list(row.values()) in html.rows for row in rows] == [True] * len(rows)
+        for row in score_table(findings):
+            assert list(row.values()) in html.rows
+        early = ["first − second", "labels", "n", "points", "decision"]
+        for row in difference_table(findings):
+            assert [row[key] for key in [*early, *(key for key in row if key not in early)]] in html.rows
+        for row in difference_table(findings, planned=False):
+            assert [text for key, text in row.items() if key != "decision"] in html.rows
 
     def test_tables_say_what_they_are(self, html: Reading) -> None:
         tables = sum(tag == "table" for tag, _ in html.elements)
@@ -322,6 +333,13 @@ class TestNumbers:
         page, _ = written(fake_findings(examples=examples), tmp_path)
         assert ["x", "a", "✓ a", "✗ b"] in Reading(page).rows
 
+    def test_learning_rates_name_the_chosen_factor_and_whether_it_is_at_the_edge(self) -> None:
+        (table,) = trials(fake_findings())
+        assert isinstance(table, Table)
+        found = {(row[0], row[1]): row[-3:] for row in table.rows}
+        assert found["cbow_frozen", "100"] == ["× 10 (edge)", "0.1", "0.02"]
+        assert found["cbow_frozen", "300"] == ["× 3", "0.03", "0.006"]
+
     def test_confusion_gives_counts_and_shares_of_the_row(self, tmp_path: Path) -> None:
         findings = fake_findings(confusion={"v": [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 2.0]]})
         page, _ = written(findings, tmp_path)
@@ -339,6 +357,48 @@ class TestNumbers:
         assert found["vader", "100"].split(", ") == [
             "cbow_finetuned", "cbow_frozen", "random_frozen", "random_trainable",
         ]  # fmt: skip
+
+
+def real_audit(texts: dict[str, list[str]], labels: dict[str, list[int]]) -> dict[str, Any]:
+    words = ["", "", *sorted({word for split in texts.values() for text in split for word in text.split()})]
+    encoded = {}
+    for name, split in texts.items():
+        tokens = [[words.index(word) for word in text.split()] for text in split]
+        offsets = np.cumsum([0, *map(len, tokens)])
+        encoded[name] = EncodedSplit(np.concatenate(tokens).astype(np.int32), offsets, np.array(labels[name]))
+    return audit(texts, encoded, words, ["bad <b>", "good"])
+
+
+class TestAudit:
+    TEXTS = {  # noqa: RUF012
+        "train": [f"day {i} {':(' if i % 2 else ':)'} <i>" for i in range(400)],
+        "test": ["day 3 :( <i>", "day 2 :) <i>", "nothing new", "day 900 :) <i>"],
+    }
+    LABELS = {"train": [1 - i % 2 for i in range(400)], "test": [0, 1, 1, 1]}  # noqa: RUF012
+
+    def rows(self, folder: Path, **changes: Any) -> Reading:
+        report = real_audit(self.TEXTS, self.LABELS)
+        page, _ = written(fake_findings(audit=report | changes), folder)
+        return Reading(page)
+
+    def test_tells_findings_splits_copies_tokens_and_examples(self, tmp_path: Path) -> None:
+        page = self.rows(tmp_path)
+        report = real_audit(self.TEXTS, self.LABELS)
+        assert len(report["findings"]) > 1
+        for found in report["findings"]:
+            assert f"{found['severity'].capitalize()}: {found['text']}" in page.text
+        assert ["train", "400", "200", "200", "0", "0", "4", "–"] in page.rows
+        assert ["tweets of test that stand in train too", "2", "2"] in [row[:3] for row in page.rows]
+        assert [":(", "bad <b>", "200", "100.0 %", "98.1 %"] in [row[:5] for row in page.rows]
+        assert ["test", "3", "75.0 %", "100.0 %"] in [row[:4] for row in page.rows]
+        assert ["exact", "train 3, bad <b>: day 3 :( <i>", "test 0, bad <b>: day 3 :( <i>"] in page.rows
+
+    def test_each_condition_of_the_text_is_named(self, tmp_path: Path) -> None:
+        report = real_audit(self.TEXTS, self.LABELS)
+        page = self.rows(tmp_path, conditions={"keep": report, "strip": report})
+        for mode in ("keep", "strip"):
+            assert page.text.count(f"Splits, text.emoticons={mode}") == 2  # the caption, and what is seen of it
+        assert page.text.count(report["findings"][0]["text"]) == 2
 
 
 class TestNestedTables:

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.study.latex import latex_escape, latex_table
 from pipeline.study.tables import (
     TABLES,
     crossover_table,
     difference_table,
     factorial_table,
-    latex_escape,
-    latex_table,
     p_note,
     p_text,
     points_text,
@@ -162,6 +161,15 @@ def same(cell: str, value: object) -> bool:
     if value is None or pd.isna(value):
         return cell == ""
     return cell == str(value) if isinstance(value, (bool, np.bool_)) else float(cell) == value
+
+
+def test_probes_that_only_count_are_not_in_the_table() -> None:
+    findings = fake_findings()
+    more = findings.probes.head(8).assign(
+        probe=["polarity/coverage", "drift/mean", "antonyms/evaluative/seen/nearer", "similarity/x/n"] * 2
+    )
+    both = pd.concat([more, findings.probes], ignore_index=True)
+    assert probe_table(fake_findings(probes=both)) == probe_table(findings)
 
 
 def test_every_frame_comes_back_from_its_csv(tmp_path: Path) -> None:
