@@ -5,19 +5,22 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, Generic, TypeVar, cast
+from multiprocessing.connection import Connection, wait
+from types import FrameType, TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
 
+from pipeline.errors import RunError, UserError
 from pipeline.progress import log
 
-Item = TypeVar("Item")
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 DIED = "its process died (out of memory, or killed)"
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_TO_LEAVE = 10.0
 
 
 @dataclass(frozen=True)
@@ -33,76 +36,96 @@ class Done(Generic[Value]):
         return cast(Value, self.value)
 
 
-def side_by_side(
-    function: Callable[[Item], Value], items: Sequence[Item], workers: int, label: str
-) -> list[Done[Value]]:
-    """Call `function` on each item in up to `workers` processes; results are in the order of `items`.
+class Workers:
+    """Up to `workers` processes, for `with`: they start when there is work and live until its end.
 
-    With one worker, or one item, the work is done in this process. `function` must be a module's function, items and
-    values are sent between processes. A process that dies takes only its own piece of work with it: what ran beside
-    it is done again. When this process is interrupted or killed, so are the others.
+    With one worker the work is done in this process. When this process is interrupted or killed, so are the others.
     """
-    counter = _Counter(label, len(items))
-    if workers <= 1 or len(items) <= 1:
-        return [counter.count(_attempt(function, item)) for item in items]
-    results: dict[int, Done[Value]] = {}
-    waiting = list(range(len(items)))
-    while waiting:
-        waiting, suspects = _run_pool(function, items, waiting, workers, results, counter)
-        for number in suspects:
-            # One of these killed the pool: each gets a pool of its own, and only the culprit dies again.
-            _, died = _run_pool(function, items, [number], 1, results, counter)
-            if died:
-                results[number] = counter.count(Done(None, DIED))
-    return [results[number] for number in range(len(items))]
 
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._team: list[_Worker] = []
 
-def _run_pool(
-    function: Callable[[Item], Value],
-    items: Sequence[Item],
-    waiting: Sequence[int],
-    workers: int,
-    results: dict[int, Done[Value]],
-    counter: "_Counter",
-) -> tuple[list[int], list[int]]:
-    """Work off `waiting` until all is done or the pool breaks: what still waits, and what was running when it broke."""
-    left = list(waiting)
-    context = multiprocessing.get_context("forkserver")
-    pool = ProcessPoolExecutor(min(workers, len(left)), mp_context=context, initializer=_leave_with_parent)
-    running: dict[Future[Done[Value]], int] = {}
-    try:
-        while left or running:
-            # No more than can run at once is handed over, so that a broken pool has few suspects.
-            while left and len(running) < workers:
-                running[pool.submit(_attempt, function, items[left[0]])] = left[0]
-                left.pop(0)
-            for future in wait(running, timeout=SECONDS_BETWEEN_LINES, return_when=FIRST_COMPLETED).done:
-                results[running[future]] = future.result()
-                counter.count(future.result())
-                del running[future]
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._team:
+            worker.line.close()
+            if kind is not None:
+                worker.process.terminate()
+        for worker in self._team:
+            worker.process.join(SECONDS_TO_LEAVE)
+            worker.process.kill()
+        self._team.clear()
+
+    def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, Done[Value]]:
+        """Do every task and say under `label` how far it is; results are in the order of `tasks`.
+
+        Tasks and values are sent between processes. Where a process dies only its own task is affected: it is done
+        again by itself at the end, as memory may have been short for many, and has failed when that process dies too.
+        """
+        counter = _Counter(label, len(tasks))
+        if self.workers <= 1:
+            return {key: counter.count(_attempt(task)) for key, task in tasks.items()}
+        done: dict[Key, Done[Value]] = {}
+        for key in self._round(tasks, self.workers, done, counter):
+            if self._round({key: tasks[key]}, 1, done, counter):
+                done[key] = counter.count(Done(None, DIED))
+        return {key: done[key] for key in tasks}
+
+    def _round(
+        self,
+        tasks: Mapping[Key, Callable[[], Value]],
+        workers: int,
+        done: dict[Key, Done[Value]],
+        counter: "_Counter",
+    ) -> list[Key]:
+        """Do tasks with up to `workers` processes; returns the keys of those whose process died."""
+        waiting, died = deque(tasks), []
+        busy: dict[Connection, tuple[_Worker, Key]] = {}
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                worker = self._idle(busy)
+                try:
+                    worker.line.send(tasks[waiting[0]])
+                except OSError:  # it died while it had nothing to do
+                    self._team.remove(worker)
+                    continue
+                busy[worker.line] = worker, waiting.popleft()
+            for line in wait(list(busy), timeout=SECONDS_BETWEEN_LINES):
+                worker, key = busy.pop(cast(Connection, line))
+                try:
+                    done[key] = counter.count(worker.line.recv())
+                except (EOFError, OSError):
+                    self._team.remove(worker)
+                    died.append(key)
             counter.line()
-        pool.shutdown()
-    except BrokenProcessPool:
-        pool.shutdown(cancel_futures=True)
-        return left, sorted(running.values())
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    return left, []
+        return died
+
+    def _idle(self, busy: Mapping[Connection, Any]) -> "_Worker":
+        for worker in self._team:
+            if worker.line not in busy:
+                return worker
+        self._team.append(_Worker())
+        return self._team[-1]
 
 
-def _attempt(function: Callable[[Item], Value], item: Item) -> Done[Value]:
-    try:
-        return Done(function(item))
-    except Exception as error:
-        message = " ".join(str(error).split())
-        return Done(None, message or type(error).__name__)
+class _Worker:
+    """A process that does one task after the other, and the line to it."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self.line, end = context.Pipe()
+        self.process = context.Process(target=_serve, args=(end,))
+        self.process.start()
+        end.close()  # the process holds it now: when that dies, so does the line
 
 
-def _leave_with_parent() -> None:
-    """End this worker with its parent, however that ended: an orphan would wait for ever, or hold a lock."""
+def _serve(line: Connection) -> None:
+    """Do what comes along the line until it is closed; leave at once when the parent ends, however that happens."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends its workers
     parent = multiprocessing.parent_process()
@@ -113,10 +136,22 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    with suppress(EOFError, OSError):  # of the line, closed when there is no more to do
+        while True:
+            line.send(_attempt(line.recv()))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
+
+
+def _attempt(task: Callable[[], Value]) -> Done[Value]:
+    try:
+        return Done(task())
+    except Exception as error:
+        message = " ".join(str(error).split())
+        known = isinstance(error, UserError | RunError)
+        return Done(None, message if known and message else f"{type(error).__name__}: {message}".removesuffix(": "))
 
 
 class _Counter:
