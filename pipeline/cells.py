@@ -57,14 +57,17 @@ class Finished:
 
 
 def label_budgets(config: Config, prepared: Stage) -> tuple[list[tuple[int | None, int]], list[str]]:
-    """The study's budgets, ascending: as configured (None: all) and in labelled tweets; and what was left out."""
+    """The study's budgets, ascending: as configured (None: all) and in labelled tweets; and what was left out.
+
+    A budget of exactly all training tweets is the same as None. Where every budget is beyond them, all are used.
+    """
     rows = int(prepared.outcome["rows"]["train"])
     wanted = config.study.label_budgets
     kept = sorted(budget for budget in wanted if budget is not None and budget < rows)
-    beyond = sorted(budget for budget in wanted if budget is not None and budget >= rows)
+    beyond = sorted(budget for budget in wanted if budget is not None and budget > rows)
     notes = [f"label budget {budget:,} is left out: there are {rows:,} training tweets" for budget in beyond]
     found: list[tuple[int | None, int]] = [(budget, budget) for budget in kept]
-    if None in wanted or (beyond and not kept):
+    if None in wanted or rows in wanted or not kept:
         found.append((None, rows))
     return found, notes
 
@@ -100,7 +103,12 @@ def cell_overrides(config: Config, variant: str, overrides: Sequence[str]) -> li
         "probe.transfer": f"[{','.join(config.probe.transfer)}]",
         "tracking.keep_embedding": str(config.tracking.keep_embedding).lower(),
     }
-    kept = [text for text in overrides if (key := text.partition("=")[0]) not in own and not key.startswith("study")]
+    # Left out, cbow.seed is the run's seed, as it is here unless the study fixes it.
+    replaced = {*own, "cbow.seed"} if config.cbow.seed == config.seed else set(own)
+    keys = [text.partition("=")[0].lstrip("+") for text in overrides]
+    kept = [
+        text for key, text in zip(keys, overrides, strict=True) if key not in replaced and not key.startswith("study")
+    ]
     return [*kept, *(f"{key}={value}" for key, value in own.items())]
 
 
@@ -111,6 +119,10 @@ def with_emoticons(config: Config, mode: str) -> Config:
     return changed
 
 
-def best_factor(scores: Mapping[float, float]) -> float:
-    """The factor with the best score; of equal ones the nearest to 1, as a ratio, and of those the smaller."""
-    return min(scores, key=lambda factor: (-scores[factor], max(factor, 1 / factor), factor))
+def best_factor(scores: Mapping[float, float], monitor: str) -> float:
+    """The factor with the best score, which is the lowest `nll` and the highest of other scores.
+
+    Of equal ones it is the nearest to 1, as a ratio, and of those the smaller.
+    """
+    sign = 1 if monitor == "nll" else -1
+    return min(scores, key=lambda factor: (sign * scores[factor], max(factor, 1 / factor), factor))

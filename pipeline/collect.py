@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.cells import Finished
 from pipeline.classifier.metrics import confusion_matrix
-from pipeline.files import read_json, write_json
+from pipeline.files import Stage, read_json, write_json
 from pipeline.progress import log
 from pipeline.schema import data_name
 from pipeline.study.analysis import (
@@ -37,8 +38,13 @@ from pipeline.tracking.record import StoredRun, load_embedding, load_predicted, 
 
 Key = tuple[str, int, int]  # variant (or baseline), label budget, seed
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
+SPLITS = ("train", "validation", "test")
 UNTOUCHED = ("data.label_budget", "seed", "cbow.seed", "train.lr_head", "train.lr_embedding", "cbow.vector_size")
-MADE_FOR = ("embedding.", "probe.transfer", "tracking.", "workers", "force", "stage", "study.", "paths.")
+PLACES = ("paths", "workers", "force", "tracking.enabled", "tracking.uri", "tracking.experiment")
+MADE_FOR = (
+    *("embedding.", "probe.transfer", "tracking.", "workers", "force", "stage", "study.", "paths."),
+    *("data.path", "cbow.extra_text", "probe.similarity_files"),  # what is read there is part of what names a run
+)
 
 
 def write_study(finished: Finished, folder: Path) -> dict[str, Any]:
@@ -76,10 +82,12 @@ def write_study(finished: Finished, folder: Path) -> dict[str, Any]:
 
 def collect(finished: Finished) -> Findings:
     """Read the records of a study and compare them."""
+    finished = _as_read(finished)
     study = finished.config.study
     records = {key: read_record(folder) for key, folder in sorted(finished.folders.items())}
     prepared = next(iter(finished.prepared.values()))
     facts = prepared.outcome
+    facts = facts | {"rows": {split: facts["rows"][split] for split in SPLITS if split in facts["rows"]}}
     budgets = sorted({budget for _, budget, _ in records})
     largest = budgets[-1]
     outcomes = Outcomes(
@@ -130,7 +138,15 @@ def collect(finished: Finished) -> Findings:
             "tokens": facts["corpus"]["tokens"],
         },
         design=design,
-        verdicts=verdicts(scores, differences, crossover, runs, leak, design),
+        verdicts=verdicts(
+            scores,
+            differences,
+            crossover,
+            runs,
+            leak,
+            design,
+            {task: stage.outcome for task, stage in finished.transfers.items()},
+        ),
         warnings=warned(
             Facts(
                 generated=bool(facts["generated"]),
@@ -141,11 +157,14 @@ def collect(finished: Finished) -> Findings:
                 audits=audits,
                 failures=finished.failures,
                 notes=finished.notes,
-                seeds=study.seeds,
             )
         ),
         runs=runs,
-        failures=pd.DataFrame(finished.failures, columns=["variant", "label_budget", "seed", "reason"]),
+        failures=pd.DataFrame(
+            # Text, as a frame would write a whole number beside a missing one as 0.0.
+            [row | {"seed": "all" if row["seed"] is None else f"{row['seed']}"} for row in finished.failures],
+            columns=["variant", "label_budget", "seed", "reason"],
+        ),
         trials=trials,
         scores=scores,
         differences=differences,
@@ -167,6 +186,22 @@ def collect(finished: Finished) -> Findings:
             key: first.header["environment"].get(key)
             for key in ("python", "platform", "cpu", "cores", "device", "libraries", "git_sha", "git_dirty")
         },
+    )
+
+
+def _as_read(finished: Finished) -> Finished:
+    """The same, every outcome in the order of its file: a report does not tell what was done now and what before."""
+
+    def read(stages: Mapping[Any, Stage]) -> dict[Any, Stage]:
+        manifests = {key: json.loads(json.dumps(stage.manifest, sort_keys=True)) for key, stage in stages.items()}
+        return {key: dataclasses.replace(stage, manifest=manifests[key]) for key, stage in stages.items()}
+
+    return dataclasses.replace(
+        finished,
+        prepared=read(finished.prepared),
+        baselines=read(finished.baselines),
+        audits=read(finished.audits),
+        transfers=read(finished.transfers),
     )
 
 
@@ -316,9 +351,10 @@ def _confusion(outcomes: Outcomes, budget: int, classes: int, variants: Sequence
 
 
 def _commands(finished: Finished) -> list[str]:
-    study = " ".join(map(shlex.quote, finished.overrides))
-    commands = [f"python -m pipeline {study}".rstrip()]
-    for folder in sorted(finished.folders.values())[:1]:
-        own = read_record(folder).header["overrides"] or []
-        commands.append(f"python -m pipeline {' '.join(map(shlex.quote, own))}")
+    """The commands of the study and of one of its runs, without what only says where results go."""
+    one = min(finished.folders.values())
+    commands = []
+    for overrides in (finished.overrides, read_record(one).header["overrides"] or []):
+        kept = [text for text in overrides if not text.lstrip("+").startswith(PLACES)]
+        commands.append(" ".join(["python -m pipeline", *map(shlex.quote, kept)]))
     return commands

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,7 @@ from pipeline.errors import RunError, UserError
 from pipeline.files import Stage, ensure_folder, fingerprint
 from pipeline.progress import log, progress
 from pipeline.schema import Config, data_name
-from pipeline.side_by_side import Done, side_by_side
-
-K = TypeVar("K")
+from pipeline.side_by_side import Done, Workers
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
@@ -75,9 +73,11 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         len(cells),
         config.workers,
     )
-    base = _foundations(config, prepared, cells, budgets)
-    choices, failed_choices = _choose(config, cells, base.vectors)
-    folders, failed_runs = _train(config, cells, base.vectors, choices, overrides, max(n for _, n in budgets))
+    with Workers(config.workers) as workers:
+        base = _foundations(config, workers, prepared, cells, budgets)
+        choices, failed_choices = _choose(config, workers, cells, base.vectors)
+        largest = max(n for _, n in budgets)
+        folders, failed_runs = _train(config, workers, cells, base.vectors, choices, overrides, largest)
     return _report(
         Finished(
             config=config,
@@ -106,17 +106,12 @@ class _Foundations:
     failures: list[dict[str, Any]]
 
 
-def _call(task: Callable[[], Any]) -> Any:
-    return task()
-
-
-def _done(config: Config, tasks: Mapping[K, Callable[[], Any]], label: str) -> dict[K, Done[Any]]:
-    """Do tasks side by side; those that want the same folder are kept apart by its lock."""
-    return dict(zip(tasks, side_by_side(_call, list(tasks.values()), config.workers, label), strict=True))
-
-
 def _foundations(
-    config: Config, prepared: Mapping[str, Stage], cells: Sequence[Cell], budgets: Sequence[tuple[int | None, int]]
+    config: Config,
+    workers: Workers,
+    prepared: Mapping[str, Stage],
+    cells: Sequence[Cell],
+    budgets: Sequence[tuple[int | None, int]],
 ) -> _Foundations:
     """Make word vectors, encode other tasks, audit the data and fit the baselines, all side by side."""
     from pipeline.baselines.run import applicable
@@ -143,7 +138,7 @@ def _foundations(
                 key = ("baseline", name, alone.data.label_budget or stage.outcome["rows"]["train"], alone.seed)
                 tasks[key] = partial(stages.baseline, alone, stage, name)
                 members[name, budget, seed] = key
-    found = _done(config, tasks, "vectors, audit and baselines")
+    found = workers.do(tasks, "vectors, audit and baselines")
     for key, result in found.items():
         if key[0] in ("audit", "transfer") and result.reason is not None:
             raise RunError(f"{' '.join(key)}: {result.reason}")
@@ -169,7 +164,7 @@ def _vectors_key(cell: Cell) -> tuple[str, ...]:
 
 
 def _choose(
-    config: Config, cells: Sequence[Cell], vectors: Mapping[Any, Done[Stage | None]]
+    config: Config, workers: Workers, cells: Sequence[Cell], vectors: Mapping[Any, Done[Stage | None]]
 ) -> tuple[dict[tuple[str, int], Choice], list[dict[str, Any]]]:
     """Choose the factor of the learning rates on validation, with the same trials for every variant and budget."""
     study = config.study
@@ -181,9 +176,9 @@ def _choose(
         for cell in sorted(tried, key=lambda cell: -cell.label_budget)
         for factor in study.lr_factors
     }
-    done = _done(config, tasks, "learning-rate trials")
+    done = workers.do(tasks, "learning-rate trials")
     choices, failures = {}, []
-    for variant, budget in dict.fromkeys((cell.variant, cell.label_budget) for cell in tried):
+    for variant, budget in dict.fromkeys((cell.variant, cell.label_budget) for cell in cells):
         results = {
             factor: [
                 done[variant, budget, factor, seed]
@@ -195,11 +190,11 @@ def _choose(
         scores = {factor: _mean_score(found) for factor, found in results.items()}
         usable = {factor: score for factor, score in scores.items() if score is not None}
         if not usable:
-            first = next(result for found in results.values() for result in found)
-            reason = first.reason or first.get().outcome["reason"]
+            first = next((result for found in results.values() for result in found), None)
+            reason = "its word vectors failed" if first is None else first.reason or first.get().outcome["reason"]
             failures.append(_failure(variant, budget, None, f"no trial of a learning rate worked: {reason}"))
             continue
-        choices[variant, budget] = Choice(variant, budget, best_factor(usable), scores)
+        choices[variant, budget] = Choice(variant, budget, best_factor(usable, config.train.monitor), scores)
     return choices, failures
 
 
@@ -217,6 +212,7 @@ def _with_factor(cell: Cell, config: Config, factor: float) -> Config:
 
 def _train(
     config: Config,
+    workers: Workers,
     cells: Sequence[Cell],
     vectors: Mapping[Any, Done[Stage | None]],
     choices: Mapping[tuple[str, int], Choice],
@@ -239,7 +235,7 @@ def _train(
             tasks[cell.variant, cell.label_budget, cell.seed] = partial(
                 stages.train, own, cell.prepared, found.value, cell_overrides(own, cell.variant, overrides)
             )
-    done = _done(config, tasks, "runs")
+    done = workers.do(tasks, "runs")
     failures += [_failure(*key, result.reason) for key, result in done.items() if result.reason]
     return {key: result.value for key, result in done.items() if result.value is not None}, failures
 
@@ -266,7 +262,10 @@ def _report(finished: Finished) -> Path:
         "code": stages.code("compare.py", "cells.py", "collect.py", "study", "tracking"),
     }
     modes = sorted({mode for _, mode in finished.variants.values()})
-    name = "-".join([data_name(config.data), *(mode for mode in modes if mode != "keep"), fingerprint(identity)[:8]])
+    # Named by what was asked for, not by what came out: a study that is done again takes the place of the old one.
+    sections = [config.study, config.model, config.train, config.cbow.seed, *finished.variants.values()]
+    asked = fingerprint([str(sections), sorted(stage.key for stage in finished.prepared.values())])
+    name = "-".join([data_name(config.data), *(mode for mode in modes if mode != "keep"), asked[:8]])
     folder = stages.root(config) / "results" / "studies" / name
 
     def work(temporary: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from pipeline.errors import RunError, UserError
@@ -49,16 +49,19 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         for worker in self._team:
-            worker.line.close()
-            if kind is not None:
+            if error is not None:
                 worker.process.terminate()
+            with suppress(OSError):
+                worker.line.send(None)
         for worker in self._team:
-            worker.process.join(SECONDS_TO_LEAVE)
+            # The line tells when the process is gone, even where what started it was killed and cannot say.
+            with suppress(EOFError, OSError):
+                while worker.line.poll(SECONDS_TO_LEAVE):
+                    worker.line.recv_bytes()
             worker.process.kill()
+            worker.process.join()
         self._team.clear()
 
     def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, Done[Value]]:
@@ -106,11 +109,9 @@ class Workers:
         return died
 
     def _idle(self, busy: Mapping[Connection, Any]) -> "_Worker":
-        for worker in self._team:
-            if worker.line not in busy:
-                return worker
-        self._team.append(_Worker())
-        return self._team[-1]
+        if len(busy) == len(self._team):
+            self._team.append(_Worker())
+        return next(worker for worker in self._team if worker.line not in busy)
 
 
 class _Worker:
@@ -125,7 +126,7 @@ class _Worker:
 
 
 def _serve(line: Connection) -> None:
-    """Do what comes along the line until it is closed; leave at once when the parent ends, however that happens."""
+    """Do what comes along the line until None comes; leave at once when the parent ends, however that happens."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends its workers
     parent = multiprocessing.parent_process()
@@ -136,12 +137,13 @@ def _serve(line: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    with suppress(EOFError, OSError):  # of the line, closed when there is no more to do
-        while True:
-            line.send(_attempt(line.recv()))
+    with suppress(EOFError, OSError):  # of the line, where the parent is gone
+        while (task := line.recv()) is not None:
+            line.send(_attempt(task))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleaning up
     raise SystemExit(128 + number)
 
 
@@ -149,9 +151,8 @@ def _attempt(task: Callable[[], Value]) -> Done[Value]:
     try:
         return Done(task())
     except Exception as error:
-        message = " ".join(str(error).split())
-        known = isinstance(error, UserError | RunError)
-        return Done(None, message if known and message else f"{type(error).__name__}: {message}".removesuffix(": "))
+        kind = [] if isinstance(error, UserError | RunError) else [f"{type(error).__name__}:"]
+        return Done(None, " ".join([*kind, *str(error).split()]).removesuffix(":"))
 
 
 class _Counter:
@@ -163,8 +164,7 @@ class _Counter:
         self.started = self.last = time.monotonic()
 
     def count(self, done: Done[Any]) -> Done[Any]:
-        self.done += 1
-        self.failed += done.reason is not None
+        self.done, self.failed = self.done + 1, self.failed + (done.reason is not None)
         self.line()
         return done
 

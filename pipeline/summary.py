@@ -1,5 +1,7 @@
 """All finished runs as one table: `python -m pipeline.summary [ROOT]` prints markdown, seeds taken together.
 
+With `--studies`, the answers and main tables of all finished studies.
+
 A row is a set of runs whose configuration differs in the seed alone (of runs that differ in nothing, the newest
 counts); a column is shown for each key that differs between rows. Scores are the mean over seeds ± half the 95 %
 t-interval of that mean: it holds what seeds change, not what other test tweets would.
@@ -126,6 +128,16 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
 
+def print_studies(studies: Path) -> int:
+    """Print the digest of every whole study below a folder, by name; 2 where there are none."""
+    digests = [path.parent / "digest.md" for path in sorted(studies.glob(f"[!.]*/{MANIFEST}"))]
+    if not digests:
+        print(f"error: {studies}: no finished study; try ./scripts/run +experiment=compare", file=sys.stderr)
+        return 2
+    print("\n".join(path.read_text("utf-8") for path in digests))
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table of a root's results; 2 where there are none."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.summary", description="All finished runs as one table.")
@@ -133,8 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--split", choices=("test", "validation"), default="test", help="whose scores (choose on validation)"
     )
+    parser.add_argument("--studies", action="store_true", help="the digests of all finished studies instead")
     parsed = parser.parse_args(arguments)
     root = parsed.root
+    if parsed.studies:
+        return print_studies(root / "results" / "studies")
     runs = read_runs(root / "results")
     if not runs:
         print(f"error: {root / 'results'}: no finished run; try ./scripts/run +experiment=cbow_frozen", file=sys.stderr)

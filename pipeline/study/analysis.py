@@ -15,6 +15,7 @@ from pipeline.study.factorial import factorial_effects
 from pipeline.study.intervals import combined_interval, t_interval
 from pipeline.study.pairs import Comparison, compare_family, paired_differences
 from pipeline.study.significance import mcnemar
+from pipeline.study.wording import effect_text, interval_points
 
 Cell = tuple[str, int]  # a variant (or baseline) at a label budget
 EFFECTS = {"init": "CBOW init", "training": "training", "interaction": "interaction"}
@@ -159,10 +160,7 @@ def _difference_row(
 
 def difference_sentence(first: str, second: str, found: Comparison, smallest_effect: float, planned: bool) -> str:
     """What may be said of a difference, in one sentence with its number."""
-    combined, points = found.combined, f"{100 * smallest_effect:g} point{'s' if smallest_effect != 0.01 else ''}"
-    size = f"{100 * combined.mean:+.1f} points"
-    if combined.low is not None and combined.high is not None:
-        size += f" [{100 * combined.low:+.1f}, {100 * combined.high:+.1f}]"
+    points, size = effect_text(smallest_effect), interval_points(found.combined)
     if not planned:
         return f"{first} − {second}: {size} (not planned, not tested)"
     small = f", but by less than {points}" if found.decision.equivalent else ""
@@ -229,16 +227,23 @@ def crossover_frame(outcomes: Outcomes, variants: Sequence[str]) -> pd.DataFrame
 def crossover_sentence(variant: str, found: Crossover, budgets: Sequence[int]) -> str:
     """Where learned embeddings reach a variant, in one sentence."""
     smallest, largest = budgets[0], budgets[-1]
-    low = f"{found.low:,.0f}" if found.low is not None else f"more than {largest:,}"
-    high = f"{found.high:,.0f}" if found.high is not None else f"more than {largest:,}"
-    between = f"95 % interval {low} to {high}"
+    low, high = (None if end is None else f"{end:,.0f}" for end in (found.low, found.high))
+    one_seed = low is None and not found.certain
     if found.kind == "reached":
-        return f"{LEARNED} reaches {variant} at about {found.estimate:,.0f} labels ({between})"
+        bottom = f"{low} or fewer" if found.low == smallest else low
+        interval = (
+            "one seed, no interval" if one_seed else f"95 % interval {bottom} to {high or f'more than {largest:,}'}"
+        )
+        return f"{LEARNED} reaches {variant} at about {found.estimate:,.0f} labels ({interval})"
     if found.kind == "ahead from the start":
-        certain = "" if found.certain else f", which is not certain ({between})"
-        return f"{LEARNED} is ahead of {variant} from {smallest:,} labels on{certain}"
-    certain = "" if found.certain else f", but it may be from {low} labels on: the intervals overlap from there"
-    return f"{LEARNED} has not reached {variant} with {largest:,} labels{certain}"
+        sentence = f"{LEARNED} is not behind {variant} with {smallest:,} labels or more"
+        doubt = f"it may be so only {f'from {high} labels on' if high else f'with more than {largest:,} labels'}"
+    else:
+        sentence = f"{LEARNED} has not reached {variant} with {largest:,} labels"
+        doubt = f"with {low} labels or more it may have"
+    if found.certain:
+        return sentence
+    return f"{sentence} (one seed, no interval)" if one_seed else f"{sentence}, which is not certain: {doubt}"
 
 
 def mcnemar_frame(outcomes: Outcomes, pair: tuple[str, str]) -> pd.DataFrame:

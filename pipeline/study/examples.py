@@ -24,24 +24,22 @@ def disagreements(
 
     Returns
     -------
-    Columns `text`, `label` (the true one), `better` (which of the pair) and one per variant: what most of its seeds
-    say, with the share of seeds that say so. Up to ten tweets for each of the pair.
+    Columns `text`, `label` (the true one) and one per variant: what most of its seeds say, of equally many the first
+    label. Up to ten tweets that the first of the pair gets right more often, then up to ten that the second does.
     """
     right = {name: np.mean([predicted == labels for predicted in predictions[name].values()], axis=0) for name in pair}
     lead = right[pair[0]] - right[pair[1]]
     order = np.argsort(-np.abs(lead), kind="stable")
     rows = []
-    for name, sign in zip(pair, (1, -1), strict=True):
+    for sign in (1, -1):
         for row in [int(row) for row in order if sign * lead[row] > 0][:EACH]:
             said = {
                 variant: _said([own[row] for own in seeds.values()], label_names)
                 for variant, seeds in predictions.items()
             }
-            rows.append({"text": texts[row], "label": label_names[labels[row]], "better": name} | said)
-    return pd.DataFrame(rows, columns=["text", "label", "better", *predictions])
+            rows.append({"text": texts[row], "label": label_names[labels[row]]} | said)
+    return pd.DataFrame(rows, columns=["text", "label", *predictions])
 
 
 def _said(predicted: Sequence[np.int64], label_names: Sequence[str]) -> str:
-    counts = np.bincount(predicted, minlength=len(label_names))
-    most = int(counts.argmax())
-    return f"{label_names[most]} ({counts[most]}/{len(predicted)})"
+    return label_names[int(np.bincount(predicted).argmax())]

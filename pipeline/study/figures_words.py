@@ -41,7 +41,7 @@ def probes(findings: Findings) -> Sketch | None:
     names = list(dict.fromkeys(map(str, frame["probe"])))
     variants = variants_in(findings, frame)
     rows = -(-len(names) // 2)
-    height = rows * (0.75 + 0.3 * len(variants)) + 0.8
+    height = rows * (0.9 + 0.3 * len(variants)) + 0.8
     drawing, title = new_drawing(findings, "Probes of the embedding before and after training", height)
     panels = drawing.subplots(rows, 2, squeeze=False, sharey=True).flatten()
     for panel, name in zip(panels, names, strict=False):
@@ -87,7 +87,7 @@ def _draw_probe(panel: Axes, y: int, rows: pd.DataFrame, variant: str) -> None:
 
 def _probe_title(name: str) -> str:
     *parts, last = name.removeprefix("probe/").split("/")
-    return shorten(f"{' '.join(part for part in parts if part != 'similarity')}: {MEASURES[last]}", 36)
+    return f"{shorten(' '.join(part for part in parts if part != 'similarity'), 36)}:\n{MEASURES[last]}"
 
 
 def transfer(findings: Findings) -> Sketch | None:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,17 @@ from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
-from pipeline.study.blocks import Block, Page, Plot, Section, WordMap
+from pipeline.study.blocks import Block, Commands, Page, Plot, Section, Table, WordMap
 from pipeline.study.figures import Figure
 from pipeline.study.findings import Findings
 from pipeline.study.markdown import page_markdown
 from pipeline.study.sections import page_of
 
+DIGEST = ("differences", "label-budgets", "factorial", "transfer", "commands")  # sections of the digest
+
 
 def write_report(findings: Findings, figures: Sequence[Figure], folder: Path) -> None:
-    """Write `report.html` and `report.md` into `folder`, which exists; equal findings give equal bytes.
+    """Write `report.html`, `report.md` and `digest.md` into `folder`, which exists; equal findings give equal bytes.
 
     figures : what `write_figures` wrote; the page holds their SVG and links to the files, which should lie below
         `folder` so that the links survive a move.
@@ -31,6 +34,21 @@ def write_report(findings: Findings, figures: Sequence[Figure], folder: Path) ->
     files = {figure.name: _address(figure.png, folder) for figure in figures}
     _write(folder / "report.html", page_html(page, folder))
     _write(folder / "report.md", page_markdown(page, files))
+    _write(folder / "digest.md", page_markdown(digest(page), {}))
+
+
+def digest(page: Page) -> Page:
+    """The page's answers and main tables alone: no picture, and nothing that was not planned."""
+    sections = [
+        replace(section, blocks=[block for block in section.blocks if _is_main(block)])
+        for section in page.sections
+        if section.key in DIGEST
+    ]
+    return replace(page, sections=sections)
+
+
+def _is_main(block: Block) -> bool:
+    return isinstance(block, Commands) or (isinstance(block, Table) and not block.caption.startswith("Other pairs"))
 
 
 def page_html(page: Page, folder: Path) -> str:

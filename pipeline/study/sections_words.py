@@ -5,7 +5,17 @@ from typing import Any
 
 from pipeline.study.blocks import Block, Table, Tables, Text, table_of
 from pipeline.study.findings import Findings
-from pipeline.study.tables import DASH, count_text, number, probe_table, records, score_text, signed, transfer_table
+from pipeline.study.tables import (
+    DASH,
+    count_text,
+    main_transfer,
+    number,
+    probe_table,
+    records,
+    score_text,
+    signed,
+    transfer_table,
+)
 
 
 def probes(findings: Findings) -> list[Block]:
@@ -18,7 +28,7 @@ def transfer(findings: Findings) -> list[Block]:
     rows = transfer_table(findings)
     if not rows:
         return []
-    names = ", ".join(dict.fromkeys(str(row["metric"]).replace("_", " ") for row in records(findings.transfer)))
+    names = ", ".join(dict.fromkeys(str(row["metric"]).replace("_", " ") for row in records(main_transfer(findings))))
     caption = f"Test {names} on other tasks in percent, mean ± half the 95 % interval over seeds"
     return [
         *table_of(caption, rows),
@@ -35,7 +45,7 @@ def drift(findings: Findings) -> list[Block]:
             "rows": count_text(row["rows"]),
             "rows that training read": count_text(row["touched"]),
             "mean drift": _decimal(row["mean_drift"]),
-            "mean relative change of length": _decimal(row["mean_relative_l2"]),
+            "mean change / initial length": _decimal(row["mean_relative_l2"]),
         }
         for row in records(findings.bands)
     ]

@@ -16,6 +16,7 @@ import pandas as pd
 
 from pipeline.study.findings import Findings
 from pipeline.study.latex import latex_table
+from pipeline.study.significance import smallest_p
 
 Rows = list[dict[str, str]]
 DASH = "–"
@@ -105,7 +106,7 @@ def score_table(findings: Findings) -> Rows:
     entries = sorted(records(findings.scores), key=lambda r: (r["kind"] != "variant", place.get(r["variant"], 99)))
     for (_, name), group in groupby(entries, key=lambda r: (r["kind"], r["variant"])):
         cells = list(group)
-        row = {"variant": str(name), "trainable": count_text(cells[0]["trainable"])}
+        row = {"variant": str(name), "trainable": count_text(cells[-1]["trainable"])}
         row |= {str(budget): DASH for budget in findings.design["budget_names"]}
         for cell in cells:
             text = score_text(cell["mean"], cell["low"], cell["high"])
@@ -146,7 +147,7 @@ def factorial_table(findings: Findings) -> Rows:
         row = {"labels": budget_name(findings, budget), "n": str(min(effect["n"] for effect in effects))}
         for effect in effects:
             row[str(effect["effect"])] = points_text(effect["mean"], effect["low"], effect["high"])
-            row[f"p ({effect['effect']})"] = p_text(effect["p"])
+            row[f"p ({effect['effect']})"] = p_text(effect["p"], smallest_p(int(effect["n"])))
         rows.append(row)
     return rows
 

@@ -1,25 +1,36 @@
 """Plain answers to the questions the study was made for, each built from the numbers that stand beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.study.findings import Verdict
-from pipeline.study.intervals import Interval, t_interval
+from pipeline.study.verdict_cbow import cbow
+from pipeline.study.verdict_transfer import elsewhere
+from pipeline.study.wording import (
+    FLOOR,
+    FROZEN,
+    LEARNED,
+    TUNED,
+    Difference,
+    capital,
+    difference_of,
+    effect_text,
+    over_budgets,
+    row_of,
+    score,
+    too_few,
+)
 
-ENOUGH = "Are so few labelled tweets enough for so many embedding parameters?"
-ELSEWHERE = "Are embeddings learned on one task of use on another?"
-CBOW = "Would CBOW vectors have been better, and from how many labels on does it stop mattering?"
 EMOTICONS = "How much of the score is in the emoticons?"
-LEARNED, FLOOR = "random_trainable", "random_frozen"
-FROZEN, TUNED = "cbow_frozen", "cbow_finetuned"
-NAMES = {
-    LEARNED: "learned rows",
-    FLOOR: "random rows that never move",
-    FROZEN: "frozen CBOW",
-    TUNED: "fine-tuned CBOW",
+OTHERS = "What do the other planned comparisons say?"
+ANSWERED = [{LEARNED, FLOOR}, {FROZEN, LEARNED}, {TUNED, LEARNED}, {TUNED, FROZEN}]  # by the three questions
+STRIPPED = {
+    ("keep", "strip"): "emoticons",
+    ("strip", "strip_fragments"): "fragments that stripping leaves of emoticons",
+    ("keep", "strip_fragments"): "emoticons and such fragments",
 }
 
 
@@ -30,237 +41,143 @@ def verdicts(
     runs: pd.DataFrame,
     leak: str | None,
     design: Mapping[str, Any],
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Verdict]:
     """The answers that these runs allow, in the order of the questions.
+
+    Every answer begins with its outcome. A difference that was tested and not settled is called open, never none; one
+    that was not tested is called that.
 
     Parameters
     ----------
     scores, differences, crossover, runs : frames of `Findings`. leak : the audit's sentence on a label leak, if any.
-    design : of `Findings`.
+    design : of `Findings`. tasks : what `write_task` returned for each of `probe.transfer`.
     """
-    found = [
+    three = [
         _enough(scores, differences, runs, leak, design),
-        _elsewhere(runs, design),
-        _cbow(differences, crossover, design),
-        _emoticons(differences),
+        elsewhere(runs, design, tasks or {}),
+        cbow(scores, differences, crossover, design),
     ]
-    return [verdict for verdict in found if verdict is not None]
-
-
-def points(interval: Interval | Mapping[str, Any], low: str = "low_total", high: str = "high_total") -> str:
-    """A difference in percentage points with its interval: `+3.2 points [+2.1, +4.3]`."""
-    if isinstance(interval, Interval):
-        mean, bounds = interval.mean, (interval.low, interval.high)
-    else:
-        mean, bounds = float(interval["mean"]), (interval[low], interval[high])
-    text = f"{100 * mean:+.1f} points"
-    if any(bound is None or pd.isna(bound) for bound in bounds):
-        return text
-    return f"{text} [{', '.join(f'{100 * float(bound):+.1f}' for bound in bounds if bound is not None)}]"
-
-
-def _row(frame: pd.DataFrame, **wanted: Any) -> dict[str, Any] | None:
-    """The only row with these values, or None."""
-    for column, value in wanted.items():
-        if column not in frame:
-            return None
-        frame = frame[frame[column] == value]
-    return None if frame.empty else {str(key): value for key, value in frame.iloc[0].to_dict().items()}
-
-
-def _difference(frame: pd.DataFrame, a: str, b: str, budget: int) -> dict[str, Any] | None:
-    return _row(frame[frame["planned"].astype(bool)] if len(frame) else frame, a=a, b=b, label_budget=budget)
+    found = [verdict for verdict in (*three, _emoticons(scores, differences, leak)) if verdict is not None]
+    others = _others(differences, design, three[2] is not None)
+    found = [*found, others] if others is not None else found
+    told = "Intervals are 95 % and hold for other seeds and other test tweets, unless they say otherwise."
+    own = next((place for place, verdict in enumerate(found) if verdict is not three[1]), None)
+    if own is not None:
+        found[own] = replace(found[own], evidence=[*found[own].evidence, told])
+    return found
 
 
 def _enough(
     scores: pd.DataFrame, differences: pd.DataFrame, runs: pd.DataFrame, leak: str | None, design: Mapping[str, Any]
 ) -> Verdict | None:
-    budget, metric = design["label_budgets"][-1], design["metric_name"]
-    learned = _row(scores, variant=LEARNED, label_budget=budget)
-    if learned is None:
+    """Whether the rows that labels teach are better than the random ones they began as, and than simpler methods."""
+    own = scores[(scores["kind"] == "variant") & (scores["variant"] == LEARNED)]
+    if own.empty:
         return None
-    own = runs[(runs["variant"] == LEARNED) & (runs["label_budget"] == budget)]
-    numbers, touched = own["params/embedding"].mean(), own["params/touched_rows"].mean()
-    above = _difference(differences, LEARNED, FLOOR, budget)
-    score = f"{metric} {learned['mean']:.3f}"
-    what = f"{budget:,} labels, {numbers:,.0f} embedding numbers learned from random: {score}"
-    if above is None:
-        answer = f"{what}."
-    elif above["decision"] == "higher":
-        answer = f"Enough to gain from them: {what}, {points(above)} against the same rows left random."
-    elif above["decision"] == "lower":
-        answer = f"No: {what}, {points(above)} against the same rows left random."
-    elif above["equivalent"]:
-        answer = f"No gain: {what}, as good as the same rows left random ({points(above)})."
-    else:
-        answer = f"Not settled here: {what}, {points(above)} against the same rows left random."
+    budgets = sorted(int(budget) for budget in own["label_budget"])
+    learned = row_of(own, label_budget=budgets[-1])
+    assert learned is not None
+    above = {budget: difference_of(differences, LEARNED, FLOOR, budget) for budget in budgets}
+    opening, gain = _gain(above[budgets[-1]], design)
+    baselines = scores[(scores["kind"] == "baseline") & (scores["label_budget"] == budgets[-1])]
+    best = None if baselines.empty else baselines.sort_values(["mean", "variant"], ascending=[False, True]).iloc[0]
+    if opening == "Yes" and best is not None and best["mean"] > learned["mean"]:
+        opening = "Yes, though a simpler method scores higher"
     if leak is not None:
-        answer += " But single tokens give the label away, so this score is not knowledge of words."
+        opening = "These tweets cannot tell, as single tokens give the label away"
+    told = score(learned["mean"], learned["low_total"], learned["high_total"])
+    answer = f"{opening}: rows learned from random reach {design['metric_name']} {told}, {gain}"
+    if best is not None:
+        numbers = score(best["mean"], best["low_total"], best["high_total"])
+        answer += f"; the best baseline, {best['variant']}, has {numbers}"
+    known = runs[(runs["kind"] == "variant") & (runs["variant"] == LEARNED) & (runs["label_budget"] == budgets[-1])]
+    parameters, touched = known["params/embedding"].mean(), known["params/touched_rows"].mean()
+    rows = parameters / design["dim"]
     evidence = [
-        f"Training read {touched:,.0f} of the {numbers / design['dim']:,.0f} rows: the others are as they began.",
         *([leak] if leak else []),
+        f"The embedding's {parameters:,.0f} parameters are {rows:,.0f} rows of {design['dim']}. Training read "
+        f"{touched:,.0f} of these rows ({100 * touched / rows:.0f} %); the others stay as they began.",
     ]
-    smallest = design["label_budgets"][0]
-    if smallest != budget and (first := _difference(differences, LEARNED, FLOOR, smallest)) is not None:
-        evidence.append(f"With {smallest:,} labels, learned rows against random ones that never move: {points(first)}.")
-    baselines = scores[(scores["kind"] == "baseline") & (scores["label_budget"] == budget)]
-    if len(baselines):
-        best = baselines.sort_values("mean", ascending=False).iloc[0]
-        evidence.append(
-            f"The best baseline with these labels, {best['variant']}, has {metric} {best['mean']:.3f}; learned rows "
-            f"{learned['mean']:.3f}."
-        )
-    return Verdict(ENOUGH, answer, evidence)
+    if compared := [(budget, found) for budget, found in above.items() if found is not None]:
+        evidence.append(over_budgets(f"{LEARNED} − {FLOOR}", compared))
+    question = f"Are {budgets[-1]:,} labelled tweets enough to learn {parameters:,.0f} embedding parameters?"
+    return Verdict(question, f"{answer}.", evidence)
 
 
-def _cbow(differences: pd.DataFrame, crossover: pd.DataFrame, design: Mapping[str, Any]) -> Verdict | None:
-    told: dict[str, str] = {}
-    evidence: list[str] = []
-    for variant in (FROZEN, TUNED):
-        rows = [(n, _difference(differences, variant, LEARNED, n)) for n in design["label_budgets"]]
-        there = [(n, row) for n, row in rows if row is not None]
-        if not there:
-            continue
-        told[variant] = f"{NAMES[variant]} {_over_budgets(there)}"
-        evidence.append(
-            f"{variant} − {LEARNED}: " + "; ".join(f"{points(row)} at {n:,} labels" for n, row in there) + "."
-        )
-        crossed = _row(crossover, variant=variant)
-        if crossed is not None:
-            evidence.append(f"{crossed['sentence']}.")
-    if not told:
-        return None
-    answer = "; ".join(told.values())
-    return Verdict(CBOW, answer[0].upper() + answer[1:] + ".", evidence)
+def _gain(above: Difference | None, design: Mapping[str, Any]) -> tuple[str, str]:
+    """How the answer begins, and what learning the rows is worth."""
+    if above is None:
+        return "Not compared", "which this study does not compare with rows that stay random"
+    small = effect_text(design["smallest_effect"])
+    if above.decision == "higher" and above.equivalent:
+        return "Barely", f"{above} against rows that stay random: a gain, but below {small}"
+    if above.decision in ("higher", "lower"):
+        return "Yes" if above.decision == "higher" else "No", f"{above} against rows that stay random"
+    if above.decision == "equivalent":
+        return "No", f"within {small} of rows that stay random: {above}"
+    told = f"{above} against rows that stay random"
+    if above.decision == "undecided":
+        return "Not settled", f"{told}, which leaves open whether learning them helps"
+    return "Not tested", f"{told} ({_untested(above)})"
 
 
-def _over_budgets(rows: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
-    """Where a variant is ahead of learned rows, level with them, or behind, as one clause."""
-    groups: list[tuple[str, list[tuple[int, Mapping[str, Any]]]]] = []
-    for n, row in rows:
-        kind = _standing(row)
-        if groups and groups[-1][0] == kind:
-            groups[-1][1].append((n, row))
-        else:
-            groups.append((kind, [(n, row)]))
-    clauses = []
-    for kind, members in groups:
-        first, last = members[0], members[-1]
-        where = f"at {first[0]:,} labels" if len(members) == 1 else f"from {first[0]:,} to {last[0]:,} labels"
-        sizes = f"{100 * float(first[1]['mean']):+.1f}"
-        if len(members) > 1:
-            sizes += f" to {100 * float(last[1]['mean']):+.1f}"
-        clauses.append(f"{kind} {where} ({sizes} points)")
-    return ", ".join(clauses)
+def _untested(found: Difference) -> str:
+    return "not a planned comparison" if found.decision == "not planned" else f"{too_few(found.seeds)} to test"
 
 
-def _standing(row: Mapping[str, Any]) -> str:
-    if row["decision"] == "higher":
-        return "is better than learned rows"
-    if row["decision"] == "lower":
-        return "is worse than learned rows"
-    if row["decision"] == "equivalent":
-        return "is as good as learned rows"
-    if row["decision"] == "too few seeds":
-        if row["low_total"] > 0:
-            return "looks better than learned rows (too few seeds to test)"
-        if row["high_total"] < 0:
-            return "looks worse than learned rows (too few seeds to test)"
-    return "is not told apart from learned rows"
-
-
-def _elsewhere(runs: pd.DataFrame, design: Mapping[str, Any]) -> Verdict | None:
-    """Features from learned rows against those from rows before learning, and from CBOW, on the mean of other tasks."""
-    budget = design["label_budgets"][-1]
-    tasks = design.get("transfer", [])
-    known = [task for task in tasks if f"probe/transfer/{task}/macro_recall" in runs]
-    own = runs[(runs["kind"] == "variant") & (runs["label_budget"] == budget)]
-    if not known or own[own["variant"] == LEARNED].empty:
-        return _no_transfer(own)
-    after, before = (_task_means(own, LEARNED, known, suffix) for suffix in ("", "_before"))
-    gain = t_interval([after[seed] - before[seed] for seed in sorted(after)])
-    names = ", ".join(known)
-    score = float(np.mean(list(after.values())))
-    if gain.low is not None and gain.low > 0:
-        opening = "Yes, somewhat" if gain.mean < 0.05 else "Yes"
-    elif gain.high is not None and gain.high < 0.01:
-        opening = "No"
-    else:
-        opening = "Not shown"
-    answer = (
-        f"{opening}: as fixed features for other tasks ({names}), rows learned here score {score:.3f} macro recall, "
-        f"{points(gain)} against the rows before learning"
-    )
-    evidence = []
-    cbow = _task_means(own, FROZEN, known, "")
-    if shared := sorted(set(after) & set(cbow)):
-        lag = t_interval([after[seed] - cbow[seed] for seed in shared])
-        cbow_score = float(np.mean(list(cbow.values())))
-        word = "behind" if lag.mean < 0 else "ahead of"
-        answer += f", and {word} CBOW vectors ({cbow_score:.3f}): {points(lag)}"
-        tuned = _task_means(own, TUNED, known, "")
-        if both := sorted(set(tuned) & set(cbow)):
-            change = t_interval([tuned[seed] - cbow[seed] for seed in both])
-            evidence.append(f"Fine-tuning changes what CBOW vectors are worth elsewhere by {points(change)}.")
-    for task in known:
-        per_task = [_task_means(own, name, [task], "") for name in (FLOOR, LEARNED, FROZEN, TUNED)]
-        shown = [
-            f"{NAMES[name]} {np.mean(list(found.values())):.3f}"
-            for name, found in zip((FLOOR, LEARNED, FROZEN, TUNED), per_task, strict=True)
-            if found
-        ]
-        evidence.append(f"{task}: {', '.join(shown)}.")
-    evidence += _word_evidence(own)
-    return Verdict(ELSEWHERE, answer + ".", evidence)
-
-
-def _no_transfer(own: pd.DataFrame) -> Verdict | None:
-    evidence = _word_evidence(own)
-    if not evidence:
-        return None
-    return Verdict(ELSEWHERE, "Not measured on other tasks here (probe.transfer is empty); only on words.", evidence)
-
-
-def _word_evidence(own: pd.DataFrame) -> list[str]:
-    """What learned rows know of words that people rated, before and after."""
-    name = "probe/similarity/wordsim353/spearman"
-    lines = []
-    for variant in (LEARNED, TUNED):
-        rows = own[own["variant"] == variant]
-        if (
-            name in rows
-            and f"{name}_before" in rows
-            and rows[[name, f"{name}_before"]].notna().all(axis=None)
-            and len(rows)
-        ):
-            lines.append(
-                f"Word similarity (ρ on WordSim-353) of {NAMES[variant]}: {rows[f'{name}_before'].mean():.2f} before "
-                f"training, {rows[name].mean():.2f} after."
-            )
-    return lines
-
-
-def _task_means(own: pd.DataFrame, variant: str, tasks: Sequence[str], suffix: str) -> dict[int, float]:
-    """The mean over tasks of the transfer score, by seed."""
-    rows = own[own["variant"] == variant]
-    columns = [f"probe/transfer/{task}/macro_recall{suffix}" for task in tasks]
-    rows = rows.dropna(subset=columns) if set(columns) <= set(rows.columns) else rows.iloc[:0]
-    return (
-        {int(seed): float(score) for seed, score in zip(rows["seed"], rows[columns].mean(axis=1), strict=True)}
-        if len(rows)
-        else {}
-    )
-
-
-def _emoticons(differences: pd.DataFrame) -> Verdict | None:
+def _emoticons(scores: pd.DataFrame, differences: pd.DataFrame, leak: str | None) -> Verdict | None:
     """The same embedding on texts with and without emoticons, where the study has such pairs."""
-    clauses = []
-    for _, row in differences.iterrows():
-        (first, _, mode), (second, _, other) = str(row["a"]).partition("@"), str(row["b"]).partition("@")
-        if first == second and mode and other and row["planned"]:
-            clauses.append((f"{first}, {mode} − {other}", points({str(key): value for key, value in row.to_dict().items()}), int(row["label_budget"])))
-    if not clauses:
+    pairs = [pair for pair in _planned(differences) if _modes(*pair) is not None]
+    if not pairs:
         return None
-    largest = max(budget for _, _, budget in clauses)
-    answer = "; ".join(f"{name}: {size}" for name, size, budget in clauses if budget == largest)
-    return Verdict(EMOTICONS, f"With {largest:,} labels: {answer}.", [])
+    answers, evidence = [], [leak] if leak else []
+    for first, second in pairs:
+        rows = differences[(differences["a"] == first) & (differences["b"] == second)]
+        budget = int(rows["label_budget"].max())
+        found = difference_of(differences, first, second, budget)
+        modes = _modes(first, second)
+        assert found is not None
+        assert modes is not None
+        name, what = modes
+        meaning = {
+            "undecided": "; whether that is more than none is open",
+            "too few seeds": f" ({too_few(found.seeds)} to test)",
+        }.get(found.decision, "")
+        means = [row_of(scores, variant=variant, label_budget=budget) for variant in (first, second)]
+        told = " and ".join(f"{row['mean']:.3f} with {_mode(row['variant'])}" for row in means if row is not None)
+        answers.append(f"{what} are worth {found} to {name} with {budget:,} labels ({told}){meaning}")
+    return Verdict(EMOTICONS, capital("; ".join(answers)) + ".", evidence)
+
+
+def _mode(variant: str) -> str:
+    return f"text.emoticons={variant.partition('@')[2]}"
+
+
+def _modes(first: str, second: str) -> tuple[str, str] | None:
+    """The embedding that two variants share and what of the text differs; None where they are no such pair."""
+    (name, _, mode), (other, _, other_mode) = first.partition("@"), second.partition("@")
+    if name != other or (what := STRIPPED.get((mode, other_mode))) is None:
+        return None
+    return name, what
+
+
+def _planned(differences: pd.DataFrame) -> list[tuple[str, str]]:
+    """The planned pairs, each once."""
+    planned = differences[differences["planned"].astype(bool)]
+    return list(dict.fromkeys(zip(planned["a"].astype(str), planned["b"].astype(str), strict=True)))
+
+
+def _others(differences: pd.DataFrame, design: Mapping[str, Any], cbow_answered: bool) -> Verdict | None:
+    """Planned pairs that belong to none of the questions, at the largest label budget; the others as evidence."""
+    answered = ANSWERED if cbow_answered else ANSWERED[:1]
+    pairs = [pair for pair in _planned(differences) if set(pair) not in answered and _modes(*pair) is None]
+    if not pairs:
+        return None
+    told: dict[int, list[str]] = {}
+    for _, row in differences[differences["planned"].astype(bool)].iterrows():
+        if (str(row["a"]), str(row["b"])) in pairs:
+            told.setdefault(int(row["label_budget"]), []).append(str(row["sentence"]))
+    largest = max(told)
+    answer = f"With {largest:,} labels: {'; '.join(told.pop(largest))}."
+    return Verdict(OTHERS, answer, [f"With {n:,} labels: {'; '.join(lines)}." for n, lines in sorted(told.items())])

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.study.findings import Warned
+from pipeline.study.significance import smallest_holm_p
 
 ALPHA = 0.05
 
@@ -27,14 +28,14 @@ class Facts:
     audits: Mapping[str, Mapping[str, Any]]
     failures: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
-    seeds: int
 
 
 def warned(facts: Facts) -> list[Warned]:
     """The warnings that apply.
 
     Codes: `generated_data`, `not_comparable`, `failed_runs`, `too_few_seeds`, `below_baseline`,
-    `learning_rate_at_edge`, `left_out`, and those of the audit's warnings (`label_leak`, `duplicates_between_splits` …).
+    `learning_rate_at_edge`, `left_out`, and those of the audit's warnings (`label_leak`, `shortcut`,
+    `duplicates_between_splits` …).
     """
     found = []
     if facts.generated:
@@ -44,8 +45,11 @@ def warned(facts: Facts) -> list[Warned]:
         found.append(Warned("not_comparable", f"Runs differ in more than their embedding: {keys}."))
     if facts.failures:
         first = facts.failures[0]
-        text = f"{len(facts.failures)} pieces of the study failed, the first ({first['variant']}): {first['reason']}."
-        found.append(Warned("failed_runs", text))
+        count = len(facts.failures)
+        where = f"{first['variant']} at {first['label_budget']:,} labels"
+        where += "" if first["seed"] is None else f", seed {first['seed']}"
+        text = f"{count} piece{'s' if count > 1 else ''} of the study failed, first {where}: "
+        found.append(Warned("failed_runs", f"{text}{str(first['reason']).rstrip('.')}."))
     found += _seeds(facts)
     found += _baselines(facts.scores)
     edges = facts.trials[facts.trials["edge"].astype(bool)] if len(facts.trials) else facts.trials
@@ -55,30 +59,40 @@ def warned(facts: Facts) -> list[Warned]:
         found.append(
             Warned(
                 "learning_rate_at_edge",
-                f"The best learning rate on validation is the smallest or largest that was tried for {len(cells)} of "
-                f"{int(facts.trials['chosen'].sum())} choices, a better one may lie beyond: {shown}.",
+                f"For {len(cells)} of {int(facts.trials['chosen'].sum())} choices the best learning rate on validation "
+                f"is the smallest or largest that was tried; a better one may lie beyond: {shown}.",
             )
         )
-    for mode, audit in facts.audits.items():
-        where = f" (text.emoticons={mode})" if len(facts.audits) > 1 else ""
-        found += [
-            Warned(finding["code"], finding["text"] + where)
-            for finding in audit["findings"]
-            if finding["severity"] == "warning"
-        ]
+    found += _audits(facts.audits)
     found += [Warned("left_out", f"{note}.") for note in facts.notes]
     return found
 
 
+def _audits(audits: Mapping[str, Mapping[str, Any]]) -> list[Warned]:
+    """The audits' warnings, each once, with the values of `text.emoticons` that it holds for where not for all."""
+    modes: dict[tuple[str, str], list[str]] = {}
+    for mode, audit in audits.items():
+        for finding in audit["findings"]:
+            if finding["severity"] == "warning":
+                modes.setdefault((finding["code"], finding["text"]), []).append(mode)
+    return [
+        Warned(code, text if len(where) == len(audits) else f"With text.emoticons={', '.join(where)}: {text}")
+        for (code, text), where in modes.items()
+    ]
+
+
 def _seeds(facts: Facts) -> list[Warned]:
+    """Planned comparisons that no outcome could have decided, and how many seeds would do."""
     planned = facts.differences[facts.differences["planned"].astype(bool)]
-    if planned.empty or planned["p_holm_smallest"].min() <= ALPHA:
+    few = planned[planned["p_holm_smallest"].astype(float) > ALPHA]
+    if few.empty:
         return []
-    smallest = planned["p_holm_smallest"].min()
+    enough = next(seeds for seeds in range(2, 64) if smallest_holm_p([seeds] * len(planned))[0] <= ALPHA)
+    count = "" if len(few) == len(planned) else f"{len(few)} of "
     text = (
-        f"{facts.seeds} seeds are too few to test {len(planned)} differences as one family: the corrected p cannot fall "
-        f"below {smallest:.3g} (a single p not below {planned['p_smallest'].min():.3g}). Read the intervals, or run more "
-        "seeds (study.seeds=10)."
+        f"{int(few['n'].min())} seeds are too few to test {count}{len(planned)} differences as one family: the "
+        f"corrected p cannot fall below {few['p_holm_smallest'].min():.3g} (a single p not below "
+        f"{few['p_smallest'].min():.3g}). Read the intervals, or run more seeds (study.seeds={enough} are enough)."
     )
     return [Warned("too_few_seeds", text)]
 

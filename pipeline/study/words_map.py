@@ -21,7 +21,7 @@ def words_map(
 ) -> dict[str, Any]:
     """`Findings.words_map`: places of up to 300 words in the embedding of each variant before and after training.
 
-    Shown are the words `asked` for, then opinion words and other words in turn, the most frequent first. Each
+    Shown are the words `asked` for, then up to 200 opinion words, then others, the most frequent first. Each
     variant's two matrices (V, D) are brought to unit rows and projected together on the first two principal components
     of both, so that a word's movement is what training changed. Signs are fixed by the largest component.
 
@@ -36,7 +36,7 @@ def words_map(
     shown = dict.fromkeys(index[word] for word in asked if word in index)
     shown |= dict.fromkeys(opinionated[: WORDS_SHOWN * 2 // 3])
     shown |= dict.fromkeys(others[: max(WORDS_SHOWN - len(shown), 0)])
-    rows = list(shown)
+    rows = list(shown)[:WORDS_SHOWN]
     if len(rows) < 3:
         return {}
     return {
@@ -56,6 +56,8 @@ def places(before: NDArray[np.floating], after: NDArray[np.floating]) -> tuple[l
     lengths = np.linalg.norm(both, axis=1, keepdims=True)
     unit = both / np.where(lengths > 0, lengths, 1)
     centred = unit - unit.mean(axis=0)
+    if centred.shape[1] < 2:
+        centred = np.pad(centred, ((0, 0), (0, 1)))
     _, axes = np.linalg.eigh(centred.T @ centred)
     first_two = axes[:, ::-1][:, :2]
     largest = np.abs(first_two).argmax(axis=0)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -14,23 +15,29 @@ from filelock import FileLock
 
 from pipeline.files import file_fingerprint, fingerprint, read_json, read_manifest
 from pipeline.progress import log
+from pipeline.tracking.mlflow_model import log_model
 from pipeline.tracking.mlflow_store import LOCK_SECONDS, mlflow_client
-from pipeline.tracking.record import EMBEDDING, StoredRun, read_record
+from pipeline.tracking.mlflow_values import NEIGHBOURS, datasets, points, run_tags, shortened, table_of
+from pipeline.tracking.mlflow_views import NOTE, experiment_views
+from pipeline.tracking.record import EMBEDDING, read_record
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-LONGEST_PARAM, LONGEST_TAG = 6000, 8000
+LONGEST_PARAM = 6000
 SERVERS = ("http://", "https://", "databricks")
 STUDY = "study.json"
-EXPERIMENT_NOTE = (
-    "Each run is one (data, text, variant, label budget, seed). What came out is in the run's description."
-)
+RUN_TAG, STUDY_TAG, CONTENT_TAG = "pipeline.run", "pipeline.study", "pipeline.content"
+# Where and how a run was made, but nothing of what it is.
+NO_PARAMS = ("paths.", "tracking.", "workers", "force", "stage", "train.threads")
 
 
 def log_run(folder: Path, uri: str, experiment: str, artifact_root: Path, parent: str | None = None) -> str | None:
     """Copy the record in `folder` into MLflow; the same content is logged once, however often this is called.
+
+    Of two records of one name, as `force=true` gives, the one that finished later stands; MLflow keeps the other among
+    its deleted runs.
 
     Parameters
     ----------
@@ -55,6 +62,19 @@ def log_study(folder: Path, uri: str, experiment: str, artifact_root: Path) -> s
     return _logged(folder, uri, artifact_root, partial(_log_study_folder, experiment=experiment))
 
 
+def logged_ids(uri: str) -> set[str]:
+    """The ids of all runs that MLflow holds; raises what MLflow raises where it cannot be reached."""
+    found: set[str] = set()
+    with mlflow_client(uri) as client:
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        token, first = None, True
+        while token or first:
+            page = client.search_runs(experiments, max_results=1000, page_token=token)
+            found |= {run.info.run_id for run in page}
+            token, first = page.token, False
+    return found
+
+
 def _logged(folder: Path, uri: str, artifact_root: Path, copy: Callable[..., str]) -> str | None:
     """Have `copy` log a folder, under its lock and that of the store."""
     try:
@@ -63,11 +83,15 @@ def _logged(folder: Path, uri: str, artifact_root: Path, copy: Callable[..., str
             return copy(client, folder, artifact_root=None if uri.startswith(SERVERS) else artifact_root)
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
+        root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
-            "MLflow at %s did not take this run (%s). The results are safe in %s; the same command fills MLflow later.",
+            "MLflow at %s did not take this run (%s). The results are safe in %s; later, "
+            "`python -m pipeline.sync %s --uri %s` puts them there.",
             uri,
             reason,
             folder,
+            shlex.quote(str(root)),
+            shlex.quote(uri),
         )
         return None
 
@@ -80,43 +104,41 @@ def _log_folder(
     content = file_fingerprint([folder / "manifest.json", folder / "metrics.json"])
     experiment_id = _experiment_id(client, experiment, artifact_root)
     nested = {} if parent is None else {"mlflow.parentRunId": parent}
-    if earlier := _finished(client, experiment_id, content):
-        for key, value in nested.items():
-            client.set_tag(earlier, key, value)
-        return earlier
-    tags = _tags(stored, folder) | {"pipeline.content": content} | nested
-    with _new_run(client, experiment_id, str(stored.header["title"]), tags, manifest) as (run_id, finished):
-        _log_values(client, run_id, stored, finished)
-        client.log_inputs(run_id, _datasets(stored))
+    if standing := _standing(client, experiment_id, RUN_TAG, folder.name, content, _finished(manifest)):
+        if nested.items() - standing.data.tags.items():
+            client.set_tag(standing.info.run_id, *next(iter(nested.items())))
+        if standing.data.tags[CONTENT_TAG] == content:
+            log_model(client, folder, stored, standing.info.run_id)
+        return str(standing.info.run_id)
+    params = {key: value for key, value in flat_params(stored.config).items() if not key.startswith(NO_PARAMS)}
+    tags = run_tags(stored, folder) | {RUN_TAG: folder.name, CONTENT_TAG: content} | nested
+    with _new_run(client, experiment_id, str(stored.header["title"]), tags, manifest) as run_id:
+        _log_values(client, run_id, params, points(stored), _finished(manifest))
+        client.log_inputs(run_id, datasets(stored))
         for path in sorted(folder.iterdir()):
             if path.is_file() and path.name != EMBEDDING:
                 client.log_artifact(run_id, str(path))
-        _log_table(client, run_id, stored.neighbours, "tables/neighbours.json")
+        if stored.neighbours:
+            client.log_dict(run_id, table_of(stored.neighbours), NEIGHBOURS)
+        log_model(client, folder, stored, run_id)
     return run_id
 
 
 def _log_study_folder(client: "MlflowClient", folder: Path, experiment: str, artifact_root: Path | None) -> str:
-    from mlflow.entities import Metric, Param
-
     manifest = _manifest(folder)
     study = read_json(folder / STUDY)
     content = file_fingerprint([folder / "manifest.json", folder / STUDY])
     experiment_id = _experiment_id(client, experiment, artifact_root)
-    if earlier := _finished(client, experiment_id, content):
-        return earlier
+    if standing := _standing(client, experiment_id, STUDY_TAG, folder.name, content, _finished(manifest)):
+        return str(standing.info.run_id)
     tags = study["tags"] | {
-        "pipeline.content": content,
-        "pipeline.study": folder.name,
-        "mlflow.note.content": _shortened((folder / "report.md").read_text("utf-8"), folder, "report.md"),
+        CONTENT_TAG: content,
+        STUDY_TAG: folder.name,
+        "mlflow.note.content": shortened((folder / "report.md").read_text("utf-8"), folder, "report.md"),
     }
-    with _new_run(client, experiment_id, study["title"], tags, manifest) as (run_id, finished):
-        params = [Param(key, value) for key, value in flat_params(study["params"]).items()]
-        names = metric_names(list(study["metrics"]))
-        metrics = [Metric(names[key], value, finished, 0) for key, value in study["metrics"].items()]
-        for start in range(0, len(params), 100):
-            client.log_batch(run_id, params=params[start : start + 100])
-        for start in range(0, len(metrics), 1000):
-            client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    with _new_run(client, experiment_id, study["title"], tags, manifest) as run_id:
+        scores = [(key, value, 0) for key, value in study["metrics"].items()]
+        _log_values(client, run_id, flat_params(study["params"]), scores, _finished(manifest))
         client.log_artifacts(run_id, str(folder))
     return run_id
 
@@ -128,25 +150,36 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _finished(client: "MlflowClient", experiment_id: str, content: str) -> str | None:
-    """The id of the run that holds this content already; what an interrupted attempt left is deleted."""
-    for earlier in client.search_runs([experiment_id], f"tags.`pipeline.content` = '{content}'"):
-        if earlier.info.status == "FINISHED":
-            return str(earlier.info.run_id)
-        client.delete_run(earlier.info.run_id)
-    return None
+def _finished(manifest: Mapping[str, Any]) -> int:
+    """When the work was done, in ms."""
+    return int(datetime.fromisoformat(manifest["finished"]).timestamp() * 1000)
+
+
+def _standing(
+    client: "MlflowClient", experiment_id: str, tag: str, name: str, content: str, finished: int
+) -> "Run | None":
+    """The run that shows this record, or a later one of its name; what it replaces or left unfinished is deleted."""
+    standing = None
+    for run in client.search_runs([experiment_id], f"tags.`{tag}` = '{name}'"):
+        same, whole = run.data.tags.get(CONTENT_TAG) == content, run.info.status == "FINISHED"
+        later = not same and (run.info.end_time or run.info.start_time) > finished
+        if whole and (same or later):
+            standing = run
+        elif not later:
+            client.delete_run(run.info.run_id)
+    return standing
 
 
 @contextmanager
 def _new_run(
     client: "MlflowClient", experiment_id: str, title: str, tags: Mapping[str, str], manifest: Mapping[str, Any]
-) -> Iterator[tuple[str, int]]:
-    """Make a run with the times of the work itself, to be filled: its id, and when it finished (ms). Closed after."""
-    finished = int(datetime.fromisoformat(manifest["finished"]).timestamp() * 1000)
+) -> Iterator[str]:
+    """Make a run with the times of the work itself, to be filled: its id. Closed after."""
+    finished = _finished(manifest)
     started = finished - int(manifest["seconds"] * 1000)
     run_id = str(client.create_run(experiment_id, started, dict(tags), run_name=title).info.run_id)
     try:
-        yield run_id, finished
+        yield run_id
     except BaseException:
         with suppress(Exception):
             client.set_terminated(run_id, "FAILED")
@@ -155,64 +188,41 @@ def _new_run(
 
 
 def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
-    """Find or make the experiment. It is marked as model training, which is what the UI then opens on."""
+    """Find or make the experiment, with our views. It is marked as model training: the UI opens on its runs."""
     found = client.get_experiment_by_name(name)
+    views = experiment_views()
     if found is None:
         location = None if artifact_root is None else str(artifact_root.resolve())
-        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": EXPERIMENT_NOTE}
+        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": NOTE} | views
         with suppress(Exception):
             return str(client.create_experiment(name, location, tags))
         found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage != "active":
         raise ValueError(f"the MLflow experiment '{name}' is deleted or cannot be made")
+    for key, view in views.items() - found.tags.items():
+        client.set_experiment_tag(found.experiment_id, key, view)
     return str(found.experiment_id)
 
 
-def _tags(stored: StoredRun, folder: Path) -> dict[str, str]:
-    environment = stored.header["environment"]
-    sha, dirty = environment.get("git_sha", "unknown"), environment.get("git_dirty")
-    tags = {key: str(value) for key, value in stored.header["tags"].items()} | {
-        "git_sha": str(sha),
-        "git_dirty": "unknown" if dirty is None else str(dirty).lower(),
-        "pipeline.run": str(stored.header["name"]),
-        "mlflow.source.name": "pipeline",
-        "mlflow.source.type": "LOCAL",
-        "mlflow.note.content": _shortened(stored.note, folder),
-    }
-    machine = {key: environment.get(key) for key in ("python", "platform", "cpu", "cores", "device")}
-    known = {f"environment.{key}": value for key, value in (machine | environment.get("libraries", {})).items()}
-    tags |= {key: str(value) for key, value in known.items() if value is not None}
-    if re.fullmatch("[0-9a-f]{40,64}", sha):
-        tags["mlflow.source.git.commit"] = sha
-    return tags
-
-
-def _shortened(note: str, folder: Path, name: str = "note.md") -> str:
-    if len(note) <= LONGEST_TAG:
-        return note
-    rest = f"\n\n… the whole note is the artifact `{name}` and {folder.name}/{name}.\n"
-    return note[: LONGEST_TAG - len(rest)].rpartition("\n")[0] + rest
-
-
-def _log_values(client: "MlflowClient", run_id: str, stored: StoredRun, timestamp: int) -> None:
-    """Log parameters, final metrics (step 0) and, under `epoch/`, the curves with the epoch as step."""
+def _log_values(
+    client: "MlflowClient",
+    run_id: str,
+    params: Mapping[str, str],
+    values: Sequence[tuple[str, float | None, int]],
+    timestamp: int,
+) -> None:
+    """Log params and those of the metrics (key, value, step) that are numbers, in as few calls as MLflow takes."""
     from mlflow.entities import Metric, Param
 
-    params = [Param(key, value) for key, value in flat_params(stored.config).items()]
-    final = stored.metrics | stored.timings
-    names = metric_names([*final, *(f"epoch/{key}" for row in stored.history for key in row)])
-    points = [(names[key], value, 0) for key, value in final.items()]
-    for row in stored.history:
-        points += [(names[f"epoch/{key}"], value, int(row["epoch"])) for key, value in row.items() if key != "epoch"]
-    metrics = [
-        Metric(name, value, timestamp, step)
-        for name, value, step in points
-        if value is not None and math.isfinite(value)
-    ]
-    for start in range(0, len(params), 100):
-        client.log_batch(run_id, params=params[start : start + 100])
-    for start in range(0, len(metrics), 1000):
-        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    names = metric_names([key for key, _, _ in values])
+    numbers = [(names[key], value, step) for key, value, step in values if value is not None and math.isfinite(value)]
+    metrics = [Metric(name, value, timestamp, step) for name, value, step in numbers]
+    settings = [Param(key, value) for key, value in params.items()]
+    while metrics or settings:
+        some, settings = settings[:100], settings[100:]
+        room = 1000 - len(some)
+        client.log_batch(run_id, metrics[:room], some)
+        metrics = metrics[room:]
 
 
 def flat_params(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -239,43 +249,3 @@ def metric_names(keys: Sequence[str]) -> dict[str, str]:
             name = f"{name}_{fingerprint(key)[:8]}"
         names[key] = name[:250]
     return names
-
-
-def _log_table(client: "MlflowClient", run_id: str, rows: Sequence[Mapping[str, Any]], path: str) -> None:
-    """Log rows so that the UI shows them as a table and compares them between runs.
-
-    `MlflowClient.log_table` does the same by way of pandas, with a deprecation warning.
-    """
-    if rows:
-        columns = list(rows[0])
-        client.log_dict(run_id, {"columns": columns, "data": [[row[key] for key in columns] for row in rows]}, path)
-        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([{"path": path, "type": "table"}]))
-
-
-def _datasets(stored: StoredRun) -> list["DatasetInput"]:
-    """One input per split. MLflow keeps one context per name and digest, so the split is part of the name."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    dataset = stored.header["dataset"]
-    source = str(dataset.get("source", "unknown"))
-    kind, where = ("http", {"url": source}) if source.startswith("http") else ("code", {"tags": {"source": source}})
-    columns = [{"name": name, "type": "string", "required": True} for name in ("text", "label")]
-    inputs = []
-    for split, rows in dataset.get("rows", {}).items():
-        tags = {"mlflow.data.context": "training" if split == "train" else split}
-        if split == "train":
-            tags["labelled_used"] = str(dataset.get("labelled_used", rows))
-        inputs.append(
-            DatasetInput(
-                Dataset(
-                    name=f"{dataset.get('name', 'data')}-{split}"[:500],
-                    digest=str(dataset.get("fingerprint", "unknown"))[:36],
-                    source_type=kind,
-                    source=json.dumps(where, ensure_ascii=False),
-                    schema=json.dumps({"mlflow_colspec": columns}),
-                    profile=json.dumps({"num_rows": rows}),
-                ),
-                [InputTag(key, value) for key, value in tags.items()],
-            )
-        )
-    return inputs

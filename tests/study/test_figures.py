@@ -212,7 +212,7 @@ def test_transfer_shows_the_metric_of_the_study_alone() -> None:
 def test_probes_are_hollow_before_and_filled_after() -> None:
     findings = fake_findings()
     panels = draw("probes", findings).drawing.axes
-    panel = next(axes for axes in panels if axes.get_title(loc="left") == "polarity seen: AUC")
+    panel = next(axes for axes in panels if axes.get_title(loc="left") == "polarity seen:\nAUC")
     points = [line for line in panel.get_lines() if line.get_marker() == "^"]
     faces = {to_hex(line.get_markerfacecolor()): float(line.get_xdata()[0]) for line in points}
     assert faces == {"#ffffff": pytest.approx(0.71), "#0072b2": pytest.approx(0.90)}
@@ -230,7 +230,7 @@ def test_probes_leave_out_counts_and_parts_of_the_antonyms() -> None:
     places = dict(zip(findings.probes["probe"].unique(), names, strict=True))
     renamed = findings.probes.assign(probe=[places[probe] for probe in findings.probes["probe"]])
     panels = draw("probes", fake_findings(probes=renamed)).drawing.axes
-    assert [axes.get_title(loc="left") for axes in panels if axes.axison] == ["a: Spearman's ρ"]
+    assert [axes.get_title(loc="left") for axes in panels if axes.axison] == ["a:\nSpearman's ρ"]
 
 
 def test_confusion_matrices_show_shares_of_the_true_label() -> None:

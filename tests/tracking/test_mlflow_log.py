@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.files import ensure_folder
-from pipeline.tracking.mlflow_log import flat_params, log_run, metric_names
+from pipeline.tracking.mlflow_log import flat_params, log_run, log_study, metric_names
 from pipeline.tracking.mlflow_store import mlflow_client
 from pipeline.tracking.record import write_record
 
@@ -91,6 +91,7 @@ def test_a_run_arrives_whole(tmp_path, store, record, capfd, caplog):
     assert run.data.params["embedding.init"] == "cbow"
     assert run.data.params["train.lr_head"] == "0.001"
     assert run.data.params["data.path"] == "null"
+    assert run.data.tags["mlflow.runColor"] == "#0072b2"
     assert json.loads(run.data.params["data.labels"]) == ["negative", "positive"]
 
     expected = {"variant": "cbow_finetuned", "seed": "3", "label_budget": "1000", "data": "sample"}
@@ -140,7 +141,10 @@ def test_logging_the_same_record_again_gives_the_same_run(tmp_path, store, recor
     assert len(runs_of(uri)) == 1
     put(tmp_path, dataclasses.replace(record, metrics=record.metrics | {"test/accuracy": 0.75}), force=True)
     second = log_run(folder, uri, "tweets", artifacts)
-    assert {run.info.run_id: run.data.metrics["test/accuracy"] for run in runs_of(uri)} == {first: 0.5, second: 0.75}
+    assert second != first
+    assert {run.info.run_id: run.data.metrics["test/accuracy"] for run in runs_of(uri)} == {second: 0.75}
+    with mlflow_client(uri) as client:
+        assert client.get_run(first).info.lifecycle_stage == "deleted"
 
 
 def test_a_broken_attempt_is_failed_and_then_replaced(tmp_path, store, record, monkeypatch, caplog):
@@ -263,3 +267,113 @@ def test_other_warnings_still_show(store):
     uri, _ = store
     with mlflow_client(uri), pytest.warns(DeprecationWarning, match="another"):
         warnings.warn("another", DeprecationWarning, stacklevel=1)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """The folder of a finished study, as `compare` leaves it."""
+
+    def work(folder):
+        (folder / "report.html").write_text("<!DOCTYPE html><p>the report", "utf-8")
+        (folder / "report.md").write_text("# sample: macro recall\n\nThe answers.\n", "utf-8")
+        (folder / "tables").mkdir()
+        (folder / "tables" / "scores.csv").write_text("variant,mean\ncbow_frozen@keep,0.5\n", "utf-8")
+        told = {
+            "title": "sample: macro recall of 4 variants",
+            "tags": {"data": "sample", "generated": "true", "warnings": "none", "runs": "2"},
+            "params": {"study": {"seeds": 10, "label_budgets": [100, None]}, "data": "sample"},
+            "metrics": {"score/cbow_frozen@keep": 0.5, "score/random_frozen": 0.25},
+        }
+        (folder / "study.json").write_text(json.dumps(told), "utf-8")
+
+    folder = tmp_path / "results" / "studies" / "sample-0123"
+    ensure_folder(folder, {"stage": "compare"}, work)
+    return folder
+
+
+class TestStudy:
+    def test_its_runs_are_shown_under_it(self, tmp_path, store, record, study, caplog):
+        uri, artifacts = store
+        folders = [put(tmp_path, record, name=f"run-{index}") for index in range(2)]
+        parent = log_study(study, uri, "tweets", artifacts)
+        children = [log_run(folder, uri, "tweets", artifacts, parent=parent) for folder in folders]
+        assert caplog.records == []
+        with mlflow_client(uri) as client:
+            experiment = client.get_experiment_by_name("tweets").experiment_id
+            nested = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
+            run = client.get_run(parent)
+            files = {entry.path for entry in client.list_artifacts(parent)}
+            tables = {entry.path for entry in client.list_artifacts(parent, "tables")}
+        assert {child.info.run_id for child in nested} == set(children)
+        assert len(set(children)) == 2
+        assert "mlflow.parentRunId" not in run.data.tags
+
+        assert (run.info.status, run.info.run_name) == ("FINISHED", "sample: macro recall of 4 variants")
+        assert files >= {"report.html", "report.md", "study.json", "manifest.json", "tables"}
+        assert tables == {"tables/scores.csv"}
+        logged = artifacts / parent / "artifacts" / "report.html"
+        assert logged.read_bytes() == (study / "report.html").read_bytes()
+        assert {"pipeline.study": "sample-0123", "generated": "true", "runs": "2"}.items() <= run.data.tags.items()
+        assert run.data.tags["mlflow.note.content"] == (study / "report.md").read_text("utf-8")
+        assert run.data.params == {"study.seeds": "10", "study.label_budgets": "[100, null]", "data": "sample"}
+        assert sorted(run.data.metrics.values()) == [0.25, 0.5]
+        assert run.data.metrics["score/random_frozen"] == 0.25
+
+    def test_it_is_logged_once_and_so_are_its_runs(self, tmp_path, store, record, study):
+        uri, artifacts = store
+        folder = put(tmp_path, record)
+        ids = []
+        for _ in range(2):
+            parent = log_study(study, uri, "tweets", artifacts)
+            ids.append((parent, log_run(folder, uri, "tweets", artifacts, parent=parent)))
+        assert ids[0] == ids[1]
+        assert {run.info.run_id for run in runs_of(uri)} == set(ids[0])
+
+    def test_a_run_logged_alone_moves_under_its_latest_study(self, tmp_path, store, record, study):
+        uri, artifacts = store
+        folder = put(tmp_path, record)
+        alone = log_run(folder, uri, "tweets", artifacts)
+        first = log_study(study, uri, "tweets", artifacts)
+        assert log_run(folder, uri, "tweets", artifacts, parent=first) == alone
+        told = json.loads((study / "study.json").read_text("utf-8")) | {"title": "another"}
+        (study / "study.json").write_text(json.dumps(told), "utf-8")
+        second = log_study(study, uri, "tweets", artifacts)
+        assert second != first
+        assert log_run(folder, uri, "tweets", artifacts, parent=second) == alone
+        # Logged again by itself, it stays where it was.
+        assert log_run(folder, uri, "tweets", artifacts) == alone
+        (run,) = (run for run in runs_of(uri) if run.info.run_id == alone)
+        assert run.data.tags["mlflow.parentRunId"] == second
+
+    def test_a_broken_attempt_is_replaced(self, store, study, monkeypatch, caplog):
+        from mlflow.tracking import MlflowClient
+
+        uri, artifacts = store
+
+        def full_disk(*_):
+            raise OSError("no space left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, "log_artifacts", full_disk)
+            assert log_study(study, uri, "tweets", artifacts) is None
+        assert "no space left" in caplog.text
+        assert [run.info.status for run in runs_of(uri)] == ["FAILED"]
+        again = log_study(study, uri, "tweets", artifacts)
+        assert [(run.info.run_id, run.info.status) for run in runs_of(uri)] == [(again, "FINISHED")]
+
+    def test_a_long_report_is_cut_in_the_note_alone(self, store, study):
+        uri, artifacts = store
+        (study / "report.md").write_text("A line of the report.\n" * 1000, "utf-8")
+        parent = log_study(study, uri, "tweets", artifacts)
+        (run,) = runs_of(uri)
+        note = run.data.tags["mlflow.note.content"]
+        assert len(note) <= 8000
+        assert note.endswith("the whole note is the artifact `report.md` and sample-0123/report.md.\n")
+        assert (artifacts / parent / "artifacts" / "report.md").stat().st_size == 22_000
+
+    def test_a_study_that_is_not_whole_is_not_logged(self, store, study, caplog):
+        uri, artifacts = store
+        (study / "manifest.json").unlink()
+        assert log_study(study, uri, "tweets", artifacts) is None
+        assert "no manifest" in caplog.text
+        assert runs_of(uri) == []

@@ -1,0 +1,181 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from pipeline.errors import UserError
+from pipeline.prediction import predictor as module
+from pipeline.prediction.compact import compact_predictor
+from pipeline.prediction.full import full_predictor
+from pipeline.prediction.trained import read_trained, write_trained
+from pipeline.tracking.record import load_predictions
+
+VARIANTS = [
+    ["embedding=random_trainable", "model=mean"],
+    ["embedding=random_frozen", "model=mean"],
+    ["embedding=cbow_projected", "model=mean"],
+    ["embedding=cbow_multichannel", "model=mean"],
+    ["embedding=cbow_anchored", "model=mean"],
+    ["embedding=random_trainable", "model=meanmax"],
+    ["embedding=cbow_projected", "model=meanmax"],
+    ["embedding=random_trainable", "model=cnn"],
+    ["embedding=cbow_multichannel", "model=cnn"],
+    ["embedding=random_trainable", "model=gru"],
+    ["embedding=cbow_projected", "model=gru"],
+    ["embedding=cbow_multichannel", "model=gru"],
+    ["embedding=random_trainable", "model=mean", "text=whitespace", "text.emoticons=strip", "text.max_tokens=3"],
+]
+TEXTS = ["love this awful day :)", "zzz unheard of", "😀", "", "sad sad sad " * 200]
+
+
+@pytest.mark.parametrize("overrides", VARIANTS, ids="-".join)
+def test_a_loaded_run_says_what_it_said_when_it_was_trained(make_run, overrides):
+    folder = make_run(*overrides)
+    predictor = full_predictor(read_trained(folder))
+    for found in load_predictions(folder).values():
+        np.testing.assert_allclose(predictor.probabilities(found.texts), found.probabilities, rtol=0, atol=1e-6)
+        labels = [prediction.label for prediction in predictor.predict(found.texts, words=False)]
+        assert labels == [predictor.labels[column] for column in found.probabilities.argmax(axis=1)]
+
+
+def test_the_runs_differ_in_what_they_say(make_run):
+    """Guards the test above: predictions that hardly depend on the model would pass it."""
+    said = [full_predictor(read_trained(make_run(*overrides))).probabilities(TEXTS[:1]) for overrides in VARIANTS]
+    assert len({tuple(np.round(row[0], 4)) for row in said}) == len(VARIANTS)
+
+
+@pytest.mark.parametrize("overrides", VARIANTS[:5], ids="-".join)
+@pytest.mark.parametrize("make", [full_predictor, compact_predictor])
+def test_contributions_and_bias_sum_to_the_margin(make_run, overrides, make):
+    predictor = make(read_trained(make_run(*overrides)))
+    for text, prediction in zip(TEXTS, predictor.predict(TEXTS), strict=True):
+        words = prediction.words
+        assert words.method == "exact"
+        first, second = np.sort(prediction.probabilities)[::-1][:2]
+        assert words.margin == pytest.approx(np.log(first / second), abs=1e-4)
+        assert words.bias + sum(part for _, part in words.contributions) == pytest.approx(words.margin, abs=1e-4)
+        assert [word for word, _ in words.contributions] == predictor.tokenizer(text)
+        assert predictor.labels[np.argsort(-prediction.probabilities)[1]] == words.against
+
+
+@pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru"])
+def test_leaving_a_token_out_is_what_it_says(make_run, encoder):
+    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", f"model={encoder}")))
+    (whole,) = predictor.predict(["hate mondays again"])
+    label, against = predictor.labels.index(whole.label), predictor.labels.index(whole.words.against)
+    odds = [
+        np.log(p[label] / p[against]) for p in predictor.probabilities(["mondays again", "hate again", "hate mondays"])
+    ]
+    found = [part for _, part in whole.words.contributions]
+    assert found == pytest.approx([whole.words.margin - rest for rest in odds], abs=1e-4)
+    assert max(map(abs, found)) > 0.01
+    assert (whole.words.method, whole.words.bias) == ("leave one token out", None)
+
+
+def test_a_long_text_is_left_out_in_pieces(make_run):
+    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", "model=gru")))
+    (found,) = predictor.predict(["sad " * 256])
+    assert found.words.method == "leave 2 neighbouring tokens out"
+    assert [piece for piece, _ in found.words.contributions] == ["sad sad"] * 128
+
+
+def test_unknown_words_are_listed_once_and_share_a_row(make_run):
+    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", "model=mean")))
+    (one, other) = predictor.predict(["love qqq www qqq <unk>", "love eee eee eee eee"])
+    assert one.words.unknown == ["qqq", "www", "<unk>"]
+    shares = [part for word, part in one.words.contributions if word != "love"]
+    assert len(set(shares)) == 1
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_an_empty_text_gets_the_bias_alone(make_run, encoder):
+    trained = read_trained(make_run("embedding=random_trainable", f"model={encoder}"))
+    (found,) = full_predictor(trained).predict([""])
+    bias = trained.layers["head.bias"].astype(float)
+    np.testing.assert_allclose(found.probabilities, np.exp(bias) / np.exp(bias).sum(), atol=1e-6)
+    assert (found.words.contributions, found.words.unknown) == ([], [])
+
+
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_an_answer_does_not_depend_on_the_texts_beside_it(make_run, encoder, monkeypatch):
+    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", f"model={encoder}")))
+    alone = np.concatenate([predictor.probabilities([text]) for text in TEXTS])
+    np.testing.assert_allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
+    monkeypatch.setattr(module, "PASS_TOKENS", 8)
+    np.testing.assert_allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
+
+
+def test_a_pass_is_bounded_and_every_text_is_in_one():
+    ids = [[2] * length for length in (0, 40_000, 3, 20_000, 20_000, 0, 5)]
+    groups = list(module.passes(ids))
+    assert sorted(row for group in groups for row in group) == list(range(7))
+    assert all(len(g) == 1 or len(g) * max(len(ids[row]) for row in g) <= module.PASS_TOKENS for g in groups)
+    assert len(groups) == 4
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
+def test_any_text_gets_a_label_and_probabilities(make_run, texts):
+    for encoder in ("mean", "cnn"):
+        predictor = full_predictor(read_trained(make_run("embedding=random_trainable", f"model={encoder}")))
+        for prediction in predictor.predict(texts):
+            assert prediction.probabilities.sum() == pytest.approx(1)
+            assert prediction.label == predictor.labels[prediction.probabilities.argmax()]
+            assert np.isfinite([part for _, part in prediction.words.contributions]).all()
+
+
+def test_no_texts_give_no_predictions(make_run):
+    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", "model=mean")))
+    assert predictor.predict([]) == []
+    assert predictor.probabilities([]).shape == (0, 3)
+
+
+def test_a_copy_says_the_same_and_tells_no_path(make_run, tmp_path):
+    folder = make_run("embedding=cbow_projected", "model=gru")
+    write_trained(folder, tmp_path)
+    expected = full_predictor(read_trained(folder)).probabilities(TEXTS)
+    np.testing.assert_array_equal(full_predictor(read_trained(tmp_path)).probabilities(TEXTS), expected)
+    assert list(load_file(tmp_path / "embedding.safetensors")) == ["final"]
+    assert not any(b"/home/" in path.read_bytes() or b"paths" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_record_without_embedding_says_how_to_get_it(make_run):
+    folder = make_run("embedding=random_trainable", "model=mean", keep=False)
+    with pytest.raises(UserError, match=r"kept no embedding.*tracking\.keep_embedding=true"):
+        read_trained(folder)
+
+
+def _other_words(folder):
+    (folder / "vocabulary.json").write_text(json.dumps({"words": ["<pad>", "<unk>", "only"]}))
+
+
+def _other_head(folder):
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {"head.weight": weights["head.weight"][:, :-1].copy()}, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda folder: (folder / "run.json").unlink(), "no run's record"),
+        (
+            lambda folder: (folder / "model.safetensors").write_bytes(b"\x80\x04junk"),
+            "cannot be read as a run's record",
+        ),
+        (lambda folder: (folder / "config.yaml").write_text("text: {tokenizer: tweet}"), "cannot be read"),
+        (lambda folder: (folder / "run.json").write_text("[]"), "cannot be read"),
+        (_other_words, "3 words and 3 labels do not fit"),
+        (_other_head, "weights do not fit the settings"),
+    ],
+)
+def test_a_damaged_record_is_named(make_run, tmp_path, damage, told):
+    folder = tmp_path / "run"
+    shutil.copytree(make_run("embedding=random_trainable", "model=mean"), folder)
+    damage(folder)
+    with pytest.raises(UserError, match=told):
+        full_predictor(read_trained(folder))
