@@ -1,12 +1,13 @@
 """The study's runs as configurations: what they share, what differs, and how each is repeated by itself."""
 
 import copy
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import Stage
+from pipeline.files import Stage, fingerprint
 from pipeline.schema import Config, EmbeddingConfig
 
 Variants = Mapping[str, tuple[EmbeddingConfig, str]]
@@ -126,3 +127,22 @@ def best_factor(scores: Mapping[float, float], monitor: str) -> float:
     """
     sign = 1 if monitor == "nll" else -1
     return min(scores, key=lambda factor: (sign * scores[factor], max(factor, 1 / factor), factor))
+
+
+def vectors_key(cell: Cell) -> tuple[str, ...]:
+    """Runs with the same key start from the same word vectors."""
+    knobs = dataclasses.asdict(cell.config.cbow) | dataclasses.asdict(cell.config.ppmi)
+    init = cell.config.embedding.init
+    own = {"cbow": fingerprint(knobs), "ppmi": f"{cell.config.embedding.dim}"}.get(init, "")
+    return ("vectors", init, cell.config.text.emoticons, own)
+
+
+def with_factor(cell: Cell, config: Config, factor: float) -> Config:
+    """The configuration of a cell with the study's learning rates times `factor`."""
+    variant = (cell.config.embedding, cell.config.text.emoticons)
+    return cell_config(config, variant, cell.labels, cell.seed, factor)
+
+
+def failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:
+    """A row of what failed; `seed` is None where it concerns all seeds."""
+    return {"variant": variant, "label_budget": budget, "seed": seed, "reason": reason}

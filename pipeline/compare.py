@@ -11,25 +11,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline import stages
 from pipeline.cells import (
     Cell,
     Choice,
     Finished,
     Variants,
-    best_factor,
     cell_config,
     cell_overrides,
+    failure,
     label_budgets,
+    vectors_key,
     with_emoticons,
+    with_factor,
 )
 from pipeline.errors import RunError, UserError
 from pipeline.files import Stage, ensure_folder, fingerprint
 from pipeline.progress import log, progress
 from pipeline.schema import Config, data_name
 from pipeline.side_by_side import Done, Workers
+from pipeline.trials import choose
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
@@ -75,7 +76,7 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
     )
     with Workers(config.workers) as workers:
         base = _foundations(config, workers, prepared, cells, budgets)
-        choices, failed_choices = _choose(config, workers, cells, base.vectors)
+        choices, failed_choices = choose(config, workers, cells, base.vectors)
         largest = max(n for _, n in budgets)
         folders, failed_runs = _train(config, workers, cells, base.vectors, choices, overrides, largest)
     return _report(
@@ -97,7 +98,7 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
 
 @dataclass(frozen=True)
 class _Foundations:
-    """What runs start from or stand beside; `vectors` by `_vectors_key`, the others as in `Finished`."""
+    """What runs start from or stand beside; `vectors` by `vectors_key`, the others as in `Finished`."""
 
     vectors: dict[Any, Done[Any]]
     audits: dict[str, Stage]
@@ -118,7 +119,7 @@ def _foundations(
 
     tasks: dict[Any, Callable[[], Any]] = {}
     for cell in cells:
-        tasks.setdefault(_vectors_key(cell), partial(stages.vectors, cell.config, cell.prepared))
+        tasks.setdefault(vectors_key(cell), partial(stages.vectors, cell.config, cell.prepared))
     for mode, stage in prepared.items():
         condition = with_emoticons(config, mode)
         for task in config.probe.transfer:
@@ -133,8 +134,10 @@ def _foundations(
         for labels, budget in sorted(budgets, key=lambda pair: -pair[1]):
             for seed in range(config.study.seeds):
                 alone = with_emoticons(config, mode)
-                # VADER's lexicon comes with it, whatever the labels: it is asked once.
-                alone.data.label_budget, alone.seed = (None, 0) if name == "vader" else (labels, seed)
+                # VADER's lexicon comes with it, whatever the labels. With all labels only fastText's own draws differ.
+                drawn = labels is not None or name == "fasttext"
+                alone.data.label_budget = None if name == "vader" else labels
+                alone.seed = seed if drawn and name != "vader" else 0
                 key = ("baseline", name, alone.data.label_budget or stage.outcome["rows"]["train"], alone.seed)
                 tasks[key] = partial(stages.baseline, alone, stage, name)
                 members[name, budget, seed] = key
@@ -148,66 +151,11 @@ def _foundations(
         transfers={task: found["transfer", task, mode].get() for task in config.probe.transfer},
         baselines={cell: found[key].get() for cell, key in members.items() if found[key].reason is None},
         failures=[
-            _failure(key[1], key[2], key[3], result.reason)
+            failure(key[1], key[2], key[3], result.reason)
             for key, result in found.items()
             if key[0] == "baseline" and result.reason is not None
         ],
     )
-
-
-def _vectors_key(cell: Cell) -> tuple[str, ...]:
-    """Runs with the same key start from the same word vectors."""
-    knobs = dataclasses.asdict(cell.config.cbow) | dataclasses.asdict(cell.config.ppmi)
-    init = cell.config.embedding.init
-    own = {"cbow": fingerprint(knobs), "ppmi": f"{cell.config.embedding.dim}"}.get(init, "")
-    return ("vectors", init, cell.config.text.emoticons, own)
-
-
-def _choose(
-    config: Config, workers: Workers, cells: Sequence[Cell], vectors: Mapping[Any, Done[Stage | None]]
-) -> tuple[dict[tuple[str, int], Choice], list[dict[str, Any]]]:
-    """Choose the factor of the learning rates on validation, with the same trials for every variant and budget."""
-    study = config.study
-    tried = [cell for cell in cells if cell.seed < study.trial_seeds and vectors[_vectors_key(cell)].reason is None]
-    tasks = {
-        (cell.variant, cell.label_budget, factor, cell.seed): partial(
-            stages.trial, _with_factor(cell, config, factor), cell.prepared, vectors[_vectors_key(cell)].value
-        )
-        for cell in sorted(tried, key=lambda cell: -cell.label_budget)
-        for factor in study.lr_factors
-    }
-    done = workers.do(tasks, "learning-rate trials")
-    choices, failures = {}, []
-    for variant, budget in dict.fromkeys((cell.variant, cell.label_budget) for cell in cells):
-        results = {
-            factor: [
-                done[variant, budget, factor, seed]
-                for seed in range(study.trial_seeds)
-                if (variant, budget, factor, seed) in done
-            ]
-            for factor in study.lr_factors
-        }
-        scores = {factor: _mean_score(found) for factor, found in results.items()}
-        usable = {factor: score for factor, score in scores.items() if score is not None}
-        if not usable:
-            first = next((result for found in results.values() for result in found), None)
-            reason = "its word vectors failed" if first is None else first.reason or first.get().outcome["reason"]
-            failures.append(_failure(variant, budget, None, f"no trial of a learning rate worked: {reason}"))
-            continue
-        choices[variant, budget] = Choice(variant, budget, best_factor(usable, config.train.monitor), scores)
-    return choices, failures
-
-
-def _mean_score(results: Sequence[Done[Stage]]) -> float | None:
-    """The mean validation score of a factor's trials; None where one of them failed or diverged."""
-    scores = [None if result.reason else result.get().outcome["score"] for result in results]
-    usable = [float(score) for score in scores if score is not None]
-    return float(np.mean(usable)) if usable and len(usable) == len(scores) else None
-
-
-def _with_factor(cell: Cell, config: Config, factor: float) -> Config:
-    variant = (cell.config.embedding, cell.config.text.emoticons)
-    return cell_config(config, variant, cell.labels, cell.seed, factor)
 
 
 def _train(
@@ -223,12 +171,12 @@ def _train(
     failures = []
     tasks: dict[tuple[str, int, int], Callable[[], Path]] = {}
     for cell in sorted(cells, key=lambda cell: (-cell.label_budget, cell.seed)):
-        found = vectors[_vectors_key(cell)]
+        found = vectors[vectors_key(cell)]
         if found.reason is not None:
-            failures.append(_failure(cell.variant, cell.label_budget, cell.seed, f"its word vectors: {found.reason}"))
+            failures.append(failure(cell.variant, cell.label_budget, cell.seed, f"its word vectors: {found.reason}"))
         elif (cell.variant, cell.label_budget) in choices:
             factor = choices[cell.variant, cell.label_budget].factor
-            own = _with_factor(cell, config, factor)
+            own = with_factor(cell, config, factor)
             # Transfer is asked where there is most to transfer. One embedding of each variant is kept for the report.
             own.probe.transfer = config.probe.transfer if cell.label_budget == largest else []
             own.tracking.keep_embedding = cell.label_budget == largest and cell.seed == 0
@@ -236,12 +184,8 @@ def _train(
                 stages.train, own, cell.prepared, found.value, cell_overrides(own, cell.variant, overrides)
             )
     done = workers.do(tasks, "runs")
-    failures += [_failure(*key, result.reason) for key, result in done.items() if result.reason]
+    failures += [failure(*key, result.reason) for key, result in done.items() if result.reason]
     return {key: result.value for key, result in done.items() if result.value is not None}, failures
-
-
-def _failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:
-    return {"variant": variant, "label_budget": budget, "seed": seed, "reason": reason}
 
 
 def _report(finished: Finished) -> Path:

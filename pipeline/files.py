@@ -149,6 +149,7 @@ def ensure_folder(
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             write_json(temporary / MANIFEST, manifest)
+            manifest = read_json(temporary / MANIFEST)  # the same, order of keys included, as who reuses it will see
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

@@ -84,8 +84,11 @@ def load(folder: Path, *, compact: bool = False) -> "Predictor":
         from pipeline.prediction.compact import compact_predictor
 
         return compact_predictor(trained)
+    import torch
+
     from pipeline.prediction.full import full_predictor
 
+    torch.set_num_threads(1)  # the passes are small: on 4 busy cores, 4 threads took 4 times as long as one
     return full_predictor(trained)
 
 

@@ -188,7 +188,8 @@ def baseline(config: Config, prepared: Stage, name: str) -> Stage:
 
 def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str]) -> Path:
     """Train and probe one classifier and write its record below results/."""
-    tasks = {name: transfer(config, prepared, name) for name in config.probe.transfer}
+    unforced = dataclasses.replace(config, force=False)  # other runs may be reading these
+    tasks = {name: transfer(unforced, prepared, name) for name in config.probe.transfer}
     probe = dataclasses.asdict(config.probe)
     probe["similarity_files"] = [_input("probe.similarity_files", path) for path in probe["similarity_files"]]
     probe["transfer"] = {name: task.key for name, task in tasks.items()}

@@ -91,15 +91,20 @@ def score_frame(outcomes: Outcomes, parameters: Mapping[Cell, tuple[float | None
                 "n": over_seeds.n,
                 "mean": over_seeds.mean,
                 "sd": over_seeds.sd,
-                "low": over_seeds.low,
-                "high": over_seeds.high,
-                "low_total": total.low,
-                "high_total": total.high,
+                "low": _fraction(over_seeds.low),
+                "high": _fraction(over_seeds.high),
+                "low_total": _fraction(total.low),
+                "high_total": _fraction(total.high),
                 "trainable": trainable,
                 "parameters": all_parameters,
             }
         )
     return pd.DataFrame(rows)
+
+
+def _fraction(bound: float | None) -> float | None:
+    """A bound of a score, which no interval of a normal distribution keeps within 0 and 1."""
+    return None if bound is None else min(max(bound, 0.0), 1.0)
 
 
 def difference_frame(

@@ -1,0 +1,55 @@
+"""The choice of learning rates: the same trials on validation for every variant and label budget."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pipeline import stages
+from pipeline.cells import Cell, Choice, best_factor, failure, vectors_key, with_factor
+from pipeline.files import Stage
+from pipeline.schema import Config
+from pipeline.side_by_side import Done, Workers
+
+
+def choose(
+    config: Config, workers: Workers, cells: Sequence[Cell], vectors: Mapping[Any, Done[Stage | None]]
+) -> tuple[dict[tuple[str, int], Choice], list[dict[str, Any]]]:
+    """Choose the factor of the learning rates on validation, with the same trials for every variant and budget."""
+    study = config.study
+    tried = [cell for cell in cells if cell.seed < study.trial_seeds and vectors[vectors_key(cell)].reason is None]
+    tasks = {
+        (cell.variant, cell.label_budget, factor, cell.seed): partial(
+            stages.trial, with_factor(cell, config, factor), cell.prepared, vectors[vectors_key(cell)].value
+        )
+        for cell in sorted(tried, key=lambda cell: -cell.label_budget)
+        for factor in study.lr_factors
+    }
+    done = workers.do(tasks, "learning-rate trials")
+    choices, failures = {}, []
+    for variant, budget in dict.fromkeys((cell.variant, cell.label_budget) for cell in cells):
+        results = {
+            factor: [
+                done[variant, budget, factor, seed]
+                for seed in range(study.trial_seeds)
+                if (variant, budget, factor, seed) in done
+            ]
+            for factor in study.lr_factors
+        }
+        scores = {factor: _mean_score(found) for factor, found in results.items()}
+        usable = {factor: score for factor, score in scores.items() if score is not None}
+        if not usable:
+            first = next((result for found in results.values() for result in found), None)
+            reason = "its word vectors failed" if first is None else first.reason or first.get().outcome["reason"]
+            failures.append(failure(variant, budget, None, f"no trial of a learning rate worked: {reason}"))
+            continue
+        choices[variant, budget] = Choice(variant, budget, best_factor(usable, config.train.monitor), scores)
+    return choices, failures
+
+
+def _mean_score(results: Sequence[Done[Stage]]) -> float | None:
+    """The mean validation score of a factor's trials; None where one of them failed or diverged."""
+    scores = [None if result.reason else result.get().outcome["score"] for result in results]
+    usable = [float(score) for score in scores if score is not None]
+    return float(np.mean(usable)) if usable and len(usable) == len(scores) else None
