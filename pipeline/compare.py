@@ -233,6 +233,7 @@ def _report(finished: Finished) -> Path:
 def _show(finished: Finished, folder: Path) -> str:
     """Log the study and, under it, its runs in MLflow; what to say of it."""
     from pipeline.tracking.mlflow_log import log_run, log_study
+    from pipeline.tracking.mlflow_model import promote
 
     config = finished.config
     assert config.tracking.uri is not None
@@ -244,4 +245,5 @@ def _show(finished: Finished, folder: Path) -> str:
     for run_folder in progress(runs, total=len(runs), label="MLflow", unit="runs"):
         if log_run(run_folder, *where, parent=parent) is None:
             return ""
+    promote(runs, config.tracking.uri, config.tracking.experiment)
     return f", or browse its runs: {stages.dashboard(config)}" if config.tracking.uri.startswith("sqlite:") else ""

@@ -149,7 +149,7 @@ _ENCODERS = {"mean": _mean, "meanmax": _meanmax, "cnn": _cnn, "gru": _gru}
 class OnnxModel(Scorer):
     """A graph in onnxruntime, on the CPU."""
 
-    def __init__(self, model: bytes, classes: int, threads: int = 0) -> None:
+    def __init__(self, model: bytes, classes: int, threads: int = 1) -> None:
         try:
             import onnxruntime
         except ImportError as error:

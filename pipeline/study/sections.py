@@ -9,6 +9,7 @@ from pipeline.study.figures import Figure
 from pipeline.study.findings import Findings
 from pipeline.study.nested import nested_tables
 from pipeline.study.sections_audit import audit
+from pipeline.study.wording import NAMES
 
 Blocks = Callable[[Findings], Sequence[Block]]
 
@@ -177,6 +178,7 @@ def ran_line(findings: Findings) -> str:
     data, design = findings.data, findings.design
     rows = ", ".join(f"{count:,} {split}" for split, count in data.get("rows", {}).items())
     unlabelled = f"; CBOW read {data['unlabelled']:,} unlabelled tweets besides" if data.get("unlabelled") else ""
+    named = ", ".join(f"{told} is {name}" for name, told in NAMES.items() if name in design["variants"])
     return "\u00a0· ".join(
         [
             f"{data['name']}: {rows} {'generated ' if findings.generated else ''}tweets{unlabelled}",
@@ -185,5 +187,6 @@ def ran_line(findings: Findings) -> str:
             f"score: {design['metric_name']} on test tweets, 95 % intervals",
             f"a difference below {runs.points(design['smallest_effect'])} counts as none",
             f"{design['encoder']} encoder, {design['dim']} dimensions",
+            *([f"in words: {named}"] if named else []),
         ]
     )

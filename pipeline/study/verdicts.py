@@ -84,6 +84,8 @@ def _enough(
     best = None if baselines.empty else baselines.sort_values(["mean", "variant"], ascending=[False, True]).iloc[0]
     if opening == "Yes" and best is not None and best["mean"] > learned["mean"]:
         opening = "Yes, though a simpler method scores higher"
+    elif opening == "Yes" and best is not None and best["mean"] > learned["mean"] - design["smallest_effect"]:
+        opening = "Yes, though a simpler method comes close"
     if leak is not None:
         opening = "These tweets cannot tell, as single tokens give the label away"
     told = score(learned["mean"], learned["low_total"], learned["high_total"])

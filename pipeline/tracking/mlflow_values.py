@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
 LONGEST_TAG = 8000
+WIDEST = 100
+COMMANDS = ("./scripts/", "python -m ")
 NEIGHBOURS = "tables/neighbours.json"
 
 
@@ -39,11 +42,28 @@ def run_tags(stored: StoredRun, folder: Path) -> dict[str, str]:
 
 
 def shortened(note: str, folder: Path, name: str = "note.md") -> str:
-    """A note within the length of a tag; it ends by saying where the rest is."""
+    """A note within the length of a tag, ending with where the rest is; long commands are broken into lines."""
+    note = "".join(_broken(line) if len(line) > WIDEST else line for line in note.splitlines(keepends=True))
     if len(note) <= LONGEST_TAG:
         return note
     rest = f"\n\n… the whole note is the artifact `{name}` and {folder.name}/{name}.\n"
     return note[: LONGEST_TAG - len(rest)].rpartition("\n")[0] + rest
+
+
+def _broken(command: str) -> str:
+    """A command over several lines. On the page of a run, one long line pushes the values of metrics out of sight."""
+    if not command.startswith(COMMANDS):
+        return command
+    try:
+        parts = shlex.split(command)
+    except ValueError:  # a sentence about a command, with an apostrophe
+        return command
+    lines = [""]
+    for part in map(shlex.quote, parts):
+        if lines[-1].strip() and len(lines[-1]) + len(part) > WIDEST:
+            lines.append("   ")
+        lines[-1] += f" {part}"
+    return " \\\n".join(lines).removeprefix(" ") + "\n"
 
 
 def points(stored: StoredRun) -> list[tuple[str, float | None, int]]:

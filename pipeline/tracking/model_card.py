@@ -152,8 +152,9 @@ def _loading(run: StoredRun) -> str:
         f'```python\nimport mlflow\n\nmlflow.set_tracking_uri("sqlite:///mlflow.db")  # or a server\n'
         f'model = mlflow.pyfunc.load_model("{uri}")\nmodel.predict(["{EXAMPLES[0]}", "{EXAMPLES[1]}"])\n```\n\n'
         "As a service on this machine (one thread: the passes are small):\n\n"
-        f"```\nOMP_NUM_THREADS=1 MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve -m {uri} --env-manager local "
-        "--host 127.0.0.1 --port 5001\ncurl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' "
+        "```\nOMP_NUM_THREADS=1 MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve "
+        f"-m {uri} --env-manager local --host 127.0.0.1 --port 5001\n"
+        "curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' "
         f"""-d '{{"inputs": ["{EXAMPLES[0]}"]}}'\n```"""
     )
 
