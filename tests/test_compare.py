@@ -411,7 +411,7 @@ class TestOtherData:
         (last,) = [row for row in scores if (row["variant"], row["label_budget"]) == ("random_trainable@strip", "240")]
         assert float(last["mean"]) > 0.9
         warnings = {warning["code"]: warning["text"] for warning in read_json(folder / "study.json")["warnings"]}
-        assert warnings["not_comparable"] == "Runs differ in more than their embedding: text.emoticons."
+        assert "not_comparable" not in warnings  # one variant with and without emoticons differs on purpose
         assert "generated_data" not in warnings
 
         emoticons = {}
