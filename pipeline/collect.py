@@ -128,6 +128,9 @@ def collect(finished: Finished) -> Findings:
     of_emoticons = all(first.partition("@")[0] == second.partition("@")[0] for first, second in planned)
     first = next(iter(records.values()))
     title = f"{data_name(finished.config.data)}: {metric_name} of {len(finished.variants)} variants"
+    modes = {mode for _, mode in finished.variants.values()}
+    if len(modes) == 1 and modes != {"keep"}:
+        title += f" · text.emoticons={modes.pop()}"
     return Findings(
         title=title + (" · generated tweets" if facts["generated"] else ""),
         generated=bool(facts["generated"]),
