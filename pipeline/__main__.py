@@ -80,9 +80,10 @@ def _command(argv: list[str], show_traceback: bool) -> int:
                 log.info(label)
             typed = config.to_typed(composed)
             if typed.stage == "compare":
-                from pipeline import compare
+                from pipeline import compare, dvc_files
 
-                compare.run(typed, config.variants(current.overrides.task, typed), current.overrides.task)
+                variants = config.variants(current.overrides.task, typed)
+                dvc_files.leave_study(typed, compare.run(typed, variants, current.overrides.task))
             else:
                 from pipeline import stages
 

@@ -203,7 +203,7 @@ def _report(finished: Finished) -> Path:
         "audits": sorted(stage.key for stage in finished.audits.values()),
         "transfers": sorted(stage.key for stage in finished.transfers.values()),
         "failures": finished.failures,
-        "code": stages.code("compare.py", "cells.py", "collect.py", "study", "tracking"),
+        "code": stages.code("compare.py", "cells.py", "trials.py", "gather.py", "collect.py", "study", "tracking"),
     }
     modes = sorted({mode for _, mode in finished.variants.values()})
     # Named by what was asked for, not by what came out: a study that is done again takes the place of the old one.

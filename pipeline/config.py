@@ -219,6 +219,7 @@ def _make_absolute(config: Config) -> None:
         raise UserError(f"paths.root={config.paths.root}: found a file, expected a folder")
     if set(config.paths.root) & set("%?#"):
         raise UserError(f"paths.root={config.paths.root}: MLflow cannot have %, ? or # in the path of its store")
+    config.paths.dvc = config.paths.dvc and _absolute(config.paths.dvc)
     config.tracking.uri = config.tracking.uri or f"sqlite:///{config.paths.root}/mlflow.db"
     config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)

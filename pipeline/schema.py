@@ -201,9 +201,10 @@ class StudyConfig:
 
 @dataclass
 class PathsConfig:
-    """Where artifacts/, results/ and mlflow.db go."""
+    """Where artifacts/, results/ and mlflow.db go, and the copies that DVC tracks."""
 
     root: str | None = MISSING
+    dvc: str | None = MISSING
 
 
 @dataclass

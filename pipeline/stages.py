@@ -8,9 +8,11 @@ they were written. The work itself stands in `prepare.py` and `train.py`, import
 import dataclasses
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.dvc_files import leave_record, leave_stage, taken_or
 from pipeline.errors import UserError
 from pipeline.files import Stage, ensure_folder, file_fingerprint, fingerprint, library_versions
 from pipeline.progress import log
@@ -37,12 +39,12 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
     UserError : the configuration or an input file is wrong. RunError : the run itself failed.
     """
     prepared = prepare(config)
-    if config.stage == "cbow":
-        cbow(config, prepared)
     if config.stage in ("prepare", "cbow"):
+        leave_stage(config, prepared if config.stage == "prepare" else cbow(config, prepared))
         log.info("next: the same command without stage=%s trains a classifier on it", config.stage)
         return None
     folder = train(config, prepared, vectors(config, prepared), overrides)
+    leave_record(config, folder)
     browse = ""
     if config.tracking.enabled:
         from pipeline.tracking.mlflow_log import log_run
@@ -199,21 +201,28 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
         "keep_embedding": config.tracking.keep_embedding,
         "code": code(*LEARNING, *RECORDING),
     }
-    budget = config.data.label_budget or "all"
-    variant = variant_name(config.embedding)
-    encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
-    name = f"{data_name(config.data)}-{variant}{encoder}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
-    folder = root(config) / "results" / name
+    more = identity | {"keep_embedding": True}
+    if _record(config, more).exists():  # a record that holds the embedding as well serves too
+        identity, config = more, replace(config, tracking=replace(config.tracking, keep_embedding=True))
+    folder = _record(config, identity)
 
     def work(temporary: Path) -> dict[str, Any]:
         from pipeline.train import train_classifier
 
-        return train_classifier(config, prepared, vectors, tasks, name, overrides, temporary)
+        return train_classifier(config, prepared, vectors, tasks, folder.name, overrides, temporary)
 
-    log.info("train: %s → %s", variant, short(folder))
+    log.info("train: %s → %s", variant_name(config.embedding), short(folder))
     manifest, reused = ensure_folder(folder, {"stage": "train", **identity}, work, force=config.force)
     log.info("train: %s · %s", "this run was finished before" if reused else "done", manifest["outcome"]["summary"])
     return folder
+
+
+def _record(config: Config, identity: Mapping[str, Any]) -> Path:
+    """The folder of a run's record: readable, and with what determines it in its last eight digits."""
+    budget = config.data.label_budget or "all"
+    encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
+    kind = f"{data_name(config.data)}-{variant_name(config.embedding)}{encoder}"
+    return root(config) / "results" / f"{kind}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
 
 
 def _learning(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
@@ -236,9 +245,10 @@ def artifact(
     config: Config, name: str, identity: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]
 ) -> Stage:
     """Have a stage done below artifacts/, or reuse it, and say which."""
-    key = fingerprint({"stage": name, **identity})
+    whole = {"stage": name, **identity}
+    key = fingerprint(whole)
     folder = root(config) / "artifacts" / name / key
-    manifest, reused = ensure_folder(folder, {"stage": name, **identity}, work, force=config.force)
+    manifest, reused = ensure_folder(folder, whole, taken_or(work, config, whole), force=config.force)
     stage = Stage(folder, key, manifest)
     log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", short(folder))
     return stage

@@ -31,6 +31,7 @@ IGNORED = (
     "force",
     "stage",
     "paths.root",
+    "paths.dvc",
     "data.path",
     "train.threads",
 )

@@ -59,7 +59,7 @@ class TestFiles:
             values = yaml.safe_load((conf_folder() / group / f"{option}.yaml").read_text("utf-8"))
             nested = {f"sample.{name}" for name in values.get("sample", {})} if group == "data" else set()
             said |= {f"{group}.{name}" for name in [*values, *nested]}
-        said |= {"paths.root", "seed", "stage", "force", "workers"}
+        said |= {"paths.root", "paths.dvc", "seed", "stage", "force", "workers"}
         assert said - {"data.sample"} == set(KEYS)
 
     def test_dataclasses_hold_no_values(self):

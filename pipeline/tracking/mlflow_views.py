@@ -13,7 +13,7 @@ NOTE = """\
 plots and predictions. **A study** compares runs; open its `report.html` among its artifacts.
 
 *Views*, above the table: **Runs by score**, every run, best test score first; **Means over seeds**, of the runs that \
-are loaded (100 at first: *Load more* below); **Studies**; *Default* shows runs under their study.
+are loaded (100 at first: *Load more* below); **Studies**. *Exit shared view* shows runs under their study.
 """
 SCORES = ("test/macro_recall", "test/accuracy", "validation/macro_recall", "test/nll")
 METRICS = (*SCORES, "params/trainable", "time/train_seconds")
@@ -24,10 +24,10 @@ def experiment_views() -> dict[str, str]:
     """The saved views as tags of an MLflow experiment; the end of a tag's key is the `viewStateShareKey` of a link."""
     metrics = [f"metrics.`{name}`" for name in METRICS]
     data, warnings, count = "tags.`data`", "tags.`warnings`", "tags.`runs`"
-    # Sorted by anything but the time, the UI shows all runs, also those of a study, which it else hides under its row.
+    # Sorted by a score, the UI shows all runs; by time, it hides those of a study under the study's row.
     runs = _columns([*metrics, data]) | _charts() | {"orderByKey": metrics[0], "orderByAsc": False}
     keys = [{"mode": "tag", "groupByData": name} for name in ("variant", "label_budget", "data")]
-    means = _columns(metrics, {NAME: 430}) | _charts() | {"searchFilter": "tags.variant LIKE '%'"}
+    means = _columns(metrics, {NAME: 430}) | _charts()
     means |= {"groupBy": {"aggregateFunction": "average", "groupByKeys": keys}, "useGroupedValuesInCharts": True}
     studies = _columns([data, count, warnings], {warnings: 420}) | {"searchFilter": "tags.`pipeline.study` LIKE '%'"}
     views = {"runs": ("Runs by score", runs), "means": ("Means over seeds", means), "studies": ("Studies", studies)}
@@ -40,7 +40,7 @@ def experiment_views() -> dict[str, str]:
 
 def _columns(names: Sequence[str], widths: dict[str, int] | None = None) -> dict[str, Any]:
     """Columns of the table, in this order, with a run's name wide enough to be read."""
-    widths = {NAME: 330, CREATED: 130} | dict.fromkeys(names, 120) | (widths or {})
+    widths = {NAME: 330, CREATED: 150} | dict.fromkeys(names, 120) | (widths or {})
     return {"selectedColumns": list(names), "columnOrder": [NAME, CREATED, *names, DURATION], "columnWidths": widths}
 
 

@@ -27,6 +27,13 @@ def answer(url, tries=240):
     raise AssertionError(f"no answer from {url}")
 
 
+def processes(parent):
+    """How many processes a process has become, counting itself."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    children = [int(pid) for pid, above in map(str.split, listed.splitlines()) if int(above) == parent]
+    return 1 + sum(processes(pid) for pid in children)
+
+
 def test_without_a_store_it_names_the_command_to_run_first(tmp_path):
     done = subprocess.run([DASHBOARD, tmp_path], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -49,8 +56,8 @@ def test_it_shows_the_runs_and_serves_as_a_tracking_server(tmp_path, record):
         server = subprocess.Popen([DASHBOARD, root], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
         try:
             link = re.search(
-                r"http://127\.0\.0\.1:(\d+)/#/experiments/(\d+)/runs\?workflowType=machine_learning",
-                server.stdout.readline(),
+                r"http://127\.0\.0\.1:(\d+)/#/experiments/(\d+)/runs\?workflowType=machine_learning&viewStateShareKey=runs$",
+                server.stdout.readline().rstrip(),
             )
             address = f"http://127.0.0.1:{link[1]}"
             assert int(link[1]) > busy
@@ -58,6 +65,10 @@ def test_it_shows_the_runs_and_serves_as_a_tracking_server(tmp_path, record):
             assert "<title>MLflow</title>" in answer(f"{address}/")
             run = json.loads(answer(f"{address}/api/2.0/mlflow/runs/get?run_id={run_id}"))["run"]
             assert run["info"]["experiment_id"] == link[2]
+            found = json.loads(answer(f"{address}/api/2.0/mlflow/experiments/get?experiment_id={link[2]}"))
+            assert "mlflow.sharedViewState.runs" in {tag["key"] for tag in found["experiment"]["tags"]}
+            # One worker beside the process that watches it; job execution would add three more.
+            assert processes(server.pid) <= 2
             note = answer(f"{address}/get-artifact?path=note.md&run_id={run_id}")
             assert note == (folder / "note.md").read_text("utf-8")
 

@@ -98,7 +98,7 @@ def test_a_run_arrives_whole(tmp_path, store, record, capfd, caplog):
     expected |= {"git_sha": "a" * 40, "git_dirty": "true", "pipeline.run": folder.name}
     expected |= {"environment.cpu": "a processor", "environment.device": "cpu"}
     assert expected.items() <= run.data.tags.items()
-    assert run.data.tags["mlflow.note.content"] == (folder / "note.md").read_text("utf-8")
+    assert run.data.tags["mlflow.note.content"].startswith((folder / "note.md").read_text("utf-8")[:1000])
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
     assert experiment.artifact_location == str(artifacts)

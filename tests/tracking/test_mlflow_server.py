@@ -179,7 +179,7 @@ def test_a_server_on_postgresql_holds_the_runs_and_gets_later_what_it_missed(tmp
         assert 0 < run.data.metrics["test/accuracy"] < 1
         assert [point.step for point in curve] == [1, 2]
         assert {"sample-train", "sample-test"} <= inputs
-        assert run.data.tags["mlflow.note.content"] == (folder / "note.md").read_text("utf-8")
+        assert run.data.tags["mlflow.note.content"].startswith((folder / "note.md").read_text("utf-8")[:500])
         assert copy.read_bytes() == (folder / "predictions.parquet").read_bytes()
         assert any(artifacts.rglob("predictions.parquet"))
         assert "mlflow.sharedViewState.runs" in experiment.tags
