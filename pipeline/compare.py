@@ -27,6 +27,7 @@ from pipeline.cells import (
 )
 from pipeline.errors import RunError, UserError
 from pipeline.files import Stage, ensure_folder, fingerprint
+from pipeline.identity import code
 from pipeline.progress import log, progress
 from pipeline.schema import Config, data_name
 from pipeline.side_by_side import Done, Workers
@@ -203,7 +204,7 @@ def _report(finished: Finished) -> Path:
         "audits": sorted(stage.key for stage in finished.audits.values()),
         "transfers": sorted(stage.key for stage in finished.transfers.values()),
         "failures": finished.failures,
-        "code": stages.code("compare.py", "cells.py", "trials.py", "gather.py", "collect.py", "study", "tracking"),
+        "code": code("compare.py", "cells.py", "trials.py", "gather.py", "collect.py", "study", "tracking"),
     }
     modes = sorted({mode for _, mode in finished.variants.values()})
     # Named by what was asked for, not by what came out: a study that is done again takes the place of the old one.

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.dvc_files import leave_record, leave_stage, taken_or
-from pipeline.errors import UserError
-from pipeline.files import Stage, ensure_folder, file_fingerprint, fingerprint, library_versions
+from pipeline.files import Stage, ensure_folder, fingerprint
+from pipeline.identity import (
+    LEARNING,
+    RECORDING,
+    code,
+    input_fingerprint,
+    learning,
+    opinion_words_used,
+    stop_words_used,
+)
 from pipeline.progress import log
 from pipeline.schema import Config, data_name, variant_name
-
-# Code that determines the weights of a run, and what else goes into its record.
-LEARNING = ("train.py", "vectors.py", "classifier", "embedding")
-RECORDING = ("probing.py", "probes", *(f"tracking/{name}.py" for name in ("record", "note", "plots", "intervals")))
 
 
 def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
@@ -69,8 +73,8 @@ def prepare(config: Config) -> Stage:
         "source": source_fingerprint(config.data),
         "text": dataclasses.asdict(config.text),
         "unlabelled": config.cbow.use_unlabelled,
-        "extra_text": _input("cbow.extra_text", config.cbow.extra_text),
-        "stop_words": _stop_words(config),
+        "extra_text": input_fingerprint("cbow.extra_text", config.cbow.extra_text),
+        "stop_words": stop_words_used(config),
         "code": code("prepare.py", "data", "text"),
     }
 
@@ -137,7 +141,7 @@ def trial(config: Config, prepared: Stage, vectors: Stage | None) -> Stage:
 
         return try_classifier(config, prepared, vectors)
 
-    identity = _learning(config, prepared, vectors) | {"code": code(*LEARNING)}
+    identity = learning(config, prepared, vectors) | {"code": code(*LEARNING)}
     return artifact(config, "trial", identity, work)
 
 
@@ -193,10 +197,12 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
     unforced = dataclasses.replace(config, force=False)  # other runs may be reading these
     tasks = {name: transfer(unforced, prepared, name) for name in config.probe.transfer}
     probe = dataclasses.asdict(config.probe)
-    probe["similarity_files"] = [_input("probe.similarity_files", path) for path in probe["similarity_files"]]
+    probe["similarity_files"] = [
+        input_fingerprint("probe.similarity_files", path) for path in probe["similarity_files"]
+    ]
     probe["transfer"] = {name: task.key for name, task in tasks.items()}
-    probe["opinion_words"] = _opinion_words(config)
-    identity = _learning(config, prepared, vectors) | {
+    probe["opinion_words"] = opinion_words_used(config)
+    identity = learning(config, prepared, vectors) | {
         "probe": probe,
         "keep_embedding": config.tracking.keep_embedding,
         "code": code(*LEARNING, *RECORDING),
@@ -225,22 +231,6 @@ def _record(config: Config, identity: Mapping[str, Any]) -> Path:
     return root(config) / "results" / f"{kind}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
 
 
-def _learning(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
-    """What determines the weights of a classifier, its code aside."""
-    embedding = dataclasses.asdict(config.embedding)
-    path = embedding.pop("path")
-    source = _input("embedding.path", path) if config.embedding.init == "pretrained" else None
-    return {
-        "prepare": prepared.key,
-        "vectors": vectors.key if vectors else source,
-        "label_budget": config.data.label_budget,
-        "embedding": embedding,
-        "model": dataclasses.asdict(config.model),
-        "train": dataclasses.asdict(config.train) | {"device": _device(config)},
-        "seed": config.seed,
-    }
-
-
 def artifact(
     config: Config, name: str, identity: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]
 ) -> Stage:
@@ -252,48 +242,6 @@ def artifact(
     stage = Stage(folder, key, manifest)
     log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", short(folder))
     return stage
-
-
-def code(*parts: str) -> dict[str, Any]:
-    """What of the program a stage depends on: its modules and folders, and the versions of the libraries."""
-    package = Path(__file__).parent
-    sources = [path for part in parts for path in (sorted((package / part).glob("*.py")) or [package / part])]
-    return {"sources": file_fingerprint(sources), "libraries": library_versions()}
-
-
-def _opinion_words(config: Config) -> str | None:
-    """The fingerprint of the positive and negative words that the polarity probe asks about."""
-    from pipeline.probes.opinion_words import opinion_fingerprint, opinion_words, resolve_opinion_words
-
-    kind = resolve_opinion_words(config.probe.polarity, config.data.source)
-    return None if kind is None else opinion_fingerprint(opinion_words(kind))
-
-
-def _stop_words(config: Config) -> str | None:
-    """The fingerprint of the only word list that a text preset takes from outside."""
-    if config.text.tokenizer != "course":
-        return None
-    from pipeline.text.presets import english_stop_words
-
-    return fingerprint(sorted(english_stop_words()))
-
-
-def _input(key: str, path: str | None) -> str | None:
-    """The fingerprint of an input file that the configuration names; raises UserError where it is not there."""
-    if path is None:
-        return None
-    if not Path(path).is_file():
-        raise UserError(f"{key}={path}: no such file")
-    return file_fingerprint([Path(path)])
-
-
-def _device(config: Config) -> str:
-    """`cpu` or `cuda`: numbers differ a little between them."""
-    if config.train.device == "cpu":
-        return "cpu"
-    from pipeline.classifier.devices import resolve_device
-
-    return str(resolve_device(config.train.device))
 
 
 def root(config: Config) -> Path:

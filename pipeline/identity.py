@@ -1,0 +1,71 @@
+"""What determines an outcome: configuration, inputs, code and library versions, as values to fingerprint."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.files import Stage, file_fingerprint, fingerprint, library_versions
+from pipeline.schema import Config
+
+# Code that determines the weights of a run, and what else goes into its record.
+LEARNING = ("train.py", "vectors.py", "classifier", "embedding")
+RECORDING = ("probing.py", "probes", *(f"tracking/{name}.py" for name in ("record", "note", "plots", "intervals")))
+
+
+def code(*parts: str) -> dict[str, Any]:
+    """What of the program a stage depends on: its modules and folders, and the versions of the libraries."""
+    package = Path(__file__).parent
+    sources = [path for part in parts for path in (sorted((package / part).glob("*.py")) or [package / part])]
+    return {"sources": file_fingerprint(sources), "libraries": library_versions()}
+
+
+def learning(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
+    """What determines the weights of a classifier, its code aside."""
+    embedding = dataclasses.asdict(config.embedding)
+    path = embedding.pop("path")
+    source = input_fingerprint("embedding.path", path) if config.embedding.init == "pretrained" else None
+    return {
+        "prepare": prepared.key,
+        "vectors": vectors.key if vectors else source,
+        "label_budget": config.data.label_budget,
+        "embedding": embedding,
+        "model": dataclasses.asdict(config.model),
+        "train": dataclasses.asdict(config.train) | {"device": device_used(config)},
+        "seed": config.seed,
+    }
+
+
+def opinion_words_used(config: Config) -> str | None:
+    """The fingerprint of the positive and negative words that the polarity probe asks about."""
+    from pipeline.probes.opinion_words import opinion_fingerprint, opinion_words, resolve_opinion_words
+
+    kind = resolve_opinion_words(config.probe.polarity, config.data.source)
+    return None if kind is None else opinion_fingerprint(opinion_words(kind))
+
+
+def stop_words_used(config: Config) -> str | None:
+    """The fingerprint of the only word list that a text preset takes from outside."""
+    if config.text.tokenizer != "course":
+        return None
+    from pipeline.text.presets import english_stop_words
+
+    return fingerprint(sorted(english_stop_words()))
+
+
+def input_fingerprint(key: str, path: str | None) -> str | None:
+    """The fingerprint of an input file that the configuration names; raises UserError where it is not there."""
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise UserError(f"{key}={path}: no such file")
+    return file_fingerprint([Path(path)])
+
+
+def device_used(config: Config) -> str:
+    """`cpu` or `cuda`: numbers differ a little between them."""
+    if config.train.device == "cpu":
+        return "cpu"
+    from pipeline.classifier.devices import resolve_device
+
+    return str(resolve_device(config.train.device))
