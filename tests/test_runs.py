@@ -16,7 +16,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline import stages
-from pipeline.classifier.model import Classifier
+from pipeline.classifier.model import Classifier, Embedding
 from pipeline.classifier.texts import Texts, take
 from pipeline.config import compose, project_root
 from pipeline.errors import UserError
@@ -69,6 +69,7 @@ class TestRecord:
             "config.yaml", "confusion_matrix.csv", "confusion_matrix.png", "curves.png", "embedding.safetensors",
             "history.csv", "manifest.json", "metrics.json", "model.safetensors", "neighbours.csv", "neighbours.md",
             "note.md", "predictions.parquet", "run.json", "similarity.csv", "timings.json", "vocabulary.json",
+            "antonyms.csv", "drift_by_count.csv", "most_changed.csv", "polarity.csv", "score_by_unseen.csv",
         }  # fmt: skip
 
     def test_metrics_follow_from_the_predictions(self, finished: dict[str, Path]):
@@ -119,8 +120,8 @@ class TestRecord:
         folder = finished["random_trainable"]
         config = compose([*SMALL, "+experiment=random_trainable"])
         final = torch.from_numpy(load_embedding(folder)[1])
-        model = Classifier(final, False, config.model, 2, torch.Generator())
-        model.load_state_dict({"embedding": final, **load_file(folder / "model.safetensors")})
+        model = Classifier(Embedding(final), config.model, 2, torch.Generator())
+        model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
         words = read_json(folder / "vocabulary.json")["words"]
         ids = {word: row for row, word in enumerate(words)}
         table = pq.read_table(folder / "predictions.parquet").to_pandas()
