@@ -12,6 +12,8 @@ from pipeline.schema import Config, EmbeddingConfig
 
 Variants = Mapping[str, tuple[EmbeddingConfig, str]]
 
+PLACES = ("paths", "workers", "force", "tracking.enabled", "tracking.uri", "tracking.experiment")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -55,6 +57,7 @@ class Finished:
     failures: list[dict[str, Any]]
     notes: list[str]
     overrides: list[str]
+    example: list[str]
 
 
 def label_budgets(config: Config, prepared: Stage) -> tuple[list[tuple[int | None, int]], list[str]]:
@@ -131,9 +134,11 @@ def best_factor(scores: Mapping[float, float], monitor: str) -> float:
 
 def vectors_key(cell: Cell) -> tuple[str, ...]:
     """Runs with the same key start from the same word vectors."""
-    knobs = dataclasses.asdict(cell.config.cbow) | dataclasses.asdict(cell.config.ppmi)
     init = cell.config.embedding.init
-    own = {"cbow": fingerprint(knobs), "ppmi": f"{cell.config.embedding.dim}"}.get(init, "")
+    own = ""
+    if init in ("cbow", "ppmi"):
+        knobs = cell.config.cbow if init == "cbow" else cell.config.ppmi
+        own = fingerprint([dataclasses.asdict(knobs), cell.config.embedding.dim])
     return ("vectors", init, cell.config.text.emoticons, own)
 
 
@@ -146,3 +151,8 @@ def with_factor(cell: Cell, config: Config, factor: float) -> Config:
 def failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:
     """A row of what failed; `seed` is None where it concerns all seeds."""
     return {"variant": variant, "label_budget": budget, "seed": seed, "reason": reason}
+
+
+def repeatable(overrides: Sequence[str]) -> list[str]:
+    """Overrides without what only says where and how results are computed and kept."""
+    return [text for text in overrides if not text.lstrip("+").startswith(PLACES)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.cells import Finished
+from pipeline.cells import Finished, repeatable
 from pipeline.classifier.metrics import confusion_matrix
 from pipeline.files import write_json
 from pipeline.gather import (
@@ -44,7 +44,6 @@ from pipeline.tracking.record import read_record
 Key = tuple[str, int, int]  # variant (or baseline), label budget, seed
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 SPLITS = ("train", "validation", "test")
-PLACES = ("paths", "workers", "force", "tracking.enabled", "tracking.uri", "tracking.experiment")
 
 
 def write_study(finished: Finished, folder: Path) -> dict[str, Any]:
@@ -212,9 +211,5 @@ def _confusion(outcomes: Outcomes, budget: int, classes: int, variants: Sequence
 
 def _commands(finished: Finished) -> list[str]:
     """The commands of the study and of one of its runs, without what only says where results go."""
-    one = min(finished.folders.values())
-    commands = []
-    for overrides in (finished.overrides, read_record(one).header["overrides"] or []):
-        kept = [text for text in overrides if not text.lstrip("+").startswith(PLACES)]
-        commands.append(" ".join(["python -m pipeline", *map(shlex.quote, kept)]))
-    return commands
+    told = [overrides for overrides in (repeatable(finished.overrides), finished.example) if overrides]
+    return [" ".join(["python -m pipeline", *map(shlex.quote, overrides)]) for overrides in told]

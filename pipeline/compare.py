@@ -21,6 +21,7 @@ from pipeline.cells import (
     cell_overrides,
     failure,
     label_budgets,
+    repeatable,
     vectors_key,
     with_emoticons,
     with_factor,
@@ -32,6 +33,19 @@ from pipeline.progress import log, progress
 from pipeline.schema import Config, data_name
 from pipeline.side_by_side import Done, Workers
 from pipeline.trials import choose
+
+COMPARING = (
+    "compare.py",
+    "cells.py",
+    "trials.py",
+    "gather.py",
+    "collect.py",
+    "classifier/metrics.py",
+    "study",
+    "tracking",
+)
+# Keys that say where something lies or is computed: the same study elsewhere has the same name.
+WHERE = ("extra_text", "transfer_path", "similarity_files", "device", "threads")
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
@@ -93,8 +107,20 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
             failures=[*base.failures, *failed_choices, *failed_runs],
             notes=notes,
             overrides=list(overrides),
+            example=_example(config, cells, choices, overrides),
         )
     )
+
+
+def _example(
+    config: Config, cells: Sequence[Cell], choices: Mapping[tuple[str, int], Choice], overrides: Sequence[str]
+) -> list[str]:
+    """How one run of the study is repeated by itself."""
+    cell = next((cell for cell in cells if (cell.variant, cell.label_budget) in choices), None)
+    if cell is None:
+        return []
+    own = with_factor(cell, config, choices[cell.variant, cell.label_budget].factor)
+    return repeatable(cell_overrides(own, cell.variant, overrides))
 
 
 @dataclass(frozen=True)
@@ -204,12 +230,18 @@ def _report(finished: Finished) -> Path:
         "audits": sorted(stage.key for stage in finished.audits.values()),
         "transfers": sorted(stage.key for stage in finished.transfers.values()),
         "failures": finished.failures,
-        "code": code("compare.py", "cells.py", "trials.py", "gather.py", "collect.py", "study", "tracking"),
+        "commands": [repeatable(finished.overrides), finished.example],
+        "code": code(*COMPARING),
     }
     modes = sorted({mode for _, mode in finished.variants.values()})
     # Named by what was asked for, not by what came out: a study that is done again takes the place of the old one.
-    sections = [config.study, config.model, config.train, config.cbow.seed, *finished.variants.values()]
-    asked = fingerprint([str(sections), sorted(stage.key for stage in finished.prepared.values())])
+    sections = [getattr(config, name) for name in ("study", "model", "train", "cbow", "ppmi", "probe")]
+    values: dict[str, Any] = {}
+    for section in sections:
+        values |= {f"{type(section).__name__}.{key}": value for key, value in dataclasses.asdict(section).items()}
+    told = [value for key, value in values.items() if key.partition(".")[2] not in WHERE]
+    prepared = sorted(stage.key for stage in finished.prepared.values())
+    asked = fingerprint([told, prepared, [str(variant) for variant in finished.variants.values()]])
     name = "-".join([data_name(config.data), *(mode for mode in modes if mode != "keep"), asked[:8]])
     folder = stages.root(config) / "results" / "studies" / name
 

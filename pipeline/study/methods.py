@@ -22,17 +22,19 @@ def methods(design: Mapping[str, Any], facts: Mapping[str, Any], config: Config)
         f"(train.lr_head={config.train.lr_head:g} and train.lr_embedding={config.train.lr_embedding:g} times {rates}) "
         f"were tried with {study.trial_seeds} seed{'s' if study.trial_seeds > 1 else ''}, and the one with the best "
         f"mean {config.train.monitor} on validation was taken; early stopping watches the same. Baselines choose among "
-        f"{len(study.lr_factors)} settings each, in the same way. The test split was read once per run, after these "
-        "choices.",
+        f"{len(study.lr_factors)} settings each, anew for every seed and by macro recall. The test split was read once "
+        "per run, after these choices. All seeds of a variant share its rates: no interval holds what another choice "
+        "of them would change.",
         "Statistics: means over seeds with Student's t-intervals (what other seeds would change). Wider intervals add "
         f"the variance over test tweets (paired bootstrap, {study.resamples:,} resamples; Satterthwaite's degrees of "
         "freedom): what other seeds and other tweets would change. Planned differences are tested by an exact "
-        "sign-flip permutation test over seeds, and Holm's correction is over all planned pairs at all label budgets "
-        "as one family. A difference is called only where the corrected p is at most 0.05 and the wider interval "
-        "leaves out zero. Two variants are called as good as each other where two one-sided tests put the difference "
+        "sign-flip permutation test over seeds. Holm's correction is of the larger of its p and that of the wider "
+        "interval, over all planned pairs at all label budgets as one family. A difference is called only where the "
+        "corrected p is at most 0.05 and the wider interval leaves out zero. Two variants are called as good as each "
+        "other where two one-sided tests put the difference "
         f"within ±{100 * study.smallest_effect:g} points (equivalence, not corrected). The crossover inverts the "
         "interval of the difference along the label budgets, straight in log labels between them. McNemar's test "
-        "compares the two classifiers of one seed. Factorial effects are contrasts per seed.",
+        "compares the two classifiers of one seed. Factorial effects are contrasts per seed. Neither is corrected.",
     ]
     if tasks := design["transfer"]:
         paragraphs.append(

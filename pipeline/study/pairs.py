@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.study.intervals import Interval, Share, combined_interval, seed_values, superiority, t_interval
-from pipeline.study.significance import equivalence_p, holm, sign_flip_p, smallest_holm_p, smallest_p
+from pipeline.study.significance import difference_p, equivalence_p, holm, sign_flip_p, smallest_holm_p, smallest_p
 
 K = TypeVar("K", bound=Hashable)
 Verdict = Literal["higher", "lower", "equivalent", "undecided", "too few seeds"]
@@ -31,7 +31,8 @@ class Comparison:
     """First minus second variant over the same seeds.
 
     `over_seeds` tells what other seeds would change, `combined` what other seeds and other tweets would (without a
-    tweet variance both are the same). `p` is the sign-flip p and `holm_p` the corrected one; below `smallest_p` and
+    tweet variance both are the same). `p` is the sign-flip p. `holm_p` corrects the larger of it and of the combined
+    interval's own p (`difference_p`), so that it holds for other tweets as well; below `smallest_p` and
     `smallest_holm_p` they cannot fall with these seeds and this family. `equivalence_p` is not corrected.
     """
 
@@ -103,12 +104,15 @@ def compare_family(
     values = {key: seed_values(difference) for key, difference in differences.items()}
     p_values = [sign_flip_p(values_S) for values_S in values.values()]
     seeds = [len(values_S) for values_S in values.values()]
+    known = {key: 0.0 if tweet_variances is None else tweet_variances[key] for key in values}
+    intervals = {key: combined_interval(values_S, known[key], 1 - alpha) for key, values_S in values.items()}
+    # Corrected is what is claimed: a difference that other seeds and other tweets would show.
+    both = [max(p, difference_p(found)) for p, found in zip(p_values, intervals.values(), strict=True)]
     comparisons = {}
     for (key, values_S), p, holm_p, smallest in zip(
-        values.items(), p_values, holm(p_values), smallest_holm_p(seeds), strict=True
+        values.items(), p_values, holm(both), smallest_holm_p(seeds), strict=True
     ):
-        tweet_variance = 0.0 if tweet_variances is None else tweet_variances[key]
-        combined = combined_interval(values_S, tweet_variance, 1 - alpha)
+        combined = intervals[key]
         comparisons[key] = Comparison(
             over_seeds=t_interval(values_S, 1 - alpha),
             combined=combined,

@@ -68,6 +68,15 @@ def smallest_holm_p(seeds: Sequence[int]) -> list[float]:
     return holm([smallest_p(count) for count in seeds])
 
 
+def difference_p(interval: Interval) -> float:
+    """Two-sided p of a mean of zero, from the interval's standard error and degrees of freedom; 1 for a single seed."""
+    if interval.se is None:
+        return 1.0
+    if interval.se == 0:
+        return 0.0 if interval.mean else 1.0
+    return float(2 * t.sf(abs(interval.mean) / interval.se, math.inf if interval.df is None else interval.df))
+
+
 def equivalence_p(interval: Interval, smallest_effect: float = 0.01) -> float | None:
     """P-value of "the difference is `smallest_effect` or more, in either direction"; None for a single seed.
 

@@ -201,3 +201,17 @@ def test_a_crossover_far_beyond_the_budgets_is_seldom_called_reached():
         assert found.kind == "not reached"
         certain += found.certain
     assert certain / 300 > 0.9
+
+
+def test_a_family_of_zeros_is_seldom_called_different_on_other_tweets():
+    """Twenty true zeros, each moved by its seeds and, more, by the luck of the test tweets that all seeds share."""
+    generator, repetitions, pairs, seed_sd, tweet_sd = np.random.default_rng(5), 200, 20, 0.002, 0.006
+    false = 0
+    for _ in range(repetitions):
+        luck = generator.normal(0, tweet_sd, pairs)
+        found = compare_family(
+            {pair: luck[pair] + generator.normal(0, seed_sd, 10) for pair in range(pairs)},
+            dict.fromkeys(range(pairs), tweet_sd**2),
+        )
+        false += any(comparison.decision.verdict in ("higher", "lower") for comparison in found.values())
+    assert false / repetitions <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repetitions)

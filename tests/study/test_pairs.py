@@ -45,7 +45,7 @@ def test_seeds_and_tweets_must_both_support_a_difference():
     sure = compare_family({"pair": UP}, {"pair": 0.01**2})["pair"]
     assert sure.decision.verdict == "higher"
     few_tweets = compare_family({"pair": UP}, {"pair": 0.02**2})["pair"]
-    assert few_tweets.holm_p <= 0.05
+    assert few_tweets.p <= 0.05 < few_tweets.holm_p  # the seeds agree, the tweets may be luck
     assert few_tweets.combined.low < 0 < few_tweets.over_seeds.low
     assert few_tweets.decision == Decision("undecided", False)
 
