@@ -182,9 +182,11 @@ def _check_study(config: Config) -> None:
     for pair in study.pairs:
         if len(pair) != 2 or pair[0] == pair[1]:
             raise UserError(f"study.pairs: {shown(pair)}: expected two different variants")
-    if config.stage == "compare" and not any(set(pair) <= set(study.variants) for pair in study.pairs):
-        asked = f"study.variants={shown(study.variants)}"
-        raise UserError(f"{asked}: none of study.pairs is among them; set study.pairs=[[first,second]]")
+        if sum({*pair} == {*other} for other in study.pairs) > 1:
+            raise UserError(f"study.pairs: {shown(pair)} is there twice")
+    made_here = config.data.source in ("sample", "nltk_twitter")
+    if config.stage == "compare" and made_here and config.data.validation_size == 0:
+        raise UserError("data.validation_size=0: the study chooses learning rates on validation; set it to 0.1")
     if study.trial_seeds > study.seeds:
         raise UserError(f"study.trial_seeds={study.trial_seeds}: expected at most study.seeds={study.seeds}")
     if config.data.source == "tweet_eval" and config.data.name in config.probe.transfer:

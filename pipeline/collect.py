@@ -162,6 +162,7 @@ def collect(finished: Finished) -> Findings:
                 audits=audits,
                 failures=finished.failures,
                 notes=finished.notes,
+                missing=[note for note in facts["notes"] if "no row has the label" in note],
             )
         ),
         runs=runs,

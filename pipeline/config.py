@@ -26,6 +26,7 @@ from pipeline.schema import Config, EmbeddingConfig
 
 VERSION_BASE = "1.3"
 CONFIG_NAME = "config"
+MADE_OF = tuple(f"embedding.{key}" for key in ("init", "trainable", "multichannel", "projected", "anchor"))
 
 
 def project_root() -> Path:
@@ -92,13 +93,25 @@ def variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[Embedd
     options = GlobalHydra.instance().config_loader().get_group_options("embedding", config_name=CONFIG_NAME)
     emoticons = KEYS["text.emoticons"].metadata["choices"]
     others = [text for text in overrides if not text.startswith("embedding=")]
+    for text in others:
+        if text.lstrip("+").partition("=")[0] in MADE_OF:
+            raise UserError(
+                f"'{text}': it is the variants of the study that differ in this; choose them by study.variants"
+            )
+    study = config.study
+    for key, names in (("variants", study.variants), ("pairs", [name for pair in study.pairs for name in pair])):
+        for variant in names:
+            name, _, mode = variant.partition("@")
+            if name not in options:
+                raise UserError(f"study.{key}: '{name}' is no option of conf/embedding/{nearest(name, options)}")
+            if mode and mode not in emoticons:
+                raise UserError(f"study.{key}: '{variant}': '{mode}' is not a choice{nearest(mode, emoticons)}")
+    if not any(set(pair) <= set(study.variants) for pair in study.pairs):
+        asked = f"study.variants={shown(study.variants)}"
+        raise UserError(f"{asked}: none of study.pairs is among them; set study.pairs=[[first,second]]")
     found = {}
-    for variant in config.study.variants:
+    for variant in study.variants:
         name, _, mode = variant.partition("@")
-        if name not in options:
-            raise UserError(f"study.variants: '{name}' is no option of conf/embedding/{nearest(name, options)}")
-        if mode and mode not in emoticons:
-            raise UserError(f"study.variants: '{variant}': '{mode}' is not a choice{nearest(mode, emoticons)}")
         try:
             embedding = to_typed(hydra.compose(CONFIG_NAME, overrides=[*others, f"embedding={name}"])).embedding
         except UserError as error:

@@ -81,14 +81,21 @@ def trial_frame(finished: Finished) -> pd.DataFrame:
 
 
 def different_keys(records: Mapping[Key, StoredRun]) -> list[str]:
-    """Keys outside `embedding` whose value differs between runs, those that the study varies on purpose aside."""
+    """Keys outside `embedding` whose value differs between runs, those that the study varies on purpose aside.
+
+    How vectors are made counts among the runs that start from them.
+    """
     flat = [_flat(record.config) for record in records.values()]
     keys = sorted({key for values in flat for key in values})
-    return [
-        key
-        for key in keys
-        if key not in UNTOUCHED and not key.startswith(MADE_FOR) and len({repr(values.get(key)) for values in flat}) > 1
-    ]
+    found = []
+    for key in keys:
+        if key in UNTOUCHED or key.startswith(MADE_FOR):
+            continue
+        init = key.partition(".")[0]
+        concerned = [run for run in flat if init not in ("cbow", "ppmi") or run["embedding.init"] == init]
+        if len({repr(values.get(key)) for values in concerned}) > 1:
+            found.append(key)
+    return found
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -28,13 +28,14 @@ class Facts:
     audits: Mapping[str, Mapping[str, Any]]
     failures: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
+    missing: Sequence[str] = ()
 
 
 def warned(facts: Facts) -> list[Warned]:
     """The warnings that apply.
 
-    Codes: `generated_data`, `not_comparable`, `failed_runs`, `too_few_seeds`, `below_baseline`,
-    `learning_rate_at_edge`, `left_out`, and those of the audit's warnings (`label_leak`, `shortcut`,
+    Codes: `generated_data`, `not_comparable`, `failed_runs`, `too_few_seeds`, `below_baseline`, `at_chance`,
+    `missing_class`, `learning_rate_at_edge`, `left_out`, and those of the audit's warnings (`label_leak`, `shortcut`,
     `duplicates_between_splits` …).
     """
     found = []
@@ -52,6 +53,7 @@ def warned(facts: Facts) -> list[Warned]:
         found.append(Warned("failed_runs", f"{text}{str(first['reason']).rstrip('.')}."))
     found += _seeds(facts)
     found += _baselines(facts.scores)
+    found += _chance(facts.scores)
     edges = facts.trials[facts.trials["edge"].astype(bool)] if len(facts.trials) else facts.trials
     if len(edges):
         cells = [f"{row.variant} at {row.label_budget:,} (× {row.factor:g})" for row in edges.itertuples()]
@@ -64,6 +66,7 @@ def warned(facts: Facts) -> list[Warned]:
             )
         )
     found += _audits(facts.audits)
+    found += [Warned("missing_class", f"{note}.") for note in facts.missing]
     found += [Warned("left_out", f"{note}.") for note in facts.notes]
     return found
 
@@ -110,3 +113,20 @@ def _baselines(scores: pd.DataFrame) -> list[Warned]:
     if not behind:
         return []
     return [Warned("below_baseline", f"A baseline scores higher than every variant: {'; '.join(behind)}.")]
+
+
+def _chance(scores: pd.DataFrame) -> list[Warned]:
+    """Variants that score no more than the most frequent label does, with the most labels."""
+    rows = scores[scores["label_budget"] == scores["label_budget"].max()]
+    majority = rows[rows["variant"] == "majority"]
+    if majority.empty:
+        return []
+    level = float(majority["mean"].iloc[0])
+    at = [str(name) for name in rows[(rows["kind"] == "variant") & (rows["mean"] <= level)]["variant"]]
+    if not at:
+        return []
+    text = (
+        f"{', '.join(at)} score no more than the most frequent label does ({level:.3f}): nothing was learned. More "
+        "epochs (train.max_epochs), higher rates (study.lr_factors) or more labels may help."
+    )
+    return [Warned("at_chance", text)]
