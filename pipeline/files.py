@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -22,7 +22,10 @@ from filelock import FileLock, Timeout
 from pipeline.progress import log
 
 MANIFEST = "manifest.json"
-LIBRARIES = ("torch", "gensim", "numpy", "nltk", "datasets", "scikit-learn", "regex")
+LIBRARIES = (
+    *("torch", "gensim", "numpy", "scipy", "nltk", "datasets", "scikit-learn", "regex", "datasketch", "statsmodels"),
+    *("vaderSentiment", "floret"),
+)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -55,8 +58,12 @@ def file_fingerprint(paths: Iterable[Path]) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries whose release can move a result."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+    """Versions of the libraries whose release can move a result; an optional one that is absent is left out."""
+    found = {}
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -111,7 +111,7 @@ def cbow(config: Config, prepared: Stage) -> Stage:
         # fastText composes vectors for the vocabulary's words, so there the vocabulary counts as well.
         "vocabulary": prepared.key if config.cbow.algorithm == "fasttext" else None,
         "cbow": knobs,
-        "code": code("embedding/cbow.py", "embedding/vectors.py"),
+        "code": code("vectors.py", "embedding/cbow.py", "embedding/vectors.py"),
     }
     return artifact(config, "cbow", identity, work)
 
@@ -128,7 +128,7 @@ def ppmi(config: Config, prepared: Stage) -> Stage:
         "corpus": prepared.outcome["corpus"]["fingerprint"],
         "ppmi": dataclasses.asdict(config.ppmi),
         "dim": config.embedding.dim,
-        "code": code("embedding/ppmi.py", "embedding/vectors.py"),
+        "code": code("vectors.py", "embedding/ppmi.py", "embedding/vectors.py"),
     }
     return artifact(config, "ppmi", identity, work)
 
@@ -157,7 +157,7 @@ def transfer(config: Config, prepared: Stage, task: str) -> Stage:
     identity = {
         "prepare": prepared.key,
         "task": task_fingerprint(task, config.probe.transfer_path, config.data.sample),
-        "code": code("probes/transfer.py", "probes/transfer_tasks.py"),
+        "code": code("references.py", "probes/transfer.py", "probes/transfer_tasks.py"),
     }
     return artifact(config, "transfer", identity, work)
 
@@ -170,7 +170,7 @@ def audit(config: Config, prepared: Stage) -> Stage:
 
         return audit_splits(prepared)
 
-    return artifact(config, "audit", {"prepare": prepared.key, "code": code("audit")}, work)
+    return artifact(config, "audit", {"prepare": prepared.key, "code": code("references.py", "audit")}, work)
 
 
 def baseline(config: Config, prepared: Stage, name: str) -> Stage:
@@ -201,6 +201,7 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
         input_fingerprint("probe.similarity_files", path) for path in probe["similarity_files"]
     ]
     probe["transfer"] = {name: task.key for name, task in tasks.items()}
+    del probe["transfer_path"]  # where they lie; what they are is in their keys
     probe["opinion_words"] = opinion_words_used(config)
     identity = learning(config, prepared, vectors) | {
         "probe": probe,
