@@ -28,6 +28,8 @@ def command(*arguments: str, cwd: Path, body: str | None = None) -> subprocess.C
         [sys.executable, *start, *arguments],
         cwd=cwd, capture_output=True, text=True, timeout=60,
         env={**os.environ, "PYTHONPATH": str(project_root())},
+        # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

@@ -241,6 +241,11 @@ class TestProcesses:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted in /proc")
+def hears_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("number", "to_all", "code"),
     [
@@ -257,6 +262,7 @@ def test_no_process_outlives_the_command(
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, str(tmp_path)],
         env=_environment(PYTHONPATH=modules), stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=hears_interrupts,
     )  # fmt: skip
     try:
         assert gone_within(60, lambda: len(list(tmp_path.glob("*.started"))) == 2), "the work has not begun"
