@@ -19,6 +19,8 @@ from pipeline.schema import Config
 
 IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
+SPLIT_HERE = ("sample", "nltk_twitter")  # other sources may have a validation split of their own
+
 STORES = ("sqlite:////", "http://", "https://", "postgresql", "mysql", "mssql", "databricks")
 
 
@@ -124,8 +126,7 @@ def _check_together(config: Config) -> None:
     if data.source in ("hub", "files") and data.path is None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")
-    made_here = data.source in ("sample", "nltk_twitter")  # other sources may have a validation split of their own
-    if made_here and data.validation_size == 0 and config.train.patience is not None:
+    if data.source in SPLIT_HERE and data.validation_size == 0 and config.train.patience is not None:
         found = f"data.validation_size=0 with train.patience={config.train.patience}"
         raise UserError(f"{found}: nothing to stop early on; set train.patience=null or data.validation_size=0.1")
     if not config.model.widths:
@@ -184,8 +185,7 @@ def _check_study(config: Config) -> None:
             raise UserError(f"study.pairs: {shown(pair)}: expected two different variants")
         if sum({*pair} == {*other} for other in study.pairs) > 1:
             raise UserError(f"study.pairs: {shown(pair)} is there twice")
-    made_here = config.data.source in ("sample", "nltk_twitter")
-    if config.stage == "compare" and made_here and config.data.validation_size == 0:
+    if config.stage == "compare" and config.data.source in SPLIT_HERE and config.data.validation_size == 0:
         raise UserError("data.validation_size=0: the study chooses learning rates on validation; set it to 0.1")
     if study.trial_seeds > study.seeds:
         raise UserError(f"study.trial_seeds={study.trial_seeds}: expected at most study.seeds={study.seeds}")

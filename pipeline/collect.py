@@ -41,7 +41,6 @@ from pipeline.study.verdicts import verdicts
 from pipeline.study.warned import Facts, warned
 from pipeline.tracking.record import read_record
 
-Key = tuple[str, int, int]  # variant (or baseline), label budget, seed
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 SPLITS = ("train", "validation", "test")
 

@@ -236,10 +236,7 @@ def _report(finished: Finished) -> Path:
     modes = sorted({mode for _, mode in finished.variants.values()})
     # Named by what was asked for, not by what came out: a study that is done again takes the place of the old one.
     sections = [getattr(config, name) for name in ("study", "model", "train", "cbow", "ppmi", "probe")]
-    values: dict[str, Any] = {}
-    for section in sections:
-        values |= {f"{type(section).__name__}.{key}": value for key, value in dataclasses.asdict(section).items()}
-    told = [value for key, value in values.items() if key.partition(".")[2] not in WHERE]
+    told = [value for section in sections for key, value in dataclasses.asdict(section).items() if key not in WHERE]
     prepared = sorted(stage.key for stage in finished.prepared.values())
     asked = fingerprint([told, prepared, [str(variant) for variant in finished.variants.values()]])
     name = "-".join([data_name(config.data), *(mode for mode in modes if mode != "keep"), asked[:8]])
