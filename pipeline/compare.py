@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline import stages
+from pipeline import batches, stages
 from pipeline.cells import (
     Cell,
     Choice,
@@ -196,7 +196,7 @@ def _train(
 ) -> tuple[dict[tuple[str, int, int], Path], list[dict[str, Any]]]:
     """Train every cell with the chosen learning rates: the folders of the records, and what failed."""
     failures = []
-    tasks: dict[tuple[str, int, int], Callable[[], Path]] = {}
+    tasks: dict[tuple[str, int, int], batches.Training] = {}
     for cell in sorted(cells, key=lambda cell: (-cell.label_budget, cell.seed)):
         found = vectors[vectors_key(cell)]
         if found.reason is not None:
@@ -207,10 +207,10 @@ def _train(
             # Transfer is asked where there is most to transfer. One embedding of each variant is kept for the report.
             own.probe.transfer = config.probe.transfer if cell.label_budget == largest else []
             own.tracking.keep_embedding = cell.label_budget == largest and cell.seed == 0
-            tasks[cell.variant, cell.label_budget, cell.seed] = partial(
-                stages.train, own, cell.prepared, found.value, cell_overrides(own, cell.variant, overrides)
+            tasks[cell.variant, cell.label_budget, cell.seed] = batches.Training(
+                own, cell.prepared, found.value, cell_overrides(own, cell.variant, overrides)
             )
-    done = workers.do(tasks, "runs")
+    done = batches.do(workers, tasks, "runs")
     failures += [failure(*key, result.reason) for key, result in done.items() if result.reason]
     return {key: result.value for key, result in done.items() if result.value is not None}, failures
 

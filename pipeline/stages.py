@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.dvc_files import leave_record, leave_stage, taken_or
 from pipeline.files import Stage, ensure_folder, fingerprint
@@ -25,6 +25,9 @@ from pipeline.identity import (
 )
 from pipeline.progress import log
 from pipeline.schema import Config, data_name, variant_name
+
+if TYPE_CHECKING:
+    from pipeline.classifier.engine import RunResult
 
 
 def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
@@ -133,16 +136,23 @@ def ppmi(config: Config, prepared: Stage) -> Stage:
     return artifact(config, "ppmi", identity, work)
 
 
-def trial(config: Config, prepared: Stage, vectors: Stage | None) -> Stage:
-    """Train one classifier without reading the test split; the outcome holds its score on validation."""
+def trial(config: Config, prepared: Stage, vectors: Stage | None, tried: Mapping[str, Any] | None = None) -> Stage:
+    """Train one classifier without reading the test split; the outcome holds its score on validation.
 
-    def work(folder: Path) -> dict[str, Any]:
-        from pipeline.train import try_classifier
+    `tried` : that outcome, where the classifier was trained already, among others.
+    """
 
-        return try_classifier(config, prepared, vectors)
+    def work(folder: Path) -> Mapping[str, Any]:
+        from pipeline.train import try_together
 
-    identity = learning(config, prepared, vectors) | {"code": code(*LEARNING)}
-    return artifact(config, "trial", identity, work)
+        return tried or try_together([(config, prepared, vectors)])[0]
+
+    return artifact(config, "trial", trial_identity(config, prepared, vectors), work)
+
+
+def trial_identity(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
+    """What determines the outcome of a trial."""
+    return learning(config, prepared, vectors) | {"code": code(*LEARNING)}
 
 
 def transfer(config: Config, prepared: Stage, task: str) -> Stage:
@@ -192,15 +202,45 @@ def baseline(config: Config, prepared: Stage, name: str) -> Stage:
     return artifact(config, "baseline", identity, work)
 
 
-def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str]) -> Path:
-    """Train and probe one classifier and write its record below results/."""
+def train(
+    config: Config,
+    prepared: Stage,
+    vectors: Stage | None,
+    overrides: Sequence[str],
+    learned: "RunResult | None" = None,
+) -> Path:
+    """Train and probe one classifier and write its record below results/.
+
+    `learned` : what training gave, where the classifier was trained already, among others.
+    """
     unforced = dataclasses.replace(config, force=False)  # other runs may be reading these
     tasks = {name: transfer(unforced, prepared, name) for name in config.probe.transfer}
+    config, identity = record_identity(config, prepared, vectors, {name: task.key for name, task in tasks.items()})
+    folder = record_folder(config, identity)
+
+    def work(temporary: Path) -> dict[str, Any]:
+        from pipeline.train import train_classifier
+
+        return train_classifier(config, prepared, vectors, tasks, folder.name, overrides, temporary, learned)
+
+    log.info("train: %s → %s", variant_name(config.embedding), short(folder))
+    manifest, reused = ensure_folder(folder, {"stage": "train", **identity}, work, force=config.force)
+    log.info("train: %s · %s", "this run was finished before" if reused else "done", manifest["outcome"]["summary"])
+    return folder
+
+
+def record_identity(
+    config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str]
+) -> tuple[Config, dict[str, Any]]:
+    """What determines a run's record, given the keys of the transfer tasks; and the configuration it is of.
+
+    A record that holds the embedding serves one that needs none, and is then the one that is meant.
+    """
     probe = dataclasses.asdict(config.probe)
     probe["similarity_files"] = [
         input_fingerprint("probe.similarity_files", path) for path in probe["similarity_files"]
     ]
-    probe["transfer"] = {name: task.key for name, task in tasks.items()}
+    probe["transfer"] = dict(tasks)
     del probe["transfer_path"]  # where they lie; what they are is in their keys
     probe["opinion_words"] = opinion_words_used(config)
     identity = learning(config, prepared, vectors) | {
@@ -209,22 +249,12 @@ def train(config: Config, prepared: Stage, vectors: Stage | None, overrides: Seq
         "code": code(*LEARNING, *RECORDING),
     }
     more = identity | {"keep_embedding": True}
-    if _record(config, more).exists():  # a record that holds the embedding as well serves too
-        identity, config = more, replace(config, tracking=replace(config.tracking, keep_embedding=True))
-    folder = _record(config, identity)
-
-    def work(temporary: Path) -> dict[str, Any]:
-        from pipeline.train import train_classifier
-
-        return train_classifier(config, prepared, vectors, tasks, folder.name, overrides, temporary)
-
-    log.info("train: %s → %s", variant_name(config.embedding), short(folder))
-    manifest, reused = ensure_folder(folder, {"stage": "train", **identity}, work, force=config.force)
-    log.info("train: %s · %s", "this run was finished before" if reused else "done", manifest["outcome"]["summary"])
-    return folder
+    if record_folder(config, more).exists():
+        return replace(config, tracking=replace(config.tracking, keep_embedding=True)), more
+    return config, identity
 
 
-def _record(config: Config, identity: Mapping[str, Any]) -> Path:
+def record_folder(config: Config, identity: Mapping[str, Any]) -> Path:
     """The folder of a run's record: readable, and with what determines it in its last eight digits."""
     budget = config.data.label_budget or "all"
     encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
@@ -237,12 +267,17 @@ def artifact(
 ) -> Stage:
     """Have a stage done below artifacts/, or reuse it, and say which."""
     whole = {"stage": name, **identity}
-    key = fingerprint(whole)
-    folder = root(config) / "artifacts" / name / key
+    folder = artifact_folder(config, name, identity)
+    key = folder.name
     manifest, reused = ensure_folder(folder, whole, taken_or(work, config, whole), force=config.force)
     stage = Stage(folder, key, manifest)
     log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", short(folder))
     return stage
+
+
+def artifact_folder(config: Config, name: str, identity: Mapping[str, Any]) -> Path:
+    """Where the outcome of a stage belongs."""
+    return root(config) / "artifacts" / name / fingerprint({"stage": name, **identity})
 
 
 def root(config: Config) -> Path:

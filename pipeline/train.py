@@ -19,7 +19,7 @@ from pipeline.text.vocabulary import Vocabulary
 from pipeline.vectors import start_vectors
 
 if TYPE_CHECKING:
-    from pipeline.classifier.engine import Task
+    from pipeline.classifier.engine import Report, RunResult, Task
     from pipeline.embedding.vectors import Vectors
 
 SCORES_SHOWN = ("accuracy", "macro_recall")
@@ -57,20 +57,37 @@ def start(config: Config, prepared: Stage, trained: Stage | None) -> Start:
     )
 
 
-def try_classifier(config: Config, prepared: Stage, trained: Stage | None) -> dict[str, Any]:
-    """Train one run that never sees the test split; returns its score on validation, None where it diverged."""
+def learn(
+    asked: Sequence[tuple[Config, Start]], classes: int, *, test: bool = True, report: "Report | None" = None
+) -> "list[RunResult | RunError]":
+    """Train classifiers on the same splits as one batch of the engine; what failed is its error and stops no other."""
     from pipeline.classifier.engine import Run, train_batch
 
-    begun = start(config, prepared, trained)
-    task = encoded_task(begun.splits, len(prepared.outcome["label_names"]), test=False)
-    if task.validation is None:
+    runs = [
+        Run(begun.initial, config.embedding, begun.rows, config.seed, config.model, config.train)
+        for config, begun in asked
+    ]
+    return train_batch(encoded_task(asked[0][1].splits, classes, test=test), runs, report=report)
+
+
+def learn_together(
+    asked: "Sequence[tuple[Config, Stage, Stage | None]]", *, test: bool = True
+) -> "list[RunResult | RunError]":
+    """`learn` for configurations with what `prepare` (the same for all) and the vectors' stage left."""
+    begun = [(config, start(config, prepared, trained)) for config, prepared, trained in asked]
+    return learn(begun, len(asked[0][1].outcome["label_names"]), test=test)
+
+
+def try_together(asked: "Sequence[tuple[Config, Stage, Stage | None]]") -> list[dict[str, Any]]:
+    """Train runs that never see the test split; their scores on validation, None where one diverged."""
+    if "validation" not in asked[0][1].outcome["rows"]:
         raise UserError("a trial needs a validation split: set data.validation_size=0.1")
-    run = Run(begun.initial, config.embedding, begun.rows, config.seed, config.model, config.train)
-    try:
-        (result,) = train_batch(task, [run])
-    except RunError as error:
-        return {"score": None, "reason": str(error)}
-    return {"score": result.metrics[f"validation/{config.train.monitor}"], "chosen_epoch": result.chosen_epoch}
+    return [
+        {"score": None, "reason": str(result)}
+        if isinstance(result, RunError)
+        else {"score": result.metrics[f"validation/{config.train.monitor}"], "chosen_epoch": result.chosen_epoch}
+        for (config, _, _), result in zip(asked, learn_together(asked, test=False), strict=True)
+    ]
 
 
 def train_classifier(
@@ -81,11 +98,11 @@ def train_classifier(
     name: str,
     overrides: Sequence[str],
     folder: Path,
+    learned: "RunResult | None" = None,
 ) -> dict[str, Any]:
-    """Train one run, probe its embedding before and after, and write its record."""
+    """Train one run (unless it was, among others), probe its embedding before and after, and write its record."""
     from threadpoolctl import threadpool_limits
 
-    from pipeline.classifier.engine import Run, train_batch
     from pipeline.embedding.layer import coverage
     from pipeline.probing import probe_run
     from pipeline.tracking.provenance import environment
@@ -97,9 +114,7 @@ def train_classifier(
     variant = variant_name(config.embedding)
     size = f"vocabulary {len(vocabulary):,} × {config.embedding.dim}"
     log.info("train: %s labelled tweets, %s", f"{len(begun.rows):,}", size)
-    task = encoded_task(splits, len(known_facts["label_names"]))
-    run = Run(begun.initial, config.embedding, begun.rows, config.seed, config.model, config.train)
-    (result,) = train_batch(task, [run], report=epoch_line(config))
+    result = learned or alone(learn([(config, begun)], len(known_facts["label_names"]), report=epoch_line(config)))
 
     metrics: dict[str, float | None] = dict(result.metrics)
     metrics["embedding/initial_std"] = float(begun.initial[1:].std(dtype=np.float64))
@@ -166,6 +181,14 @@ def train_classifier(
     shown = ", ".join(f"{score} {metrics[f'test/{score}']:.4f}" for score in SCORES_SHOWN)
     generated = " (generated tweets)" if known_facts["generated"] else ""
     return {"summary": f"test {shown} on {known_facts['rows']['test']:,} tweets{generated}"}
+
+
+def alone(learned: "list[RunResult | RunError]") -> "RunResult":
+    """The result of a batch of one; raises its error."""
+    (result,) = learned
+    if isinstance(result, RunError):
+        raise result
+    return result
 
 
 def absolute(config: Config, overrides: Sequence[str]) -> list[str]:

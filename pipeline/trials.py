@@ -1,12 +1,11 @@
 """The choice of learning rates: the same trials on validation for every variant and label budget."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pipeline import stages
+from pipeline import batches
 from pipeline.cells import Cell, Choice, best_factor, failure, vectors_key, with_factor
 from pipeline.files import Stage
 from pipeline.schema import Config
@@ -20,13 +19,13 @@ def choose(
     study = config.study
     tried = [cell for cell in cells if cell.seed < study.trial_seeds and vectors[vectors_key(cell)].reason is None]
     tasks = {
-        (cell.variant, cell.label_budget, factor, cell.seed): partial(
-            stages.trial, with_factor(cell, config, factor), cell.prepared, vectors[vectors_key(cell)].value
+        (cell.variant, cell.label_budget, factor, cell.seed): batches.Trial(
+            with_factor(cell, config, factor), cell.prepared, vectors[vectors_key(cell)].value
         )
         for cell in sorted(tried, key=lambda cell: -cell.label_budget)
         for factor in study.lr_factors
     }
-    done = workers.do(tasks, "learning-rate trials")
+    done = batches.do(workers, tasks, "learning-rate trials")
     choices, failures = {}, []
     for variant, budget in dict.fromkeys((cell.variant, cell.label_budget) for cell in cells):
         results = {
