@@ -65,8 +65,11 @@ def _command(argv: list[str], show_traceback: bool) -> int:
     overrides = config.readable(overrides)
     multirun = arguments.multirun or "hydra.mode=MULTIRUN" in overrides
     jobs = 1
-    if not (arguments.help or arguments.hydra_help or arguments.info or arguments.shell_completion):
-        added = [f"hydra.searchpath=['{os.path.abspath(arguments.config_dir)}']"] if arguments.config_dir else []
+    added = [f"hydra.searchpath=['{os.path.abspath(arguments.config_dir)}']"] if arguments.config_dir else []
+    if arguments.help:
+        print(config.help_text(overrides + added, resolve=arguments.resolve))
+        return DONE
+    if not (arguments.hydra_help or arguments.info or arguments.shell_completion):
         jobs = len(config.compose_all(overrides + added, multirun=multirun))
     failures: list[tuple[str, bool]] = []
     process = os.getpid()

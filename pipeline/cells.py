@@ -12,7 +12,10 @@ from pipeline.schema import Config, EmbeddingConfig
 
 Variants = Mapping[str, tuple[EmbeddingConfig, str]]
 
-PLACES = ("paths", "workers", "force", "tracking.enabled", "tracking.uri", "tracking.experiment")
+PLACES = (
+    *("paths", "workers", "force", "tracking.enabled", "tracking.uri", "tracking.experiment"),
+    *("study.launcher", "study.ray"),
+)
 
 
 @dataclass(frozen=True)

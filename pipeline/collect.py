@@ -25,7 +25,7 @@ from pipeline.gather import (
     trial_frame,
 )
 from pipeline.progress import log
-from pipeline.schema import data_name
+from pipeline.schema import data_name, study_design
 from pipeline.study.analysis import (
     Outcomes,
     crossover_frame,
@@ -67,7 +67,7 @@ def write_study(finished: Finished, folder: Path) -> dict[str, Any]:
                 "warnings": " ".join(warning.code for warning in found.warnings) or "none",
                 "runs": str(len(found.runs)),
             },
-            "params": {"study": dataclasses.asdict(finished.config.study), "data": found.data["name"]},
+            "params": {"study": study_design(finished.config.study), "data": found.data["name"]},
             "metrics": {f"score/{row.variant}": float(row.mean) for row in best.itertuples()},
             "verdicts": [dataclasses.asdict(verdict) for verdict in found.verdicts],
             "warnings": [dataclasses.asdict(warning) for warning in found.warnings],

@@ -30,7 +30,7 @@ from pipeline.errors import RunError, UserError
 from pipeline.files import Stage, ensure_folder, fingerprint
 from pipeline.identity import code
 from pipeline.progress import log, progress
-from pipeline.schema import Config, data_name
+from pipeline.schema import PLACEMENT, Config, data_name, study_design
 from pipeline.side_by_side import Done, Workers
 from pipeline.trials import choose
 
@@ -45,7 +45,7 @@ COMPARING = (
     "tracking",
 )
 # Keys that say where something lies or is computed: the same study elsewhere has the same name.
-WHERE = ("extra_text", "transfer_path", "similarity_files", "device", "threads")
+WHERE = ("extra_text", "transfer_path", "similarity_files", "device", "threads", *PLACEMENT)
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
@@ -82,14 +82,14 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         for seed in range(config.study.seeds)
     ]
     log.info(
-        "compare: %d variants × %d label budgets × %d seeds = %d runs, up to %d side by side",
+        "compare: %d variants × %d label budgets × %d seeds = %d runs, %s",
         len(variants),
         len(budgets),
         config.study.seeds,
         len(cells),
-        config.workers,
+        f"up to {config.workers} side by side" if config.study.launcher == "local" else "on Ray",
     )
-    with Workers(config.workers) as workers:
+    with _workers(config) as workers:
         base = _foundations(config, workers, prepared, cells, budgets)
         choices, failed_choices = choose(config, workers, cells, base.vectors)
         largest = max(n for _, n in budgets)
@@ -110,6 +110,15 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
             example=_example(config, cells, choices, overrides),
         )
     )
+
+
+def _workers(config: Config) -> Workers:
+    """Who does the study's tasks."""
+    if config.study.launcher == "local":
+        return Workers(config.workers)
+    from pipeline.on_ray import RayWorkers
+
+    return RayWorkers(config.workers, config.study.ray)
 
 
 def _example(
@@ -223,7 +232,7 @@ def _report(finished: Finished) -> Path:
         raise RunError(f"no run of the study worked: {reason}")
     identity = {
         "stage": "compare",
-        "study": dataclasses.asdict(config.study),
+        "study": study_design(config.study),
         "runs": sorted(folder.name for folder in finished.folders.values()),
         "choices": [[choice.variant, choice.label_budget, choice.factor] for choice in finished.choices],
         "baselines": sorted({stage.key for stage in finished.baselines.values()}),

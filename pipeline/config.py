@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import hydra
@@ -17,7 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.checks import FIELDS, KEYS, check, shown, takes_list, takes_text, unknown_key
@@ -82,6 +83,25 @@ def compose_all(overrides: Sequence[str], *, multirun: bool) -> list[Config]:
             if configs[-1].stage == "compare":
                 variants(job, configs[-1])
     return configs
+
+
+def help_text(overrides: Sequence[str], *, resolve: bool) -> str:
+    """What `--help` prints: the template of conf/config.yaml with all groups and the configuration put in.
+
+    Hydra's own takes a copy of everything it read for every group it lists, which takes longer than all else.
+    """
+    with hydra.initialize_config_dir(str(conf_folder()), version_base=VERSION_BASE):
+        composed = hydra.compose(CONFIG_NAME, overrides=list(overrides), return_hydra_config=True)
+    folders = [conf_folder(), *(Path(folder) for folder in composed.hydra.searchpath)]
+    options: dict[str, set[str]] = {}
+    for folder in folders:
+        for file in folder.glob("*/**/*.yaml"):
+            options.setdefault(file.parent.relative_to(folder).as_posix(), set()).add(file.stem)
+    groups = "".join(f"{group}: {', '.join(sorted(names))}\n" for group, names in sorted(options.items()))
+    template = Template(composed.hydra.help.template)
+    with open_dict(composed):
+        del composed["hydra"]
+    return template.substitute(APP_CONFIG_GROUPS=groups, CONFIG=OmegaConf.to_yaml(composed, resolve=resolve))
 
 
 def variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[EmbeddingConfig, str]]:

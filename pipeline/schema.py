@@ -4,7 +4,7 @@ Read by every folder; imports nothing but the standard library.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not imported, so that classifier/ stays light
@@ -12,6 +12,8 @@ MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not i
 # The first rows of every vocabulary and embedding matrix: padding, and every word that has no row.
 PAD, UNK = 0, 1
 SPECIALS = 2
+
+PLACEMENT = ("launcher", "ray")  # keys of `study` that say where its tasks run
 
 
 def choice(*names: str) -> Any:
@@ -181,6 +183,16 @@ class TrackingConfig:
 
 
 @dataclass
+class RayConfig:
+    """Ray, where the study runs on it (`study.launcher=ray`): its address, and what each task needs."""
+
+    address: str | None = MISSING
+    cpus: float = within(0, above=True)
+    gpus: float = within(0)
+    retries: int = within(0)
+
+
+@dataclass
 class StudyConfig:
     """Which runs are compared (`stage=compare`), and how."""
 
@@ -197,6 +209,8 @@ class StudyConfig:
     trial_seeds: int = within(1)
     smallest_effect: float = within(0, 1, above=True)
     resamples: int = within(100)
+    launcher: str = choice("local", "ray")
+    ray: RayConfig = MISSING
 
 
 @dataclass
@@ -226,6 +240,11 @@ class Config:
     stage: str = choice("prepare", "cbow", "train", "compare", "all")
     force: bool = MISSING
     workers: int = within(1)
+
+
+def study_design(study: StudyConfig) -> dict[str, Any]:
+    """The settings of a study without those that only say where its tasks run."""
+    return {key: value for key, value in asdict(study).items() if key not in PLACEMENT}
 
 
 def variant_name(embedding: EmbeddingConfig) -> str:

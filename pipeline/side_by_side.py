@@ -70,9 +70,9 @@ class Workers:
         Tasks and values are sent between processes. Where a process dies only its own task is affected: it is done
         again by itself at the end, as memory may have been short for many, and has failed when that process dies too.
         """
-        counter = _Counter(label, len(tasks))
+        counter = Counter(label, len(tasks))
         if self.workers <= 1:
-            return {key: counter.count(_attempt(task)) for key, task in tasks.items()}
+            return {key: counter.count(attempt(task)) for key, task in tasks.items()}
         done: dict[Key, Done[Value]] = {}
         for key in self._round(tasks, self.workers, done, counter):
             if self._round({key: tasks[key]}, 1, done, counter):
@@ -84,7 +84,7 @@ class Workers:
         tasks: Mapping[Key, Callable[[], Value]],
         workers: int,
         done: dict[Key, Done[Value]],
-        counter: "_Counter",
+        counter: "Counter",
     ) -> list[Key]:
         """Do tasks with up to `workers` processes; returns the keys of those whose process died."""
         waiting, died = deque(tasks), []
@@ -139,7 +139,7 @@ def _serve(line: Connection) -> None:
     threading.Thread(target=watch, daemon=True).start()
     with suppress(EOFError, OSError):  # of the line, where the parent is gone
         while (task := line.recv()) is not None:
-            line.send(_attempt(task))
+            line.send(attempt(task))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -147,7 +147,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _attempt(task: Callable[[], Value]) -> Done[Value]:
+def attempt(task: Callable[[], Value]) -> Done[Value]:
     try:
         return Done(task())
     except Exception as error:
@@ -155,7 +155,7 @@ def _attempt(task: Callable[[], Value]) -> Done[Value]:
         return Done(None, " ".join([*kind, *str(error).split()]).removesuffix(":"))
 
 
-class _Counter:
+class Counter:
     """Says now and then how much is done and how long the rest may take."""
 
     def __init__(self, label: str, total: int) -> None:

@@ -227,7 +227,7 @@ class TestProcesses:
         def interrupt(_: Any, done: Done[Any]) -> Done[Any]:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("pipeline.side_by_side._Counter.count", interrupt)
+        monkeypatch.setattr("pipeline.side_by_side.Counter.count", interrupt)
         tasks = {
             "long": partial(errands.stay, tmp_path / "long", 600),
             "short": partial(errands.wait_for, tmp_path / "long.started"),
