@@ -16,11 +16,12 @@ from types import FrameType
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from pipeline import config
+from pipeline import config, launchers
 from pipeline.errors import RunError, UserError, nearest
 from pipeline.progress import log
 
@@ -64,21 +65,21 @@ def _command(argv: list[str], show_traceback: bool) -> int:
     flags, overrides, arguments = _split(argv)
     overrides = config.readable(overrides)
     multirun = arguments.multirun or "hydra.mode=MULTIRUN" in overrides
-    jobs = 1
+    configs = []
     added = [f"hydra.searchpath=['{os.path.abspath(arguments.config_dir)}']"] if arguments.config_dir else []
     if arguments.help:
         print(config.help_text(overrides + added, resolve=arguments.resolve))
         return DONE
     if not (arguments.hydra_help or arguments.info or arguments.shell_completion):
-        jobs = len(config.compose_all(overrides + added, multirun=multirun))
-    failures: list[tuple[str, bool]] = []
-    process = os.getpid()
+        configs = config.compose_all(overrides + added, multirun=multirun)
+    jobs, folder = len(configs), os.getcwd()
 
-    def job(composed: DictConfig) -> None:
-        """One run. A failure is kept for the end, so that it stops no other job."""
+    def job(composed: DictConfig) -> tuple[str, bool] | None:
+        """One run, in this process or in one of a launcher. A failure is what it returns, so that it stops no other."""
         current = HydraConfig.get()
         label = f"job {current.job.num + 1} of {jobs} ({' '.join(current.overrides.task)})" if multirun else ""
         try:
+            os.chdir(folder)  # what relative paths mean, in another process too
             if label:
                 log.info(label)
             typed = config.to_typed(composed)
@@ -87,23 +88,38 @@ def _command(argv: list[str], show_traceback: bool) -> int:
 
                 variants = config.variants(current.overrides.task, typed)
                 dvc_files.leave_study(typed, compare.run(typed, variants, current.overrides.task))
+            elif typed.stage == "search":
+                from pipeline import search
+
+                search.run(typed, config.variants(current.overrides.task, typed), current.overrides.task)
             else:
                 from pipeline import stages
 
                 stages.run(typed, current.overrides.task)
+            return None
         except Exception as error:
             if show_traceback:
                 traceback.print_exc()
-            line = f"{label}: {_what_and_where(error)}" if label else _what_and_where(error)
-            if os.getpid() != process:
-                # A launcher that starts other processes hears of a failure only by an exception.
-                raise RunError(line) from None
-            failures.append((line, isinstance(error, UserError)))
             if label:
                 log.warning(f"{label} failed")
+            what = _what_and_where(error)
+            return f"{label}: {what}" if label else what, isinstance(error, UserError)
 
-    with _hydra_reads([*flags, *overrides]):
-        hydra.main(str(config.conf_folder()), config.CONFIG_NAME, config.VERSION_BASE)(job)()
+    asks = arguments.hydra_help or arguments.info or arguments.shell_completion or arguments.cfg or arguments.resolve
+    if asks or (arguments.run and arguments.multirun):
+        with _hydra_reads([*flags, *overrides]):
+            hydra.main(str(config.conf_folder()), config.CONFIG_NAME, config.VERSION_BASE)(job)()
+        return DONE
+    with hydra.initialize_config_dir(str(config.conf_folder()), job_name="pipeline", version_base=config.VERSION_BASE):
+        application = GlobalHydra.instance().hydra
+        assert application is not None
+        if multirun:
+            with launchers.launched(overrides, configs):
+                swept = application.multirun(config.CONFIG_NAME, job, [*overrides, *added, "hydra.mode=MULTIRUN"])
+            done = [one for batch in swept for one in batch]
+        else:
+            done = [application.run(config.CONFIG_NAME, job, [*overrides, *added, "hydra.mode=RUN"])]
+    failures = [one.return_value for one in done if one.return_value]
     for line, _ in failures:
         _end(FAILED, line)
     return DONE if not failures else WRONG if all(wrong for _, wrong in failures) else FAILED

@@ -54,6 +54,15 @@ class Training(Trial):
         return stages.train(self.config, self.prepared, self.vectors, self.overrides, learned)
 
 
+def team(config: Config) -> Workers:
+    """Who does the work: processes of this machine or, with `study.launcher=ray`, those of a cluster."""
+    if config.study.launcher == "local":
+        return Workers(config.workers)
+    from pipeline.on_ray import RayWorkers
+
+    return RayWorkers(config.workers, config.study)
+
+
 def do(workers: Workers, work: Mapping[Key, Trial], label: str) -> dict[Key, Done[Any]]:
     """Do trials or trainings (all of one kind) under `label`; results are in the order of `work`.
 

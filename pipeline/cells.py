@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.files import Stage, fingerprint
-from pipeline.schema import Config, EmbeddingConfig
+from pipeline.schema import PLACEMENT, Config, EmbeddingConfig
 
 Variants = Mapping[str, tuple[EmbeddingConfig, str]]
 
 PLACES = (
     *("paths", "workers", "force", "tracking.enabled", "tracking.uri", "tracking.experiment"),
-    *("study.launcher", "study.ray"),
+    *(f"study.{key}" for key in PLACEMENT),
 )
 
 

@@ -15,6 +15,7 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.errors import UserError, nearest
+from pipeline.launchers import require_extra
 from pipeline.schema import Config
 
 IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -39,6 +40,14 @@ def _fields(schema: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Fi
 # Sections and keys by dotted name, such as `train` and `train.lr_head`; then keys alone.
 FIELDS = dict(_fields(Config))
 KEYS = {name: field for name, field in FIELDS.items() if not _nested(field.type)}
+# Below search.space stand the names of what is searched, and below each what it may be.
+SPACE = "search.space."
+RANGE = ("low", "high", "log", "choices")
+FIELDS |= {
+    f"{SPACE}{name}{part}": FIELDS["search.space"]
+    for name in tuple(FIELDS)
+    for part in ("", *(f".{key}" for key in RANGE))
+}
 
 
 def check(values: dict[str, Any]) -> Config:
@@ -60,8 +69,10 @@ def check(values: dict[str, Any]) -> Config:
 
 def unknown_key(key: str) -> UserError:
     """The refusal of a dotted name that is no key, with the nearest key, or else those of its section."""
-    siblings = [name for name in FIELDS if name.startswith(f"{key.partition('.')[0]}.")]
-    close = difflib.get_close_matches(key, siblings or FIELDS, cutoff=0.5)
+    key = key.removeprefix(SPACE)
+    known = [name for name in FIELDS if not name.startswith(SPACE)]
+    siblings = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]
+    close = difflib.get_close_matches(key, siblings or known, cutoff=0.5)
     top = [field.name for field in dataclasses.fields(Config)]
     return UserError(f"unknown key '{key}'{nearest(key, close or siblings or top)}")
 
@@ -168,6 +179,8 @@ def _check_variant(config: Config) -> None:
 def _check_study(config: Config) -> None:
     """Refuse a study that repeats or compares nothing."""
     study = config.study
+    if study.launcher != "local":
+        require_extra("study.launcher", study.launcher)
     lists: dict[str, list[Any]] = {
         "variants": study.variants,
         "label_budgets": study.label_budgets,
@@ -185,8 +198,9 @@ def _check_study(config: Config) -> None:
             raise UserError(f"study.pairs: {shown(pair)}: expected two different variants")
         if sum({*pair} == {*other} for other in study.pairs) > 1:
             raise UserError(f"study.pairs: {shown(pair)} is there twice")
-    if config.stage == "compare" and config.data.source in SPLIT_HERE and config.data.validation_size == 0:
-        raise UserError("data.validation_size=0: the study chooses learning rates on validation; set it to 0.1")
+    if config.stage in ("compare", "search") and config.data.source in SPLIT_HERE and config.data.validation_size == 0:
+        chosen = "study chooses learning rates" if config.stage == "compare" else "search chooses settings"
+        raise UserError(f"data.validation_size=0: the {chosen} on validation; set it to 0.1")
     if study.trial_seeds > study.seeds:
         raise UserError(f"study.trial_seeds={study.trial_seeds}: expected at most study.seeds={study.seeds}")
     if config.data.source == "tweet_eval" and config.data.name in config.probe.transfer:

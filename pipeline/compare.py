@@ -29,8 +29,9 @@ from pipeline.cells import (
 from pipeline.errors import RunError, UserError
 from pipeline.files import Stage, ensure_folder, fingerprint
 from pipeline.identity import code
-from pipeline.progress import log, progress
+from pipeline.progress import log
 from pipeline.schema import PLACEMENT, Config, data_name, study_design
+from pipeline.shown import show
 from pipeline.side_by_side import Done, Workers
 from pipeline.trials import choose
 
@@ -89,7 +90,7 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         len(cells),
         f"up to {config.workers} side by side" if config.study.launcher == "local" else "on Ray",
     )
-    with _workers(config) as workers:
+    with batches.team(config) as workers:
         base = _foundations(config, workers, prepared, cells, budgets)
         choices, failed_choices = choose(config, workers, cells, base.vectors)
         largest = max(n for _, n in budgets)
@@ -110,15 +111,6 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
             example=_example(config, cells, choices, overrides),
         )
     )
-
-
-def _workers(config: Config) -> Workers:
-    """Who does the study's tasks."""
-    if config.study.launcher == "local":
-        return Workers(config.workers)
-    from pipeline.on_ray import RayWorkers
-
-    return RayWorkers(config.workers, config.study.ray)
 
 
 def _example(
@@ -177,7 +169,7 @@ def _foundations(
                 key = ("baseline", name, alone.data.label_budget or stage.outcome["rows"]["train"], alone.seed)
                 tasks[key] = partial(stages.baseline, alone, stage, name)
                 members[name, budget, seed] = key
-    found = workers.do(tasks, "vectors, audit and baselines")
+    found = workers.do(tasks, "compare: vectors, audit and baselines")
     for key, result in found.items():
         if key[0] in ("audit", "transfer") and result.reason is not None:
             raise RunError(f"{' '.join(key)}: {result.reason}")
@@ -219,7 +211,7 @@ def _train(
             tasks[cell.variant, cell.label_budget, cell.seed] = batches.Training(
                 own, cell.prepared, found.value, cell_overrides(own, cell.variant, overrides)
             )
-    done = batches.do(workers, tasks, "runs")
+    done = batches.do(workers, tasks, "compare: runs")
     failures += [failure(*key, result.reason) for key, result in done.items() if result.reason]
     return {key: result.value for key, result in done.items() if result.value is not None}, failures
 
@@ -260,29 +252,10 @@ def _report(finished: Finished) -> Path:
     log.info("compare: %s", "this study was finished before" if reused else f"compared in {manifest['seconds']:.0f} s")
     for line in manifest["outcome"]["answers"]:
         log.info("  %s", line)
-    browse = _show(finished, folder) if config.tracking.enabled else ""
+    browse = show(config, folder, finished.folders.values(), promoting=True)
     log.info("open %s (or read report.md beside it)%s", stages.short(folder / "report.html"), browse)
     if finished.failures:
         first = finished.failures[0]
         where = f"{first['variant']} at {first['label_budget']} labels"
         raise RunError(f"{len(finished.failures)} pieces of the study failed, the first: {where}: {first['reason']}")
     return folder
-
-
-def _show(finished: Finished, folder: Path) -> str:
-    """Log the study and, under it, its runs in MLflow; what to say of it."""
-    from pipeline.tracking.mlflow_log import log_run, log_study
-    from pipeline.tracking.mlflow_model import promote
-
-    config = finished.config
-    assert config.tracking.uri is not None
-    where = (config.tracking.uri, config.tracking.experiment, stages.root(config) / "artifacts" / "mlflow")
-    parent = log_study(folder, *where)
-    if parent is None:
-        return ""
-    runs = sorted(finished.folders.values())
-    for run_folder in progress(runs, total=len(runs), label="MLflow", unit="runs"):
-        if log_run(run_folder, *where, parent=parent) is None:
-            return ""
-    promote(runs, config.tracking.uri, config.tracking.experiment)
-    return f", or browse its runs: {stages.dashboard(config)}" if config.tracking.uri.startswith("sqlite:") else ""

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.checks import FIELDS, KEYS, check, shown, takes_list, takes_text, unknown_key
 from pipeline.errors import UserError, nearest
+from pipeline.launchers import GROUP, check_launcher, environment, ray_address, ray_setting
 from pipeline.schema import Config, EmbeddingConfig
 
 VERSION_BASE = "1.3"
@@ -55,6 +56,9 @@ def _root(path: str | None) -> str:
 
 OmegaConf.register_new_resolver("cpu_count", cpu_count, replace=True)
 OmegaConf.register_new_resolver("root", _root, replace=True)
+OmegaConf.register_new_resolver("ray_address", lambda: ray_address(None), replace=True)
+OmegaConf.register_new_resolver("ray_setting", ray_setting, replace=True)
+OmegaConf.register_new_resolver("ray_environment", environment, replace=True)
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
@@ -80,7 +84,7 @@ def compose_all(overrides: Sequence[str], *, multirun: bool) -> list[Config]:
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 raise _composition_error(error) from None
             configs.append(to_typed(composed))
-            if configs[-1].stage == "compare":
+            if configs[-1].stage in ("compare", "search"):
                 variants(job, configs[-1])
     return configs
 
@@ -214,9 +218,11 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
 def _check_override(override: Override, options: Callable[[str], list[str]]) -> None:
     """Refuse an override that names no key, group or option, whose sign does not fit, or that has no value."""
     if override.is_hydra_override():
+        if override.key_or_group == GROUP:
+            check_launcher(str(override.value()), options(GROUP))
         return
     key, line, value = override.key_or_group, str(override.input_line), override.value()
-    valid = options(key) if key and not isinstance(value, dict) else []
+    valid = options(key) if key and key not in KEYS and not isinstance(value, dict) else []
     names = [key, *(f"{key}.{name}" for name in value)] if isinstance(value, dict) else [] if valid else [key]
     for name in names:
         if name not in FIELDS:

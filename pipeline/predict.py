@@ -200,7 +200,7 @@ def _card_and_tweets(folder: Path, trained: "TrainedModel", limit: int = 2000) -
         return (folder / CARD).read_text("utf-8"), [], []
     try:
         test = load_predictions(folder)["test"]
-        return model_card(folder), test.texts[:limit], test.labels[:limit].tolist()
+        return model_card(folder), [str(text) for text in test.texts[:limit]], test.labels[:limit].tolist()
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder}: not a whole record ({type(error).__name__}: {error})") from error
 

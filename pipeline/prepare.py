@@ -3,7 +3,6 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ from pipeline.data.texts import in_batches, read_texts
 from pipeline.errors import UserError
 from pipeline.progress import log, progress
 from pipeline.schema import SPECIALS, Config
-from pipeline.text.corpus import CorpusWriter, Without, read_lines, text_hash
-from pipeline.text.encoding import encode_splits, tokenize_batches
+from pipeline.text.corpus import CORPUS, CorpusWriter, read_lines, text_hash
+from pipeline.text.encoding import encode_splits
 from pipeline.text.presets import Preset, build_tokenizer
+from pipeline.text.tokens import Tally, tokenize_batches
+from pipeline.text.vocabulary import VOCABULARY
 
 BATCH = 10_000
-CORPUS = "corpus.txt"
-VOCABULARY = "vocabulary.json"
 SHOWN_LABELS = 10
 
 
@@ -31,21 +30,21 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
     tokenizer = build_tokenizer(config.text)
     splits = load(config.data, folder)
     log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
-    counts = Counter(chain.from_iterable(batch["label"] for batch in splits.train.select_columns("label").iter(BATCH)))
+    counts = Counter({row["values"]: row["counts"] for row in splits.train["label"].value_counts().to_pylist()})
     most = ", ".join(f"{splits.label_names[label]} {count:,}" for label, count in counts.most_common(SHOWN_LABELS))
     more = len(counts) - SHOWN_LABELS
     log.info("prepare: training labels: %s%s", most, f" and {more} more" if more > 0 else "")
     labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
 
     def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
-        total = -(-len(labelled[name]) // BATCH)
-        for batch in progress(labelled[name].iter(BATCH), total=total, label=f"encoding {name}", unit="batches"):
-            yield batch["text"], batch["label"]
+        parts = labelled[name].to_batches(max_chunksize=BATCH)
+        for part in progress(parts, total=len(parts), label=f"encoding {name}", unit="batches"):
+            yield part["text"].to_pylist(), part["label"].to_pylist()
 
     with CorpusWriter(folder / CORPUS) as corpus:
         unlabelled, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
         enough = config.text.unlabelled_min_count
-        known = () if enough is None else (word for word, count in unlabelled.items() if count >= enough)
+        known = () if enough is None else (word for word, count in unlabelled.counts().items() if count >= enough)
         vocabulary = encode_splits(
             {name: batches(name) for name in labelled},
             tokenizer,
@@ -73,10 +72,11 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
 def write_unlabelled(
     config: Config, folder: Path, splits: Sequence[str], tokenizer: Preset, corpus: CorpusWriter
-) -> tuple[Counter[str], dict[str, int], int]:
+) -> tuple[Tally, dict[str, int], int]:
     """Write the unlabelled text that the configuration names into the corpus, less what is held out.
 
-    Returns the counts of its tokens, of the texts of each source, and of the texts dropped.
+    Returns the counts of its tokens (empty where no key needs them), of the texts of each source, and of the texts
+    dropped.
     """
     sources: dict[str, Iterable[str]] = {}
     if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
@@ -87,18 +87,18 @@ def write_unlabelled(
     if sources:
         for split in set(splits) - {"train"}:
             held_out.update(map(text_hash, read_texts(folder, split)))
-    counts: Counter[str] = Counter()
+    tally = Tally()
     texts, dropped = {}, 0
     for name, source in sources.items():
-        kept = Without(source, held_out)
         texts[name] = 0
-        lines = progress(kept, total=None, label=f"tokenizing {name}", unit="texts")
-        for batch in tokenize_batches(in_batches(lines, BATCH), tokenizer, config.workers):
-            corpus.write(batch)
-            texts[name] += len(batch)
-            counts.update(chain.from_iterable(batch))
-        dropped += kept.dropped
+        lines = progress(source, total=None, label=f"tokenizing {name}", unit="texts")
+        for tokens in tokenize_batches(in_batches(lines, BATCH), tokenizer, config.workers, held_out):
+            corpus.write(tokens)
+            texts[name] += len(tokens)
+            dropped += tokens.dropped
+            if config.text.unlabelled_min_count is not None:
+                tally.add(tokens)
         log.info("prepare: %s texts from %s", f"{texts[name]:,}", name)
     if dropped:
         log.info("prepare: left out %d unlabelled texts that stand in validation or test", dropped)
-    return counts, texts, dropped
+    return tally, texts, dropped

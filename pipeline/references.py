@@ -10,10 +10,9 @@ import numpy as np
 
 from pipeline.data.texts import read_texts
 from pipeline.files import Stage
-from pipeline.prepare import VOCABULARY
 from pipeline.schema import Config, TextConfig
 from pipeline.text.encoding import EncodedSplit
-from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
 if TYPE_CHECKING:
     from pipeline.baselines.data import BaselineData

@@ -13,7 +13,8 @@ MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not i
 PAD, UNK = 0, 1
 SPECIALS = 2
 
-PLACEMENT = ("launcher", "ray")  # keys of `study` that say where its tasks run
+# Keys of `study` that say where its tasks run.
+PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
 
 
 def choice(*names: str) -> Any:
@@ -183,16 +184,6 @@ class TrackingConfig:
 
 
 @dataclass
-class RayConfig:
-    """Ray, where the study runs on it (`study.launcher=ray`): its address, and what each task needs."""
-
-    address: str | None = MISSING
-    cpus: float = within(0, above=True)
-    gpus: float = within(0)
-    retries: int = within(0)
-
-
-@dataclass
 class StudyConfig:
     """Which runs are compared (`stage=compare`), and how."""
 
@@ -210,7 +201,21 @@ class StudyConfig:
     smallest_effect: float = within(0, 1, above=True)
     resamples: int = within(100)
     launcher: str = choice("local", "ray")
-    ray: RayConfig = MISSING
+    address: str | None = MISSING
+    task_cpus: float = within(0, above=True)
+    task_gpus: float = within(0)
+    task_retries: int = within(0)
+
+
+@dataclass
+class SearchConfig:
+    """A search for hyper-parameters (`stage=search`): the same number of trials for every variant."""
+
+    trials: int = within(2)
+    batch: int = within(1)
+    sampler: str = choice("random", "tpe")
+    seed: int = within(0, 2**32 - 1)
+    space: dict[str, Any] = MISSING
 
 
 @dataclass
@@ -235,9 +240,10 @@ class Config:
     probe: ProbeConfig = MISSING
     tracking: TrackingConfig = MISSING
     study: StudyConfig = MISSING
+    search: SearchConfig = MISSING
     paths: PathsConfig = MISSING
     seed: int = within(0, 2**32 - 1)
-    stage: str = choice("prepare", "cbow", "train", "compare", "all")
+    stage: str = choice("prepare", "cbow", "train", "compare", "search", "all")
     force: bool = MISSING
     workers: int = within(1)
 

@@ -148,6 +148,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def attempt(task: Callable[[], Value]) -> Done[Value]:
+    """What becomes of a task that is done here and now."""
     try:
         return Done(task())
     except Exception as error:
@@ -164,11 +165,13 @@ class Counter:
         self.started = self.last = time.monotonic()
 
     def count(self, done: Done[Any]) -> Done[Any]:
+        """Count what was done, and pass it on."""
         self.done, self.failed = self.done + 1, self.failed + (done.reason is not None)
         self.line()
         return done
 
     def line(self) -> None:
+        """Say how far it is, unless that was said a moment ago."""
         now = time.monotonic()
         finished = self.done == self.total
         if self.done == self.told or (now - self.last < SECONDS_BETWEEN_LINES and not finished):
@@ -176,5 +179,5 @@ class Counter:
         took = now - self.started
         rest = "" if finished else f", about {took / self.done * (self.total - self.done) / 60:.1f} min left"
         failed = f", {self.failed} failed" if self.failed else ""
-        log.info("compare: %s: %d of %d%s, %.0f s%s", self.label, self.done, self.total, failed, took, rest)
+        log.info("%s: %d of %d%s, %.0f s%s", self.label, self.done, self.total, failed, took, rest)
         self.last, self.told = now, self.done

@@ -45,20 +45,24 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
     ------
     UserError : the configuration or an input file is wrong. RunError : the run itself failed.
     """
+    if logs := config.tracking.enabled and config.stage not in ("prepare", "cbow"):
+        from pipeline.tracking.mlflow_beside import mlflow_beside
+
+        mlflow = mlflow_beside()
     prepared = prepare(config)
     if config.stage in ("prepare", "cbow"):
         leave_stage(config, prepared if config.stage == "prepare" else cbow(config, prepared))
         log.info("next: the same command without stage=%s trains a classifier on it", config.stage)
         return None
+    uri, browse = config.tracking.uri, ""
+    assert uri is not None
+    if logs:
+        mlflow.prepare(uri)
     folder = train(config, prepared, vectors(config, prepared), overrides)
     leave_record(config, folder)
-    browse = ""
-    if config.tracking.enabled:
-        from pipeline.tracking.mlflow_log import log_run
-
-        assert config.tracking.uri is not None
-        logged = log_run(folder, config.tracking.uri, config.tracking.experiment, root(config) / "artifacts" / "mlflow")
-        if logged and config.tracking.uri.startswith("sqlite:"):
+    if logs:
+        logged = mlflow.log_run(folder, uri, config.tracking.experiment, root(config) / "artifacts" / "mlflow")
+        if logged and uri.startswith("sqlite:"):
             browse = f", or browse all runs: {dashboard(config)}"
     log.info("read %s%s", short(folder / "note.md"), browse)
     return folder

@@ -23,6 +23,7 @@ from pipeline.tracking.mlflow_model import promote
 from pipeline.tracking.record import read_record
 
 DONE, FAILED, WRONG = 0, 1, 2
+COMPARED = ("studies", "searches")
 DEFAULT_EXPERIMENT = "tweet-embeddings"
 
 
@@ -30,7 +31,7 @@ def whole_folders(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     """The whole records or studies in a folder, oldest first; and the damaged ones, each with what is wrong."""
     whole, damaged = [], []
     for path in sorted(folder.glob("[!.]*")):
-        if not path.is_dir() or path.name == "studies":
+        if not path.is_dir() or path.name in COMPARED:
             continue
         manifest = read_manifest(path)
         sizes = file_sizes(path)
@@ -61,14 +62,18 @@ def sync(root: Path, uri: str) -> int:
     """
     results = root / "results"
     runs, damaged = whole_folders(results)
-    studies, damaged_studies = whole_folders(results / "studies")
+    studies: list[Path] = []
+    for kind in COMPARED:
+        whole, wrong = whole_folders(results / kind)
+        studies += whole
+        damaged += wrong
     experiments = {}
     for run in runs:
         try:
             experiments[run] = experiment_of(run)
         except (OSError, ValueError, AttributeError) as error:
             damaged.append((run, " ".join(str(error).split())))
-    for folder, reason in damaged + damaged_studies:
+    for folder, reason in damaged:
         print(f"damaged, left out: {folder}: {reason}", file=sys.stderr)
     if not experiments and not studies:
         print(f"error: {results}: no finished run; try ./scripts/run +experiment=cbow_frozen", file=sys.stderr)
@@ -82,7 +87,7 @@ def sync(root: Path, uri: str) -> int:
         reason = " ".join(str(error).split())[:300]
         print(f"error: MLflow at {uri} cannot be reached ({reason}); nothing is lost, try again", file=sys.stderr)
         return FAILED
-    told["damaged"] = len(damaged) + len(damaged_studies)
+    told["damaged"] = len(damaged)
     counts = ", ".join(f"{told[kind]} {kind}" for kind in ("logged", "there already", "failed", "damaged"))
     print(f"{uri}: runs and studies in {results}: {counts}")
     return FAILED if told["failed"] or told["damaged"] else DONE

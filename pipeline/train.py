@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.data.texts import read_texts
+from pipeline.data.texts import open_rows
 from pipeline.errors import RunError, UserError
 from pipeline.files import Stage
-from pipeline.prepare import VOCABULARY
 from pipeline.progress import log
 from pipeline.schema import Config, data_name, variant_name
 from pipeline.text.encoding import EncodedSplit
-from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 from pipeline.vectors import start_vectors
 
 if TYPE_CHECKING:
@@ -51,10 +50,8 @@ def start(config: Config, prepared: Stage, trained: Stage | None) -> Start:
     # Keyed apart from the engine's own streams, so that the draw of the rows shares nothing with the order of batches.
     draws = np.random.default_rng([config.seed, 0])
     initial, known = initial_matrix(vocabulary.words, vectors, config.embedding.dim, draws, config.embedding.scale)
-    labels = np.asarray(splits["train"].labels, dtype=np.int64)
-    return Start(
-        vocabulary, splits, budget_rows(labels, config.data.label_budget, config.seed), vectors, initial, known
-    )
+    rows = budget_rows(splits["train"].labels, config.data.label_budget, config.seed)
+    return Start(vocabulary, splits, rows, vectors, initial, known)
 
 
 def learn(
@@ -101,13 +98,6 @@ def train_classifier(
     learned: "RunResult | None" = None,
 ) -> dict[str, Any]:
     """Train one run (unless it was, among others), probe its embedding before and after, and write its record."""
-    from threadpoolctl import threadpool_limits
-
-    from pipeline.embedding.layer import coverage
-    from pipeline.probing import probe_run
-    from pipeline.tracking.provenance import environment
-    from pipeline.tracking.record import Predictions, RunRecord, write_record
-
     known_facts = prepared.outcome
     begun = start(config, prepared, trained)
     vocabulary, splits = begun.vocabulary, begun.splits
@@ -115,6 +105,14 @@ def train_classifier(
     size = f"vocabulary {len(vocabulary):,} × {config.embedding.dim}"
     log.info("train: %s labelled tweets, %s", f"{len(begun.rows):,}", size)
     result = learned or alone(learn([(config, begun)], len(known_facts["label_names"]), report=epoch_line(config)))
+
+    # Only now, so that training does not wait for what comes after it.
+    from threadpoolctl import threadpool_limits
+
+    from pipeline.embedding.layer import coverage
+    from pipeline.probing import probe_run
+    from pipeline.tracking.provenance import environment
+    from pipeline.tracking.record import Predictions, RunRecord, write_record
 
     metrics: dict[str, float | None] = dict(result.metrics)
     metrics["embedding/initial_std"] = float(begun.initial[1:].std(dtype=np.float64))
@@ -133,7 +131,7 @@ def train_classifier(
     record = RunRecord(
         name=name,
         title=run_title(config, known_facts["generated"]),
-        config={key: value for key, value in dataclasses.asdict(config).items() if key != "study"},
+        config={key: value for key, value in dataclasses.asdict(config).items() if key not in ("study", "search")},
         tags={
             "variant": variant,
             "seed": str(config.seed),
@@ -160,7 +158,9 @@ def train_classifier(
         history=result.history,
         predictions={
             split: Predictions(
-                list(read_texts(prepared.folder, split)), np.asarray(splits[split].labels, np.int64), probabilities
+                open_rows(prepared.folder / f"{split}.arrow")["text"],
+                np.asarray(splits[split].labels, np.int64),
+                probabilities,
             )
             for split, probabilities in result.probabilities.items()
         },

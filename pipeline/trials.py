@@ -25,7 +25,7 @@ def choose(
         for cell in sorted(tried, key=lambda cell: -cell.label_budget)
         for factor in study.lr_factors
     }
-    done = batches.do(workers, tasks, "learning-rate trials")
+    done = batches.do(workers, tasks, "compare: learning-rate trials")
     choices, failures = {}, []
     for variant, budget in dict.fromkeys((cell.variant, cell.label_budget) for cell in cells):
         results = {

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.files import Stage
-from pipeline.prepare import CORPUS, VOCABULARY
 from pipeline.schema import SPECIALS, Config
-from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.corpus import CORPUS
+from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
 if TYPE_CHECKING:
     from pipeline.embedding.vectors import Vectors

@@ -30,7 +30,7 @@ class TestRefused:
             ("sed=1", "unknown key 'sed'; did you mean 'seed'?"),
             ("model={encodr: cnn}", "unknown key 'model.encodr'; did you mean 'model.encoder'?"),
             ("zzzz=1", "unknown key 'zzzz'; valid: data, text, cbow, ppmi, embedding, model, train, probe, "
-                       "tracking, study, paths, seed, stage, force, workers"),
+                       "tracking, study, search, paths, seed, stage, force, workers"),
             ("=3", f"unknown key ''; valid: {', '.join(field.name for field in dataclasses.fields(Config))}"),
             ("tracking.uri=foo://bar", "tracking.uri=foo://bar: expected sqlite:////absolute/path.db or the "
                                        "http address of a server"),
@@ -78,7 +78,7 @@ class TestRefused:
             ("data.path=''", "'data.path=''' has no value; null means none"),
             ("data.labels=[a,'']", "data.labels has an empty value; null means none"),
             ("+experiment=", "'+experiment=' has no value; valid: cbow_finetuned, cbow_frozen, compare, course, "
-                             "emoticon_leak, random_frozen, random_trainable"),
+                             "emoticon_leak, random_frozen, random_trainable, search"),
             ("train.lr_head=${foo}", "train.lr_head: Interpolation key 'foo' not found"),
             ("cbow.epochs=???", "cbow.epochs is not set"),
             ("data=hub", "data=hub needs data.path=…, owner/name or a local folder"),
@@ -135,7 +135,7 @@ class TestRefused:
         assert line == "data.sample.labelled cannot be set here: data.sample is null in this configuration"
 
     def test_what_hydra_refuses_is_one_line_too(self):
-        assert "hydra/launcher/nosuch" in refusal("hydra/launcher=nosuch")
+        assert "'hydra/sweeper/nosuch'" in refusal("hydra/sweeper=nosuch")
         assert "'foo' not in 'HydraConf'" in refusal("hydra.foo=1")
 
     def test_values_at_their_limits_are_accepted(self):

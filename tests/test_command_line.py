@@ -149,8 +149,7 @@ class TestRefused:
             (["--config-name", "x"],
              "--config-name is not supported: the configuration is in conf/; add your own files with "
              "--config-dir FOLDER"),
-            (["hydra/launcher=nosuch"],
-             "In 'hydra/config': Could not find 'hydra/launcher/nosuch' Available options in 'hydra/launcher': basic"),
+            (["hydra/launcher=jobib"], "unknown option hydra/launcher=jobib; did you mean 'joblib'?"),
             (["-m", "--cfg", "job"],
              "Only one of --run, --multirun, --cfg, --info and --shell_completion can be specified"),
         ],

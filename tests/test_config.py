@@ -54,7 +54,7 @@ class TestFiles:
         for group, option in {
             "data": "sample", "text": "tweet", "cbow": "reproducible", "ppmi": "default", "study": "default",
             "embedding": "random_trainable", "model": "mean", "train": "default", "probe": "default",
-            "tracking": "default",
+            "tracking": "default", "search": "default",
         }.items():  # fmt: skip
             values = yaml.safe_load((conf_folder() / group / f"{option}.yaml").read_text("utf-8"))
             nested = {f"sample.{name}" for name in values.get("sample", {})} if group == "data" else set()

@@ -14,7 +14,6 @@ from pipeline.config import compose
 from pipeline.data.budget import budget_rows
 from pipeline.data.texts import read_texts
 from pipeline.files import Stage
-from pipeline.prepare import VOCABULARY
 from pipeline.probes.drift import drift
 from pipeline.probes.neighbours import before_after
 from pipeline.probes.transfer import open_task, transfer_score
@@ -22,7 +21,7 @@ from pipeline.probing import Probed, probe_run
 from pipeline.references import audit_splits, encode_transfer, fit_baseline
 from pipeline.schema import Config
 from pipeline.text.encoding import EncodedSplit
-from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
 DIM = 6
 

@@ -145,7 +145,7 @@ class TestResults:
             "user": "data.path: no file",
             "empty": "StopIteration",
         }
-        assert caplog.messages == ["compare: sums: 6 of 6, 5 failed, 0 s"]
+        assert caplog.messages == ["sums: 6 of 6, 5 failed, 0 s"]
         with pytest.raises(AssertionError, match="division by zero"):
             found["zero"].get()
 

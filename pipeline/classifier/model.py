@@ -30,6 +30,11 @@ def look_up(embedding_VD: Tensor, ids_BT: Tensor) -> Tensor:
     return F.embedding(ids_BT, embedding_VD, padding_idx=PAD, sparse=embedding_VD.requires_grad)
 
 
+def mean_rows(matrix_VD: Tensor, bags: Bags) -> Tensor:
+    """Mean rows (B, D) of the tweets; zeros for one without tokens. The (B, T, D) tensor of rows is never made."""
+    return F.embedding_bag(bags.ids, matrix_VD, bags.starts_B, mode="mean", sparse=matrix_VD.requires_grad)
+
+
 class Embedding(nn.Module):
     """The embedding layer of a variant: V rows as an encoder reads them, each of E = `dim` dimensions.
 
@@ -38,7 +43,7 @@ class Embedding(nn.Module):
 
     Parameters
     ----------
-    initial_VD : initial rows; row 0 (PAD) must be zero. Copied.
+    initial_VD : initial rows, on the CPU; row 0 (PAD) must be zero. Only read: trainable rows are a copy.
     trainable : whether the rows get gradients (row-sparse ones).
     multichannel : put a copy of the initial rows that stays before the rows: E = 2 D, else E = D. Kim (2014) lays the
         same filter over both channels and adds the results. Side by side, each channel has weights of its own: that
@@ -64,9 +69,17 @@ class Embedding(nn.Module):
         size = initial_VD.shape[1]
         self.multichannel = multichannel
         self.dim = 2 * size if multichannel else size
-        self.rows_VD = nn.Parameter(initial_VD.clone(), requires_grad=trainable)
-        self.register_buffer("initial_VD", initial_VD.clone() if multichannel or anchored else None, persistent=False)
+        # numpy asks for huge pages, where rows at random places are found faster.
+        rows_VD = torch.from_numpy(initial_VD.numpy().copy()) if trainable else initial_VD
+        self.rows_VD = nn.Parameter(rows_VD, requires_grad=trainable)
+        self.register_buffer("initial_VD", initial_VD if multichannel or anchored else None, persistent=False)
         self.projection_DD = nn.Parameter(torch.eye(size)) if projected else None
+
+    def staying(self) -> list[Tensor]:
+        """The matrices (V, D) that are read and do not move."""
+        if self.multichannel:
+            return [self.initial_VD]
+        return [] if self.rows_VD.requires_grad else [self.rows_VD]
 
     def _read(self, reading: Callable[[Tensor], Tensor]) -> Tensor:
         """What `reading` takes from a matrix (V, D), of the layer's rows (V, E)."""
@@ -76,12 +89,8 @@ class Embedding(nn.Module):
         return found if self.projection_DD is None else found @ self.projection_DD
 
     def mean(self, bags: Bags) -> Tensor:
-        """Mean rows (B, E) of the tweets; zeros for one without tokens. The (B, T, E) tensor of rows is never made."""
-        return self._read(
-            lambda matrix_VD: F.embedding_bag(
-                bags.ids, matrix_VD, bags.starts_B, mode="mean", sparse=matrix_VD.requires_grad
-            )
-        )
+        """Mean rows (B, E) of the tweets."""
+        return self._read(lambda matrix_VD: mean_rows(matrix_VD, bags))
 
     def look_up(self, ids_BT: Tensor) -> Tensor:
         """Rows (B, T, E) of the ids."""

@@ -1,5 +1,6 @@
 """Encoded tweets as tensors, and how a batch of them is taken."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,12 +8,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+EVALUATION_BATCH = 1024
+
+
+class _Memory:
+    """The memory of an array without its flag that nothing may be written to it: torch has no tensors of that kind."""
+
+    def __init__(self, array: NDArray[np.generic]) -> None:
+        self.array = array
+        self.__array_interface__ = array.__array_interface__ | {"data": (array.ctypes.data, False)}
+
+
+def shared(array: NDArray[np.generic]) -> Tensor:
+    """A tensor over the memory of an array, memory-mapped or not; it must not be written to."""
+    return torch.from_numpy(np.asarray(_Memory(array)))
+
 
 @dataclass(frozen=True)
 class Texts:
     """A split: token ids of all tweets one after another, where each tweet starts, and its label.
 
-    ids : (tokens,) int32; offsets : (N + 1,) int64; labels_N : (N,) int64.
+    ids : (tokens,) int32; offsets : (N + 1,) int64; labels_N : (N,) int32 or int64. All are only read.
     """
 
     ids: Tensor
@@ -23,12 +39,9 @@ class Texts:
     def from_arrays(
         cls, ids: NDArray[np.integer], offsets: NDArray[np.integer], labels_N: NDArray[np.integer]
     ) -> "Texts":
-        """Copy arrays (memory-mapped or not) into tensors."""
-        return cls(
-            torch.from_numpy(np.array(ids, dtype=np.int32)),
-            torch.from_numpy(np.array(offsets, dtype=np.int64)),
-            torch.from_numpy(np.array(labels_N, dtype=np.int64)),
-        )
+        """Tensors over the arrays' own memory, memory-mapped or not; other types of integers are copied."""
+        labels_N = labels_N if labels_N.dtype == np.int32 else np.asarray(labels_N, np.int64)
+        return cls(shared(np.asarray(ids, np.int32)), shared(np.asarray(offsets, np.int64)), shared(labels_N))
 
     def __len__(self) -> int:
         """Return the number of tweets."""
@@ -37,6 +50,13 @@ class Texts:
     def to(self, device: torch.device) -> "Texts":
         """The same split with its tensors on `device`."""
         return Texts(self.ids.to(device), self.offsets.to(device), self.labels_N.to(device))
+
+    def slices(self, size: int = EVALUATION_BATCH) -> Iterator["Bags"]:
+        """All tweets in their order, `size` at a time."""
+        for start in range(0, len(self), size):
+            offsets = self.offsets[start : start + size + 1]
+            first, last = int(offsets[0]), int(offsets[-1])
+            yield Bags(self.ids[first:last], offsets[:-1] - first, offsets.diff())
 
 
 @dataclass(frozen=True)
@@ -58,10 +78,11 @@ class Bags:
 
 def take(texts: Texts, rows_B: Tensor) -> Bags:
     """The tweets `rows_B` (B,) int64 of a split as one batch, in that order."""
-    first_B = texts.offsets[rows_B]
-    lengths_B = texts.offsets[rows_B + 1] - first_B
+    first_B = texts.offsets.index_select(0, rows_B)
+    lengths_B = texts.offsets.index_select(0, rows_B + 1) - first_B
     ends_B = lengths_B.cumsum(0)
     starts_B = ends_B - lengths_B
     total = int(ends_B[-1])
     shift = torch.repeat_interleave(first_B - starts_B, lengths_B, output_size=total)
-    return Bags(texts.ids[torch.arange(total, device=shift.device) + shift], starts_B, lengths_B)
+    places = shift.add_(torch.arange(total, device=shift.device))
+    return Bags(texts.ids.index_select(0, places), starts_B, lengths_B)

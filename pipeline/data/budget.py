@@ -3,7 +3,6 @@
 Shapes: `N` rows.
 """
 
-from collections.abc import Iterator
 from heapq import heappop, heappush
 
 import numpy as np
@@ -12,11 +11,19 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.progress import log
 
-IntArray = NDArray[np.int64]
+IntArray = NDArray[np.integer]
+SLICE = 1 << 16
+
+
+def row_type(rows: int) -> type[np.signedinteger]:
+    """The smallest type that numbers this many rows, of the two that indexing by is cheap for."""
+    return np.int32 if rows < 1 << 31 else np.int64
 
 
 def stratified_order(labels: IntArray, seed: int) -> IntArray:
     """Shuffle rows so that every prefix holds each class in proportion, less than one row off.
+
+    Arrays are of the smallest types that do and end as early as they can: millions of rows take some 25 bytes each.
 
     Parameters
     ----------
@@ -28,21 +35,27 @@ def stratified_order(labels: IntArray, seed: int) -> IntArray:
     A permutation of the rows, (N,).
     """
     rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(len(labels))
-    _, classes, counts = np.unique(labels[shuffled], return_inverse=True, return_counts=True)
+    shuffled = np.arange(len(labels), dtype=row_type(len(labels)))
+    rng.shuffle(shuffled)
+    found, counts = np.unique(labels, return_counts=True)
     if len(counts) < 2:
-        return shuffled.astype(np.int64)
+        return shuffled
     rank = rng.permutation(len(counts))
     counts_by_rank = np.empty_like(counts)
     counts_by_rank[rank] = counts
-    ranks = rank[classes]
-    sequence = _class_sequence(counts_by_rank.astype(np.int64))
-    order = np.empty(len(labels), dtype=np.int64)
-    order[np.argsort(sequence, kind="stable")] = shuffled[np.argsort(ranks, kind="stable")]
+    smallest = np.min_scalar_type(len(counts) - 1)
+    ranks = np.empty(len(labels), smallest)
+    for start in range(0, len(labels), SLICE):
+        rows = shuffled[start : start + SLICE]
+        ranks[start : start + SLICE] = rank[np.searchsorted(found, labels[rows])]
+    by_rank = shuffled[np.argsort(ranks, kind="stable")]
+    del shuffled, ranks
+    order = np.empty_like(by_rank)
+    order[np.argsort(_class_sequence(counts_by_rank.astype(np.int64)), kind="stable")] = by_rank
     return order
 
 
-def _class_sequence(counts: IntArray) -> IntArray:
+def _class_sequence(counts: NDArray[np.int64]) -> IntArray:
     """Which class each place of the order takes, (N,), for classes of `counts` rows, at least two classes.
 
     This is the chairman assignment problem. The j-th row of a class has a first and a last place between which the
@@ -51,32 +64,36 @@ def _class_sequence(counts: IntArray) -> IntArray:
     rank within their class, the usual shortcut, is off by many rows where many small classes meet one large one.
     """
     size, slack = int(counts.sum()), 2 * len(counts) - 2
-    classes = np.repeat(np.arange(len(counts)), counts)
-    rows = np.arange(size) - np.repeat(np.cumsum(counts) - counts, counts) + 1
-    share = slack * counts[classes]
-    first = -(-((rows - 1) * slack + 1) * size // share)
-    last = np.minimum((rows * slack - 1) * size // share + 1, size)
-    by_first = np.argsort(first, kind="stable")
-    # One integer per row, so that the heap compares numbers: last place, then class.
-    rows_to_come = zip(_numbers(first[by_first]), _numbers((last * len(counts) + classes)[by_first]), strict=True)
-    opens, row = next(rows_to_come)
+    sequence = np.empty(size, np.min_scalar_type(len(counts) - 1))
     heap: list[int] = []
-    sequence = np.empty(size, dtype=np.int64)
-    for place in range(size):
-        while opens <= place + 1:
-            heappush(heap, row)
-            opens, row = next(rows_to_come, (size + 1, 0))
-        sequence[place] = heappop(heap)
-    return sequence % len(counts)
+    come = np.zeros_like(counts)
+    for start in range(0, size, SLICE):
+        stop = min(start + SLICE, size)
+        # Rows of each class whose first place is at most `stop`: the formula of `first` below, solved for the row.
+        until = np.minimum((stop * slack * counts - size) // (slack * size) + 1, counts)
+        coming = until - come
+        classes = np.repeat(np.arange(len(counts)), coming)
+        rows = np.arange(len(classes)) + np.repeat(come - np.cumsum(coming) + coming, coming) + 1
+        come = until
+        share = slack * counts[classes]
+        first = -(-((rows - 1) * slack + 1) * size // share)
+        last = np.minimum((rows * slack - 1) * size // share + 1, size)
+        by_first = np.argsort(first, kind="stable")
+        # One integer per row, so that the heap compares numbers: last place, then class.
+        keys = (last * len(counts) + classes)[by_first].tolist()
+        rows_to_come = zip(first[by_first].tolist(), keys, strict=True)
+        opens, row = next(rows_to_come, (size + 1, 0))
+        taken = []
+        for place in range(start, stop):
+            while opens <= place + 1:
+                heappush(heap, row)
+                opens, row = next(rows_to_come, (size + 1, 0))
+            taken.append(heappop(heap))
+        sequence[start:stop] = np.array(taken) % len(counts)
+    return sequence
 
 
-def _numbers(values: IntArray) -> Iterator[int]:
-    """Yield the elements as Python numbers, without a list of all of them."""
-    for start in range(0, len(values), 65_536):
-        yield from values[start : start + 65_536].tolist()
-
-
-def budget_rows(labels: IntArray, budget: int | None, seed: int) -> IntArray:
+def budget_rows(labels: IntArray, budget: int | None, seed: int) -> NDArray[np.int64]:
     """Rows of the training split that a label budget uses, ascending, (budget,).
 
     Budgets are nested: with one seed, the rows of a smaller budget are among those of a larger one. None is every row.
@@ -90,7 +107,7 @@ def budget_rows(labels: IntArray, budget: int | None, seed: int) -> IntArray:
         return np.arange(len(labels), dtype=np.int64)
     if budget > len(labels):
         raise UserError(f"data.label_budget={budget} is larger than the training split of {len(labels)} rows")
-    rows = np.sort(stratified_order(labels, seed)[:budget])
+    rows = np.sort(stratified_order(labels, seed)[:budget]).astype(np.int64)
     absent = np.setdiff1d(labels, labels[rows]).tolist()
     if absent:
         log.warning("data.label_budget=%d leaves no training row of class %s", budget, ", ".join(map(str, absent)))

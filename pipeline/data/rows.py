@@ -2,7 +2,7 @@
 
 Every source is a stream of rows. A row that cannot be used is named and left out; the others go to an Arrow file in
 batches, with the label as a code in order of first appearance, so memory does not grow with the number of rows
-beyond four bytes each.
+beyond two bytes each.
 """
 
 import math
@@ -22,6 +22,7 @@ from pipeline.errors import UserError, nearest
 BATCH = 10_000
 MAX_LABELS = 1_000
 LISTED = 20
+SURROGATE = re.compile("[\ud800-\udfff]")
 INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
 TEXT_SCHEMA = pa.schema([("text", pa.string())])
 
@@ -88,7 +89,7 @@ class Stored:
 
     part: Part
     path: Path
-    codes: NDArray[np.int32]
+    codes: NDArray[np.int16]
     labels: dict[str, Label]
     bad: list[BadRow]
     bad_count: int
@@ -129,7 +130,7 @@ def problem_of(part: Part, text: object, label: str | None, raw_label: object) -
         problems.append(f"no text (column {part.text_column!r} is {'missing' if text is None else 'empty'})")
     elif not isinstance(text, str):
         problems.append(f"column {part.text_column!r} holds {shown(text)}, expected text")
-    elif not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    elif not text.isascii() and SURROGATE.search(text):
         problems.append(f"column {part.text_column!r} holds half a surrogate pair, expected valid Unicode")
     if label is None:
         problems.append(f"no label (column {part.label_column!r} is {'missing' if raw_label is None else 'empty'})")
@@ -146,7 +147,7 @@ def store(part: Part, path: Path) -> Stored:
     UserError
         The label column has more than `MAX_LABELS` values.
     """
-    codes, labels, bad, bad_count = array("i"), dict[str, Label](), list[BadRow](), 0
+    codes, labels, bad, bad_count = array("h"), dict[str, Label](), list[BadRow](), 0
     code_of: dict[str, int] = {}
     texts: list[str] = []
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, TEXT_SCHEMA) as writer:
@@ -178,7 +179,7 @@ def store(part: Part, path: Path) -> Stored:
                 texts.clear()
         if texts:
             writer.write_batch(pa.record_batch([pa.array(texts, pa.string())], schema=TEXT_SCHEMA))
-    return Stored(part, path, np.frombuffer(codes, dtype=np.int32), labels, bad, bad_count)
+    return Stored(part, path, np.frombuffer(codes, dtype=np.int16), labels, bad, bad_count)
 
 
 def label_names(parts: Sequence[Stored], wanted: Sequence[str] | None, known: Sequence[str] | None) -> list[str]:
@@ -224,9 +225,14 @@ def class_of_code(parts: Sequence[Stored], names: Sequence[str]) -> dict[str, in
     return {name: index for index, name in enumerate(names)}
 
 
-def encode(stored: Stored, classes: dict[str, int], names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Class of each stored row, (N,), -1 for a label outside `names`; and a line for each bad row, at most `LISTED`."""
-    remap = np.array([classes.get(value, -1) for value in stored.labels], dtype=np.int64)
+def encode(
+    stored: Stored, classes: dict[str, int], names: Sequence[str]
+) -> tuple[NDArray[np.signedinteger], list[str]]:
+    """Class of each stored row, (N,), -1 for a label outside `names`; and a line for each bad row, at most `LISTED`.
+
+    Classes take as few bytes as hold all of them.
+    """
+    remap = np.array([classes.get(value, -1) for value in stored.labels], dtype=np.min_scalar_type(-len(names)))
     outside = {value: label for value, label in stored.labels.items() if value not in classes}
     expected = f"expected one of {', '.join(names)}"
     bad = [
@@ -240,7 +246,7 @@ def encode(stored: Stored, classes: dict[str, int], names: Sequence[str]) -> tup
     if total:
         rest = f"; the first {LISTED} are named" if total > LISTED else ""
         lines.insert(0, f"{stored.part.name}: {total} of {len(stored.codes) + stored.bad_count} rows left out{rest}")
-    return remap[stored.codes] if len(remap) else np.empty(0, dtype=np.int64), lines
+    return remap[stored.codes] if len(remap) else np.empty(0, remap.dtype), lines
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.budget import IntArray, stratified_order
+from pipeline.data.budget import IntArray, row_type, stratified_order
 from pipeline.data.duplicates import UIntArray, digests
 from pipeline.data.rows import Stored, class_of_code, encode
 from pipeline.errors import UserError
@@ -36,7 +36,7 @@ def select_usable(
     selections = {}
     for split, part in stored.items():
         labels, lines = encode(part, classes, names)
-        rows = np.flatnonzero(labels >= 0)
+        rows = np.flatnonzero(labels >= 0).astype(row_type(len(labels)))
         if len(rows) == 0 and split != "train" and drop_empty:
             notes.append(f"{part.part.name}: no row has a label, so the split is not used")
             continue

@@ -10,15 +10,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset
 
-from pipeline.data import sample
-from pipeline.data.hub import open_hub
 from pipeline.data.location import sample_config
-from pipeline.data.nltk_twitter import open_nltk_twitter
-from pipeline.data.readers import open_files
 from pipeline.data.rows import BATCH, TEXT_SCHEMA, Part, Row, Source, label_names, store
 from pipeline.data.selection import Selection, check_classes, drop_duplicates, make_splits, select_usable
+from pipeline.data.texts import open_rows
 from pipeline.files import fingerprint
 from pipeline.schema import DataConfig, SampleConfig
 
@@ -33,20 +29,20 @@ class Splits:
     are what a reader must know: rows left out and why, splits made here.
     """
 
-    train: Dataset
-    validation: Dataset | None
-    test: Dataset
-    unlabelled: Dataset | None
+    train: pa.Table
+    validation: pa.Table | None
+    test: pa.Table
+    unlabelled: pa.Table | None
     label_names: list[str]
     generated: bool
     notes: list[str]
 
-    def parts(self) -> Iterator[tuple[str, Dataset]]:
+    def parts(self) -> Iterator[tuple[str, pa.Table]]:
         """Name and rows of each split there is."""
         for name in ("train", "validation", "test", "unlabelled"):
-            dataset = getattr(self, name)
-            if dataset is not None:
-                yield name, dataset
+            rows = getattr(self, name)
+            if rows is not None:
+                yield name, rows
 
 
 def load(config: DataConfig, cache: Path) -> Splits:
@@ -55,7 +51,7 @@ def load(config: DataConfig, cache: Path) -> Splits:
     Parameters
     ----------
     config : the `data` group of the configuration.
-    cache : folder for the splits as Arrow files, which the returned data sets map; an earlier call's are replaced.
+    cache : folder for the splits as Arrow files, which the returned tables map; an earlier call's are replaced.
 
     Raises
     ------
@@ -81,18 +77,26 @@ def load(config: DataConfig, cache: Path) -> Splits:
 
 
 def open_source(config: DataConfig, scratch: Path) -> Source:
-    """What `data.source` names, not read yet."""
+    """What `data.source` names, not read yet; only the libraries of that source are loaded."""
     if config.source == "sample":
         return open_sample(sample_config(config))
     if config.source == "nltk_twitter":
+        from pipeline.data.nltk_twitter import open_nltk_twitter
+
         return open_nltk_twitter(config)
     if config.source == "files":
+        from pipeline.data.readers import open_files
+
         return open_files(config)
+    from pipeline.data.hub import open_hub
+
     return open_hub(config, scratch / "hub")
 
 
 def open_sample(config: SampleConfig) -> Source:
     """The generated data set as a source without splits."""
+    from pipeline.data import sample
+
     labelled = (row for texts, labels in sample.labelled_batches(config) for row in zip(texts, labels, strict=True))
     rows = (Row(number, text, sample.LABEL_NAMES[label]) for number, (text, label) in enumerate(labelled, 1))
     unlabelled = sample.unlabelled_batches(config) if config.unlabelled else None
@@ -100,7 +104,7 @@ def open_sample(config: SampleConfig) -> Source:
     return Source({"train": Part("sample", rows)}, sample.LABEL_NAMES, unlabelled, generated=True, notes=notes)
 
 
-def write_split(selection: Selection, path: Path) -> Dataset:
+def write_split(selection: Selection, path: Path) -> pa.Table:
     """Write the rows of a split in the order of the source, in batches, and map them."""
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -108,22 +112,22 @@ def write_split(selection: Selection, path: Path) -> Dataset:
         for texts in selection.stored.texts():
             low, high = np.searchsorted(selection.rows, (start, start + len(texts)))
             rows = selection.rows[low:high]
-            columns = [texts.take(pa.array(rows - start)), pa.array(selection.labels[rows])]
+            columns = [texts.take(pa.array(rows - start)), pa.array(selection.labels[rows], pa.int64())]
             yield pa.record_batch(columns, schema=SCHEMA)
             start += len(texts)
 
     return write_arrow(batches(), SCHEMA, path)
 
 
-def write_texts(batches: Iterable[list[str]], path: Path) -> Dataset | None:
+def write_texts(batches: Iterable[list[str]], path: Path) -> pa.Table | None:
     """Write unlabelled texts and map them; None where there is none."""
-    dataset = write_arrow(
+    rows = write_arrow(
         (pa.record_batch([pa.array(b, pa.string())], schema=TEXT_SCHEMA) for b in batches), TEXT_SCHEMA, path
     )
-    return dataset if len(dataset) else None
+    return rows if len(rows) else None
 
 
-def write_arrow(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> Dataset:
+def write_arrow(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> pa.Table:
     """Write an Arrow stream under a temporary name, rename it when whole, and map it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
@@ -131,19 +135,19 @@ def write_arrow(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path
             if batch.num_rows:
                 writer.write_batch(batch)
     temporary.replace(path)
-    return Dataset.from_file(str(path))
+    return open_rows(path)
 
 
 def content_fingerprint(splits: Splits) -> str:
     """16 hexadecimal digits of the names, texts and labels of all splits and of the label names."""
     digest = hashlib.blake2b(fingerprint(splits.label_names).encode(), digest_size=8)
-    for name, dataset in splits.parts():
-        digest.update(f"{name} {len(dataset)}\0".encode())
-        for table in dataset.with_format("arrow").iter(BATCH):
-            texts = table["text"].combine_chunks()
+    for name, rows in splits.parts():
+        digest.update(f"{name} {len(rows)}\0".encode())
+        for start in range(0, len(rows), BATCH):
+            batch = rows.slice(start, BATCH)
             # Lengths before the bytes: moving a character from one text to the next must show.
-            digest.update(pc.binary_length(texts).to_numpy().astype("<i8").tobytes())
-            digest.update("".join(texts.to_pylist()).encode())
-            if "label" in table.column_names:
-                digest.update(table["label"].to_numpy().astype("<i8").tobytes())
+            digest.update(pc.binary_length(batch["text"]).to_numpy().astype("<i8").tobytes())
+            digest.update("".join(batch["text"].to_pylist()).encode())
+            if "label" in batch.column_names:
+                digest.update(batch["label"].to_numpy().astype("<i8").tobytes())
     return digest.hexdigest()

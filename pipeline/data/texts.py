@@ -1,4 +1,4 @@
-"""The texts of a stored split, read back without the library that wrote them, and texts in batches."""
+"""The rows of a stored split, mapped and not read into memory, and texts in batches."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -7,11 +7,16 @@ from pathlib import Path
 import pyarrow as pa
 
 
+def open_rows(path: Path) -> pa.Table:
+    """The rows of an Arrow file, mapped: read when they are asked for, and held by the system's cache of the file."""
+    with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        return reader.read_all()
+
+
 def read_texts(folder: Path, split: str) -> Iterator[str]:
     """The texts of `<split>.arrow` in `folder`, in order; a batch at a time is in memory."""
-    with pa.memory_map(str(folder / f"{split}.arrow")) as file, pa.ipc.open_stream(file) as reader:
-        for batch in reader:
-            yield from batch.column("text").to_pylist()
+    for batch in open_rows(folder / f"{split}.arrow").to_batches():
+        yield from batch.column("text").to_pylist()
 
 
 def in_batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:

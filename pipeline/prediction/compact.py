@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.prediction.predictor import FloatArray, Ids, Predictor, Scorer
+from pipeline.prediction.predictor import FlatIds, FloatArray, Ids, Offsets, Predictor, Scorer
 from pipeline.prediction.trained import TrainedModel
 
 
@@ -21,13 +21,16 @@ class ScoreTable(Scorer):
 
     def logits(self, ids: Ids) -> FloatArray:
         """Logits (B, C); those of an empty text are the bias."""
-        lengths = np.array([len(text) for text in ids], np.int64)
-        sums_BC = np.zeros((len(ids), len(self.bias_C)), np.float64)
-        flat = np.array([id for text in ids for id in text], np.int64)
-        if len(flat):
+        flat = np.array([id for text in ids for id in text], np.int32)
+        return self.flat_logits(flat, np.cumsum([0, *map(len, ids)]))
+
+    def flat_logits(self, ids: FlatIds, offsets: Offsets) -> FloatArray:
+        """Logits (B, C) of texts end to end."""
+        lengths = np.diff(offsets)
+        sums_BC = np.zeros((len(lengths), len(self.bias_C)), np.float64)
+        if len(ids):
             filled = lengths > 0
-            starts = (np.cumsum(lengths) - lengths)[filled]
-            sums_BC[filled] = np.add.reduceat(self.scores_VC[flat], starts, axis=0, dtype=np.float64)
+            sums_BC[filled] = np.add.reduceat(self.scores_VC[ids], offsets[:-1][filled], axis=0, dtype=np.float64)
         logits_BC: FloatArray = (sums_BC / np.maximum(lengths, 1)[:, None] + self.bias_C).astype(np.float32)
         return logits_BC
 

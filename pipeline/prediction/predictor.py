@@ -4,16 +4,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.prediction.trained import encode, word_ids
-from pipeline.schema import TextConfig
+from pipeline.schema import UNK, TextConfig
+from pipeline.text.columns import Encoder
 from pipeline.text.presets import Preset, build_tokenizer
 
 FloatArray = NDArray[np.float32]
 Ids = Sequence[Sequence[int]]
+FlatIds = NDArray[np.int32]
+Offsets = NDArray[np.int64]
 
 # Padded tokens of one forward pass: with 200 dimensions, rows of some 25 MB.
 PASS_TOKENS = 1 << 15
@@ -28,6 +32,10 @@ class Scorer(ABC):
     @abstractmethod
     def logits(self, ids: Ids) -> FloatArray:
         """Logits (B, C) of texts given as token ids; a text may be empty."""
+
+    def flat_logits(self, ids: FlatIds, offsets: Offsets) -> FloatArray:
+        """`logits` of texts end to end: text i is `ids[offsets[i]:offsets[i + 1]]`."""
+        return self.logits([text.tolist() for text in np.split(ids, offsets[1:-1])])
 
     def token_scores(self, ids: Sequence[int]) -> tuple[FloatArray, FloatArray] | None:
         """Scores (T, C) of tokens and a bias (C,), where the mean of the scores plus the bias is the logits.
@@ -82,24 +90,39 @@ class Predictor:
         self.text = text
         self.scorer = scorer
         self._id_of = word_ids(words)
+        self._encoding = Lock()
 
     @cached_property
     def tokenizer(self) -> Preset:
         """The run's own tokenizer."""
         return build_tokenizer(self.text)
 
-    def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text. A text that cannot be tokenized in time is a UserError."""
-        return [encode(self.tokenizer(text), self._id_of) for text in texts]
+    @cached_property
+    def _encoder(self) -> Encoder:
+        known = self._id_of.get
+        return Encoder(self.tokenizer, lambda token: known(token, UNK))
+
+    def ids(self, texts: Sequence[str]) -> tuple[FlatIds, Offsets]:
+        """Token ids of all texts end to end, and where each begins (N + 1); pieces of text seen before are known.
+
+        A text that cannot be tokenized in time is a UserError.
+        """
+        with self._encoding:  # a server asks from several threads
+            return self._encoder.encode(texts)
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Class probabilities (N, C)."""
-        return softmax(self.scorer.logits(self.ids(texts))) if texts else np.zeros((0, len(self.labels)))
+        return softmax(self.scorer.flat_logits(*self.ids(texts))) if texts else np.zeros((0, len(self.labels)))
 
     def predict(self, texts: Sequence[str], *, words: bool = True) -> list[Prediction]:
         """Label, probabilities and, with `words`, what carried the decision, of each text."""
         if not texts:
             return []
+        if not words:
+            found = self.probabilities(texts)
+            return [
+                Prediction(self.labels[label], row, None) for label, row in zip(found.argmax(1), found, strict=True)
+            ]
         tokens = [self.tokenizer(text) for text in texts]
         ids = [encode(found, self._id_of) for found in tokens]
         logits_BC = self.scorer.logits(ids)
@@ -107,7 +130,7 @@ class Predictor:
             Prediction(
                 self.labels[int(logits_C.argmax())],
                 probabilities_C,
-                self._words(tokens[row], ids[row], logits_C) if words else None,
+                self._words(tokens[row], ids[row], logits_C),
             )
             for row, (logits_C, probabilities_C) in enumerate(zip(logits_BC, softmax(logits_BC), strict=True))
         ]

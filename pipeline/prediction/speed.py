@@ -68,7 +68,7 @@ def _measure(form: str, predictor: Predictor, size: int, texts: list[str]) -> Me
         form,
         size,
         _per_second(lambda: predictor.probabilities(texts), len(texts)),
-        _per_second(lambda: predictor.scorer.logits(ids), len(texts)),
+        _per_second(lambda: predictor.scorer.flat_logits(*ids), len(texts)),
     )
 
 

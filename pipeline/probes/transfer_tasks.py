@@ -114,7 +114,7 @@ def load_task(name: str, transfer_path: str, sample: SampleConfig | None, folder
     with keys_named(name, transfer_path), TemporaryDirectory(dir=folder, prefix=".texts-") as scratch:
         loaded = load(tweet_eval_config(name, transfer_path), Path(scratch))
         splits = {
-            split: LabelledTexts(list(rows["text"]), np.array(rows["label"][:], dtype=np.int64))
+            split: LabelledTexts(rows["text"].to_pylist(), rows["label"].to_numpy())
             for split, rows in loaded.parts()
             if split != "unlabelled"
         }

@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 
 from pipeline.schema import SPECIALS
 
+BLOCK_TWEETS = 1 << 16
 EDGES = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # a bin of its own for 0; then each above one edge, up to the next
 
 
@@ -19,7 +20,10 @@ def unseen_shares(
 
     PAD and UNK are never seen: a word without a row of its own is new, though the row that stands for all such is not.
     """
-    return _means(~_words(seen)[np.asarray(ids)], np.asarray(offsets))
+    lengths = np.diff(offsets)
+    shares = np.full(len(lengths), np.nan)
+    np.divide(_tokens_in(~_words(seen), ids, offsets), lengths, out=shares, where=lengths > 0)
+    return shares
 
 
 def score_by_unseen(
@@ -47,12 +51,10 @@ def score_by_unseen(
     tweets), `unseen_share` (mean of these tweets), and `known_share`: of the tokens that training did not see, the
     share that have a word vector; None where there are none.
     """
-    offsets = np.asarray(offsets)
     shares = unseen_shares(ids, offsets, seen)
     hits = np.asarray(labels) == np.asarray(predictions)
-    new = ~_words(seen)[np.asarray(ids)]
-    rescued = new & _words(known)[np.asarray(ids)] if known is not None else None
-    tweets = np.repeat(np.arange(len(hits)), np.diff(offsets))
+    new = _tokens_in(~_words(seen), ids, offsets)
+    rescued = _tokens_in(~_words(seen) & _words(known), ids, offsets) if known is not None else None
     metrics: dict[str, float | None] = {}
     table = []
     for name, shown, chosen in _bins(shares):
@@ -63,8 +65,8 @@ def score_by_unseen(
             row |= {"accuracy": correct / n, "low": float(interval.low), "high": float(interval.high)}
         has_tokens = n and name is not None
         row["unseen_share"] = float(shares[chosen].mean()) if has_tokens else None
-        tokens = new & chosen[tweets]
-        row["known_share"] = float(rescued[tokens].mean()) if rescued is not None and tokens.any() else None
+        tokens = int(new[chosen].sum())
+        row["known_share"] = int(rescued[chosen].sum()) / tokens if rescued is not None and tokens else None
         if name is not None:
             metrics |= {f"share_{name}/accuracy": row["accuracy"], f"share_{name}/tweets": n}
             table.append(row)
@@ -89,10 +91,11 @@ def _words(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return words
 
 
-def _means(values: NDArray[np.bool_], offsets: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Average each tweet's values; NaN where it has none."""
-    sums = np.concatenate([[0], np.cumsum(values)])
-    lengths = np.diff(offsets)
-    means = np.full(len(lengths), np.nan)
-    np.divide(sums[offsets[1:]] - sums[offsets[:-1]], lengths, out=means, where=lengths > 0)
-    return means
+def _tokens_in(words: NDArray[np.bool_], ids: NDArray[np.integer], offsets: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Count each tweet's tokens that are among `words` (V,)."""
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for first in range(0, len(counts), BLOCK_TWEETS):
+        bounds = offsets[first : first + BLOCK_TWEETS + 1]
+        sums = np.concatenate([[0], np.cumsum(words[ids[bounds[0] : bounds[-1]]])])
+        counts[first : first + BLOCK_TWEETS] = np.diff(sums[bounds - bounds[0]])
+    return counts

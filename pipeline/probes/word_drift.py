@@ -16,10 +16,14 @@ def labelled_counts(
     ids: NDArray[np.integer], offsets: NDArray[np.integer], rows: NDArray[np.integer], vocabulary_size: int
 ) -> NDArray[np.int64]:
     """Count how often each word (V,) stands in the tweets `rows`, where tweet i is `ids[offsets[i]:offsets[i + 1]]`."""
-    starts, lengths = np.asarray(offsets)[rows], np.diff(offsets)[rows]
-    before = np.cumsum(lengths) - lengths
-    places = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-    return np.bincount(np.asarray(ids)[places], minlength=vocabulary_size).astype(np.int64)
+    counts = np.zeros(vocabulary_size, np.int64)
+    for first in range(0, len(rows), BLOCK_ROWS):
+        some = rows[first : first + BLOCK_ROWS]
+        starts, lengths = offsets[some], offsets[some + 1] - offsets[some]
+        before = np.cumsum(lengths) - lengths
+        places = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+        counts += np.bincount(ids[places], minlength=vocabulary_size)
+    return counts
 
 
 def drift_by_band(

@@ -36,6 +36,7 @@ _EMOJI = regex.compile(
 )
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _EYES = {"^": "^", "-": "-", ";": ";", "*": "*", ">": "<>", "<": ">"}
+_BOUND = {*_BRACKETS.keys(), *_BRACKETS.values(), *_EYES}
 _MOUTHS = {"_", "__", "___", ".", "-"}
 
 
@@ -45,6 +46,8 @@ def clean(text: str) -> str:
     Two escapes that form a surrogate pair become their one character. A surrogate without a partner, escaped or not,
     becomes U+FFFD, so the outcome can always be written as UTF-8. Unknown entities stay.
     """
+    if text.isascii() and "&" not in text and "\\u" not in text:
+        return text
     before = None
     while text != before:
         before = text
@@ -91,6 +94,11 @@ def strip_fragments(tokens: Sequence[str]) -> list[str]:
             kept.append(rest)
         dropped = "" if rest else token
     return _without_unpaired(_without_faces(kept))
+
+
+def stands_alone(token: str) -> bool:
+    """Tell whether `strip_fragments` keeps a token, and all beside it, whatever stands beside it."""
+    return token not in _BOUND and _without_emoticons(token) == token
 
 
 def _without_faces(tokens: list[str]) -> list[str]:

@@ -3,12 +3,18 @@
 import gzip
 import hashlib
 import zlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.data.duplicates import digest, masked_key
 from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.text.tokens import Tokens
+
+CORPUS = "corpus.txt"
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,14 @@ class CorpusWriter:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def write(self, batch: Iterable[list[str]]) -> None:
+    def write(self, tokens: "Tokens") -> None:
         """Append the tweets of a batch."""
-        texts = []
-        for tweet in batch:
-            text = " ".join(tweet)
-            if text.split() != tweet:
-                raise ValueError(f"tokens must be non-empty and without white space, found {tweet!r}")
-            if tweet:
-                texts.append(text + "\n")
-                self._tokens += len(tweet)
-        block = "".join(texts).encode()
-        self._lines += len(texts)
+        if " ".join(tokens.words).split() != tokens.words:
+            wrong = next(word for word in tokens.words if word.split() != [word])
+            raise ValueError(f"tokens must be non-empty and without white space, found {wrong!r}")
+        block = tokens.lines().encode()
+        self._lines += block.count(b"\n")
+        self._tokens += len(tokens.ids)
         self._digest.update(block)
         self._stream.write(block)
 
@@ -94,20 +96,3 @@ def text_hash(text: str) -> int:
     So the words of a held-out tweet to another handle, or with another link, are held out as well.
     """
     return int.from_bytes(digest(masked_key(text)), "little")
-
-
-class Without:
-    """The texts whose `text_hash` is not in `excluded`; afterwards `dropped` tells how many were left out."""
-
-    def __init__(self, texts: Iterable[str], excluded: Container[int]) -> None:
-        self._texts = texts
-        self._excluded = excluded
-        self.dropped = 0
-
-    def __iter__(self) -> Iterator[str]:
-        self.dropped = 0
-        for text in self._texts:
-            if text_hash(text) in self._excluded:
-                self.dropped += 1
-            else:
-                yield text

@@ -4,31 +4,25 @@ A split is three files: `<split>.ids.npy` (int32, all tokens of all tweets), `<s
 tweet i is `ids[offsets[i]:offsets[i + 1]]`) and `<split>.labels.npy` (int32, n).
 """
 
-import multiprocessing
 from array import array
-from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import RunError, UserError
-from pipeline.schema import UNK
 from pipeline.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # opening a split needs no tokenizer
+    from pipeline.text.tokens import Tokens
 
 Tokenizer = Callable[[str], list[str]]
 Batches = Iterable[tuple[list[str], list[int]]]
 
-# Starting worker processes takes as long as tokenizing about this many tweets.
-POOL_TEXTS = 100_000
 _SLICE = 1 << 20
-_worker_tokenizer: Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,56 +51,6 @@ class EncodedSplit:
         return len(self.labels)
 
 
-def tokenize_batches(batches: Iterable[list[str]], tokenizer: Tokenizer, workers: int) -> Iterator[list[list[str]]]:
-    """Tokenize every text, batch by batch in order; the outcome is the same for any number of `workers`.
-
-    Worker processes are started only when `workers` > 1 and there are POOL_TEXTS texts in two batches or more. At most
-    two batches for each of them are in flight.
-    """
-    source = iter(batches)
-    first: list[list[str]] = []
-    if workers > 1:
-        texts = 0
-        while texts < POOL_TEXTS or len(first) < 2:
-            if (batch := next(source, None)) is None:
-                break
-            first.append(batch)
-            texts += len(batch)
-        else:
-            yield from _tokenize_in_pool(chain(first, source), tokenizer, workers)
-            return
-    for batch in chain(first, source):
-        yield [tokenizer(text) for text in batch]
-
-
-def _tokenize_in_pool(batches: Iterable[list[str]], tokenizer: Tokenizer, workers: int) -> Iterator[list[list[str]]]:
-    """Tokenize by worker processes, spawned because a fork of a process with threads may hang."""
-    waiting: deque[Future[list[list[str]]]] = deque()
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _set_worker_tokenizer, (tokenizer,))
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(_tokenize_in_worker, batch))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a tokenizing process ended unexpectedly (out of memory?); workers=1 needs less memory"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _set_worker_tokenizer(tokenizer: Tokenizer) -> None:
-    global _worker_tokenizer
-    _worker_tokenizer = tokenizer
-
-
-def _tokenize_in_worker(batch: list[str]) -> list[list[str]]:
-    return [_worker_tokenizer(text) for text in batch]
-
-
 def encode_splits(
     batches_by_split: Mapping[str, Batches],
     tokenizer: Tokenizer,
@@ -115,7 +59,7 @@ def encode_splits(
     workers: int,
     *,
     also: Iterable[str] = (),
-    on_train: Callable[[list[list[str]]], None] = lambda batch: None,
+    on_train: "Callable[[Tokens], None]" = lambda batch: None,
 ) -> Vocabulary:
     """Encode `train`, build the vocabulary from it, encode the other splits with that, and write all into `folder`.
 
@@ -133,48 +77,34 @@ def encode_splits(
     -------
     The vocabulary, not yet saved. A training split without a single token is a UserError.
     """
-    id_of: defaultdict[str, int] = defaultdict()
-    id_of.default_factory = id_of.__len__
-    counts = np.zeros(1 << 16, np.int64)
+    from pipeline.text.tokens import Tally
+
+    tally = Tally()
     raw = folder / ".train.ids.raw"
     try:
         with raw.open("wb") as stream:
-            train = batches_by_split["train"]
-            for ids in _encode(folder, "train", train, tokenizer, id_of.__getitem__, workers, on_train):
-                ids.tofile(stream)
-                while len(counts) < len(id_of):
-                    counts = np.concatenate([counts, np.zeros_like(counts)])
-                types, occurrences = np.unique(ids, return_counts=True)
-                counts[types] += occurrences
-        if not id_of:
+            for tokens in _tokenize(folder, "train", batches_by_split["train"], tokenizer, workers):
+                on_train(tokens)
+                tally.add(tokens).tofile(stream)
+        if not len(tally):
             raise UserError("the training split has no tokens: expected at least one text that is not empty")
-        vocabulary = Vocabulary.from_counts(dict(zip(id_of, counts.tolist(), strict=False)), min_count, also)
-        final = np.full(len(id_of), UNK, np.int32)
-        for word, id in vocabulary.id_of.items():
-            if word in id_of:
-                final[id_of[word]] = id
+        counts = tally.counts()
+        vocabulary = Vocabulary.from_counts(counts, min_count, also)
+        final = np.array(vocabulary.encode(counts), np.int32)
         _write_ids(folder, "train", (final[ids] for ids in _slices(raw)))
     finally:
         raw.unlink(missing_ok=True)
-    known = vocabulary.id_of.get
     for name, batches in batches_by_split.items():
         if name != "train":
-            _write_ids(
-                folder, name, _encode(folder, name, batches, tokenizer, lambda token: known(token, UNK), workers)
-            )
+            read = _tokenize(folder, name, batches, tokenizer, workers)
+            _write_ids(folder, name, (np.array(vocabulary.encode(part.words), np.int32)[part.ids] for part in read))
     return vocabulary
 
 
-def _encode(
-    folder: Path,
-    name: str,
-    batches: Batches,
-    tokenizer: Tokenizer,
-    id_of: Callable[[str], int],
-    workers: int,
-    on_batch: Callable[[list[list[str]]], None] = lambda batch: None,
-) -> Iterator[npt.NDArray[np.int32]]:
-    """Yield the ids of each batch, end to end; write the split's offsets and labels after the last."""
+def _tokenize(folder: Path, name: str, batches: Batches, tokenizer: Tokenizer, workers: int) -> "Iterator[Tokens]":
+    """Yield the tokens of each batch; write the split's offsets and labels after the last."""
+    from pipeline.text.tokens import tokenize_batches
+
     labels, offsets = array("i"), array("q", [0])
 
     def texts() -> Iterator[list[str]]:
@@ -184,11 +114,9 @@ def _encode(
             labels.extend(batch_labels)
             yield batch
 
-    for batch in tokenize_batches(texts(), tokenizer, workers):
-        on_batch(batch)
-        ends = np.cumsum([len(tokens) for tokens in batch], dtype=np.int64) + offsets[-1]
-        offsets.extend(ends.tolist())
-        yield np.fromiter(map(id_of, chain.from_iterable(batch)), np.int32)
+    for tokens in tokenize_batches(texts(), tokenizer, workers):
+        offsets.frombytes((tokens.offsets[1:] + offsets[-1]).tobytes())
+        yield tokens
     np.save(folder / f"{name}.offsets.npy", np.asarray(offsets, np.int64))
     np.save(folder / f"{name}.labels.npy", np.asarray(labels, np.int32))
 

@@ -15,8 +15,8 @@ from nltk.tokenize.casual import HANDLES_RE
 
 from pipeline.errors import UserError, nearest
 from pipeline.schema import TextConfig
-from pipeline.text.clean import clean, is_emoticon, strip_emoticons, strip_fragments
-from pipeline.text.tokenizer import MEMO_SIZE, CachedTweetTokenizer
+from pipeline.text.clean import clean, is_emoticon, stands_alone, strip_emoticons, strip_fragments
+from pipeline.text.tokenizer import MEMO_SIZE, CachedTweetTokenizer, Groups, tokenize_chunks
 
 HANDLE = "@user"
 LINK = "http"
@@ -71,6 +71,34 @@ class Preset(ABC):
         """Apply the preset's rule to each token, dropping those it empties."""
         return list(filter(None, map(self._memo.__getitem__, tokens)))
 
+    def before(self, text: str) -> str:
+        """Return what of a text is cut at white space."""
+        return text
+
+    def plain(self, chunks: list[str]) -> list[str]:
+        """Return what of each white-space chunk is cut into tokens; it may hold white space, or nothing."""
+        plain = self._plain
+        return [chunk if chunk.isascii() and chunk.isalpha() else plain(chunk) for chunk in chunks]
+
+    @abstractmethod
+    def _plain(self, chunk: str) -> str:
+        """Undo in a chunk what hides its tokens; ASCII letters stay as they are."""
+
+    def groups(self, chunks: list[str]) -> Groups:
+        """Cut plain chunks into tokens, before `word`: see `tokenize_chunks`."""
+        return tokenize_chunks(chunks)
+
+    def word(self, token: str) -> str | None:
+        """Return what becomes of one token, empty to drop it; None where that depends on its neighbours."""
+        word = self._word(token)
+        return word if self.config.emoticons == "keep" else self._alone(word)
+
+    def _alone(self, token: str) -> str | None:
+        """Strip emoticons from one token."""
+        if self.config.emoticons == "strip_fragments" and not stands_alone(token):
+            return None
+        return "".join(self._strip([token]))
+
     @abstractmethod
     def _tokens(self, text: str) -> list[str]:
         """Return all tokens of one text."""
@@ -91,7 +119,12 @@ class Tweet(Preset):
         tokens = self._words(self._tweet.tokenize(clean(text)))
         return self._strip(tokens)
 
+    def _plain(self, chunk: str) -> str:
+        return self._tweet.plain(clean(chunk))
+
     def _word(self, token: str) -> str:
+        if token.isalnum():
+            return token
         if self.config.handles == "mask" and _HANDLE.fullmatch(token):
             return HANDLE
         if self.config.links != "keep" and _LINK.fullmatch(token):
@@ -117,10 +150,22 @@ class Course(Preset):
         self._stop_words = english_stop_words()
 
     def _tokens(self, text: str) -> list[str]:
+        tokens = self._tweet.tokenize(self.before(text))
+        return self._words(self._strip(tokens))
+
+    def before(self, text: str) -> str:
+        """Remove what the assignment removes."""
         for pattern in _COURSE_REMOVES:
             text = pattern.sub("", text)
-        tokens = self._tweet.tokenize(text)
-        return self._words(self._strip(tokens))
+        return text
+
+    def _plain(self, chunk: str) -> str:
+        return self._tweet.plain(chunk)
+
+    def word(self, token: str) -> str | None:
+        """Strip emoticons before stems are taken."""
+        kept = self._alone(token)
+        return kept and self._word(kept)
 
     def _word(self, token: str) -> str:
         if token in self._stop_words or token in string.punctuation:
@@ -138,6 +183,13 @@ class Whitespace(Preset):
     def _tokens(self, text: str) -> list[str]:
         tokens = self._words(clean(text).lower().split())
         return self._strip(tokens)
+
+    def _plain(self, chunk: str) -> str:
+        return clean(chunk)
+
+    def groups(self, chunks: list[str]) -> Groups:
+        """Take each chunk as one token, in lower case."""
+        return [(list(range(len(chunks))), [part for chunk in chunks for part in (chunk.lower(), "\n")])]
 
     def _word(self, token: str) -> str:
         if self.config.links != "keep":

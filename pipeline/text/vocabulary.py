@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 from pipeline.schema import SPECIALS, UNK
 
+VOCABULARY = "vocabulary.json"
 SPECIAL = ("<pad>", "<unk>")
 
 

@@ -35,7 +35,7 @@ CODE = (
     "errors.py",
     "schema.py",
     *(f"classifier/{name}.py" for name in ("__init__", "model", "texts")),
-    *(f"text/{name}.py" for name in ("__init__", "clean", "presets", "tokenizer")),
+    *(f"text/{name}.py" for name in ("__init__", "clean", "columns", "presets", "tokenizer")),
     *(f"prediction/{name}.py" for name in ("__init__", "trained", "predictor", "full")),
 )
 PACKAGES = ("mlflow", "nltk", "numpy", "pandas", "pyyaml", "regex", "safetensors", "torch")

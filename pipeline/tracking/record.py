@@ -21,6 +21,7 @@ from pipeline.files import read_json, write_json
 from pipeline.tracking.note import neighbour_table, run_note
 from pipeline.tracking.plots import plot_confusion, plot_curves
 
+SLICE = 1 << 17  # predictions written at a time
 EMBEDDING = "embedding.safetensors"
 HEADER = ("name", "title", "tags", "label_names", "notes", "dataset", "environment", "overrides", "chosen_epoch")
 NEIGHBOUR_COLUMNS = ("word", "rank", "before", "before_cosine", "after", "after_cosine")
@@ -30,9 +31,9 @@ SIMILARITY_COLUMNS = ("set", "n", "pairs", "coverage", *BEFORE_COLUMNS, "spearma
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the classifier said about one split: N texts, `labels` (N,) and `probabilities` (N, C)."""
+    """What the classifier said about one split: N texts, maybe mapped, `labels` (N,) and `probabilities` (N, C)."""
 
-    texts: list[str]
+    texts: Sequence[str] | pa.ChunkedArray
     labels: NDArray[np.int64]
     probabilities: NDArray[np.floating]
 
@@ -232,20 +233,25 @@ def _monitor(record: RunRecord) -> str:
 
 def _write_predictions(path: Path, record: RunRecord) -> None:
     """One row per text: split, row, text, true and predicted label name, and a probability column per label."""
-    names = record.label_names
-    parts = []
-    for split, found in sorted(record.predictions.items(), reverse=True):
-        columns: dict[str, Any] = {
-            "split": pa.array([split] * len(found.texts), pa.string()),
-            "row": pa.array(range(len(found.texts)), pa.int64()),
-            "text": pa.array([_encodable(text) for text in found.texts], pa.string()),
-            "label": pa.array([names[label] for label in found.labels], pa.string()),
-            "predicted": pa.array([names[label] for label in found.probabilities.argmax(axis=1)], pa.string()),
-        }
-        for index, name in enumerate(names):
-            columns[f"p_{name}"] = pa.array(np.ascontiguousarray(found.probabilities[:, index]))
-        parts.append(pa.table(columns))
-    pq.write_table(pa.concat_tables(parts), path, compression="zstd")
+    names = pa.array(record.label_names, pa.string())
+    strings = [(name, pa.string()) for name in ("text", "label", "predicted")]
+    dtype = pa.from_numpy_dtype(record.predictions["test"].probabilities.dtype)
+    shares = [(f"p_{name}", dtype) for name in record.label_names]
+    schema = pa.schema([("split", pa.string()), ("row", pa.int64()), *strings, *shares])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for split, found in sorted(record.predictions.items(), reverse=True):
+            for start in range(0, len(found.texts), SLICE):
+                rows = slice(start, min(start + SLICE, len(found.texts)))
+                texts, probabilities = found.texts[rows], found.probabilities[rows]
+                columns = [
+                    pa.array([split] * len(texts), pa.string()),
+                    pa.array(range(rows.start, rows.stop), pa.int64()),
+                    texts if isinstance(texts, pa.ChunkedArray) else pa.array(map(_encodable, texts), pa.string()),
+                    names.take(pa.array(found.labels[rows])),
+                    names.take(pa.array(probabilities.argmax(axis=1))),
+                    *(pa.array(np.ascontiguousarray(column)) for column in probabilities.T),
+                ]
+                writer.write_table(pa.table(columns, schema=schema))
 
 
 def _encodable(text: str) -> str:

@@ -38,7 +38,7 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
             unlabelled_min_count=None,
             max_tokens=256,
         )
-        batches = {name: [(part["text"][:], part["label"][:])] for name, part in parts.items()}
+        batches = {name: [(part["text"].to_pylist(), part["label"].to_pylist())] for name, part in parts.items()}
         vocabulary = encode_splits(batches, build_tokenizer(text), text.min_count, tmp_path, 1)
         texts = {name: batch[0][0] for name, batch in batches.items()}
         encoded = {name: EncodedSplit.open(tmp_path, name) for name in parts}

@@ -1,6 +1,7 @@
 """The engine: what moves and what does not, choice on validation, determinism, independence from companions."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from pipeline.classifier.devices import resolve_device
-from pipeline.classifier.engine import Run, Task, class_weights, clip_gradients, train_batch, train_run
+from pipeline.classifier.engine import Run, Task, Trainer, class_weights, train_batch, train_run
 from pipeline.classifier.model import Classifier, Embedding
+from pipeline.classifier.optimizer import Adam
 from pipeline.classifier.texts import Texts, take
 from pipeline.errors import RunError, UserError
 from pipeline.schema import EmbeddingConfig, ModelConfig, TrainConfig
@@ -254,22 +256,20 @@ def test_few_tweets_are_passed_several_times_in_an_epoch(task):
 
 
 def test_linear_schedule_falls_to_zero_and_constant_stays(task, monkeypatch):
-    from pipeline.classifier import engine
-
     seen = []
-    original = engine.Trainer.set_learning_rates
+    original = Adam.step
 
-    def spy(trainer):
-        original(trainer)
-        seen.append([group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups])
+    def spy(optimizer, left):
+        seen.append([*(group.rate * left for group in optimizer.groups), optimizer.rate * left])
+        original(optimizer, left)
 
-    monkeypatch.setattr(engine.Trainer, "set_learning_rates", spy)
+    monkeypatch.setattr(Adam, "step", spy)
     train_run(task, make_run(task, rows=np.arange(32), lr_schedule="linear", max_epochs=2, lr_head=0.4, patience=None))
     assert np.allclose(seen, [[0.4, 0.01], [0.3, 0.0075], [0.2, 0.005], [0.1, 0.0025]])
     seen.clear()
     projected = {"embedding": VARIANTS["projected"], "lr_schedule": "linear", "max_epochs": 2, "patience": None}
     train_run(task, make_run(task, rows=np.arange(32), lr_head=0.4, **projected))
-    assert np.allclose(seen, [[rate, rate / D] for rate in (0.4, 0.3, 0.2, 0.1)])
+    assert np.allclose([row[:2] for row in seen], [[rate, rate / D] for rate in (0.4, 0.3, 0.2, 0.1)])
     seen.clear()
     train_run(task, make_run(task, rows=np.arange(32), max_epochs=2, patience=None))
     assert np.allclose(seen, [[0.01, 0.01]] * 4)
@@ -296,27 +296,76 @@ def test_same_seed_gives_the_same_bits_and_another_seed_does_not(task, encoder):
 
 def test_batch_order_is_shared_by_variants(task, monkeypatch):
     orders = []
-    from pipeline.classifier import engine
+    original = Trainer.passes_of_epoch
 
-    original = engine.take
-    monkeypatch.setattr(engine, "take", lambda texts, rows: orders[-1].append(rows.tolist()) or original(texts, rows))
+    def spy(trainer, order):
+        for places in original(trainer, order):
+            orders[-1].append(places.tolist())
+            yield places
+
+    monkeypatch.setattr(Trainer, "passes_of_epoch", spy)
     for embedding in VARIANTS.values():
         orders.append([])
         train_run(task, make_run(task, embedding=embedding, max_epochs=2, patience=None))
     assert all(order == orders[0] for order in orders)
-    first_epoch = [row for batch in orders[0][:19] for row in batch]
+    first_epoch, first_again, second_epoch = orders[0]  # after the first epoch, the rows that it touched
     assert sorted(first_epoch) == list(range(300))
     assert first_epoch != sorted(first_epoch)
+    assert second_epoch != first_epoch == first_again
 
 
 def test_companions_change_nothing(task):
     runs = [make_run(task, seed, embedding, max_epochs=2) for seed, embedding in enumerate(VARIANTS.values())]
+    runs[3] = dataclasses.replace(runs[3], train=dataclasses.replace(runs[3].train, threads=2))
     together = train_batch(task, runs, workers=2)
     for run, result in zip(runs, together, strict=True):
         alone = train_run(task, run)
         assert alone.history == result.history
+        assert alone.initial_VE.tobytes() == result.initial_VE.tobytes()
         assert alone.embedding_VE.tobytes() == result.embedding_VE.tobytes()
+        assert alone.probabilities["test"].tobytes() == result.probabilities["test"].tobytes()
         assert alone.metrics == result.metrics
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_fails_has_its_error_and_stops_no_other(task, workers):
+    runs = [
+        make_run(task, lr_head=rate, lr_embedding=rate, clip_norm=None, max_epochs=2) for rate in (0.01, 1e30, 0.02)
+    ]
+    first, second, third = train_batch(task, runs, workers=workers)
+    assert isinstance(second, RunError)
+    assert "lower train.lr_head" in str(second)
+    assert first.history == train_run(task, runs[0]).history
+    assert third.history == train_run(task, runs[2]).history
+
+
+def test_a_training_process_that_dies_is_one_clear_error(task, monkeypatch):
+    monkeypatch.setattr("pipeline.classifier.engine._attempt", lambda task, run: os._exit(9))
+    with pytest.raises(RunError, match="a training process ended unexpectedly"):
+        train_batch(task, [make_run(task), make_run(task)], workers=2)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_callers_rows_are_only_read_and_given_back_where_nothing_moved(task, name):
+    run = make_run(task, embedding=VARIANTS[name], max_epochs=2)
+    run.embedding_VD.setflags(write=False)
+    before = run.embedding_VD.copy()
+    result = train_run(task, run)
+    assert np.array_equal(run.embedding_VD, before)
+    assert np.shares_memory(result.initial_VE, run.embedding_VD) == (name != "multichannel")
+    assert np.shares_memory(result.embedding_VE, run.embedding_VD) == (name == "frozen")
+
+
+def test_the_kept_epoch_is_whole(task):
+    """Training on after the best epoch, and stopping at it, end with the same weights."""
+    settings = {"lr_embedding": 0.1, "lr_head": 0.1, "patience": None, "rows": np.arange(150)}
+    for name in ("trained", "projected"):
+        longer = train_run(task, make_run(task, embedding=VARIANTS[name], max_epochs=12, **settings))
+        assert 1 < longer.chosen_epoch < 12
+        stopped = train_run(task, make_run(task, embedding=VARIANTS[name], max_epochs=longer.chosen_epoch, **settings))
+        assert longer.embedding_VE.tobytes() == stopped.embedding_VE.tobytes()
+        assert longer.layers["head.weight"].tobytes() == stopped.layers["head.weight"].tobytes()
+        assert longer.metrics == stopped.metrics
 
 
 def test_only_the_given_rows_are_read(task):
@@ -336,19 +385,6 @@ def test_class_weights_equal_scikit_learn():
     assert class_weights(labels, 3, "balanced").tolist() == pytest.approx(expected.tolist())
     assert class_weights(labels, 4, "balanced")[3] == 0
     assert class_weights(labels, 3, "none") is None
-
-
-def test_clipping_equals_torchs_on_dense_gradients_and_joins_sparse_ones():
-    values = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
-    rows = torch.tensor([3, 3, 7])
-    mine, reference = torch.nn.Parameter(values.clone()), torch.nn.Parameter(values.clone())
-    bias_mine, bias_reference = torch.nn.Parameter(torch.ones(4)), torch.nn.Parameter(torch.ones(4))
-    (torch.nn.functional.embedding(rows, mine, sparse=True) * bias_mine).pow(2).sum().backward()
-    (torch.nn.functional.embedding(rows, reference) * bias_reference).pow(2).sum().backward()
-    clip_gradients([mine, bias_mine], 0.5)
-    torch.nn.utils.clip_grad_norm_([reference, bias_reference], 0.5)
-    assert torch.allclose(mine.grad.to_dense(), reference.grad, atol=1e-6)
-    assert torch.allclose(bias_mine.grad, bias_reference.grad, atol=1e-6)
 
 
 def test_a_diverging_loss_is_one_clear_error(task):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.data import budget
 from pipeline.data.budget import budget_rows, stratified_order
 from pipeline.errors import UserError
 
@@ -74,3 +75,17 @@ def test_a_budget_without_a_class_is_said(caplog):
     with caplog.at_level(logging.WARNING):
         budget_rows(np.array([0] * 99 + [1]), 2, 0)
     assert "data.label_budget=2 leaves no training row of class 1" in caplog.text
+
+
+@pytest.mark.parametrize("counts", [(50, 50), (3, 90, 7), (1,) * 40, (500, 1, 1)])
+def test_the_order_does_not_depend_on_the_slices_it_is_made_in(counts, monkeypatch):
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(len(counts)), counts))
+    whole = stratified_order(labels, 5)
+    for size in (1, 7, 64):
+        monkeypatch.setattr(budget, "SLICE", size)
+        assert (stratified_order(labels.astype(np.int8), 5) == whole).all()
+
+
+def test_the_order_of_published_results_stays():
+    labels = np.array([0, 1, 1, 0, 2, 1, 0, 1, 1, 2, 0, 1])
+    assert stratified_order(labels, 3).tolist() == [11, 10, 7, 4, 2, 0, 1, 6, 5, 9, 8, 3]

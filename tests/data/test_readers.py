@@ -22,7 +22,10 @@ SIZES = {"validation_size": 0, "test_size": 2}
 def all_rows(splits):
     rows = []
     for _, part in splits.parts():
-        rows += [(text, splits.label_names[label]) for text, label in zip(part["text"], part["label"], strict=True)]
+        rows += [
+            (text, splits.label_names[label])
+            for text, label in zip(part["text"].to_pylist(), part["label"].to_pylist(), strict=True)
+        ]
     return sorted(rows)
 
 
@@ -187,10 +190,10 @@ def test_a_folder_of_splits_and_unlabelled_text(tmp_path, data_config):
     (tmp_path / "test.tsv").write_text("text\tlabel\nd\tx\ne\ty\n", "utf-8")
     (tmp_path / "unlabelled.txt").write_text("\ufefff g\n\n h\u2028i\r\n", "utf-8")
     splits = load(data_config("files", path=str(tmp_path)), tmp_path / "cache")
-    assert splits.train[:] == {"text": ["a", "b"], "label": [0, 1]}
-    assert splits.validation[:] == {"text": ["c"], "label": [1]}
-    assert splits.test[:] == {"text": ["d", "e"], "label": [0, 1]}
-    assert splits.unlabelled[:] == {"text": ["f g", " h\u2028i"]}
+    assert splits.train.to_pydict() == {"text": ["a", "b"], "label": [0, 1]}
+    assert splits.validation.to_pydict() == {"text": ["c"], "label": [1]}
+    assert splits.test.to_pydict() == {"text": ["d", "e"], "label": [0, 1]}
+    assert splits.unlabelled.to_pydict() == {"text": ["f g", " h\u2028i"]}
     assert splits.notes == ["validation: no row has the label 'x'"]
 
 

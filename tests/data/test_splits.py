@@ -1,8 +1,8 @@
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,14 +28,14 @@ def hundred(share=4):
 
 
 def texts(part):
-    return part["text"][:]
+    return part["text"].to_pylist()
 
 
 def test_fractions_and_numbers_of_rows_make_the_same_splits(csv, tmp_path):
     fractions = load(csv(hundred(), validation_size=0.2, test_size=0.12), tmp_path / "a")
     numbers = load(csv(hundred(), validation_size=20, test_size=12), tmp_path / "b")
     assert [len(part) for _, part in fractions.parts()] == [68, 20, 12]
-    assert [sum(part["label"]) for _, part in fractions.parts()] == [17, 5, 3]
+    assert [sum(part["label"].to_pylist()) for _, part in fractions.parts()] == [17, 5, 3]
     assert content_fingerprint(fractions) == content_fingerprint(numbers)
     assert fractions.notes == [
         "test: 12 of 100 rows, stratified (data.test_size=0.12, data.split_seed=0)",
@@ -150,9 +150,9 @@ def test_one_character_changes_both_fingerprints(csv, tmp_path):
 
 def test_everything_read_counts_in_the_content_fingerprint(csv, tmp_path):
     splits = load(csv(hundred()), tmp_path / "cache")
-    labelled = Dataset.from_dict({"text": ["ab", "c"], "label": [0, 1]})
-    moved = Dataset.from_dict({"text": ["a", "bc"], "label": [0, 1]})
-    flipped = Dataset.from_dict({"text": ["ab", "c"], "label": [1, 0]})
+    labelled = pa.table({"text": ["ab", "c"], "label": [0, 1]})
+    moved = pa.table({"text": ["a", "bc"], "label": [0, 1]})
+    flipped = pa.table({"text": ["ab", "c"], "label": [1, 0]})
     changed = [
         dataclasses.replace(splits, train=labelled),
         dataclasses.replace(splits, train=moved),
@@ -160,7 +160,7 @@ def test_everything_read_counts_in_the_content_fingerprint(csv, tmp_path):
         dataclasses.replace(splits, test=labelled),
         dataclasses.replace(splits, validation=None),
         dataclasses.replace(splits, validation=splits.test, test=splits.validation),
-        dataclasses.replace(splits, unlabelled=labelled.remove_columns("label")),
+        dataclasses.replace(splits, unlabelled=labelled.select(["text"])),
         dataclasses.replace(splits, label_names=["pos", "neg"]),
         splits,
     ]
@@ -187,7 +187,7 @@ def test_sample_rows_are_the_generators(data_config, tmp_path):
         row
         for name, part in splits.parts()
         if name != "unlabelled"
-        for row in zip(part["text"], part["label"], strict=True)
+        for row in zip(part["text"].to_pylist(), part["label"].to_pylist(), strict=True)
     ]
     assert sorted(loaded) == sorted(drawn)
     assert [len(part) for _, part in splits.parts()] == [240, 30, 30, 50]
@@ -215,5 +215,5 @@ def test_made_splits_are_stratified(counts, validation, test, seed, csv, tmp_pat
     splits = load(csv(rows, validation_size=validation, test_size=test, split_seed=seed), tmp_path / "cache")
     assert len(splits.test) == int(np.floor(test * len(rows) + 0.5))
     assert len(splits.validation) == validation
-    held = np.bincount(splits.test["label"][:], minlength=len(counts))
+    held = np.bincount(splits.test["label"].to_pylist(), minlength=len(counts))
     assert (np.abs(held - len(splits.test) * np.array(counts) / len(rows)) < 1).all()

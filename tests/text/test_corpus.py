@@ -2,27 +2,35 @@ import gzip
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gensim.models.word2vec import LineSentence
 
 from pipeline.errors import UserError
-from pipeline.text.corpus import CorpusInfo, CorpusWriter, Without, read_lines, text_hash
+from pipeline.text.corpus import CorpusInfo, CorpusWriter, read_lines, text_hash
+from pipeline.text.tokens import Tokens
+
+
+def tokens_of(tweets: list[list[str]]) -> Tokens:
+    words = sorted({token for tweet in tweets for token in tweet})
+    ids = [words.index(token) for tweet in tweets for token in tweet]
+    return Tokens(words, np.array(ids, np.int32), np.cumsum([0, *map(len, tweets)]))
 
 
 def write_corpus(path: Path, batches: Iterable[list[list[str]]]) -> CorpusInfo:
     with CorpusWriter(path) as corpus:
         for batch in batches:
-            corpus.write(batch)
+            corpus.write(tokens_of(batch))
     return corpus.info
 
 
 def test_corpus_is_read_by_gensim(tmp_path: Path) -> None:
     path = tmp_path / "corpus.txt"
-    batches = [[["a", "❤"], []], [], [["c"]]]
+    batches = [[[], ["a", "❤"], [], [], ["❤"], []], [], [["c"]], [[], []]]
     info = write_corpus(path, iter(batches))
-    assert path.read_bytes() == "a ❤\nc\n".encode()
-    assert (info.lines, info.tokens, len(info.fingerprint)) == (2, 3, 16)
-    assert list(LineSentence(str(path))) == [["a", "❤"], ["c"]]
+    assert path.read_bytes() == "a ❤\n❤\nc\n".encode()
+    assert (info.lines, info.tokens, len(info.fingerprint)) == (3, 4, 16)
+    assert list(LineSentence(str(path))) == [["a", "❤"], ["❤"], ["c"]]
 
 
 def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
@@ -37,7 +45,7 @@ def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tweet", [["a b"], ["a", ""], ["x\u2028"], ["\x1c"]])
 def test_tokens_that_would_fall_apart_are_refused(tmp_path: Path, tweet: list[str]) -> None:
     with pytest.raises(ValueError, match="white space"):
-        write_corpus(tmp_path / "c", [[tweet]])
+        write_corpus(tmp_path / "c", [[["fine"], tweet]])
 
 
 CONTENT = "\ufefffirst ❤\r\n\n \nsecond\u2028still second\nlast".encode()
@@ -80,15 +88,6 @@ def test_broken_gzip_files(tmp_path: Path, damage: str) -> None:
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"t\.gz, after line \d+: broken gzip file"):
         list(read_lines(path))
-
-
-def test_without_drops_and_counts() -> None:
-    excluded = {text_hash("a  test\ttweet "), text_hash("another")}
-    kept = Without(["keep", " a test tweet", "A test tweeted", "Another", "another", "keep"], excluded)
-    assert list(kept) == ["keep", "A test tweeted", "keep"]
-    assert kept.dropped == 3
-    assert list(kept) == ["keep", "A test tweeted", "keep"]
-    assert kept.dropped == 3
 
 
 def test_hash_is_the_same_everywhere() -> None:

@@ -1,4 +1,3 @@
-import json
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
@@ -11,21 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import RunError, UserError
-from pipeline.schema import TextConfig
 from pipeline.text import encoding
-from pipeline.text.encoding import EncodedSplit, encode_splits, tokenize_batches
-from pipeline.text.presets import build_tokenizer
+from pipeline.text.encoding import EncodedSplit, encode_splits
 from pipeline.text.vocabulary import Vocabulary
-
-TWEET = TextConfig(
-    "tweet",
-    handles="keep",
-    links="keep",
-    emoticons="keep",
-    min_count=1,
-    unlabelled_min_count=None,
-    max_tokens=None,
-)
 
 
 def split_words(text: str) -> list[str]:
@@ -132,42 +119,3 @@ def test_errors(tmp_path: Path) -> None:
     np.save(tmp_path / "train.labels.npy", np.zeros(2, np.int32))
     with pytest.raises(RunError, match="'train' is damaged"):
         EncodedSplit.open(tmp_path, "train")
-
-
-@pytest.fixture
-def small_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start worker processes from ten texts on."""
-    monkeypatch.setattr(encoding, "POOL_TEXTS", 10)
-
-
-@pytest.mark.usefixtures("small_pool")
-def test_workers_change_nothing_but_time(tmp_path: Path) -> None:
-    texts = [f"Tweet no{i} :) @user {'x' * (i % 7)} http://t.co/{i}" for i in range(60)]
-    batches = [texts[i : i + 5] for i in range(0, 60, 5)]
-    tokenizer = build_tokenizer(TWEET)
-    taken = 0
-
-    def source() -> Iterator[list[str]]:
-        nonlocal taken
-        for taken, batch in enumerate(batches, 1):  # noqa: B007
-            yield batch
-
-    stream = tokenize_batches(source(), tokenizer, workers=2)
-    first = next(stream)
-    assert taken < len(batches)
-    assert [first, *stream] == [[tokenizer(text) for text in batch] for batch in batches]
-
-
-@pytest.mark.usefixtures("small_pool")
-def test_an_error_in_a_worker_arrives_as_itself() -> None:
-    with pytest.raises(json.JSONDecodeError, match="Expecting value"):
-        list(tokenize_batches([["[]"] * 9, ["bad"] * 9, ["[]"] * 9], json.loads, workers=2))
-
-
-@pytest.mark.usefixtures("small_pool")
-@pytest.mark.parametrize("batches", [[["a b"] * 9], [["a b"] * 100], [["a"] * 4, ["b"] * 4], []])
-def test_no_workers_for_little_text(batches: list[list[str]]) -> None:
-    # A lambda cannot be sent to a process.
-    assert list(tokenize_batches(batches, lambda text: text.split(), workers=4)) == [
-        [text.split() for text in batch] for batch in batches
-    ]

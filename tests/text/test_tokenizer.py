@@ -7,7 +7,6 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.tokenize import TweetTokenizer
-from nltk.tokenize.casual import EMOTICON_RE
 
 from pipeline.errors import UserError
 from pipeline.text import tokenizer as module
@@ -111,10 +110,11 @@ def test_equals_nltk_on_any_text(text: str) -> None:
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.from_regex(module._SIMPLE, fullmatch=True))
-def test_simple_chunks_equal_nltk(chunk: str) -> None:
+@given(st.one_of(st.from_regex(pattern, fullmatch=True) for pattern in (module._PLAIN, module._LINK)))
+def test_chunks_of_simple_shape_equal_nltk(chunk: str) -> None:
+    found = {which[0]: tokens for which, tokens in module.tokenize_chunks([chunk]) if which}
+    assert found == {0: [*NLTK[False].tokenize(chunk), "\n"]}
     assert_equal_tokens([chunk])
-    assert not any(EMOTICON_RE.search(token) for token in NLTK[False].tokenize(chunk))
 
 
 def test_white_space_differs_from_the_patterns_only_where_known() -> None:
@@ -130,6 +130,15 @@ def test_equals_nltk_on_real_texts(
     labelled = [text for texts in nltk_tweets.values() for text in texts]
     sample = [*labelled, *hub_texts[::40], *islice(unlabelled, 0, None, 150)]
     assert assert_equal_tokens(sample) > 17_000
+
+
+def test_many_chunks_are_told_apart() -> None:
+    groups = module.tokenize_chunks(["", "Hi!!!!", "http://T.co/Ab", "D:", "a.b", "x:"])
+    assert groups == [
+        ([0, 1, 5], ["\n", "hi", "!", "!", "!", "\n", "x", ":", "\n"]),
+        ([2], ["http://T.co/Ab", "\n"]),
+        ([3, 4], ["D:", "\n", "a", ".", "b", "\n"]),
+    ]
 
 
 @pytest.mark.slow

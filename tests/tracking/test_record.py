@@ -3,6 +3,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -74,6 +75,20 @@ def test_predictions_hold_every_text_with_its_probabilities(record, tmp_path):
         assert np.array_equal(found[split].labels, expected.labels)
         assert found[split].probabilities.dtype == np.float32
         assert np.array_equal(found[split].probabilities, expected.probabilities)
+
+
+def test_predictions_of_a_mapped_column_in_slices_are_those_of_a_list(record, tmp_path, monkeypatch):
+    write_record(tmp_path, record)
+    whole = pq.read_table(tmp_path / "predictions.parquet")
+    mapped = {
+        split: dataclasses.replace(found, texts=pa.chunked_array([found.texts[:1], found.texts[1:]], pa.string()))
+        for split, found in record.predictions.items()
+    }
+    monkeypatch.setattr("pipeline.tracking.record.SLICE", 3)
+    write_record(tmp_path, dataclasses.replace(record, predictions=mapped))
+    assert pq.read_table(tmp_path / "predictions.parquet").equals(whole)
+    assert pq.ParquetFile(tmp_path / "predictions.parquet").num_row_groups == 3
+    assert load_predictions(tmp_path)["test"].texts == record.predictions["test"].texts
 
 
 def test_confusion_matrix_counts_true_labels_as_rows(record, tmp_path):

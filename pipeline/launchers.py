@@ -1,0 +1,86 @@
+"""Where jobs and tasks run, beside this process: the extra that each engine needs, and what its workers must know."""
+
+import os
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RunError, UserError, nearest
+from pipeline.schema import Config
+
+GROUP = "hydra/launcher"
+LAUNCHERS = ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")
+PLUGINS = {"joblib": "hydra-joblib-launcher", "submitit": "hydra-submitit-launcher", "ray": "hydra-ray-launcher"}
+LOCAL_RAY = "local"  # Ray's word for an instance that is started for one command
+LOCAL_RAY_SETTINGS: dict[str, Any] = {
+    "_node_ip_address": "127.0.0.1",  # by default Ray listens on every interface
+    "include_dashboard": False,
+    "object_store_memory": 100_000_000,  # bytes; configurations and paths are all that it holds
+}
+# Which data a command sees is decided by its environment; other variables are the affair of the cluster's machines.
+PASSED_ON = ("NLTK_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HYDRA_FULL_ERROR")
+LONGEST_REASON = 400
+
+
+def require_extra(key: str, value: str) -> None:
+    """Raise UserError where `key=value` needs an extra that is not installed."""
+    extra = value.partition("_")[0]
+    if extra not in PLUGINS:
+        return
+    try:
+        metadata.distribution(PLUGINS[extra])
+    except metadata.PackageNotFoundError:
+        raise UserError(f"{key}={value} needs the extra '{extra}': ./scripts/setup {extra}") from None
+
+
+def check_launcher(name: str, installed: Sequence[str]) -> None:
+    """Raise UserError where `hydra/launcher=name` is none of Hydra's, or needs an extra that is not installed."""
+    if name not in {*LAUNCHERS, *installed}:
+        raise UserError(f"unknown option {GROUP}={name}{nearest(name, sorted({*LAUNCHERS, *installed}))}")
+    require_extra(GROUP, name)
+
+
+@contextmanager
+def launched(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[None]:
+    """Say what a launcher is given; raises RunError where the launcher itself fails, as where a process died."""
+    launcher = next((text for text in overrides if text.startswith(f"{GROUP}=")), None)
+    if launcher is None:
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    folders = sorted({str(config.paths.root) for config in configs})
+    told = f"; what they say is in {folders[0]}/artifacts/hydra/.submitit/" if "submitit" in launcher else ""
+    print(f"{launcher}: {len(configs)} jobs, records in {', '.join(folders)}{told}", file=sys.stderr)
+    try:
+        yield
+    except Exception as error:
+        # Errors of Hydra are those of the command: it raises its own kind where a launcher's settings are wrong.
+        if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
+            raise
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", LONGEST_REASON, placeholder=" …")
+        again = "finished jobs are kept: the same command goes on where this one stopped"
+        raise RunError(f"{launcher} stopped: {reason} ({again})") from None
+
+
+def ray_address(address: str | None) -> str:
+    """The address of the cluster: `address`, else RAY_ADDRESS, else `local`, a Ray that is started here."""
+    return address or os.environ.get("RAY_ADDRESS") or LOCAL_RAY
+
+
+def ray_setting(address: str, name: str) -> Any:
+    """A setting of Ray that is started here; None for a cluster, which has its own."""
+    return LOCAL_RAY_SETTINGS[name] if address == LOCAL_RAY else None
+
+
+def environment() -> dict[str, str]:
+    """The variables of Ray's workers: where this package lies, and which data this command sees."""
+    package = str(Path(__file__).resolve().parents[1])
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", package)]
+    return {
+        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        "PYTHONPATH": os.pathsep.join([package, *others]),
+    }

@@ -1,0 +1,170 @@
+"""Batches of tokenized texts as arrays, made by one process or several.
+
+Arrays, because what processes send each other must be small: lists of tokens take longer to send than to make.
+"""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import chain, pairwise
+
+import numpy as np
+
+from pipeline.errors import RunError
+from pipeline.text.columns import Encoder, Ids, Offsets
+from pipeline.text.corpus import text_hash
+from pipeline.text.encoding import Tokenizer
+
+# Starting worker processes takes as long as tokenizing about this many tweets.
+POOL_TEXTS = 200_000
+MOST_WORDS = 1 << 20  # distinct words that a process remembers from batch to batch
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The tokens of a batch: those of text i are `words[k]` for k in `ids[offsets[i]:offsets[i + 1]]`.
+
+    words : the distinct tokens of the batch.
+    ids : int32, all texts end to end. offsets : int64, (n + 1,).
+    dropped : texts of the batch that were held out, and are not among the n.
+    """
+
+    words: list[str]
+    ids: Ids
+    offsets: Offsets
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """The tokens of each text."""
+        tokens = [self.words[id] for id in self.ids.tolist()]
+        return (tokens[start:end] for start, end in pairwise(self.offsets.tolist()))
+
+    def lines(self) -> str:
+        """One line for each text that has tokens, these apart by one space."""
+        ends = self.offsets[1:][np.diff(self.offsets) > 0]
+        words = [*self.words, "\n"]
+        text = " ".join([words[id] for id in np.insert(self.ids, ends, len(self.words)).tolist()])
+        return text.replace(" \n ", "\n").replace(" \n", "\n")
+
+
+class Columns:
+    """Batches of texts to batches of tokens."""
+
+    def __init__(self, tokenizer: Tokenizer, held_out: Collection[int] = frozenset()) -> None:
+        self._tokenizer = tokenizer
+        self._held_out = held_out
+        self._clear()
+
+    def _clear(self) -> None:
+        self._words = Words()
+        self._encoder = Encoder(self._tokenizer, self._words.__getitem__)
+
+    def __call__(self, texts: list[str]) -> Tokens:
+        """Return the tokens of a batch of texts, without those whose `text_hash` is in `held_out`."""
+        if len(self._words) > MOST_WORDS:
+            self._clear()
+        kept = [text for text in texts if text_hash(text) not in self._held_out] if self._held_out else texts
+        ids, offsets = self._encoder.encode(kept)
+        used = np.zeros(len(self._words), bool)
+        used[ids] = True
+        places = np.cumsum(used, dtype=np.int32) - 1
+        words = [self._words.spelled[id] for id in np.flatnonzero(used).tolist()]
+        return Tokens(words, places[ids], offsets, len(texts) - len(kept))
+
+
+class Words(dict[str, int]):
+    """Numbers words from 0 in the order in which they are asked for; `spelled` are the words by number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spelled: list[str] = []
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self.spelled)
+        self.spelled.append(word)
+        return number
+
+
+class Tally:
+    """Words numbered as they come, and how often each came."""
+
+    def __init__(self) -> None:
+        self._words = Words()
+        self._counts = np.zeros(1 << 16, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def add(self, tokens: Tokens) -> Ids:
+        """Count the tokens of a batch; returns their numbers, end to end."""
+        numbers = np.fromiter(map(self._words.__getitem__, tokens.words), np.int32, len(tokens.words))
+        while len(self._counts) < len(self._words):
+            self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+        self._counts[numbers] += np.bincount(tokens.ids, minlength=len(numbers))
+        return numbers[tokens.ids]
+
+    def counts(self) -> dict[str, int]:
+        """How often each word came."""
+        return dict(zip(self._words.spelled, self._counts.tolist(), strict=False))
+
+
+_worker: Columns
+
+
+def tokenize_batches(
+    batches: Iterable[list[str]], tokenizer: Tokenizer, workers: int, held_out: Collection[int] = frozenset()
+) -> Iterator[Tokens]:
+    """Tokenize every text that is not held out, batch by batch in order; the same tokens for any number of `workers`.
+
+    Worker processes are started only when `workers` > 1 and there are POOL_TEXTS texts in two batches or more. At most
+    two batches for each of them are in flight.
+    """
+    source = iter(batches)
+    first: list[list[str]] = []
+    if workers > 1:
+        texts = 0
+        while texts < POOL_TEXTS or len(first) < 2:
+            if (batch := next(source, None)) is None:
+                break
+            first.append(batch)
+            texts += len(batch)
+        else:
+            yield from _in_pool(chain(first, source), tokenizer, workers, held_out)
+            return
+    yield from map(Columns(tokenizer, held_out), chain(first, source))
+
+
+def _in_pool(
+    batches: Iterable[list[str]], tokenizer: Tokenizer, workers: int, held_out: Collection[int]
+) -> Iterator[Tokens]:
+    """Tokenize by worker processes, spawned because a fork of a process with threads may hang."""
+    waiting: deque[Future[Tokens]] = deque()
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (tokenizer, held_out))
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(_tokenize_in_worker, batch))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a tokenizing process ended unexpectedly (out of memory?); workers=1 needs less memory"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(tokenizer: Tokenizer, held_out: Collection[int]) -> None:
+    global _worker
+    _worker = Columns(tokenizer, held_out)
+
+
+def _tokenize_in_worker(batch: list[str]) -> Tokens:
+    return _worker(batch)

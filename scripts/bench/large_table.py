@@ -1,0 +1,78 @@
+"""A table of 10^6 words × 300 dimensions, every row of it trained: peak memory of a process that does nothing else.
+
+Counted is the whole process, Python and libraries with it, from initial rows to the result with the best epoch's rows.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from measure import Figure, Scale
+
+LIMIT_GIB = 8
+TWEET = 20
+
+
+def figures(scale: Scale) -> Iterator[Figure]:
+    """Peak memory beside the limit, and what the arrays that must be there take."""
+    words, dim, epochs = (100_000, 50, 2) if scale.quick else (1_000_000, 300, 3)
+    command = [sys.executable, __file__, str(words), str(dim), str(epochs)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = json.loads(told)
+    table = words * dim * 4 / 2**30
+    yield Figure(
+        "Large table",
+        f"{words:,} words × {dim} dimensions, peak memory",
+        "GiB",
+        (found["peak_gib"],),
+        "",
+        (),
+        f"≤ {LIMIT_GIB} GiB",
+        f"{found['touched']:,} rows trained by {found['tweets']:,} tweets, {epochs} epochs in {found['seconds']:.0f} s "
+        f"on one thread, epoch {found['chosen']} kept; one table takes {table:.2f} GiB, and five are needed: initial "
+        "and trained rows, two moments, the rows of the best epoch so far",
+    )
+
+
+def _train(words: int, dim: int, epochs: int) -> None:
+    """In the child: train every row and say how much memory it took."""
+    import resource
+
+    import numpy as np
+
+    from pipeline.classifier.engine import Run, Task, train_run
+    from pipeline.classifier.texts import Texts
+    from pipeline.config import compose
+
+    rng = np.random.default_rng(0)
+    initial_VD = rng.standard_normal((words, dim), np.float32)
+    initial_VD /= np.float32(dim**0.5)
+    initial_VD[0] = 0
+    ids = rng.permutation(np.arange(1, words, dtype=np.int32))
+    ids = ids[: len(ids) // TWEET * TWEET]
+
+    def split(ids: np.ndarray) -> Texts:
+        labels = (ids.reshape(-1, TWEET) % 2).sum(1) > TWEET // 2
+        return Texts.from_arrays(ids, np.arange(0, len(ids) + 1, TWEET), labels)
+
+    held_out = split(rng.choice(ids, 100 * TWEET))
+    task = Task(split(ids), held_out, held_out, 2)
+    config = compose(
+        ["embedding=random_trainable", "train.device=cpu", f"train.max_epochs={epochs}", "train.batch_size=1024"]
+    )
+    rows_N = np.arange(len(task.train))
+    result = train_run(task, Run(initial_VD, config.embedding, rows_N, 0, config.model, config.train))
+    assert result.embedding_VE.shape == (words, dim)
+    found = {
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "touched": int(result.touched_V.sum()),
+        "tweets": len(rows_N),
+        "seconds": result.seconds,
+        "chosen": result.chosen_epoch,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    _train(*map(int, sys.argv[1:]))

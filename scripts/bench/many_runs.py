@@ -1,0 +1,104 @@
+"""Fifteen runs (three variants, five seeds) of the `mean` model: the engine, beside two ways of doing them one by one.
+
+The engine trains them as one batch on all cores. fastText trains fifteen supervised models with as many threads each,
+and the Lightning loop the very same fifteen runs. Wall seconds until the last has labelled the test tweets; texts are
+tokenized and vectors trained beforehand, and fastText reads its file of tokens in every run.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+import torch
+from measure import Figure, Scale, versus
+from tweets import LABEL, encode, fasttext_accuracy, labelled, write_corpus, write_fasttext
+
+from pipeline.classifier.engine import Run, Task, train_batch
+from pipeline.config import compose
+from pipeline.embedding.cbow import train_cbow
+from pipeline.embedding.layer import initial_matrix
+from pipeline.text.presets import build_tokenizer
+
+VARIANTS = ("random_trainable", "cbow_frozen", "cbow_finetuned")
+SETTINGS = ("embedding.dim=256", "train.max_epochs=5", "train.patience=null", "train.device=cpu")
+
+
+def figures(scale: Scale) -> Iterator[Figure]:
+    """Seconds for all runs, beside fastText and Lightning."""
+    train, seeds = (1_000, 1) if scale.quick else (12_000, 5)
+    data = labelled(scale, train + train // 3)
+    config = compose([f"embedding={VARIANTS[0]}", *SETTINGS])
+    tokenizer = build_tokenizer(config.text)
+    tokens = [tokenizer(text) for text in data.texts]
+    task, vocabulary = encode(data, tokens, train, config.text.min_count)
+    corpus = scale.folder / "corpus.txt"
+    write_corpus(corpus, tokens[:train])
+    vectors = train_cbow(corpus, config.cbow, corpus_fingerprint="")
+    runs = []
+    for variant in VARIANTS:
+        own = compose([f"embedding={variant}", *SETTINGS])
+        for seed in range(seeds):
+            known = vectors if own.embedding.init == "cbow" else None
+            rows_VD, _ = initial_matrix(vocabulary.words, known, own.embedding.dim, np.random.default_rng(seed))
+            runs.append(Run(rows_VD, own.embedding, np.arange(train), seed, own.model, own.train))
+    lines = [" ".join(tweet) for tweet in tokens]
+    file = scale.folder / "train.txt"
+    write_fasttext(file, lines[:train], data.labels[:train])
+
+    scores: dict[str, float] = {}
+
+    def ours() -> list[float]:
+        return [result.metrics["test/accuracy"] for result in train_batch(task, runs, workers=scale.cores)]
+
+    def fasttext() -> list[float]:
+        return [_fasttext(file, number, scale.cores, lines[train:], data.labels[train:]) for number in range(len(runs))]
+
+    def by_lightning() -> list[float]:
+        return _lightning(task, runs, scale.cores)
+
+    def seconds(name: str, work: Callable[[], list[float]]) -> Callable[[], float]:
+        def timed() -> float:
+            began = time.perf_counter()
+            scores[name] = mean(work())
+            return time.perf_counter() - began
+
+        return timed
+
+    what = f"{len(runs)} runs on {scale.cores} cores"
+    about = (
+        f"{', '.join(VARIANTS)} with {seeds} seeds; {train:,} tweets ({data.note}), {len(vocabulary.words):,} words, "
+        f"256 dimensions, 5 epochs, batches of {config.train.batch_size}; mean accuracy on {len(lines) - train:,} more"
+    )
+    for peer, work, rounds, target in (
+        ("fastText (floret), one after another", fasttext, 5, "≤ 0.3 ×"),
+        ("Lightning loop, one after another", by_lightning, 2, "≤ 0.2 ×"),
+    ):
+        found = versus(
+            "Many runs", what, "seconds", seconds("ours", ours), peer, seconds(peer, work),
+            rounds=1 if scale.quick else rounds, target=target,
+        )  # fmt: skip
+        yield replace(found, note=f"{about}: ours {scores['ours']:.3f}, the other {scores[peer]:.3f}")
+
+
+def _fasttext(file: Path, seed: int, threads: int, lines: list[str], labels: list[int]) -> float:
+    import floret
+
+    model = floret.train_supervised(
+        input=str(file), mode="fasttext", dim=256, lr=0.5, epoch=5, minCount=1, minn=0, maxn=0, bucket=0, label=LABEL,
+        thread=threads, seed=seed, verbose=0,
+    )  # fmt: skip
+    return fasttext_accuracy(model, lines, labels)
+
+
+def _lightning(task: Task, runs: Sequence[Run], threads: int) -> list[float]:
+    import lightning_peer
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return [lightning_peer.train(task, run) for run in runs]
+    finally:
+        torch.set_num_threads(before)

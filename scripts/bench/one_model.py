@@ -1,0 +1,84 @@
+"""One `mean` model, beside fastText's supervised training of the same classifier: mean of word vectors, linear layer.
+
+Wall seconds of the training alone, with the same threads. Ours starts from token ids and drawn rows in memory, fastText
+from a file of the same tokens. Both know every word of the training tweets and pass them five times; batch and learning
+rates are set for this many tweets, fastText's to the best of 0.1, 0.2, 0.3 and 0.5.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import Figure, Scale, versus
+from tweets import LABEL, Labelled, encode, fasttext_accuracy, labelled, write_fasttext
+
+from pipeline.classifier.engine import Run, Task, train_run
+from pipeline.config import compose
+from pipeline.embedding.layer import initial_matrix
+from pipeline.text.presets import build_tokenizer
+from pipeline.text.vocabulary import Vocabulary
+
+SAME = ("embedding=random_trainable", "embedding.dim=256", "train.max_epochs=5", "train.patience=null")
+TUNED = (
+    *("embedding.scale=0.01", "model.dropout=0", "train.batch_size=256", "train.min_epoch_steps=1"),
+    *("train.lr_embedding=0.002", "train.lr_head=0.016", "train.clip_norm=null"),
+)
+FASTTEXT_RATE = 0.3
+
+
+def figures(scale: Scale) -> Iterator[Figure]:
+    """Seconds with one thread and with one for each core; then with one thread and the project's own settings."""
+    train = 1_000 if scale.quick else 12_000
+    data = labelled(scale, train + 2 * train // 3)
+    tokenizer = build_tokenizer(compose([]).text)
+    tokens = [tokenizer(text) for text in data.texts]
+    task, vocabulary = encode(data, tokens, train, min_count=1)
+    lines = [" ".join(tweet) for tweet in tokens]
+    file = scale.folder / "train.txt"
+    write_fasttext(file, lines[:train], data.labels[:train])
+    rest = Labelled(lines[train:], data.labels[train:], data.note)
+    for settings, threads in ((TUNED, 1), (TUNED, scale.cores), ((), 1)):
+        run = _run(settings, task, vocabulary, threads)
+        peer = _fasttext(file, threads)
+        found = versus(
+            "One model", f"{train:,} tweets, 5 epochs, {threads} thread{'s' * (threads > 1)}", "seconds",
+            _seconds(lambda run=run: train_run(replace(task, test=None), run)), "fastText supervised (floret)",
+            _seconds(peer), rounds=2 if scale.quick else 9, target="≤ 1 ×" if settings else "",
+        )  # fmt: skip
+        ours, theirs = train_run(task, run).metrics["test/accuracy"], fasttext_accuracy(peer(), rest.texts, rest.labels)
+        about = (
+            f"{data.note}, {len(vocabulary.words):,} words, 256 dimensions, batches of {run.train.batch_size}; "
+            f"accuracy on {len(rest.labels):,} more tweets: ours {ours:.4f}, fastText {theirs:.4f}"
+        )
+        yield replace(found, note=about if settings else f"the project's own settings, made for fewer tweets; {about}")
+
+
+def _run(settings: tuple[str, ...], task: Task, vocabulary: Vocabulary, threads: int) -> Run:
+    config = compose([*SAME, "train.device=cpu", f"train.threads={threads}", *settings])
+    draws = np.random.default_rng(0)
+    rows_VD, _ = initial_matrix(vocabulary.words, None, config.embedding.dim, draws, config.embedding.scale)
+    return Run(rows_VD, config.embedding, np.arange(len(task.train)), 0, config.model, config.train)
+
+
+def _fasttext(file: Path, threads: int) -> Callable[[], Any]:
+    import floret
+
+    return lambda: floret.train_supervised(
+        input=str(file), mode="fasttext", dim=256, lr=FASTTEXT_RATE, epoch=5, wordNgrams=1, minCount=1, minn=0, maxn=0,
+        bucket=0, label=LABEL, thread=threads, seed=0, verbose=0,
+    )  # fmt: skip
+
+
+def _seconds(work: Callable[[], Any]) -> Callable[[], float]:
+    """Wall seconds of the work, after doing it once: libraries take memory and start threads at first use."""
+    work()
+
+    def timed() -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    return timed

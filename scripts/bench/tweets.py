@@ -1,0 +1,92 @@
+"""Tweets to measure with: real ones where they lie beside the project, elsewhere generated ones, and which they are."""
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from measure import Scale
+
+from pipeline.classifier.engine import Task
+from pipeline.classifier.texts import Texts
+from pipeline.data.sample import labelled_batches, unlabelled_batches
+from pipeline.schema import SampleConfig
+from pipeline.text.corpus import read_lines
+from pipeline.text.vocabulary import Vocabulary
+
+GENERATED = "generated tweets, as no real ones lie beside the project"
+LABEL = "__label__"
+
+
+class Labelled(NamedTuple):
+    """Texts, each on one line, their labels from 0 on, and what they are."""
+
+    texts: list[str]
+    labels: list[int]
+    note: str
+
+
+def labelled(scale: Scale, rows: int) -> Labelled:
+    """The first `rows` training tweets of TweetEval sentiment (45,615, 3 classes), or generated ones (2 classes)."""
+    if scale.data is not None:
+        import pyarrow.parquet as parquet
+
+        path = scale.data / "hub/cardiffnlp/tweet_eval/sentiment/train-00000-of-00001.parquet"
+        table = parquet.read_table(path).slice(0, rows)
+        texts, labels, note = table["text"].to_pylist(), table["label"].to_pylist(), "TweetEval sentiment"
+    else:
+        texts, labels, note = [], [], GENERATED
+        for batch, of_batch in labelled_batches(_sample(labelled=rows)):
+            texts += batch
+            labels += of_batch
+    return Labelled([" ".join(text.split()) for text in texts], labels, note)
+
+
+def unlabelled(scale: Scale, rows: int) -> tuple[Iterable[str], str]:
+    """The first `rows` unlabelled tweets (419,159 real ones), one after another, and what they are."""
+    if scale.data is not None:
+        return islice(read_lines(scale.data / "unlabelled" / "tweets.txt.gz"), rows), "unlabelled tweets"
+    return (text for batch in unlabelled_batches(_sample(unlabelled=rows)) for text in batch), GENERATED
+
+
+def write_corpus(path: Path, tweets: Iterable[list[str]]) -> tuple[int, int]:
+    """Write tweets as CBOW reads them, one per line, tokens apart by a space; returns lines and tokens."""
+    lines = tokens = 0
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for tweet in filter(None, tweets):
+            stream.write(" ".join(tweet) + "\n")
+            lines, tokens = lines + 1, tokens + len(tweet)
+    return lines, tokens
+
+
+def encode(data: Labelled, tokens: list[list[str]], train: int, min_count: int) -> tuple[Task, Vocabulary]:
+    """The first `train` tweets to learn from, the others as the test split, and the words of the first."""
+    counts: dict[str, int] = {}
+    for token in (token for tweet in tokens[:train] for token in tweet):
+        counts[token] = counts.get(token, 0) + 1
+    vocabulary = Vocabulary.from_counts(counts, min_count)
+    ids = [vocabulary.encode(tweet) for tweet in tokens]
+
+    def split(part: slice) -> Texts:
+        ends = np.cumsum([0, *map(len, ids[part])])
+        flat = np.fromiter((id for tweet in ids[part] for id in tweet), np.int32, ends[-1])
+        return Texts.from_arrays(flat, ends, np.array(data.labels[part]))
+
+    return Task(split(slice(train)), None, split(slice(train, None)), max(data.labels) + 1), vocabulary
+
+
+def write_fasttext(path: Path, lines: Iterable[str], labels: Iterable[int]) -> None:
+    """Write lines of tokens as fastText's supervised training reads them."""
+    rows = (f"{LABEL}{label} {line}\n" for line, label in zip(lines, labels, strict=True))
+    path.write_text("".join(rows), "utf-8", newline="\n")
+
+
+def fasttext_accuracy(model: Any, lines: list[str], labels: list[int]) -> float:
+    """Share of lines whose label fastText finds."""
+    found, _ = model.predict(lines)
+    return sum(row[0] == f"{LABEL}{label}" for row, label in zip(found, labels, strict=True)) / len(labels)
+
+
+def _sample(labelled: int = 30, unlabelled: int = 0) -> SampleConfig:
+    return SampleConfig(labelled=labelled, unlabelled=unlabelled, seed=0, label_noise=0.05, leak=0.0)
