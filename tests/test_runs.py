@@ -382,7 +382,10 @@ class TestRealTweets:
     @pytest.mark.slow
     def test_tweet_eval_sentiment(self, shared: Callable[[str], Path], tmp_path: Path):
         data = ("data=tweet_eval", f"data.path={shared('hub/cardiffnlp/tweet_eval')}")
-        extra = (f"cbow.extra_text={shared('unlabelled/tweets.txt.gz')}", "cbow.epochs=5")  # the default's 20 give 0.635
+        extra = (
+            f"cbow.extra_text={shared('unlabelled/tweets.txt.gz')}",
+            "cbow.epochs=5",
+        )  # the default's 20 give 0.635
         random = metrics(run_data(tmp_path, "+experiment=random_trainable", *data))
         finetuned = metrics(run_data(tmp_path, "+experiment=cbow_finetuned", *data, *extra))
         assert random["test/macro_recall"] >= 0.58

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from pipeline import stages
-from pipeline.classifier.engine import Run, Task, Trainer, train_batch
+from pipeline.classifier.engine import Run, Task, Trainer
 from pipeline.classifier.texts import Texts
 from pipeline.errors import UserError, nearest
 from pipeline.files import MANIFEST, read_json, read_manifest
@@ -21,7 +21,7 @@ from pipeline.prediction.trained import read_trained as read_model
 from pipeline.schema import PAD, Config, EmbeddingConfig, ModelConfig, TextConfig, TrainConfig, variant_name
 from pipeline.text.vocabulary import SPECIAL, Vocabulary
 from pipeline.tracking.record import EMBEDDING, load_embedding
-from pipeline.train import encoded_task, run_title, start
+from pipeline.train import alone, learn, run_title, start
 
 Section = TypeVar("Section", EmbeddingConfig, TrainConfig)
 
@@ -121,9 +121,7 @@ def train_fresh(config: Config) -> Trained:
     """Train a classifier on what the configuration names, through the stages' own doors, and leave no record."""
     prepared = stages.prepare(config)
     begun = start(config, prepared, stages.vectors(config, prepared))
-    task = encoded_task(begun.splits, len(prepared.outcome["label_names"]), test=False)
-    run = Run(begun.initial, config.embedding, begun.rows, config.seed, config.model, config.train)
-    (result,) = train_batch(task, [run])
+    result = alone(learn([(config, begun)], len(prepared.outcome["label_names"]), test=False))
     generated = bool(prepared.outcome["generated"])
     return Trained(
         name="a fresh model, trained just now and not kept",

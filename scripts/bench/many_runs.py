@@ -14,6 +14,7 @@ from statistics import mean
 import numpy as np
 import torch
 from measure import Figure, Scale, versus
+from one_model import FASTTEXT_RATE, TUNED
 from tweets import LABEL, encode, fasttext_accuracy, labelled, write_corpus, write_fasttext
 
 from pipeline.classifier.engine import Run, Task, train_batch
@@ -23,7 +24,11 @@ from pipeline.embedding.layer import initial_matrix
 from pipeline.text.presets import build_tokenizer
 
 VARIANTS = ("random_trainable", "cbow_frozen", "cbow_finetuned")
-SETTINGS = ("embedding.dim=256", "train.max_epochs=5", "train.patience=null", "train.device=cpu")
+# Batch and rates of the section One model; its small random rows would make CBOW's as small.
+SETTINGS = (
+    *("embedding.dim=256", "train.max_epochs=5", "train.patience=null", "train.device=cpu"),
+    *(setting for setting in TUNED if not setting.startswith("embedding.scale")),
+)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
@@ -87,8 +92,8 @@ def _fasttext(file: Path, seed: int, threads: int, lines: list[str], labels: lis
     import floret
 
     model = floret.train_supervised(
-        input=str(file), mode="fasttext", dim=256, lr=0.5, epoch=5, minCount=1, minn=0, maxn=0, bucket=0, label=LABEL,
-        thread=threads, seed=seed, verbose=0,
+        input=str(file), mode="fasttext", dim=256, lr=FASTTEXT_RATE, epoch=5, minCount=1, minn=0, maxn=0, bucket=0,
+        label=LABEL, thread=threads, seed=seed, verbose=0,
     )  # fmt: skip
     return fasttext_accuracy(model, lines, labels)
 
