@@ -113,11 +113,14 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
     import mlflow.pyfunc  # noqa: F401
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
     import pipeline.prediction.full  # noqa: F401  MLflow tries the code of a model that it is given
     from pipeline.tracking.mlflow_log import log_run
     from pipeline.tracking.mlflow_store import mlflow_client
 
+    # Before it saves a first model MLflow looks through every installed package, which takes longer than the saving.
+    warn_dependency_requirement_mismatches(["mlflow"])
     warnings = _Warnings()
     log.addHandler(warnings)
     for line in sys.stdin:
