@@ -122,7 +122,7 @@ def test_real_texts(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [PLAIN, DEFAULT, CONFIGS[8]])
+@pytest.mark.parametrize("config", [DEFAULT])
 def test_every_real_text(
     config: TextConfig, nltk_tweets: dict[str, list[str]], hub_texts: list[str], unlabelled: Iterator[str]
 ) -> None:
