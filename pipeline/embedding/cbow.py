@@ -26,6 +26,7 @@ FASTTEXT_KNOBS = (*WORD2VEC_KNOBS, "min_n", "max_n", "bucket")
 # million and 14 % too low at 6.3 million, so a larger one than this is not reported.
 LARGEST_LOSS_SUM = 2.0**21
 WORDS_IN_ALL = 20_000_000
+LOSS_EVERY = 10  # epochs
 
 
 def train_cbow(
@@ -35,7 +36,8 @@ def train_cbow(
 
     gensim's own calls do all the work, with every knob under gensim's name. The words come by falling count, then in
     alphabetical order. `info` records the knobs, the corpus, what was trained on, versions, seconds, and the mean loss
-    per word and epoch where gensim's figure means something: word2vec, one worker, not too large a corpus.
+    per word of every tenth epoch and the last (as adding it up takes 5 % of the time, or more), where gensim's figure
+    means something: word2vec, one worker, not too large a corpus; otherwise None.
 
     Parameters
     ----------
@@ -130,6 +132,8 @@ class _Progress:
         )
 
     def on_epoch_begin(self, model: Any) -> None:
+        last = self.epoch == model.epochs - 1
+        model.compute_loss = self.with_loss and (last or self.epoch % LOSS_EVERY == 0)
         model.running_training_loss = 0.0
 
     def on_epoch_end(self, model: Any) -> None:
@@ -138,7 +142,8 @@ class _Progress:
         loss = ""
         if self.with_loss:
             total = float(model.running_training_loss)
-            self.losses.append(total / self.words_per_epoch if total <= LARGEST_LOSS_SUM else None)
+            told = model.compute_loss and total <= LARGEST_LOSS_SUM
+            self.losses.append(total / self.words_per_epoch if told else None)
             loss = f", loss {self.losses[-1]:.3f} per word" if self.losses[-1] is not None else ""
         log.info(
             "cbow: epoch %d/%d, %s words/s, %.0f s left%s",
