@@ -1,8 +1,9 @@
 """The figures of a study, each as PNG and SVG, the same bytes for the same findings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.study.figures_curves import factorial, learning_rates, parameters_and_score, score_curves
 from pipeline.study.figures_differences import differences
@@ -10,6 +11,8 @@ from pipeline.study.figures_errors import confusion, unknown_words
 from pipeline.study.figures_style import Sketch, fixed_look, save
 from pipeline.study.figures_words import drift_by_frequency, probes, transfer
 from pipeline.study.findings import Findings
+
+Found = TypeVar("Found")
 
 FIGURES: dict[str, Callable[[Findings], Sketch | None]] = {
     "differences": differences,
@@ -38,11 +41,18 @@ class Figure:
 
 def write_figures(findings: Findings, folder: Path) -> list[Figure]:
     """Draw what the findings hold data for, in the order of a report, as `NAME.png` and `NAME.svg` in `folder`."""
+    return draw_all(FIGURES, findings, folder)
+
+
+def draw_all(
+    figures: Mapping[str, Callable[[Found], Sketch | None]], found: Found, folder: Path, kind: str = ""
+) -> list[Figure]:
+    """Draw every figure that `found` holds data for; `kind` keeps the marks within SVG files of two pages apart."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, draw in FIGURES.items():
-        with fixed_look(f"tweet-embeddings-{name}"):
-            sketch = draw(findings)
+    for name, draw in figures.items():
+        with fixed_look(f"tweet-embeddings-{kind}{name}"):
+            sketch = draw(found)
             if sketch is None:
                 continue
             png, svg = folder / f"{name}.png", folder / f"{name}.svg"

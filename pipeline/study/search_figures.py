@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from pipeline.study.figures import Figure
+from pipeline.study.figures import Figure, draw_all
 from pipeline.study.figures_differences import differences
-from pipeline.study.figures_style import GREY, Sketch, fixed_look, legend_below, new_drawing, save, variant_style
+from pipeline.study.figures_style import GREY, Sketch, legend_below, new_drawing, variant_style
 from pipeline.study.search_curves import best_so_far
 from pipeline.study.search_findings import SearchFindings, Space
 from pipeline.study.search_wording import INDEPENDENT, factor, monitor_name, unit
@@ -22,17 +22,7 @@ BAND = 0.13  # opacity
 
 def write_search_figures(found: SearchFindings, folder: Path) -> list[Figure]:
     """Draw the curves, the slices and the forest plot of the test scores as `NAME.png` and `NAME.svg` in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, draw in FIGURES.items():
-        with fixed_look(f"tweet-embeddings-search-{name}"):
-            sketch = draw(found)
-            if sketch is None:
-                continue
-            png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-            save(sketch.drawing, png, svg)
-        written.append(Figure(name, sketch.title, sketch.caption, png, svg))
-    return written
+    return draw_all(FIGURES, found, folder, kind="search-")
 
 
 def curves(found: SearchFindings) -> Sketch:
