@@ -78,9 +78,8 @@ def do(workers: Workers, work: Mapping[Key, Trial], label: str) -> dict[Key, Don
         if missing:
             asked = [(work[key].config, work[key].prepared, work[key].vectors) for key in missing]
             together: Callable[..., Any] = learn_together if isinstance(work[missing[0]], Training) else try_together
-            batch = workers.do({"batch": partial(together, asked)}, f"{label}, {len(missing)} trained together")[
-                "batch"
-            ]
+            task = {"batch": partial(together, asked)}
+            (batch,) = workers.do(task, f"{label}, {len(missing)} trained together").values()
             results: list[Any] = [batch.reason] * len(missing) if batch.reason else list(batch.get())
             for key, result in zip(missing, results, strict=True):
                 if isinstance(result, str | Exception):
