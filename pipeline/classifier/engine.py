@@ -88,11 +88,8 @@ def _attempt(task: Task, run: Run, report: Report | None = None) -> RunResult | 
 
 
 def _stacked(task: Task, runs: Sequence[Run], report: Report | None) -> dict[int, RunResult | RunError]:
-    """Results, by their numbers, of the runs that can be stacked; of none where one of them fails."""
+    """Results, by their numbers, of the runs that can be stacked."""
     from pipeline.classifier.stacked import stackable, train_stacked
 
     numbers = [number for number, run in enumerate(runs) if stackable(run)]
-    try:
-        return dict(zip(numbers, train_stacked(task, [runs[number] for number in numbers], report), strict=True))
-    except RunError:  # one by one they tell which
-        return {}
+    return dict(zip(numbers, train_stacked(task, [runs[number] for number in numbers], report), strict=True))

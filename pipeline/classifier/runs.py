@@ -1,5 +1,6 @@
 """What the training engine is given and what it gives back."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,6 +42,16 @@ class Run:
     seed: int
     model: ModelConfig
     train: TrainConfig
+
+    @property
+    def steps_per_pass(self) -> int:
+        """Steps of one pass over its tweets."""
+        return math.ceil(len(self.rows_N) / self.train.batch_size)
+
+    @property
+    def passes(self) -> int:
+        """Passes over its tweets in one epoch: one or, of few tweets, several."""
+        return math.ceil(self.train.min_epoch_steps / self.steps_per_pass)
 
     @property
     def moves(self) -> bool:

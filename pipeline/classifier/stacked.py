@@ -4,7 +4,6 @@ Stacked are `mean` encoders over plain rows, moving or frozen; other encoders, s
 train one by one. Made for a GPU, where a single small run leaves most of the machine idle; the data stay on it.
 """
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,13 +12,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pipeline.classifier.course import Course
 from pipeline.classifier.devices import resolve_device
 from pipeline.classifier.metrics import scores
 from pipeline.classifier.runs import Report, Run, RunResult, Task
 from pipeline.classifier.stacked_data import Corpus, stack_size
-from pipeline.classifier.stacked_runs import Course, Stacked, passes_and_steps
+from pipeline.classifier.stacked_runs import Stacked
 from pipeline.classifier.stacked_step import Moving, Stack
-from pipeline.errors import UserError
+from pipeline.errors import RunError, UserError
 
 
 def stackable(run: Run) -> bool:
@@ -37,7 +37,7 @@ def stacks(runs: Sequence[Run]) -> list[list[int]]:
     """
     found: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, run in enumerate(runs):
-        length = math.prod(passes_and_steps(run)).bit_length()
+        length = (run.passes * run.steps_per_pass).bit_length()
         shape, settings = run.embedding_VD.shape, run.train
         found[settings.device, shape, settings.batch_size, run.embedding.trainable, length].append(number)
     return list(found.values())
@@ -61,7 +61,7 @@ def _results(task: Task, corpus: Corpus, stack: Stack, courses: Sequence[Course]
             embedding_VD[corpus.words_W[words]] = stack.source.rows_WRD[words, number].cpu().numpy()
         touched_V = np.zeros(len(embedding_VD), dtype=np.bool_)
         seen_N = np.zeros(len(task.train), dtype=np.bool_)
-        seen_N[: len(course.seen_N)] = course.seen_N
+        seen_N[run.rows_N[course.places_read().numpy()]] = True
         touched_V[ids[np.repeat(seen_N, np.diff(offsets))]] = True
         head_FC = heads_RFC[number]
         rows = float(embedding_VD.size)
@@ -93,49 +93,59 @@ def _results(task: Task, corpus: Corpus, stack: Stack, courses: Sequence[Course]
 
 def _train_together(
     task: Task, corpus: Corpus, runs: Sequence[Run], device: torch.device, report: Report | None
-) -> list[RunResult]:
+) -> list[RunResult | RunError]:
     """One stack, from the first epoch to the last run's last."""
     started = time.perf_counter()
-    numbers = list(range(len(runs)))
     stacked = Stacked(corpus, runs, task.classes, device)
-    results: dict[int, RunResult] = {}
+    everyone = stacked.courses
+    results: dict[Course, RunResult | RunError] = {}
     while stacked.courses:
-        losses = stacked.train_epoch()
-        found: list[dict[str, float] | None] = [None] * len(losses)
-        if task.validation is not None:
+        losses = dict(zip(stacked.courses, stacked.train_epoch(), strict=True))
+        failed = {course: error for course, loss in losses.items() if (error := _failure(course, loss))}
+        if failed:
+            stacked.leave(failed)
+            results |= failed
+        found: list[dict[str, float] | None] = [None] * len(stacked.courses)
+        if task.validation is not None and found:
             labels_N = task.validation.labels_N.cpu().numpy()
             probabilities = stacked.stack.probabilities("validation", corpus.splits["validation"]).cpu().numpy()
             found = [scores(labels_N, one_NC) for one_NC in probabilities]
-        courses = stacked.courses
-        better = [course.end_epoch(loss, one) for course, loss, one in zip(courses, losses, found, strict=True)]
-        if any(better):
-            stacked.stack.keep([number for number, one in enumerate(better) if one])
+        noted = zip(stacked.courses, found, strict=True)
+        better = [place for place, (course, one) in enumerate(noted) if course.end_epoch(losses[course], one)]
+        if better:
+            stacked.stack.keep(better)
         if report is not None:
-            for course in courses:
+            for course in stacked.courses:
                 report(course.history[-1])
-        ended = [number for number, course in enumerate(courses) if course.ended]
+        ended = [course for course in stacked.courses if course.ended]
         if ended:
-            leaving = stacked.leave(ended)
-            done = _results(task, corpus, leaving, [courses[number] for number in ended])
+            done = _results(task, corpus, stacked.leave(ended), ended)
             seconds = (time.perf_counter() - started) / len(runs)
-            results |= {numbers[at]: replace(one, seconds=seconds) for at, one in zip(ended, done, strict=True)}
-            numbers = [number for at, number in enumerate(numbers) if at not in ended]
-    return [results[number] for number in range(len(runs))]
+            results |= {course: replace(one, seconds=seconds) for course, one in zip(ended, done, strict=True)}
+    return [results[course] for course in everyone]
 
 
-def train_stacked(task: Task, runs: Sequence[Run], report: Report | None = None) -> list[RunResult]:
+def _failure(course: Course, loss: float) -> RunError | None:
+    try:
+        course.check(loss)
+    except RunError as error:
+        return error
+    return None
+
+
+def train_stacked(task: Task, runs: Sequence[Run], report: Report | None = None) -> list[RunResult | RunError]:
     """Train runs that are all `stackable`, as few stacks as their shapes and the device's memory allow.
 
     Results are in the order of `runs`, each what `train_run` gives alone but for sums in another order (float32);
-    `seconds` is a run's share of the time until it was done. `report` hears every finished epoch of every run. Raises
-    ValueError for a run that cannot be stacked, UserError where the device is not there or there is nothing to train
-    on, and RunError where a loss is not finite.
+    `seconds` is a run's share of the time until it was done. A run whose loss is not finite has its error there and
+    leaves the stack. `report` hears every finished epoch of every run. Raises ValueError for a run that cannot be
+    stacked, and UserError where the device is not there or there is nothing to train on.
     """
     if any(len(run.rows_N) == 0 for run in runs):
         raise UserError("the training split is empty: nothing to train on")
     if not all(map(stackable, runs)):
         raise ValueError("only `mean` encoders over plain rows are stacked")
-    results: dict[int, RunResult] = {}
+    results: dict[int, RunResult | RunError] = {}
     corpora: dict[torch.device, Corpus] = {}
     threads = torch.get_num_threads()
     try:

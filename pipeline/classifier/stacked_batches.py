@@ -143,15 +143,6 @@ def plan_batches(tweets_KRB: Tensor, texts: Texts | None) -> tuple[Tensor, Sizes
     return torch.cat([part.int().view(steps, -1) for part in parts], dim=1), sizes
 
 
-def draw_order(rows_N: NDArray[np.int64], batch_size: int, passes: int, order: torch.Generator) -> NDArray[np.int64]:
-    """Training rows (steps, B) of one epoch, as a run alone draws them; -1 fills a pass's last batch up."""
-    steps = -(-len(rows_N) // batch_size)
-    drawn = np.full((passes, steps * batch_size), -1, dtype=np.int64)
-    for one_pass in drawn:
-        one_pass[: len(rows_N)] = rows_N[torch.randperm(len(rows_N), generator=order).numpy()]
-    return drawn.reshape(passes * steps, batch_size)
-
-
 def draw_kept(
     tweets_KRB: NDArray[np.int64], dim: int, shares: Sequence[float], noises: Sequence[torch.Generator]
 ) -> Tensor:

@@ -1,7 +1,6 @@
 """One run on one device: batches, steps, early stopping."""
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.classifier.course import Course
 from pipeline.classifier.devices import stream
 from pipeline.classifier.mean_step import MeanSteps
 from pipeline.classifier.metrics import scores
@@ -19,7 +19,6 @@ from pipeline.classifier.model import Classifier, Embedding, MeanEncoder
 from pipeline.classifier.optimizer import Adam, Group, clip_gradients
 from pipeline.classifier.runs import Report, Run, Task
 from pipeline.classifier.texts import EVALUATION_BATCH, Texts, shared, take
-from pipeline.errors import RunError
 
 
 def class_weights(labels_N: Tensor, classes: int, kind: str) -> Tensor | None:
@@ -68,8 +67,8 @@ class Trainer:
     device: torch.device
     model: Classifier = field(init=False)
     optimizer: Adam = field(init=False)
+    course: Course = field(init=False)
     touched_V: Tensor = field(init=False)
-    step: int = 0
 
     def __post_init__(self) -> None:
         run, settings = self.run, self.run.train
@@ -91,37 +90,24 @@ class Trainer:
             groups.append(Group([embedding.projection_DD], settings.lr_head / embedding.dim))
         self.optimizer = Adam(groups, embedding.rows_VD if variant.trainable else None, settings.lr_embedding)
         self.rows_N = shared(np.asarray(run.rows_N, np.int64)).to(self.device)
-        self.steps_per_pass = math.ceil(len(run.rows_N) / settings.batch_size)
-        self.passes = math.ceil(settings.min_epoch_steps / self.steps_per_pass)
-
-    def passes_of_epoch(self, order: torch.Generator) -> Iterator[Tensor]:
-        """Places (N,) in `rows_N` in the order of the batches: one pass in a fresh order or, of few tweets, several."""
-        for _ in range(self.passes):
-            yield torch.randperm(len(self.rows_N), generator=order).to(self.device)
-
-    def rate_left(self) -> float:
-        """The share of the learning rates for the next step: constant, or linear to zero at the end of `max_epochs`."""
-        settings = self.run.train
-        if settings.lr_schedule == "constant":
-            return 1.0
-        total = settings.max_epochs * self.passes * self.steps_per_pass
-        return 1 - self.step / min(total, settings.max_steps or total)
+        self.course = Course(run, self.device)
 
     @torch.no_grad()
-    def train_epoch(self, order: torch.Generator, noise: torch.Generator) -> float:
+    def train_epoch(self) -> float:
         """One epoch; returns the mean loss per tweet."""
-        settings = self.run.train
+        settings, course = self.run.train, self.course
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         losses, sizes = [], []
-        passes = (self.steps(places_N, settings.batch_size, noise) for places_N in self.passes_of_epoch(order))
+        orders = (places_N.to(self.device) for places_N in course.orders())
+        passes = (self.steps(places_N, settings.batch_size, course.noise) for places_N in orders)
         for loss, size in itertools.chain.from_iterable(passes):
             if settings.clip_norm is not None:
                 clip_gradients(parameters, settings.clip_norm)
-            self.optimizer.step(self.rate_left())
+            self.optimizer.step(1 - course.step / course.rate_falls_over)
             losses.append(loss)
             sizes.append(size)
-            self.step += 1
-            if self.step == settings.max_steps:
+            course.step += 1
+            if course.step == settings.max_steps:
                 break
         return float(torch.stack(losses).double().cpu() @ torch.tensor(sizes).double()) / sum(sizes)
 
@@ -136,9 +122,7 @@ class Trainer:
     def touched(self) -> Tensor:
         """Rows (V,) that the training batches have read: no epoch reads others than the first."""
         touched_V = torch.zeros(len(self.run.embedding_VD), dtype=torch.bool, device=self.device)
-        first_pass_N = next(self.passes_of_epoch(stream(self.run.seed, "batch order")))
-        places_N = first_pass_N[: self.step * self.run.train.batch_size]
-        for places_B in torch.split(places_N, EVALUATION_BATCH):
+        for places_B in torch.split(self.course.places_read().to(self.device), EVALUATION_BATCH):
             touched_V[take(self.task.train, self.rows_N[places_B]).ids.long()] = True
         return touched_V
 
@@ -168,37 +152,22 @@ class Trainer:
 
     def fit(self, report: Report | None) -> tuple[list[dict[str, float]], int]:
         """Train with early stopping on validation; leaves the model at the chosen epoch. Returns history and epoch."""
-        settings = self.run.train
-        order = stream(self.run.seed, "batch order")
-        noise = stream(self.run.seed, "dropout", self.device)
-        sign = -1.0 if settings.monitor == "nll" else 1.0
-        best, chosen = -math.inf, 0
+        course = self.course
         kept: list[Tensor] = []
-        history: list[dict[str, float]] = []
-        for epoch in range(1, settings.max_epochs + 1):
-            row = {"epoch": float(epoch), "train/loss": self.train_epoch(order, noise), "step": float(self.step)}
-            if not math.isfinite(row["train/loss"]):
-                raise RunError(
-                    f"the training loss is {row['train/loss']} in epoch {epoch}: lower train.lr_head "
-                    f"({settings.lr_head}) or train.lr_embedding ({settings.lr_embedding}), or set train.clip_norm"
-                )
-            if epoch == 1:  # later ones read the same tweets
+        while not course.ended:
+            loss = self.train_epoch()
+            course.check(loss)
+            found = None if self.task.validation is None else self.evaluate(self.task.validation)[1]
+            better = course.end_epoch(loss, found)
+            if len(course.history) == 1:  # later epochs read the same tweets
                 self.touched_V = self.touched()
                 moving = self.moving()
-            last = epoch == settings.max_epochs or self.step == settings.max_steps
-            if self.task.validation is not None:
-                found = self.evaluate(self.task.validation)[1]
-                row |= {f"validation/{name}": value for name, value in found.items()}
-                if sign * found[settings.monitor] > best:
-                    best, chosen = sign * found[settings.monitor], epoch
-                    kept.clear()  # before the next copies: of a large table there is never more than one
-                    if not last:
-                        kept += [weight.clone() if rows is None else weight[rows] for weight, rows in moving]
-            history.append(row)
+            if better:
+                kept.clear()  # before the next copies: of a large table there is never more than one
+                if not course.ended:
+                    kept += [weight.clone() if rows is None else weight[rows] for weight, rows in moving]
             if report is not None:
-                report(row)
-            if last or (settings.patience is not None and chosen and epoch - chosen >= settings.patience):
-                break
+                report(course.history[-1])
         for (weight, rows), best_weight in zip(moving, kept, strict=False):
             weight[... if rows is None else rows] = best_weight
-        return history, chosen or len(history)
+        return course.history, course.chosen or len(course.history)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.classifier.devices import stream
 from pipeline.classifier.engine import Trainer
 from pipeline.classifier.texts import take
 from pipeline.explaining.trained import Trained, trainer_of
@@ -87,7 +86,7 @@ def one_step(
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     loss_before, probability_before = _loss(trainer)
     norm = _gradient_norm(trainer)
-    trainer.train_epoch(stream(trained.seed, "batch order"), stream(trained.seed, "dropout"))
+    trainer.train_epoch()
     loss_after, probability_after = _loss(trainer)
 
     rows_after = layer.rows_VD.detach()

@@ -208,11 +208,21 @@ def test_different_batch_sizes_are_different_stacks(task):
     assert stacks(runs) == [[0, 2], [1]]
 
 
-def test_a_loss_that_is_no_number_names_epoch_and_seed(task):
-    run = make_run(task, 7)
-    run.embedding_VD[3] = math.inf
-    with pytest.raises(RunError, match=r"epoch 1 of the run with seed 7.*lr_head \(0.02\)"):
-        train_stacked(task, [make_run(task), run])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_run_whose_loss_is_no_number_has_its_error_and_stops_no_other(task, trainable):
+    """One fails in its first epoch, one later, beside runs that end before and after."""
+    wrong, late = make_run(task, 7, trainable), make_run(task, 8, trainable, lr_head=1e38, clip_norm=None)
+    wrong.embedding_VD[3] = math.inf
+    runs = [make_run(task, 0, trainable), wrong, make_run(task, 1, trainable, max_epochs=1), late]
+    good, first, short, second = train_stacked(task, runs)
+    for found, run in ((good, runs[0]), (short, runs[2])):
+        assert_same(found, train_run(task, run))
+    for found, run in ((first, wrong), (second, late)):
+        with pytest.raises(RunError) as alone:
+            train_run(task, run)
+        assert isinstance(found, RunError)
+        assert str(found) == str(alone.value)
+    assert isinstance(train_stacked(task, [wrong])[0], RunError)
 
 
 @pytest.mark.parametrize("trainable", [True, False])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.classifier.stacked_batches import Batch, draw_kept, draw_order, plan_batches, room
+from pipeline.classifier.stacked_batches import Batch, draw_kept, plan_batches, room
 from pipeline.classifier.stacked_step import Moving, Pooled, Rates, Stack, update_rows
 from pipeline.classifier.texts import Texts
 
@@ -70,15 +70,6 @@ def test_unused_places_never_make_one_long_bag():
 @given(st.integers(1, 10**9))
 def test_room_is_at_most_an_eighth_more(needed):
     assert needed <= room(needed) <= needed * 1.125
-
-
-def test_an_epoch_in_a_runs_own_order():
-    rows_N = np.array([4, 2, 9, 7, 5])
-    drawn = draw_order(rows_N, 2, 3, torch.Generator().manual_seed(5))
-    assert drawn.shape == (9, 2)
-    expected = torch.Generator().manual_seed(5)
-    for one_pass in drawn.reshape(3, 6):
-        assert one_pass.tolist() == [*rows_N[torch.randperm(5, generator=expected).numpy()], -1]
 
 
 def test_dropout_is_drawn_batch_by_batch_from_a_runs_own_generator():
