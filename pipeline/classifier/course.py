@@ -28,12 +28,16 @@ class Course:
 
     def orders(self) -> Iterator[Tensor]:
         """Places (N,) in `rows_N` in the order of the batches, a fresh one for each pass of the next epoch."""
-        return (torch.randperm(len(self.run.rows_N), generator=self.order) for _ in range(self.run.passes))
+        return (self._order(self.order) for _ in range(self.run.passes))
 
     def places_read(self) -> Tensor:
         """Places in `rows_N` of the tweets that the steps so far have read: all of the first pass, or its beginning."""
-        first_N = torch.randperm(len(self.run.rows_N), generator=stream(self.run.seed, "batch order"))
-        return first_N[: self.step * self.run.train.batch_size]
+        return self._order(stream(self.run.seed, "batch order"))[: self.step * self.run.train.batch_size]
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """A permutation, the same in either type; the smaller one, as it is as long as the training split."""
+        tweets = len(self.run.rows_N)
+        return torch.randperm(tweets, generator=generator, dtype=torch.int32 if tweets < 1 << 31 else torch.int64)
 
     @property
     def rate_falls_over(self) -> float:

@@ -77,7 +77,7 @@ class Bags:
 
 
 def take(texts: Texts, rows_B: Tensor) -> Bags:
-    """The tweets `rows_B` (B,) int64 of a split as one batch, in that order."""
+    """The tweets `rows_B` (B,) of a split as one batch, in that order."""
     first_B = texts.offsets.index_select(0, rows_B)
     lengths_B = texts.offsets.index_select(0, rows_B + 1) - first_B
     ends_B = lengths_B.cumsum(0)

@@ -89,7 +89,7 @@ class Trainer:
             # Each projected number sums D terms: Adam's steps must shrink with D (Yang et al. 2021, arXiv 2203.03466).
             groups.append(Group([embedding.projection_DD], settings.lr_head / embedding.dim))
         self.optimizer = Adam(groups, embedding.rows_VD if variant.trainable else None, settings.lr_embedding)
-        self.rows_N = shared(np.asarray(run.rows_N, np.int64)).to(self.device)
+        self.rows_N = shared(run.rows_N).to(self.device)
         self.course = Course(run, self.device)
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline.classifier.course import Course
+from pipeline.classifier.devices import stream
 from pipeline.classifier.runs import Run
 from pipeline.classifier.stacked_runs import draw_epoch
 from pipeline.config import compose
@@ -31,6 +32,14 @@ def test_few_tweets_are_passed_until_an_epoch_has_its_steps():
     assert drawn.shape == (9, 2)
     for one_pass, order in zip(drawn.reshape(3, 6).tolist(), orders, strict=True):
         assert one_pass == [*ROWS[order], -1]
+
+
+def test_orders_are_torchs_permutations_in_half_the_memory():
+    course = make_course()
+    expected = stream(5, "batch order")
+    for places in course.orders():
+        assert places.dtype == torch.int32
+        assert places.tolist() == torch.randperm(5, generator=expected).tolist()
 
 
 def test_the_last_epoch_of_limited_steps_is_cut():

@@ -315,6 +315,13 @@ def test_batch_order_is_shared_by_variants(task, monkeypatch):
     assert second_epoch != first_epoch
 
 
+@pytest.mark.parametrize("encoder", ["mean", "gru"])
+def test_rows_may_be_numbers_of_half_the_size(task, encoder):
+    run = make_run(task, model=model_settings(encoder=encoder), max_epochs=2)
+    small = dataclasses.replace(run, rows_N=run.rows_N.astype(np.int32))
+    assert train_run(task, small).history == train_run(task, run).history
+
+
 def test_companions_change_nothing(task):
     runs = [make_run(task, seed, embedding, max_epochs=2) for seed, embedding in enumerate(VARIANTS.values())]
     runs[3] = dataclasses.replace(runs[3], train=dataclasses.replace(runs[3].train, threads=2))
