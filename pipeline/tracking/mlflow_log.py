@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -108,19 +109,16 @@ def _log_folder(
         if nested.items() - standing.data.tags.items():
             client.set_tag(standing.info.run_id, *next(iter(nested.items())))
         if standing.data.tags[CONTENT_TAG] == content:
-            log_model(client, folder, stored, standing.info.run_id)
+            log_model(client, folder, stored, standing)
         return str(standing.info.run_id)
     params = {key: value for key, value in flat_params(stored.config).items() if not key.startswith(NO_PARAMS)}
     tags = run_tags(stored, folder) | {RUN_TAG: folder.name, CONTENT_TAG: content} | nested
-    with _new_run(client, experiment_id, str(stored.header["title"]), tags, manifest) as run_id:
+    with _new_run(client, experiment_id, str(stored.header["title"]), tags, manifest) as run:
+        run_id = str(run.info.run_id)
         _log_values(client, run_id, params, points(stored), _finished(manifest))
         client.log_inputs(run_id, datasets(stored))
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.name != EMBEDDING:
-                client.log_artifact(run_id, str(path))
-        if stored.neighbours:
-            client.log_dict(run_id, table_of(stored.neighbours), NEIGHBOURS)
-        log_model(client, folder, stored, run_id)
+        _log_files(client, run_id, folder, table_of(stored.neighbours) if stored.neighbours else None)
+        log_model(client, folder, stored, run)
     return run_id
 
 
@@ -136,7 +134,8 @@ def _log_study_folder(client: "MlflowClient", folder: Path, experiment: str, art
         STUDY_TAG: folder.name,
         "mlflow.note.content": shortened((folder / "report.md").read_text("utf-8"), folder, "report.md"),
     }
-    with _new_run(client, experiment_id, study["title"], tags, manifest) as run_id:
+    with _new_run(client, experiment_id, study["title"], tags, manifest) as run:
+        run_id = str(run.info.run_id)
         scores = [(key, value, 0) for key, value in study["metrics"].items()]
         _log_values(client, run_id, flat_params(study["params"]), scores, _finished(manifest))
         client.log_artifacts(run_id, str(folder))
@@ -173,18 +172,18 @@ def _standing(
 @contextmanager
 def _new_run(
     client: "MlflowClient", experiment_id: str, title: str, tags: Mapping[str, str], manifest: Mapping[str, Any]
-) -> Iterator[str]:
-    """Make a run with the times of the work itself, to be filled: its id. Closed after."""
+) -> Iterator["Run"]:
+    """Make a run with the times of the work itself, to be filled. Closed after."""
     finished = _finished(manifest)
     started = finished - int(manifest["seconds"] * 1000)
-    run_id = str(client.create_run(experiment_id, started, dict(tags), run_name=title).info.run_id)
+    run = client.create_run(experiment_id, started, dict(tags), run_name=title)
     try:
-        yield run_id
+        yield run
     except BaseException:
         with suppress(Exception):
-            client.set_terminated(run_id, "FAILED")
+            client.set_terminated(run.info.run_id, "FAILED")
         raise
-    client.set_terminated(run_id, "FINISHED", finished)
+    client.set_terminated(run.info.run_id, "FINISHED", finished)
 
 
 def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
@@ -223,6 +222,19 @@ def _log_values(
         room = 1000 - len(some)
         client.log_batch(run_id, metrics[:room], some)
         metrics = metrics[room:]
+
+
+def _log_files(client: "MlflowClient", run_id: str, folder: Path, neighbours: Mapping[str, Any] | None) -> None:
+    """Log the files of a record but for its embedding, and the table that the UI shows, in one call."""
+    with TemporaryDirectory() as temporary:
+        for path in folder.resolve().iterdir():
+            if path.is_file() and path.name != EMBEDDING:
+                (Path(temporary) / path.name).symlink_to(path)
+        if neighbours is not None:
+            table = Path(temporary) / NEIGHBOURS
+            table.parent.mkdir()
+            table.write_text(json.dumps(neighbours, indent=2), "utf-8")
+        client.log_artifacts(run_id, temporary)
 
 
 def flat_params(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

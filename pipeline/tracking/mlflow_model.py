@@ -1,47 +1,31 @@
 """Models in MLflow: each run's classifier as a model from code, registered, and the best of a study as `champion`."""
 
 import math
-import os
 import re
-import shutil
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
-from pipeline.prediction.export import CARD
-from pipeline.prediction.trained import EMBEDDING, VOCABULARY, write_trained
+from pipeline.prediction.trained import EMBEDDING, VOCABULARY
 from pipeline.progress import log
+from pipeline.tracking.mlflow_folder import write_model_folder
 from pipeline.tracking.mlflow_store import mlflow_client
-from pipeline.tracking.model_card import EXAMPLES, model_card, registered_name
+from pipeline.tracking.model_card import model_card, registered_name
 from pipeline.tracking.record import StoredRun, read_record
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
 CHAMPION = "champion"
 REGISTERED = "pipeline.model"  # the run's tag with the version that holds its model
 LONGEST_DESCRIPTION = 4900
-# What the served code imports, and the packages these modules import in turn.
-CODE = (
-    "__init__.py",
-    "errors.py",
-    "schema.py",
-    *(f"classifier/{name}.py" for name in ("__init__", "model", "texts")),
-    *(f"text/{name}.py" for name in ("__init__", "clean", "columns", "presets", "tokenizer")),
-    *(f"prediction/{name}.py" for name in ("__init__", "trained", "predictor", "full")),
-)
-PACKAGES = ("mlflow", "nltk", "numpy", "pandas", "pyyaml", "regex", "safetensors", "torch")
-PACKAGE = Path(__file__).resolve().parents[1]
-SERVED = PACKAGE / "tracking" / "served.py"
-NO_BAR = ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def keeps_model(folder: Path, stored: StoredRun) -> bool:
@@ -51,7 +35,7 @@ def keeps_model(folder: Path, stored: StoredRun) -> bool:
     )
 
 
-def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run_id: str) -> str | None:
+def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run") -> str | None:
     """Log the model of a record into its MLflow run and register it, once.
 
     The first version of a name becomes the champion; afterwards `promote` decides. What an interrupted attempt left is
@@ -61,19 +45,19 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run_id: s
 
     if not keeps_model(folder, stored):
         return None
-    run = client.get_run(run_id)
     if version := run.data.tags.get(REGISTERED):
         return str(version)
-    experiment_id = run.info.experiment_id
-    for left_over in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
-        client.delete_logged_model(left_over.model_id)
+    run_id, experiment_id = run.info.run_id, run.info.experiment_id
+    if run.info.status != "RUNNING":  # one that has just begun has none
+        for left_over in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
+            client.delete_logged_model(left_over.model_id)
     name, title = registered_name(stored.header["tags"]), str(stored.header["title"])
     tags = {"variant": str(stored.header["tags"].get("variant")), "pipeline.run": folder.name}
     model = client.create_logged_model(experiment_id, "model", run_id, tags, model_type="classifier")
+    card = model_card(folder, stored)
     with TemporaryDirectory() as temporary:
-        card = model_card(folder)
-        saved = _save(folder, Path(temporary), card, run_id, model.model_id)
-        client.log_model_artifacts(model.model_id, str(saved))
+        write_model_folder(folder, Path(temporary), card, run_id, model.model_id)
+        client.log_model_artifacts(model.model_id, temporary)
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
     _log_scores(client, run_id, model.model_id, stored)
@@ -158,7 +142,6 @@ def find_model(reference: str, uri: str) -> Path:
 
     Raises UserError where there is no such model, or the store cannot be reached.
     """
-    os.environ.setdefault(*NO_BAR)
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
@@ -196,53 +179,6 @@ def _location(client: "MlflowClient", reference: str) -> str:
     else:
         raise UserError(f"--run {reference}: expected models:/NAME@ALIAS, models:/NAME/VERSION or models:/m-ID")
     return str(client.get_model_version_download_uri(found.name, found.version))
-
-
-def _save(folder: Path, temporary: Path, card: str, run_id: str, model_id: str) -> Path:
-    """Write the model as MLflow wants it: code, weights, words, settings, signature, example, requirements, card."""
-    os.environ.setdefault(*NO_BAR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")  # of MLflow's own types
-        import mlflow.pyfunc
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import Map
-
-    weights = temporary / "model"
-    weights.mkdir()
-    write_trained(folder, weights)
-    (weights / CARD).write_text(card, "utf-8")
-    for part in CODE:
-        copy = temporary / "code" / PACKAGE.name / part
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PACKAGE / part, copy)
-    # The input has no name: a list, a series and a data frame with any one column are all welcome.
-    signature = ModelSignature(
-        Schema([ColSpec(DataType.string)]),
-        Schema([ColSpec(DataType.string, "label"), ColSpec(Map(DataType.double), "probabilities")]),
-    )
-    saved = temporary / "saved"
-    described = Model(run_id=run_id, model_uuid=model_id, model_id=model_id)
-    mlflow.pyfunc.save_model(
-        saved,
-        python_model=str(SERVED),
-        artifacts={"model": str(weights)},
-        code_paths=[str(temporary / "code" / PACKAGE.name)],
-        signature=signature,
-        input_example=list(EXAMPLES),
-        # Versions without a local part such as +cpu, which no index has.
-        pip_requirements=[f"{name}=={metadata.version(name).partition('+')[0]}" for name in PACKAGES],
-        mlflow_model=described,
-    )
-    # MLflow notes where code and artifacts came from, and reads neither: folders of this machine, or gone.
-    flavor = described.flavors[mlflow.pyfunc.FLAVOR_NAME]
-    flavor["model_code_path"] = SERVED.name
-    flavor["artifacts"]["model"]["uri"] = flavor["artifacts"]["model"]["path"]
-    described.save(str(saved / "MLmodel"))
-    (saved / CARD).write_text(card, "utf-8")
-    for cache in saved.rglob("__pycache__"):
-        shutil.rmtree(cache, ignore_errors=True)
-    return saved
 
 
 def _log_scores(client: "MlflowClient", run_id: str, model_id: str, stored: StoredRun) -> None:

@@ -5,6 +5,7 @@ takes. The file is brought to the disk once, at the end. If the power fails in b
 it anew.
 """
 
+import gc
 import logging
 import os
 import sqlite3
@@ -25,6 +26,7 @@ SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }
@@ -38,7 +40,7 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    with warnings.catch_warnings():
+    with _no_collection(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
         from mlflow.tracking import MlflowClient
 
@@ -53,6 +55,18 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No search for garbage: MLflow brings hundreds of thousands of objects that stay, and each search visits them."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _store_lock(uri: str) -> AbstractContextManager[Any]:

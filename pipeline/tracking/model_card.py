@@ -1,15 +1,15 @@
 """The model card: what a trained model was made of, how good it is, what it is not for, and how it is loaded."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.classifier.metrics import confusion_matrix
 from pipeline.tracking.intervals import macro_recall_interval, wilson
 from pipeline.tracking.note import SCORES, escape, table
-from pipeline.tracking.record import StoredRun, load_predicted, read_record
+from pipeline.tracking.record import StoredRun, read_record
 
 ENCODERS = {
     "mean": "the mean of the tweet's word vectors; word order plays no part",
@@ -17,6 +17,7 @@ ENCODERS = {
     "cnn": "convolutions over neighbouring words and their maximum",
     "gru": "a gated recurrent unit that reads the tweet from left to right",
 }
+CARD = "model_card.md"
 EXAMPLES = ("what a lovely morning :)", "worst. service. ever.")
 
 
@@ -25,14 +26,16 @@ def registered_name(tags: dict[str, Any]) -> str:
     return f"tweet-sentiment-{tags['data']}"
 
 
-def model_card(folder: Path) -> str:
+def model_card(folder: Path, run: StoredRun | None = None) -> str:
     """Write the card of the run whose record is in `folder`, as markdown.
+
+    run : that record, where it was read already.
 
     Raises OSError or ValueError where the record is not whole.
     """
-    run = read_record(folder)
+    run = run or read_record(folder)
     names = run.header["label_names"]
-    confusion = confusion_matrix(*load_predicted(folder), len(names))
+    confusion = _confusion(folder / "confusion_matrix.csv", names)
     blocks = [
         f"# Model card: {escape(run.header['title'])}",
         *_generated(run),
@@ -49,6 +52,12 @@ def model_card(folder: Path) -> str:
         _loading(run),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _confusion(path: Path, names: list[str]) -> NDArray[np.integer]:
+    """Counts (C, C) of test tweets, true labels as rows."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return np.array([[int(row[name]) for name in names] for row in csv.DictReader(stream)])
 
 
 def _generated(run: StoredRun) -> list[str]:

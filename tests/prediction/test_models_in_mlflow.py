@@ -17,8 +17,9 @@ import yaml
 from pipeline.errors import UserError
 from pipeline.prediction.full import full_predictor
 from pipeline.prediction.trained import read_trained
+from pipeline.tracking.mlflow_folder import CODE
 from pipeline.tracking.mlflow_log import log_run
-from pipeline.tracking.mlflow_model import CODE, find_model, promote
+from pipeline.tracking.mlflow_model import find_model, promote
 from pipeline.tracking.mlflow_store import mlflow_client
 from pipeline.tracking.record import load_predictions
 

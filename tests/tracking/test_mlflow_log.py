@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 import json
 import logging
 import os
@@ -157,7 +158,7 @@ def test_a_broken_attempt_is_failed_and_then_replaced(tmp_path, store, record, m
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "log_artifact", full_disk)
+        patch.setattr(MlflowClient, "log_artifacts", full_disk)
         assert log_run(folder, uri, "tweets", artifacts) is None
     assert [run.info.status for run in runs_of(uri)] == ["FAILED"]
     assert "no space left" in caplog.text
@@ -267,6 +268,14 @@ def test_other_warnings_still_show(store):
     uri, _ = store
     with mlflow_client(uri), pytest.warns(DeprecationWarning, match="another"):
         warnings.warn("another", DeprecationWarning, stacklevel=1)
+
+
+def test_the_garbage_collector_rests_while_the_store_is_open(store):
+    uri, _ = store
+    assert gc.isenabled()
+    with mlflow_client(uri):
+        assert not gc.isenabled()
+    assert gc.isenabled()
 
 
 @pytest.fixture
