@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.duplicates import digests
 from pipeline.data.texts import in_batches, read_texts
 from pipeline.errors import UserError
 from pipeline.progress import log, progress
 from pipeline.schema import SPECIALS, Config
-from pipeline.text.corpus import CORPUS, CorpusWriter, read_lines, text_hash
+from pipeline.text.corpus import CORPUS, CorpusWriter, read_lines
 from pipeline.text.encoding import encode_splits
 from pipeline.text.presets import Preset, build_tokenizer
 from pipeline.text.tokens import Tally, tokenize_batches
@@ -83,16 +84,16 @@ def write_unlabelled(
         sources["unlabelled"] = read_texts(folder, "unlabelled")
     if config.cbow.extra_text is not None:
         sources["extra_text"] = read_lines(Path(config.cbow.extra_text))
-    held_out: set[int] = set()
-    if sources:
-        for split in set(splits) - {"train"}:
-            held_out.update(map(text_hash, read_texts(folder, split)))
+    others = [split for split in splits if split != "train"] if sources else []
+    texts_held_out = (batch for split in others for batch in in_batches(read_texts(folder, split), BATCH))
+    held_out = digests(texts_held_out, "masked")
+    held_out.sort()
     tally = Tally()
     texts, dropped = {}, 0
     for name, source in sources.items():
         texts[name] = 0
         lines = progress(source, total=None, label=f"tokenizing {name}", unit="texts")
-        for tokens in tokenize_batches(in_batches(lines, BATCH), tokenizer, config.workers, held_out):
+        for tokens in tokenize_batches(in_batches(lines, BATCH), tokenizer, config.workers, held_out, with_lines=True):
             corpus.write(tokens)
             texts[name] += len(tokens)
             dropped += tokens.dropped

@@ -49,7 +49,7 @@ def probe_run(
     config: Config,
     vocabulary: Vocabulary,
     splits: Mapping[str, EncodedSplit],
-    rows: NDArray[np.int64],
+    rows: NDArray[np.integer],
     known: NDArray[np.bool_],
     result: "RunResult",
     tasks: Mapping[str, Stage],

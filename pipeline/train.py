@@ -30,7 +30,7 @@ class Start:
 
     vocabulary: Vocabulary
     splits: dict[str, EncodedSplit]
-    rows: "np.typing.NDArray[np.int64]"
+    rows: "np.typing.NDArray[np.integer]"
     vectors: "Vectors | None"
     initial: "np.typing.NDArray[np.float32]"
     known: "np.typing.NDArray[np.bool_]"

@@ -38,7 +38,7 @@ class Run:
 
     embedding_VD: NDArray[np.float32]
     embedding: EmbeddingConfig
-    rows_N: NDArray[np.int32] | NDArray[np.int64]
+    rows_N: NDArray[np.integer]
     seed: int
     model: ModelConfig
     train: TrainConfig

@@ -4,13 +4,14 @@ Shapes: `N` rows of a part of the source.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.data.budget import IntArray, row_type, stratified_order
-from pipeline.data.duplicates import UIntArray, digests
+from pipeline.data.duplicates import among, digests
 from pipeline.data.rows import Stored, class_of_code, encode
 from pipeline.errors import UserError
 from pipeline.schema import DataConfig
@@ -23,6 +24,15 @@ class Selection:
     stored: Stored
     labels: IntArray
     rows: IntArray
+
+    def batches(self) -> Iterator[tuple[pa.Array, IntArray]]:
+        """Texts of the split and their rows, in the order of the source."""
+        start = 0
+        for texts in self.stored.texts():
+            low, high = np.searchsorted(self.rows, (start, start + len(texts)))
+            rows = self.rows[low:high]
+            yield texts.take(pa.array(rows - start)), rows
+            start += len(texts)
 
 
 def select_usable(
@@ -92,12 +102,13 @@ def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: l
     """Drop training rows whose text is in another split, by `data.deduplicate`; changes `selections`."""
     if deduplicate == "none":
         return
-    keys: dict[Path, UIntArray] = {}
-    for part in {id(s.stored): s.stored for s in selections.values()}.values():
-        keys[part.path] = digests((texts.to_pylist() for texts in part.texts()), deduplicate)
-    held_out = [keys[s.stored.path][s.rows] for split, s in selections.items() if split != "train"]
+    others = [selection for split, selection in selections.items() if split != "train"]
+    texts_held_out = (texts.to_pylist() for selection in others for texts, _ in selection.batches())
+    held_out = digests(texts_held_out, deduplicate)
+    held_out.sort()
     train = selections["train"]
-    repeated = np.isin(keys[train.stored.path][train.rows], np.concatenate(held_out))
+    parts = [among(digests([texts.to_pylist()], deduplicate), held_out) for texts, _ in train.batches()]
+    repeated = np.concatenate(parts)
     train.rows = train.rows[~repeated]
     notes.append(
         f"train: {int(repeated.sum())} of {len(repeated)} rows dropped, their text is in another split "

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -106,17 +105,11 @@ def open_sample(config: SampleConfig) -> Source:
 
 def write_split(selection: Selection, path: Path) -> pa.Table:
     """Write the rows of a split in the order of the source, in batches, and map them."""
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        start = 0
-        for texts in selection.stored.texts():
-            low, high = np.searchsorted(selection.rows, (start, start + len(texts)))
-            rows = selection.rows[low:high]
-            columns = [texts.take(pa.array(rows - start)), pa.array(selection.labels[rows], pa.int64())]
-            yield pa.record_batch(columns, schema=SCHEMA)
-            start += len(texts)
-
-    return write_arrow(batches(), SCHEMA, path)
+    batches = (
+        pa.record_batch([texts, pa.array(selection.labels[rows], pa.int64())], schema=SCHEMA)
+        for texts, rows in selection.batches()
+    )
+    return write_arrow(batches, SCHEMA, path)
 
 
 def write_texts(batches: Iterable[list[str]], path: Path) -> pa.Table | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.data.duplicates import digest, masked_key
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ class CorpusInfo:
 class CorpusWriter:
     """Writes one tweet per line, tokens apart by one space (gensim's LineSentence), skipping tweets without tokens.
 
-    A context manager; `info` tells what was written so far. A token that holds white space, which no preset makes, is a
-    ValueError.
+    A context manager; `info` tells what was written so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,14 +44,10 @@ class CorpusWriter:
 
     def write(self, tokens: "Tokens") -> None:
         """Append the tweets of a batch."""
-        if " ".join(tokens.words).split() != tokens.words:
-            wrong = next(word for word in tokens.words if word.split() != [word])
-            raise ValueError(f"tokens must be non-empty and without white space, found {wrong!r}")
-        block = tokens.lines().encode()
-        self._lines += block.count(b"\n")
+        self._lines += tokens.lines.count(b"\n")
         self._tokens += len(tokens.ids)
-        self._digest.update(block)
-        self._stream.write(block)
+        self._digest.update(tokens.lines)
+        self._stream.write(tokens.lines)
 
     @property
     def info(self) -> CorpusInfo:
@@ -88,11 +82,3 @@ def _lines(path: Path) -> Iterator[str]:
         raise UserError(f"{path}, after line {number}: broken gzip file ({error})") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def text_hash(text: str) -> int:
-    """Return 64 bits that name a text, whatever its white space, its case and its handles and links.
-
-    So the words of a held-out tweet to another handle, or with another link, are held out as well.
-    """
-    return int.from_bytes(digest(masked_key(text)), "little")

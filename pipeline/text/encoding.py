@@ -4,11 +4,10 @@ A split is three files: `<split>.ids.npy` (int32, all tokens of all tweets), `<s
 tweet i is `ids[offsets[i]:offsets[i + 1]]`) and `<split>.labels.npy` (int32, n).
 """
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -102,23 +101,27 @@ def encode_splits(
 
 
 def _tokenize(folder: Path, name: str, batches: Batches, tokenizer: Tokenizer, workers: int) -> "Iterator[Tokens]":
-    """Yield the tokens of each batch; write the split's offsets and labels after the last."""
+    """Yield the tokens of each batch, and write the split's labels and offsets meanwhile."""
     from pipeline.text.tokens import tokenize_batches
 
-    labels, offsets = array("i"), array("q", [0])
+    with (
+        _Column(folder / f"{name}.labels.npy", np.int32) as labels,
+        _Column(folder / f"{name}.offsets.npy", np.int64) as offsets,
+    ):
 
-    def texts() -> Iterator[list[str]]:
-        for batch, batch_labels in batches:
-            if len(batch) != len(batch_labels):
-                raise ValueError(f"split {name!r}: a batch of {len(batch)} texts has {len(batch_labels)} labels")
-            labels.extend(batch_labels)
-            yield batch
+        def texts() -> Iterator[list[str]]:
+            for batch, batch_labels in batches:
+                if len(batch) != len(batch_labels):
+                    raise ValueError(f"split {name!r}: a batch of {len(batch)} texts has {len(batch_labels)} labels")
+                labels.write(np.array(batch_labels))
+                yield batch
 
-    for tokens in tokenize_batches(texts(), tokenizer, workers):
-        offsets.frombytes((tokens.offsets[1:] + offsets[-1]).tobytes())
-        yield tokens
-    np.save(folder / f"{name}.offsets.npy", np.asarray(offsets, np.int64))
-    np.save(folder / f"{name}.labels.npy", np.asarray(labels, np.int32))
+        end = 0
+        offsets.write(np.array([end]))
+        for tokens in tokenize_batches(texts(), tokenizer, workers, with_lines=name == "train"):
+            offsets.write(tokens.offsets[1:] + end)
+            end += len(tokens.ids)
+            yield tokens
 
 
 def _slices(raw: Path) -> Iterator[npt.NDArray[np.int32]]:
@@ -129,17 +132,35 @@ def _slices(raw: Path) -> Iterator[npt.NDArray[np.int32]]:
 
 
 def _write_ids(folder: Path, name: str, parts: Iterable[npt.NDArray[np.int32]]) -> None:
-    """Write `<name>.ids.npy` part by part; the header, of constant size, is written again when the length is known."""
-    with (folder / f"{name}.ids.npy").open("wb") as stream:
-        length = 0
-        _write_header(stream, length)
-        for ids in parts:
-            ids.tofile(stream)
-            length += len(ids)
-        stream.seek(0)
-        _write_header(stream, length)
+    with _Column(folder / f"{name}.ids.npy", np.int32) as ids:
+        for part in parts:
+            ids.write(part)
 
 
-def _write_header(stream: BinaryIO, length: int) -> None:
-    descr = np.lib.format.dtype_to_descr(np.dtype(np.int32))
-    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": (length,)})
+class _Column:
+    """A `.npy` file of numbers, for `with`, written part by part: never are all of them in memory."""
+
+    def __init__(self, path: Path, dtype: type[np.signedinteger]) -> None:
+        self._stream = path.open("wb")
+        self._dtype = np.dtype(dtype)
+        self._length = 0
+
+    def __enter__(self) -> Self:
+        self._write_header()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.seek(0)
+        self._write_header()
+        self._stream.close()
+
+    def write(self, part: npt.NDArray[np.signedinteger]) -> None:
+        """Append numbers."""
+        part.astype(self._dtype, copy=False).tofile(self._stream)
+        self._length += len(part)
+
+    def _write_header(self) -> None:
+        """Write the header, which is of one size for any length."""
+        descr = np.lib.format.dtype_to_descr(self._dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": (self._length,)}
+        np.lib.format.write_array_header_1_0(self._stream, header)

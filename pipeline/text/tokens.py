@@ -4,23 +4,30 @@ Arrays, because what processes send each other must be small: lists of tokens ta
 """
 
 import multiprocessing
+import signal
+import sys
+import warnings
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, pairwise
 
 import numpy as np
 
+from pipeline.data.duplicates import UIntArray, among, digests
 from pipeline.errors import RunError
 from pipeline.text.columns import Encoder, Ids, Offsets
-from pipeline.text.corpus import text_hash
 from pipeline.text.encoding import Tokenizer
 
-# Starting worker processes takes as long as tokenizing about this many tweets.
-POOL_TEXTS = 200_000
+# Worker processes begin as copies of this one where that is safe. Elsewhere each reads the libraries again, which takes
+# as long as tokenizing some 200,000 tweets.
+FORK = sys.platform == "linux"
+POOL_TEXTS = 20_000 if FORK else 200_000
 MOST_WORDS = 1 << 20  # distinct words that a process remembers from batch to batch
+NOTHING: UIntArray = np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +52,28 @@ class Tokens:
         tokens = [self.words[id] for id in self.ids.tolist()]
         return (tokens[start:end] for start, end in pairwise(self.offsets.tolist()))
 
-    def lines(self) -> str:
-        """One line for each text that has tokens, these apart by one space."""
-        ends = self.offsets[1:][np.diff(self.offsets) > 0]
-        words = [*self.words, "\n"]
-        text = " ".join([words[id] for id in np.insert(self.ids, ends, len(self.words)).tolist()])
-        return text.replace(" \n ", "\n").replace(" \n", "\n")
+    @cached_property
+    def lines(self) -> bytes:
+        """One line for each text that has tokens, these apart by one space; in UTF-8.
+
+        A token that holds white space, which no preset makes, is a ValueError.
+        """
+        if " ".join(self.words).split() != self.words:
+            wrong = next(word for word in self.words if word.split() != [word])
+            raise ValueError(f"tokens must be non-empty and without white space, found {wrong!r}")
+        followed = np.array([word + after for after in " \n" for word in self.words], object)
+        ids = self.ids.copy()
+        ids[self.offsets[1:][np.diff(self.offsets) > 0] - 1] += len(self.words)
+        return "".join(followed[ids].tolist()).encode()
 
 
 class Columns:
-    """Batches of texts to batches of tokens."""
+    """Batches of texts to batches of tokens, without the texts whose masked digest is in `held_out`, which ascends.
 
-    def __init__(self, tokenizer: Tokenizer, held_out: Collection[int] = frozenset()) -> None:
+    So the words of a held-out tweet to another handle, or with another link, are held out as well.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, held_out: UIntArray = NOTHING) -> None:
         self._tokenizer = tokenizer
         self._held_out = held_out
         self._clear()
@@ -66,10 +83,13 @@ class Columns:
         self._encoder = Encoder(self._tokenizer, self._words.__getitem__)
 
     def __call__(self, texts: list[str]) -> Tokens:
-        """Return the tokens of a batch of texts, without those whose `text_hash` is in `held_out`."""
+        """Return the tokens of a batch of texts, without those held out."""
         if len(self._words) > MOST_WORDS:
             self._clear()
-        kept = [text for text in texts if text_hash(text) not in self._held_out] if self._held_out else texts
+        kept = texts
+        if len(self._held_out):
+            dropped = among(digests([texts], "masked"), self._held_out).tolist()
+            kept = [text for text, drop in zip(texts, dropped, strict=True) if not drop]
         ids, offsets = self._encoder.encode(kept)
         used = np.zeros(len(self._words), bool)
         used[ids] = True
@@ -115,15 +135,23 @@ class Tally:
 
 
 _worker: Columns
+_with_lines: bool
 
 
 def tokenize_batches(
-    batches: Iterable[list[str]], tokenizer: Tokenizer, workers: int, held_out: Collection[int] = frozenset()
+    batches: Iterable[list[str]],
+    tokenizer: Tokenizer,
+    workers: int,
+    held_out: UIntArray = NOTHING,
+    *,
+    with_lines: bool = False,
 ) -> Iterator[Tokens]:
-    """Tokenize every text that is not held out, batch by batch in order; the same tokens for any number of `workers`.
+    """Tokenize every text that is not held out (see `Columns`), batch by batch in order.
+
+    The tokens are the same for any number of `workers`.
 
     Worker processes are started only when `workers` > 1 and there are POOL_TEXTS texts in two batches or more. At most
-    two batches for each of them are in flight.
+    two batches for each of them are in flight. They make the `lines` of the tokens as well if these are wanted.
     """
     source = iter(batches)
     first: list[list[str]] = []
@@ -135,20 +163,21 @@ def tokenize_batches(
             first.append(batch)
             texts += len(batch)
         else:
-            yield from _in_pool(chain(first, source), tokenizer, workers, held_out)
+            yield from _in_pool(chain(first, source), workers, (tokenizer, held_out, with_lines))
             return
     yield from map(Columns(tokenizer, held_out), chain(first, source))
 
 
-def _in_pool(
-    batches: Iterable[list[str]], tokenizer: Tokenizer, workers: int, held_out: Collection[int]
-) -> Iterator[Tokens]:
-    """Tokenize by worker processes, spawned because a fork of a process with threads may hang."""
+def _in_pool(batches: Iterable[list[str]], workers: int, start: tuple[Tokenizer, UIntArray, bool]) -> Iterator[Tokens]:
     waiting: deque[Future[Tokens]] = deque()
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (tokenizer, held_out))
+    context = multiprocessing.get_context("fork" if FORK else "spawn")
+    pool = ProcessPoolExecutor(workers, context, _start_worker, start)
     try:
         for batch in batches:
-            waiting.append(pool.submit(_tokenize_in_worker, batch))
+            with warnings.catch_warnings():
+                # From Python 3.12 on. The copies have nothing to do with this process's other threads.
+                warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
+                waiting.append(pool.submit(_tokenize_in_worker, batch))
             if len(waiting) >= 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -161,10 +190,15 @@ def _in_pool(
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(tokenizer: Tokenizer, held_out: Collection[int]) -> None:
-    global _worker
-    _worker = Columns(tokenizer, held_out)
+def _start_worker(tokenizer: Tokenizer, held_out: UIntArray, with_lines: bool) -> None:
+    global _worker, _with_lines
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends its workers
+    _worker, _with_lines = Columns(tokenizer, held_out), with_lines
 
 
 def _tokenize_in_worker(batch: list[str]) -> Tokens:
-    return _worker(batch)
+    tokens = _worker(batch)
+    if _with_lines:
+        _ = tokens.lines  # made here, and sent along
+    return tokens

@@ -1,7 +1,8 @@
 """Growth: generated tweets through `prepare` and `train`, ten times as many from one size to the next.
 
 Each stage is a process of its own; time is wall time from its start to its end, memory the largest sum of anonymous
-memory (what cannot be read again from a file) of it and the processes it started. One epoch, no MLflow.
+memory (what cannot be read again from a file) of it and the processes it started; what these share counts once. One
+epoch, no MLflow.
 """
 
 import os
@@ -17,7 +18,11 @@ from measure import Figure, Scale
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL, QUICK = (10_000, 100_000, 1_000_000, 10_000_000), (1_000, 3_000, 10_000)
-STAGES = ("prepare", "train")
+GROWS = {
+    "prepare": "every process's table of chunks, which fills up to a bound, and the order of the rows",
+    "train": "the order of the tweets, and their predictions",
+}
+STAGES = tuple(GROWS)
 EVERY = 0.05  # seconds between two looks at the memory
 SETTINGS = (
     *("data.sample.unlabelled=0", "embedding=random_trainable", "train.max_epochs=1", "train.patience=null"),
@@ -51,7 +56,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
         yield Figure(
             "Growth", f"{stage}, peak anonymous memory, {high:,} tweets", "MiB", (memory[high],),
             f"the same at {base:,} tweets", (memory[base],), "≤ 1.5 ×",
-            note=f"{each:.0f} bytes for each further tweet: its label, its place in the order, its prediction",
+            note=f"{each:.0f} bytes for each further tweet: {GROWS[stage]}",
         )  # fmt: skip
 
 
@@ -85,10 +90,10 @@ def anonymous(pid: int) -> float:
         return 0.0
     for one in pids:
         try:
-            status = Path(f"/proc/{one}/status").read_text()
+            status = Path(f"/proc/{one}/smaps_rollup").read_text()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
+        total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("Pss_Anon:"))
     return total / 1024
 
 

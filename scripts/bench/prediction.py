@@ -3,7 +3,8 @@
 fastText is trained on the same tweets with the same dimensions and splits its text at spaces, so its job begins with
 NLTK's TweetTokenizer, joined by spaces: the tokens are the same but for literal escapes, which the project also undoes.
 Each round is a new process, and rates are tweets per CPU-second. In it both sides label, one after the other, texts
-that a cold process has not seen (its memo of words is empty), the same texts once more, and new texts after that.
+that a cold process has not seen (its table of words is empty, and fresh memory pages count), the same texts once more,
+and new texts after that. Nothing is learned about texts when the predictor is made.
 """
 
 import multiprocessing

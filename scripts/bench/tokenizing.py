@@ -8,7 +8,9 @@ workers' time includes their start.
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,13 @@ def figures(scale: Scale) -> Iterator[Figure]:
             lambda: seconds(long, text, 1) / scale.cores, rounds=1 if scale.quick else 2, target="≤ 1.25 ×",
             note="wall time; words of real tweets, shuffled" if scale.data else "wall time; words shuffled",
         )  # fmt: skip
+        part = rows // scale.cores
+        yield versus(
+            SECTION, f"{part:,} of these tweets by each of {scale.cores} processes that share nothing", "seconds",
+            lambda: seconds_apart(long, text, scale.cores, part), "one process alone",
+            lambda: seconds(long, text, 1, part), rounds=1 if scale.quick else 2, target="",
+            note="wall time without the processes' start; what memory and caches leave possible",
+        )  # fmt: skip
     rows = 100_000 if scale.quick else 10**7
     words = texts[:20_000]
     yield versus(
@@ -127,13 +136,20 @@ def generated(texts: list[str], rows: int) -> Iterator[str]:
             yield " ".join(line)
 
 
-def seconds(path: Path, config: TextConfig, workers: int) -> float:
-    """Wall time from the lines of a file to the ids of their tokens."""
+def seconds(path: Path, config: TextConfig, workers: int, rows: int | None = None) -> float:
+    """Wall time from the lines of a file, or the first `rows` of them, to the ids of their tokens."""
     tally = Tally()
     began = time.perf_counter()
-    for tokens in tokenize_batches(in_batches(read_lines(path), BATCH), build_tokenizer(config), workers):
+    lines = islice(read_lines(path), rows)
+    for tokens in tokenize_batches(in_batches(lines, BATCH), build_tokenizer(config), workers):
         tally.add(tokens)
     return time.perf_counter() - began
+
+
+def seconds_apart(path: Path, config: TextConfig, processes: int, rows: int) -> float:
+    """The longest `seconds` of processes that each do the same by themselves at the same time."""
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        return max(pool.map(seconds, *zip(*[(path, config, 1, rows)] * processes, strict=True)))
 
 
 def peak_mib(texts: list[str], rows: int, config: TextConfig) -> float:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.duplicates import digests, exact_key, masked_key
+from pipeline.data.duplicates import HANDLE, LINK, among, digests, exact_key, masked_key
 
 
 def test_exact_key_collapses_white_space_only():
@@ -28,6 +28,27 @@ def test_masked_key_ignores_handles_links_and_case(text):
 def test_masked_key_keeps_what_is_said():
     assert masked_key("@a good http://t.co/x") != masked_key("@a bad http://t.co/x")
     assert masked_key("@a good") != masked_key("good")
+
+
+links = st.text(st.sampled_from(" /:.@a\u017fhHtTpPsSwW\u212a\n"), max_size=20)
+pieces = st.sampled_from(["http", "HTTP\u017f", "://", "www.", "wWw.", "WWW", "w.", "@", "a", "_", " ", "\n", "\u00e9"])
+
+
+@given(links | st.lists(pieces).map("".join) | st.text())
+def test_masked_key_leaves_no_pattern_out(text):
+    assert masked_key(text) == exact_key(HANDLE.sub("@user", LINK.sub("http", text))).casefold()
+
+
+def test_digests_are_the_same_everywhere():
+    assert digests([["hello"], ["\u2028Hello\n"]], "masked").tolist() == [0x7D34E501A8EDB6A7] * 2
+
+
+numbers = st.lists(st.integers(0, 40) | st.sampled_from([2**63, 2**64 - 1])).map(lambda n: np.array(n, np.uint64))
+
+
+@given(numbers, numbers)
+def test_among_is_membership(values, others):
+    assert among(values, np.sort(others)).tolist() == np.isin(values, others).tolist()
 
 
 def test_457_nltk_tweets_repeat_after_masking(shared):

@@ -7,7 +7,7 @@ import pytest
 from gensim.models.word2vec import LineSentence
 
 from pipeline.errors import UserError
-from pipeline.text.corpus import CorpusInfo, CorpusWriter, read_lines, text_hash
+from pipeline.text.corpus import CorpusInfo, CorpusWriter, read_lines
 from pipeline.text.tokens import Tokens
 
 
@@ -88,7 +88,3 @@ def test_broken_gzip_files(tmp_path: Path, damage: str) -> None:
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"t\.gz, after line \d+: broken gzip file"):
         list(read_lines(path))
-
-
-def test_hash_is_the_same_everywhere() -> None:
-    assert text_hash("hello") == text_hash("\u2028Hello\n") == 0x7D34E501A8EDB6A7
