@@ -114,7 +114,7 @@ def _command(argv: list[str], show_traceback: bool) -> int:
         application = GlobalHydra.instance().hydra
         assert application is not None
         if multirun:
-            with launchers.launched(overrides, configs):
+            with launchers.launched(overrides, configs), config.composed_before():
                 swept = application.multirun(config.CONFIG_NAME, job, [*overrides, *added, "hydra.mode=MULTIRUN"])
             done = [one for batch in swept for one in batch]
         else:

@@ -1,4 +1,4 @@
-"""The classifiers of a study: on a CPU each a piece of work by itself, on a GPU trained together, then written."""
+"""A study's tweets and classifiers: these on a CPU each a piece of work by itself, on a GPU trained together."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pipeline import stages
+from pipeline.cells import Variants, with_emoticons
 from pipeline.files import Stage
-from pipeline.identity import device_used
+from pipeline.identity import device_used, record_identity, trial_identity
+from pipeline.places import artifact_folder, record_folder
 from pipeline.schema import SPECIALS, Config
 from pipeline.side_by_side import Done, Workers
 from pipeline.train import learn_together, try_together
@@ -27,8 +29,8 @@ class Trial:
 
     def is_done(self) -> bool:
         """Whether its outcome is on disk."""
-        identity = stages.trial_identity(self.config, self.prepared, self.vectors)
-        return not self.config.force and stages.artifact_folder(self.config, "trial", identity).exists()
+        identity = trial_identity(self.config, self.prepared, self.vectors)
+        return not self.config.force and artifact_folder(self.config, "trial", identity).exists()
 
     def do(self, learned: Any = None) -> Stage:
         """Have it done, with what was learned where it was among others."""
@@ -46,12 +48,18 @@ class Training(Trial):
         config = self.config
         unforced = replace(config, force=False)
         tasks = {name: stages.transfer(unforced, self.prepared, name).key for name in config.probe.transfer}
-        same, identity = stages.record_identity(config, self.prepared, self.vectors, tasks)
-        return not config.force and stages.record_folder(same, identity).exists()
+        same, identity = record_identity(config, self.prepared, self.vectors, tasks)
+        return not config.force and record_folder(same, identity).exists()
 
     def do(self, learned: Any = None) -> Any:
         """Have it done, with what was learned where it was among others."""
         return stages.train(self.config, self.prepared, self.vectors, self.overrides, learned)
+
+
+def prepare(config: Config, variants: Variants) -> dict[str, Stage]:
+    """The tweets of a study or a search, encoded for each mode of `text.emoticons` that its variants ask for."""
+    modes = sorted({mode for _, mode in variants.values()})
+    return {mode: stages.prepare(with_emoticons(config, mode)) for mode in modes}
 
 
 def team(config: Config) -> Workers:

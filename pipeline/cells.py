@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.files import Stage, fingerprint
 from pipeline.schema import PLACEMENT, Config, EmbeddingConfig
+from pipeline.side_by_side import Done
 
 Variants = Mapping[str, tuple[EmbeddingConfig, str]]
 
@@ -133,6 +134,13 @@ def best_factor(scores: Mapping[float, float], monitor: str) -> float:
     """
     sign = 1 if monitor == "nll" else -1
     return min(scores, key=lambda factor: (sign * scores[factor], max(factor, 1 / factor), factor))
+
+
+def mean_score(results: Sequence[Done[Stage]]) -> float | None:
+    """The mean validation score of the same trial with several seeds; None where one of them failed or diverged."""
+    scores = [None if result.reason else result.get().outcome["score"] for result in results]
+    usable = [float(score) for score in scores if score is not None]
+    return sum(usable) / len(usable) if usable and len(usable) == len(scores) else None
 
 
 def vectors_key(cell: Cell) -> tuple[str, ...]:

@@ -27,11 +27,11 @@ from pipeline.cells import (
     with_factor,
 )
 from pipeline.errors import RunError, UserError
-from pipeline.files import Stage, ensure_folder, fingerprint
+from pipeline.files import Stage, fingerprint
 from pipeline.identity import code
 from pipeline.progress import log
 from pipeline.schema import PLACEMENT, Config, data_name, study_design
-from pipeline.shown import show
+from pipeline.shown import report
 from pipeline.side_by_side import Done, Workers
 from pipeline.trials import choose
 
@@ -62,9 +62,7 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
     The folder of the report. Raises UserError where the study cannot be done, and RunError, after the report is
     written, where some of its runs failed.
     """
-    prepared = {
-        mode: stages.prepare(with_emoticons(config, mode)) for mode in sorted({m for _, m in variants.values()})
-    }
+    prepared = batches.prepare(config, variants)
     first = next(iter(prepared.values()))
     if "validation" not in first.outcome["rows"]:
         raise UserError("the study chooses learning rates on validation: set data.validation_size=0.1")
@@ -217,13 +215,9 @@ def _train(
 
 
 def _report(finished: Finished) -> Path:
-    """Compare, write the report below results/studies/, show it in MLflow; raises RunError where runs failed."""
+    """Name the study's report by what was asked for, and have it written and shown; RunError where runs failed."""
     config = finished.config
-    if not finished.folders:
-        reason = finished.failures[0]["reason"] if finished.failures else "nothing was asked for"
-        raise RunError(f"no run of the study worked: {reason}")
     identity = {
-        "stage": "compare",
         "study": study_design(config.study),
         "runs": sorted(folder.name for folder in finished.folders.values()),
         "choices": [[choice.variant, choice.label_budget, choice.factor] for choice in finished.choices],
@@ -241,21 +235,10 @@ def _report(finished: Finished) -> Path:
     prepared = sorted(stage.key for stage in finished.prepared.values())
     asked = fingerprint([told, prepared, [str(variant) for variant in finished.variants.values()]])
     name = "-".join([data_name(config.data), *(mode for mode in modes if mode != "keep"), asked[:8]])
-    folder = stages.root(config) / "results" / "studies" / name
 
-    def work(temporary: Path) -> dict[str, Any]:
+    def work(folder: Path) -> dict[str, Any]:
         from pipeline.collect import write_study
 
-        return write_study(finished, temporary)
+        return write_study(finished, folder)
 
-    manifest, reused = ensure_folder(folder, identity, work, force=config.force)
-    log.info("compare: %s", "this study was finished before" if reused else f"compared in {manifest['seconds']:.0f} s")
-    for line in manifest["outcome"]["answers"]:
-        log.info("  %s", line)
-    browse = show(config, folder, finished.folders.values(), promoting=True)
-    log.info("open %s (or read report.md beside it)%s", stages.short(folder / "report.html"), browse)
-    if finished.failures:
-        first = finished.failures[0]
-        where = f"{first['variant']} at {first['label_budget']} labels"
-        raise RunError(f"{len(finished.failures)} pieces of the study failed, the first: {where}: {first['reason']}")
-    return folder
+    return report(config, name, identity, work, finished.folders.values(), finished.failures, promoting=True)

@@ -4,20 +4,24 @@ Hydra composes. Before it, the overrides of every job are checked by name, becau
 own messages run over many lines; after it, the values are held against the schema.
 """
 
-import dataclasses
+import copy
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, OverrideParseException
+from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -70,23 +74,44 @@ def compose_all(overrides: Sequence[str], *, multirun: bool) -> list[Config]:
     """The configuration of each job of a command; raises UserError if any of them is wrong."""
     search_path = [text for text in overrides if text.startswith("hydra.searchpath=")]
 
+    @cache
     def options(group: str) -> list[str]:
         loader = GlobalHydra.instance().config_loader()
         return loader.get_group_options(group, config_name=CONFIG_NAME, overrides=search_path)
 
+    @cache
+    def composed_of(*files: str) -> DictConfig:
+        return hydra.compose(CONFIG_NAME, overrides=list(files))
+
     configs = []
     with hydra.initialize_config_dir(str(conf_folder()), version_base=VERSION_BASE):
         for job in _jobs(overrides, multirun):
-            for text in job:
-                _check_override(_parse(text), options)
+            parsed = [_parse(text) for text in job]
+            for override in parsed:
+                _check_override(override, options)
+            files = [str(override.input_line) for override in parsed if _chooses(override, options)]
             try:
-                composed = hydra.compose(CONFIG_NAME, overrides=job)
+                # In Hydra's order: first the files, which takes most of the time, then values, in which jobs differ.
+                composed = copy.deepcopy(composed_of(*files))
+                values = [override for override in parsed if not _chooses(override, options)]
+                ConfigLoaderImpl._apply_overrides_to_config(values, composed)
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 raise _composition_error(error) from None
             configs.append(to_typed(composed))
             if configs[-1].stage in ("compare", "search"):
                 variants(job, configs[-1])
     return configs
+
+
+@contextmanager
+def composed_before() -> Iterator[None]:
+    """Within it Hydra's sweeper does not compose every job to see that it can be: `compose_all` did."""
+    validate = Sweeper.validate_batch_is_legal
+    Sweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Sweeper.validate_batch_is_legal = validate  # type: ignore[method-assign]
 
 
 def help_text(overrides: Sequence[str], *, resolve: bool) -> str:
@@ -158,11 +183,6 @@ def to_typed(composed: DictConfig) -> Config:
     return config
 
 
-def resolved(config: Config) -> dict[str, Any]:
-    """The configuration as plain nested dictionaries, lists, text and numbers, to save or to fingerprint."""
-    return dataclasses.asdict(config)
-
-
 def readable(overrides: Sequence[str]) -> list[str]:
     """Quote the text values that Hydra's grammar cannot read, such as `data.path=~/tweets(1).csv`."""
     quoted = []
@@ -215,6 +235,14 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
     return jobs
 
 
+def _chooses(override: Override, options: Callable[[str], list[str]]) -> bool:
+    """Whether an override is about files, as `model=cnn` is, or about Hydra itself; any other sets values."""
+    key = override.key_or_group
+    return override.is_hydra_override() or (
+        key not in KEYS and not isinstance(override.value(), dict) and bool(key and options(key))
+    )
+
+
 def _check_override(override: Override, options: Callable[[str], list[str]]) -> None:
     """Refuse an override that names no key, group or option, whose sign does not fit, or that has no value."""
     if override.is_hydra_override():
@@ -222,7 +250,7 @@ def _check_override(override: Override, options: Callable[[str], list[str]]) -> 
             check_launcher(str(override.value()), options(GROUP))
         return
     key, line, value = override.key_or_group, str(override.input_line), override.value()
-    valid = options(key) if key and key not in KEYS and not isinstance(value, dict) else []
+    valid = options(key) if _chooses(override, options) else []
     names = [key, *(f"{key}.{name}" for name in value)] if isinstance(value, dict) else [] if valid else [key]
     for name in names:
         if name not in FIELDS:

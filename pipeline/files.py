@@ -47,14 +47,19 @@ def fingerprint(value: Any) -> str:
 def file_fingerprint(paths: Iterable[Path]) -> str:
     """16 hexadecimal digits of the names and contents of files; folders count with all files below them."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in paths:
-        members = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        for member in members:
-            digest.update(str(member.relative_to(path.parent)).encode() + b"\0")
-            with member.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+    for name, path in members(paths):
+        digest.update(name.encode() + b"\0")
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
+
+
+def members(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Files, and all files below folders in the order of their names; each with its name as seen from beside it."""
+    for path in paths:
+        for member in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            yield str(member.relative_to(path.parent)), member
 
 
 def library_versions() -> dict[str, str]:

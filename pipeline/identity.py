@@ -1,11 +1,15 @@
 """What determines an outcome: configuration, inputs, code and library versions, as values to fingerprint."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import Stage, file_fingerprint, fingerprint, library_versions
+from pipeline.inputs import known_fingerprint
+from pipeline.places import record_folder, root
 from pipeline.schema import Config
 
 # Code that determines the weights of a run, and what else goes into its record.
@@ -24,7 +28,7 @@ def learning(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str
     """What determines the weights of a classifier, its code aside."""
     embedding = dataclasses.asdict(config.embedding)
     path = embedding.pop("path")
-    source = input_fingerprint("embedding.path", path) if config.embedding.init == "pretrained" else None
+    source = input_fingerprint(config, "embedding.path", path) if config.embedding.init == "pretrained" else None
     return {
         "prepare": prepared.key,
         "vectors": vectors.key if vectors else source,
@@ -34,6 +38,36 @@ def learning(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str
         "train": dataclasses.asdict(config.train) | {"device": device_used(config)},
         "seed": config.seed,
     }
+
+
+def trial_identity(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
+    """What determines the outcome of a trial."""
+    return learning(config, prepared, vectors) | {"code": code(*LEARNING)}
+
+
+def record_identity(
+    config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str]
+) -> tuple[Config, dict[str, Any]]:
+    """What determines a run's record, given the keys of the transfer tasks; and the configuration it is of.
+
+    A record that holds the embedding serves one that needs none, and is then the one that is meant.
+    """
+    probe = dataclasses.asdict(config.probe)
+    probe["similarity_files"] = [
+        input_fingerprint(config, "probe.similarity_files", path) for path in probe["similarity_files"]
+    ]
+    probe["transfer"] = dict(tasks)
+    del probe["transfer_path"]  # where they lie; what they are is in their keys
+    probe["opinion_words"] = opinion_words_used(config)
+    identity = learning(config, prepared, vectors) | {
+        "probe": probe,
+        "keep_embedding": config.tracking.keep_embedding,
+        "code": code(*LEARNING, *RECORDING),
+    }
+    more = identity | {"keep_embedding": True}
+    if record_folder(config, more).exists():
+        return replace(config, tracking=replace(config.tracking, keep_embedding=True)), more
+    return config, identity
 
 
 def opinion_words_used(config: Config) -> str | None:
@@ -53,13 +87,18 @@ def stop_words_used(config: Config) -> str | None:
     return fingerprint(sorted(english_stop_words()))
 
 
-def input_fingerprint(key: str, path: str | None) -> str | None:
+def input_fingerprint(config: Config, key: str, path: str | None) -> str | None:
     """The fingerprint of an input file that the configuration names; raises UserError where it is not there."""
     if path is None:
         return None
     if not Path(path).is_file():
         raise UserError(f"{key}={path}: no such file")
-    return file_fingerprint([Path(path)])
+    return files_fingerprint(config, [Path(path)])
+
+
+def files_fingerprint(config: Config, paths: Sequence[Path]) -> str:
+    """The fingerprint of input files and folders; large ones are read again only where they changed, or by force."""
+    return known_fingerprint(paths, root(config) / "artifacts" / "inputs", afresh=config.force)
 
 
 def device_used(config: Config) -> str:

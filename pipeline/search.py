@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import batches, stages
-from pipeline.cells import Cell, Variants, cell_config, cell_overrides, failure, repeatable, vectors_key, with_emoticons
-from pipeline.errors import RunError, UserError
-from pipeline.files import Stage, ensure_folder, fingerprint
+from pipeline.cells import Cell, Variants, cell_config, cell_overrides, failure, mean_score, repeatable, vectors_key
+from pipeline.errors import UserError
+from pipeline.files import Stage, fingerprint
 from pipeline.identity import code
 from pipeline.progress import log
 from pipeline.sampling import Sampler, need_optuna
 from pipeline.schema import Config, data_name
 from pipeline.searched import Ended
-from pipeline.shown import show
+from pipeline.shown import report
 from pipeline.side_by_side import Done, Workers
 from pipeline.space import Range, Setting, ranges, value_of, with_setting
 from pipeline.study.search_findings import DEFAULT, Trial, best_of
@@ -43,9 +43,7 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
     """
     need_optuna()
     searched, search = ranges(config), config.search
-    prepared = {
-        mode: stages.prepare(with_emoticons(config, mode)) for mode in sorted({m for _, m in variants.values()})
-    }
+    prepared = batches.prepare(config, variants)
     rows = next(iter(prepared.values())).outcome["rows"]
     if "validation" not in rows:
         raise UserError("the search chooses settings on validation: set data.validation_size=0.1")
@@ -156,11 +154,9 @@ def _tried(work: _Work, searched: Sequence[Range]) -> Iterator[list[Trial]]:
 
 def _trial(variant: str, number: int, setting: Setting, results: Sequence[Done[Stage]]) -> Trial:
     """A setting with its scores over seeds; one that failed or diverged with any seed has none."""
-    scores = [None if result.reason else result.get().outcome["score"] for result in results]
     reasons = [result.reason or result.get().outcome.get("reason") for result in results]
-    usable = [float(score) for score in scores if score is not None]
-    mean = sum(usable) / len(usable) if len(usable) == len(scores) else None
-    return Trial(variant, number + 1, setting, mean, next((reason for reason in reasons if reason), None))
+    reason = next((reason for reason in reasons if reason), None)
+    return Trial(variant, number + 1, setting, mean_score(results), reason)
 
 
 def _pieces(
@@ -190,10 +186,8 @@ def _alone(cell: Cell, setting: Setting, overrides: Sequence[str]) -> list[str]:
 
 
 def _report(ended: Ended) -> Path:
-    """Write the report below results/searches/, show it in MLflow; raises RunError where runs failed."""
+    """Name the search's report by what was asked for, and have it written and shown; RunError where runs failed."""
     config = ended.config
-    if not ended.folders:
-        raise RunError(f"no run of the search worked: {ended.failures[0]['reason']}")
     asked = {
         "search": dataclasses.asdict(config.search),
         "variants": [str(variant) for variant in ended.variants.items()],
@@ -204,7 +198,6 @@ def _report(ended: Ended) -> Path:
         "train": {k: v for k, v in dataclasses.asdict(config.train).items() if k not in ("device", "threads")},
     }
     identity = asked | {
-        "stage": "search",
         "runs": sorted(folder.name for folder in ended.folders.values()),
         "trials": [dataclasses.asdict(trial) for trial in ended.trials],
         "failures": ended.failures,
@@ -214,22 +207,10 @@ def _report(ended: Ended) -> Path:
     }
     budget = config.data.label_budget or "all"
     name = f"{data_name(config.data)}-n{budget}-{config.search.sampler}-{fingerprint(asked)[:8]}"
-    folder = stages.root(config) / "results" / "searches" / name
 
-    def work(temporary: Path) -> dict[str, Any]:
+    def work(folder: Path) -> dict[str, Any]:
         from pipeline.searched import write_search
 
-        return write_search(ended, temporary)
+        return write_search(ended, folder)
 
-    manifest, reused = ensure_folder(folder, identity, work, force=config.force)
-    log.info("search: %s", "this search was finished before" if reused else f"done in {manifest['seconds']:.0f} s")
-    for line in manifest["outcome"]["answers"]:
-        log.info("  %s", line)
-    browse = show(config, folder, set(ended.folders.values()))
-    log.info("open %s (or read report.md beside it)%s", stages.short(folder / "report.html"), browse)
-    if ended.failures:
-        first = ended.failures[0]
-        raise RunError(
-            f"{len(ended.failures)} pieces of the search failed, first {first['variant']}: {first['reason']}"
-        )
-    return folder
+    return report(config, name, identity, work, set(ended.folders.values()), ended.failures)

@@ -6,25 +6,24 @@ they were written. The work itself stands in `prepare.py` and `train.py`, import
 """
 
 import dataclasses
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.dvc_files import leave_record, leave_stage, taken_or
-from pipeline.files import Stage, ensure_folder, fingerprint
+from pipeline.files import Stage, ensure_folder
 from pipeline.identity import (
-    LEARNING,
-    RECORDING,
     code,
+    files_fingerprint,
     input_fingerprint,
-    learning,
-    opinion_words_used,
+    record_identity,
     stop_words_used,
+    trial_identity,
 )
+from pipeline.places import artifact_folder, dashboard, record_folder, root, short
 from pipeline.progress import log
-from pipeline.schema import Config, data_name, variant_name
+from pipeline.schema import Config, variant_name
 
 if TYPE_CHECKING:
     from pipeline.classifier.engine import RunResult
@@ -77,10 +76,10 @@ def prepare(config: Config) -> Stage:
         del data[key]
     identity = {
         "data": data,
-        "source": source_fingerprint(config.data),
+        "source": source_fingerprint(config.data, partial(files_fingerprint, config)),
         "text": dataclasses.asdict(config.text),
         "unlabelled": config.cbow.use_unlabelled,
-        "extra_text": input_fingerprint("cbow.extra_text", config.cbow.extra_text),
+        "extra_text": input_fingerprint(config, "cbow.extra_text", config.cbow.extra_text),
         "stop_words": stop_words_used(config),
         "code": code("prepare.py", "data", "text"),
     }
@@ -152,11 +151,6 @@ def trial(config: Config, prepared: Stage, vectors: Stage | None, tried: Mapping
         return tried or try_together([(config, prepared, vectors)])[0]
 
     return artifact(config, "trial", trial_identity(config, prepared, vectors), work)
-
-
-def trial_identity(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
-    """What determines the outcome of a trial."""
-    return learning(config, prepared, vectors) | {"code": code(*LEARNING)}
 
 
 def transfer(config: Config, prepared: Stage, task: str) -> Stage:
@@ -233,39 +227,6 @@ def train(
     return folder
 
 
-def record_identity(
-    config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str]
-) -> tuple[Config, dict[str, Any]]:
-    """What determines a run's record, given the keys of the transfer tasks; and the configuration it is of.
-
-    A record that holds the embedding serves one that needs none, and is then the one that is meant.
-    """
-    probe = dataclasses.asdict(config.probe)
-    probe["similarity_files"] = [
-        input_fingerprint("probe.similarity_files", path) for path in probe["similarity_files"]
-    ]
-    probe["transfer"] = dict(tasks)
-    del probe["transfer_path"]  # where they lie; what they are is in their keys
-    probe["opinion_words"] = opinion_words_used(config)
-    identity = learning(config, prepared, vectors) | {
-        "probe": probe,
-        "keep_embedding": config.tracking.keep_embedding,
-        "code": code(*LEARNING, *RECORDING),
-    }
-    more = identity | {"keep_embedding": True}
-    if record_folder(config, more).exists():
-        return replace(config, tracking=replace(config.tracking, keep_embedding=True)), more
-    return config, identity
-
-
-def record_folder(config: Config, identity: Mapping[str, Any]) -> Path:
-    """The folder of a run's record: readable, and with what determines it in its last eight digits."""
-    budget = config.data.label_budget or "all"
-    encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
-    kind = f"{data_name(config.data)}-{variant_name(config.embedding)}{encoder}"
-    return root(config) / "results" / f"{kind}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
-
-
 def artifact(
     config: Config, name: str, identity: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]
 ) -> Stage:
@@ -277,26 +238,3 @@ def artifact(
     stage = Stage(folder, key, manifest)
     log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", short(folder))
     return stage
-
-
-def artifact_folder(config: Config, name: str, identity: Mapping[str, Any]) -> Path:
-    """Where the outcome of a stage belongs."""
-    return root(config) / "artifacts" / name / fingerprint({"stage": name, **identity})
-
-
-def root(config: Config) -> Path:
-    """The folder of artifacts/, results/ and mlflow.db."""
-    assert config.paths.root is not None
-    return Path(config.paths.root)
-
-
-def short(path: Path) -> str:
-    """`path` as seen from the current directory or, outside it, whole."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def dashboard(config: Config) -> str:
-    """The command that shows the store of this configuration."""
-    project = Path(__file__).resolve().parents[1]
-    script = "./scripts/dashboard" if project == Path.cwd() else shlex.quote(str(project / "scripts" / "dashboard"))
-    return script if root(config) == project else f"{script} {shlex.quote(str(root(config)))}"

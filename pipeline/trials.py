@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from pipeline import batches
-from pipeline.cells import Cell, Choice, best_factor, failure, vectors_key, with_factor
+from pipeline.cells import Cell, Choice, best_factor, failure, mean_score, vectors_key, with_factor
 from pipeline.files import Stage
 from pipeline.schema import Config
 from pipeline.side_by_side import Done, Workers
@@ -36,7 +34,7 @@ def choose(
             ]
             for factor in study.lr_factors
         }
-        scores = {factor: _mean_score(found) for factor, found in results.items()}
+        scores = {factor: mean_score(found) for factor, found in results.items()}
         usable = {factor: score for factor, score in scores.items() if score is not None}
         if not usable:
             first = next((result for found in results.values() for result in found), None)
@@ -45,10 +43,3 @@ def choose(
             continue
         choices[variant, budget] = Choice(variant, budget, best_factor(usable, config.train.monitor), scores)
     return choices, failures
-
-
-def _mean_score(results: Sequence[Done[Stage]]) -> float | None:
-    """The mean validation score of a factor's trials; None where one of them failed or diverged."""
-    scores = [None if result.reason else result.get().outcome["score"] for result in results]
-    usable = [float(score) for score in scores if score is not None]
-    return float(np.mean(usable)) if usable and len(usable) == len(scores) else None

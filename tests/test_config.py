@@ -4,15 +4,18 @@ import dataclasses
 import json
 import os
 import re
+from itertools import product
 from pathlib import Path
 
+import hydra
 import pytest
 import yaml
+from hydra.plugins.sweeper import Sweeper
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.checks import FIELDS, KEYS
-from pipeline.config import compose, conf_folder, cpu_count, project_root, resolved
+from pipeline.config import compose, compose_all, composed_before, conf_folder, cpu_count, project_root, to_typed
 from pipeline.schema import Config, data_name, variant_name
 
 EXPERIMENTS = ("random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned", "course")
@@ -30,7 +33,7 @@ def flat(config: Config) -> dict[str, object]:
             else:
                 yield prefix + name, value
 
-    return dict(walk(resolved(config), ""))
+    return dict(walk(dataclasses.asdict(config), ""))
 
 
 class TestFiles:
@@ -150,7 +153,7 @@ class TestComposed:
         assert (config.seed, config.cbow.seed, config.data.split_seed) == (7, 7, 0)
 
     def test_resolved_is_plain(self):
-        values = resolved(compose(["cbow=fast"]))
+        values = dataclasses.asdict(compose(["cbow=fast"]))
         assert json.loads(json.dumps(values)) == values
         assert yaml.safe_load(yaml.safe_dump(values)) == values
         assert "${" not in json.dumps(values)
@@ -172,6 +175,45 @@ class TestComposed:
         assert config.train.lr_head == rate
         assert config.train.batch_size == batch
         assert config.data.text_column == f"x{column}x"
+
+
+class TestSweep:
+    SWEPT = ("model=mean,cnn", "seed=1,2", "train={lr_head: 0.5}", "train.lr_head=0.1,0.2", "++model.dropout=0.4")
+
+    def test_files_are_composed_once_for_jobs_that_differ_in_values(self, monkeypatch: pytest.MonkeyPatch):
+        composed = []
+        compose_with_hydra = hydra.compose
+
+        def spy(*arguments, **keywords):
+            composed.append(keywords["overrides"])
+            return compose_with_hydra(*arguments, **keywords)
+
+        monkeypatch.setattr(hydra, "compose", spy)
+        configs = compose_all(self.SWEPT, multirun=True)
+        assert composed == [["model=mean"], ["model=cnn"]]
+        found = [(config.model.encoder, config.seed, config.train.lr_head) for config in configs]
+        assert found == list(product(("mean", "cnn"), (1, 2), (0.1, 0.2)))
+        assert {config.model.dropout for config in configs} == {0.4}
+
+    def test_a_job_is_what_hydra_composes_for_it(self):
+        configs = compose_all(self.SWEPT, multirun=True)
+        for config, (model, seed, rate) in zip(configs, product(("mean", "cnn"), (1, 2), (0.1, 0.2)), strict=True):
+            job = [f"model={model}", f"seed={seed}", self.SWEPT[2], f"train.lr_head={rate}", self.SWEPT[4]]
+            with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
+                assert to_typed(hydra.compose("config", overrides=job)) == config
+
+    @pytest.mark.parametrize(
+        "rates", ["train.lr_head=0.1 train={lr_head: 0.5}", "train={lr_head: 0.5} train.lr_head=0.1"]
+    )
+    def test_the_last_value_counts(self, rates: str):
+        first, last = re.split(" (?=train)", rates)
+        assert compose([first, last]).train.lr_head == float(re.search(r"[\d.]+", last.partition("=")[2])[0])
+
+    def test_hydra_takes_jobs_that_were_composed_before(self):
+        validate = Sweeper.validate_batch_is_legal
+        with composed_before():
+            assert Sweeper.validate_batch_is_legal(None, [["not=there"]]) is None
+        assert Sweeper.validate_batch_is_legal is validate
 
 
 class TestPaths:

@@ -126,7 +126,8 @@ class TestParams:
 
     def test_code_is_what_the_program_itself_counts(self, monkeypatch: pytest.MonkeyPatch):
         counted: list[tuple[str, ...]] = []
-        monkeypatch.setattr(stages, "code", lambda *parts: counted.append(parts) or {})
+        for module in ("stages", "identity"):
+            monkeypatch.setattr(f"pipeline.{module}.code", lambda *parts: counted.append(parts) or {})
         identities(compose(["+experiment=cbow_frozen"]), monkeypatch)
         for stage, parts in zip(("prepare", "cbow", "train"), counted, strict=True):
             deps = DVC["stages"][stage]["deps"]

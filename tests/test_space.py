@@ -9,11 +9,11 @@ from pipeline.errors import UserError
 from pipeline.sampling import Sampler
 from pipeline.space import Range, ranges, value_of, with_setting
 
-SEARCH = "+experiment=search"
+SEARCH = ("+experiment=search", "study.variants=[random_trainable,cbow_frozen]")
 
 
 def found(*overrides: str) -> dict[str, Range]:
-    return {range_.key: range_ for range_ in ranges(compose([SEARCH, *overrides]))}
+    return {range_.key: range_ for range_ in ranges(compose([*SEARCH, *overrides]))}
 
 
 class TestRanges:
@@ -70,7 +70,7 @@ class TestRanges:
         assert "\n" not in str(refused.value)
 
     def test_a_setting_is_checked_as_a_whole(self):
-        config = compose([SEARCH])
+        config = compose(SEARCH)
         changed = with_setting(config, {"train.lr_head": 0.5, "embedding.dim": 16})
         assert (value_of(changed, "train.lr_head"), changed.cbow.vector_size) == (0.5, 16)
         assert config.train.lr_head != 0.5

@@ -1,6 +1,7 @@
 """Where a source lies and what identifies it: cheap, so that finished work is recognized before a library is loaded."""
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -34,8 +35,10 @@ def location(config: DataConfig) -> Path | str:
     return path
 
 
-def source_fingerprint(config: DataConfig) -> str:
+def source_fingerprint(config: DataConfig, of_files: Callable[[Sequence[Path]], str] = file_fingerprint) -> str:
     """What identifies the raw input before it is read: the contents of local files, `id@revision` of a hub data set.
+
+    `of_files` : what tells the contents of files, such as one that remembers large ones.
 
     Raises
     ------
@@ -47,12 +50,12 @@ def source_fingerprint(config: DataConfig) -> str:
     if config.source == "nltk_twitter":
         from pipeline.data.nltk_twitter import corpus_files
 
-        return file_fingerprint(corpus_files(config))
+        return of_files(corpus_files(config))
     if config.source == "files":
         from pipeline.data.readers import data_path
 
-        return file_fingerprint([data_path(config)])
+        return of_files([data_path(config)])
     place = location(config)
     if isinstance(place, Path):
-        return file_fingerprint([place])
+        return of_files([place])
     return f"{place}@{config.revision or HUB_REVISIONS.get(config.source, 'main')}"

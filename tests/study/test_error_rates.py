@@ -3,8 +3,6 @@
 A rate of 0.95 counted over 2,000 repetitions has a standard error of 0.005; bounds are three of them away.
 """
 
-import gc
-
 import numpy as np
 import pytest
 from scipy.stats import multinomial, norm
@@ -14,14 +12,6 @@ from pipeline.study.crossover import crossover
 from pipeline.study.intervals import combined_interval, superiority, t_interval
 from pipeline.study.pairs import compare_family
 from pipeline.study.significance import equivalence_p, holm, sign_flip_p
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_collection():
-    """Statsmodels collects garbage at every Holm correction: 0.1 s each, thousands of times here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, "collect", lambda *_: 0)
-        yield
 
 
 def three_errors(rate, repetitions):
