@@ -16,7 +16,7 @@ from pipeline.text.clean import clean
 from pipeline.text.encoding import EncodedSplit
 from pipeline.text.presets import build_tokenizer
 
-IntArray = NDArray[np.integer]
+IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
 

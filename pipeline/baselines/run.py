@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pipeline.baselines.data import BaselineData, FloatArray, IntArray, Model, Split, Training
@@ -100,7 +101,9 @@ def applicable(name: str, label_names: Sequence[str]) -> str | None:
     return None
 
 
-def run_baseline(name: str, data: BaselineData, seed: int, rows: IntArray, trials: int = 4) -> BaselineResult:
+def run_baseline(
+    name: str, data: BaselineData, seed: int, rows: NDArray[np.integer], trials: int = 4
+) -> BaselineResult:
     """Fit a baseline on the labelled `rows`, choose its setting on validation, and predict the test split.
 
     Labels of the test split are not looked at. The same arguments give the same numbers: one thread is used.
