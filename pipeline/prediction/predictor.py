@@ -19,6 +19,8 @@ Ids = Sequence[Sequence[int]]
 FlatIds = NDArray[np.int32]
 Offsets = NDArray[np.int64]
 
+# Texts that are encoded and scored together. More need more memory, which a new process is slow to get.
+CALL_TEXTS = 1 << 13
 # Padded tokens of one forward pass: with 200 dimensions, rows of some 25 MB.
 PASS_TOKENS = 1 << 15
 # A text of more tokens is left out piece by piece, so that the cost of explaining it grows in a straight line.
@@ -112,7 +114,10 @@ class Predictor:
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Class probabilities (N, C)."""
-        return softmax(self.scorer.flat_logits(*self.ids(texts))) if texts else np.zeros((0, len(self.labels)))
+        found = [np.zeros((0, len(self.labels)))]
+        for start in range(0, len(texts), CALL_TEXTS):
+            found.append(softmax(self.scorer.flat_logits(*self.ids(texts[start : start + CALL_TEXTS]))))
+        return np.concatenate(found)
 
     def predict(self, texts: Sequence[str], *, words: bool = True) -> list[Prediction]:
         """Label, probabilities and, with `words`, what carried the decision, of each text."""

@@ -7,6 +7,7 @@ itself, so the tokens are always those that `tokenizer(text)` gives.
 
 from array import array
 from collections.abc import Callable, Sequence
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ Ids = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
 
 TABLE_ROWS = 1 << 18
+SLICE = 1 << 10  # texts that lie in memory as chunks at the same time
 LONG = 256  # characters; longer chunks are not remembered, since nothing bounds their size
 _END, _LONG = 0, 1  # the table's first rows: the end of a text, and a chunk that is too long
 _MARK = "\0"
@@ -57,9 +59,12 @@ class Encoder:
             return self._one_by_one(texts)
         if len(self._rows) > TABLE_ROWS:
             self._clear()
-        joined, odd = _joined([preset.before(text) for text in texts])
-        chunks = joined.split()
-        rows = np.fromiter(map(self._rows.__getitem__, chunks), np.int32, len(chunks))
+        odd: list[int] = []
+        chunks = chain.from_iterable(
+            _chunks([preset.before(text) for text in texts[start : start + SLICE]], start, odd)
+            for start in range(0, len(texts), SLICE)
+        )
+        rows = np.fromiter(map(self._rows.__getitem__, chunks), np.intp)
         self._add(preset)
         ends = np.flatnonzero(rows == _END)
         seen = np.frombuffer(self._edges, np.uint8)[rows]
@@ -77,37 +82,39 @@ class Encoder:
         return np.array(ids, np.int32), np.array(offsets, np.int64)
 
     def _add(self, preset: Preset) -> None:
-        """Give the new chunks their ids and edges."""
-        new, self._rows.new = self._rows.new, []
+        """Give the rows that are new in the table their ids and edges."""
+        new = list(islice(reversed(self._rows), len(self._rows) + 1 - len(self._edges)))[::-1]
         if not new:
             return
-        plain = preset.plain(new)
+        easy, easy_tokens, found = preset.easy(new)
+        hard = np.flatnonzero(~easy)
+        plain = [preset.plain(new[i]) for i in hard.tolist()]
         broken = []
         if "\n".join(plain).split() != list(filter(None, plain)):
             broken = [i for i, chunk in enumerate(plain) if chunk and chunk.split() != [chunk]]
         for i in broken:
             plain[i] = ""
-        found = bytearray([0 if chunk.isalpha() else edges(chunk) for chunk in plain])
+        found[hard] = list(map(edges, plain))
         try:
             groups = preset.groups(plain)
         except TimeoutError:
-            groups, broken = [], list(range(len(new)))
+            groups, broken = [], list(range(len(plain)))
+        found[hard[broken]] = ALONE
         starts, sizes = np.zeros(len(new), np.int64), np.zeros(len(new), np.int64)
-        for which, tokens in groups:
+        of_hard = ((hard[group], tokens) for group, tokens in groups)
+        for which, tokens in ((np.flatnonzero(easy), easy_tokens), *of_hard):
             numbers = np.fromiter(map(self._numbers.__getitem__, tokens), np.int32, len(tokens))
             ends, kept = np.flatnonzero(numbers == _END_OF_CHUNK), numbers >= 0
             until = np.cumsum(kept)[ends]
             sizes[which] = np.diff(until, prepend=0)
             starts[which] = len(self._ids) + until - sizes[which]
             self._ids.frombytes(numbers[kept].tobytes())
-            broken += [which[k] for k in np.searchsorted(ends, np.flatnonzero(numbers == _NEEDS_TEXT))]
-        for i in broken:
-            found[i] = ALONE
-        self._edges += found
+            found[which[np.searchsorted(ends, np.flatnonzero(numbers == _NEEDS_TEXT))]] = ALONE
+        self._edges += found.tobytes()
         self._starts.frombytes(starts.tobytes())
         self._sizes.frombytes(sizes.tobytes())
 
-    def _apart(self, which: list[int], texts: Sequence[str], rows: Ids, ends: Offsets) -> tuple[Ids, Offsets]:
+    def _apart(self, which: list[int], texts: Sequence[str], rows: Offsets, ends: Offsets) -> tuple[Ids, Offsets]:
         """Gather, with a row of this batch alone, made by the tokenizer, in place of all chunks of some texts."""
         own = [[self._number(token) for token in self._tokenizer(texts[i])] for i in which]
         known, ids = len(self._sizes), len(self._ids)
@@ -122,7 +129,7 @@ class Encoder:
         del self._starts[known:], self._sizes[known:], self._ids[ids:]
         return gathered
 
-    def _gather(self, rows: Ids, ends: Offsets) -> tuple[Ids, Offsets]:
+    def _gather(self, rows: Offsets, ends: Offsets) -> tuple[Ids, Offsets]:
         """Lay the ids of the rows end to end."""
         sizes = np.frombuffer(self._sizes, np.int64)[rows]
         until = np.cumsum(sizes)
@@ -134,19 +141,12 @@ class Encoder:
 
 
 class _Rows(dict[str, int]):
-    """From chunk to row of the table; `new` are the chunks that have none yet."""
-
-    def __init__(self, first: dict[str, int]) -> None:
-        super().__init__(first)
-        self.new: list[str] = []
-        self._count = _LONG + 1
+    """From chunk to row of the table, in order of the rows; asking for a chunk that is not too long adds it."""
 
     def __missing__(self, chunk: str) -> int:
         if len(chunk) > LONG:
             return _LONG
-        row = self[chunk] = self._count
-        self._count += 1
-        self.new.append(chunk)
+        row = self[chunk] = len(self) + 1  # no chunk has the row _LONG
         return row
 
 
@@ -164,14 +164,18 @@ class _Numbers(dict[str, int]):
         return number
 
 
-def _joined(texts: list[str]) -> tuple[str, list[int]]:
-    """Join texts by marks, without those that hold a mark or odd white space, whose positions are told."""
-    joined, odd = f" {_MARK} ".join([*texts, ""]), []
+def _chunks(texts: list[str], first: int, odd: list[int]) -> list[str]:
+    """Cut texts at white space, a mark after each.
+
+    Of one that holds a mark or odd white space the mark alone is left, and its number, counted from `first`, is added
+    to `odd`.
+    """
+    joined = f" {_MARK} ".join([*texts, ""])
     if joined.count(_MARK) != len(texts) or any(character in joined for character in _ODD):
-        odd = [i for i, text in enumerate(texts) if _MARK in text or any(character in text for character in _ODD)]
-        wanted = set(odd)
+        wanted = {i for i, text in enumerate(texts) if _MARK in text or any(character in text for character in _ODD)}
+        odd += [first + i for i in sorted(wanted)]
         joined = f" {_MARK} ".join(["" if i in wanted else text for i, text in enumerate([*texts, ""])])
-    return joined, odd
+    return joined.split()
 
 
 def _cut(ids: Ids, offsets: Offsets, most: int | None) -> tuple[Ids, Offsets]:

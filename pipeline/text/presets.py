@@ -9,6 +9,7 @@ import string
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import numpy as np
 from nltk.corpus import stopwords
 from nltk.stem import PorterStemmer
 from nltk.tokenize.casual import HANDLES_RE
@@ -16,7 +17,7 @@ from nltk.tokenize.casual import HANDLES_RE
 from pipeline.errors import UserError, nearest
 from pipeline.schema import TextConfig
 from pipeline.text.clean import clean, is_emoticon, stands_alone, strip_emoticons, strip_fragments
-from pipeline.text.tokenizer import MEMO_SIZE, CachedTweetTokenizer, Groups, tokenize_chunks
+from pipeline.text.tokenizer import MEMO_SIZE, CachedTweetTokenizer, Easy, Groups, easy_chunks, tokenize_chunks
 
 HANDLE = "@user"
 LINK = "http"
@@ -53,6 +54,7 @@ class Preset(ABC):
     """
 
     reserved: tuple[str, ...] = ()
+    _tweet: CachedTweetTokenizer
 
     def __init__(self, config: TextConfig) -> None:
         self.config = config
@@ -75,14 +77,13 @@ class Preset(ABC):
         """Return what of a text is cut at white space."""
         return text
 
-    def plain(self, chunks: list[str]) -> list[str]:
-        """Return what of each white-space chunk is cut into tokens; it may hold white space, or nothing."""
-        plain = self._plain
-        return [chunk if chunk.isascii() and chunk.isalpha() else plain(chunk) for chunk in chunks]
+    def easy(self, chunks: list[str]) -> Easy:
+        """Cut at once the white-space chunks whose shape tells their tokens, before `word`: see `easy_chunks`."""
+        return easy_chunks(chunks, handles=not self._tweet.strip_handles)
 
     @abstractmethod
-    def _plain(self, chunk: str) -> str:
-        """Undo in a chunk what hides its tokens; ASCII letters stay as they are."""
+    def plain(self, chunk: str) -> str:
+        """Return what of a white-space chunk is cut into tokens; it may hold white space, or nothing."""
 
     def groups(self, chunks: list[str]) -> Groups:
         """Cut plain chunks into tokens, before `word`: see `tokenize_chunks`."""
@@ -119,7 +120,8 @@ class Tweet(Preset):
         tokens = self._words(self._tweet.tokenize(clean(text)))
         return self._strip(tokens)
 
-    def _plain(self, chunk: str) -> str:
+    def plain(self, chunk: str) -> str:
+        """Undo escapes, entities and, if so configured, handles."""
         return self._tweet.plain(clean(chunk))
 
     def _word(self, token: str) -> str:
@@ -159,7 +161,8 @@ class Course(Preset):
             text = pattern.sub("", text)
         return text
 
-    def _plain(self, chunk: str) -> str:
+    def plain(self, chunk: str) -> str:
+        """Undo what NLTK undoes: entities once, and handles."""
         return self._tweet.plain(chunk)
 
     def word(self, token: str) -> str | None:
@@ -184,7 +187,12 @@ class Whitespace(Preset):
         tokens = self._words(clean(text).lower().split())
         return self._strip(tokens)
 
-    def _plain(self, chunk: str) -> str:
+    def easy(self, chunks: list[str]) -> Easy:
+        """None is easy: chunks are not cut."""
+        return np.zeros(len(chunks), bool), [], np.zeros(len(chunks), np.uint8)
+
+    def plain(self, chunk: str) -> str:
+        """Undo escapes and entities."""
         return clean(chunk)
 
     def groups(self, chunks: list[str]) -> Groups:
@@ -203,6 +211,8 @@ class Whitespace(Preset):
 
 def _storable(token: str) -> str:
     """Return the token with `_` for white space within and U+FFFD for surrogates: fit for a corpus line in UTF-8."""
+    if token.isprintable() and " " not in token:  # no other white space is printable, nor is a surrogate
+        return token
     return "_".join(token.split()).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -107,6 +107,7 @@ def test_an_answer_does_not_depend_on_the_texts_beside_it(make_run, encoder, mon
     alone = np.concatenate([predictor.probabilities([text]) for text in TEXTS])
     np.testing.assert_allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
     monkeypatch.setattr(module, "PASS_TOKENS", 8)
+    monkeypatch.setattr(module, "CALL_TEXTS", 2)
     np.testing.assert_allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
 
 

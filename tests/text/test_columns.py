@@ -138,8 +138,16 @@ def test_the_table_is_bounded_and_emptying_it_changes_nothing(monkeypatch: pytes
         batch = [f"same w{start} w{start + 1}:) 555 {start}234", "same ." + "x" * 500]
         assert encode(batch) == [tokenize(text) for text in batch]
         assert len(made._rows) <= 5 + 8
-        assert len(made._edges) == len(made._starts) == len(made._sizes) == made._rows._count
+        assert len(made._edges) == len(made._starts) == len(made._sizes) == len(made._rows) + 1
     assert not any(len(chunk) > module.LONG for chunk in made._rows)
+
+
+def test_slices_are_laid_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenize = build_tokenizer(DEFAULT)
+    texts = ["Good day", "a\x1cb", "", "@bob 555 1234", "c \x00 d", "a . . b", "x\x1dy"]
+    for size in (1, 2, 3, 7):
+        monkeypatch.setattr(module, "SLICE", size)
+        assert encoder(tokenize)[0](texts) == [tokenize(text) for text in texts]
 
 
 def test_a_fixed_vocabulary() -> None:

@@ -141,6 +141,48 @@ def test_many_chunks_are_told_apart() -> None:
     ]
 
 
+def test_easy_chunks_are_told_from_the_others() -> None:
+    chunks = [
+        "Hiiii!!!!!",
+        "a.b",
+        "@Bob_15",
+        "...so..Good.",
+        "8ball",
+        "@x8D",
+        "d:",
+        "@@x",
+        "a@b",
+        "...",
+        "é",
+        "(x",
+        "@",
+    ]
+    easy, tokens, found = module.easy_chunks(chunks, handles=True)
+    assert easy.nonzero()[0].tolist() == [0, 2, 3, 11, 12]
+    assert " ".join(tokens).split(" \n") == ["hiii ! ! !", " @bob_15", " ... so .. good .", " ( x", " @", ""]
+    assert found.tolist() == [0, 0, 0, 5, *[0] * 9]
+    assert module.easy_chunks(["@Bob", "x"], handles=False)[1] == ["x", "\n"]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.lists(st.sampled_from([*"aAbdDopPx018@@_..!,()*$|~", "...", "com", "@bob", "&", ":", "é"]), min_size=1),
+            st.lists(st.sampled_from("aDop.!(@01_"), min_size=1, max_size=5),
+        ).map("".join),
+        min_size=1,
+        max_size=6,
+    )
+)
+@example([".a", ".com", "a.", ".", "@bob.", "@555", "@1234567", "x" * 9, "a..bc", "a.bc"])
+def test_easy_chunks_equal_nltk(chunks: list[str]) -> None:
+    easy, tokens, found = module.easy_chunks(chunks, handles=True)
+    told = [chunk for chunk, one in zip(chunks, easy, strict=True) if one]
+    assert tokens == [token for chunk in told for token in (*NLTK[False].tokenize(chunk), "\n")]
+    assert found.tolist() == [module.edges(chunk) if one else 0 for chunk, one in zip(chunks, easy, strict=True)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_equals_nltk_on_every_real_text(
