@@ -192,7 +192,7 @@ def export(arguments: Sequence[str]) -> int:
 
 def _card_and_tweets(folder: Path, trained: "TrainedModel", limit: int = 2000) -> tuple[str, list[str], list[int]]:
     """The model card, and test tweets with their labels; a model from MLflow comes with its card and without tweets."""
-    from pipeline.prediction.export import CARD
+    from pipeline.prediction.trained import CARD
     from pipeline.tracking.model_card import model_card
     from pipeline.tracking.record import load_predictions
 

@@ -16,10 +16,10 @@ from pipeline.errors import RunError, UserError
 from pipeline.prediction.compact import ScoreTable, score_table
 from pipeline.prediction.predictor import Predictor
 from pipeline.prediction.speed import Measured, compare
-from pipeline.prediction.trained import VOCABULARY, TrainedModel
+from pipeline.prediction.trained import CARD, VOCABULARY, TrainedModel
 from pipeline.schema import TextConfig
 
-EXPORTED, TABLE, GRAPH, CARD = "exported.json", "table.safetensors", "model.onnx", "model_card.md"
+EXPORTED, TABLE, GRAPH = "exported.json", "table.safetensors", "model.onnx"
 FORMATS = ("compact", "onnx")
 # The largest difference of a probability between an export and the full model that float32 explains.
 TOLERANCE = 1e-5

@@ -17,6 +17,7 @@ from pipeline.schema import SPECIALS, UNK, ModelConfig, TextConfig
 
 CONFIG, RUN, VOCABULARY = "config.yaml", "run.json", "vocabulary.json"
 EMBEDDING, LAYERS = "embedding.safetensors", "model.safetensors"
+CARD = "model_card.md"
 FACTS = ("name", "title", "label_names")
 
 

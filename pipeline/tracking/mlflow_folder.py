@@ -14,8 +14,8 @@ from platform import python_version
 
 import yaml
 
-from pipeline.prediction.trained import write_trained
-from pipeline.tracking.model_card import CARD, EXAMPLES
+from pipeline.prediction.trained import CARD, write_trained
+from pipeline.tracking.model_card import EXAMPLES
 
 # What the served code imports, and the packages these modules import in turn.
 CODE = (

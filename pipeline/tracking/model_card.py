@@ -17,7 +17,6 @@ ENCODERS = {
     "cnn": "convolutions over neighbouring words and their maximum",
     "gru": "a gated recurrent unit that reads the tweet from left to right",
 }
-CARD = "model_card.md"
 EXAMPLES = ("what a lovely morning :)", "worst. service. ever.")
 
 
