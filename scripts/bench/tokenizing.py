@@ -33,15 +33,15 @@ The hottest path of `prepare`, before (commit c2b609a) and after, by `python -m 
 stage=prepare data=tweet_eval cbow.extra_text=unlabelled.txt.gz workers=1` (45,615 + 419,159 tweets); seconds within the
 function, which cProfile makes about twice as long. Outcomes are byte-equal.
 
-| before: 69.8 s in all | s | after: 28.7 s in all | s |
+| before: 69.8 s in all | s | after: 16.6 s in all | s |
 | --- | --- | --- | --- |
-| regex `findall` | 8.4 | look-ups of chunks in the table | 3.6 |
-| `tokenize` | 8.0 | `re.sub` | 1.5 |
-| `_words`, per token | 5.1 | `str.split`, of whole batches | 1.3 |
-| `re.sub` | 4.3 | `str.join`, of whole batches | 0.95 |
-| `_tokenize_chunk` | 3.0 | rows for new chunks | 0.6 |
-| `Counter.update` | 2.4 | lines of the corpus | 0.6 |
-| `re.search` | 2.0 | `findall`, of new chunks | 0.55 |
+| regex `findall` | 8.4 | look-ups of chunks in the table | 2.7 |
+| `tokenize` | 8.0 | `str.split`, of whole slices | 0.8 |
+| `_words`, per token | 5.1 | `str.join`, of whole slices | 0.45 |
+| `re.sub` | 4.3 | `findall`, of chunks that are not easy | 0.36 |
+| `_tokenize_chunk` | 3.0 | lines of the file | 0.35 |
+| `Counter.update` | 2.4 | keys of held-out texts | 0.35 |
+| `re.search` | 2.0 | `re.sub` | 0.3 |
 """
 BATCH = 10_000
 LESS = 10  # how much shorter the file is that memory is compared with
