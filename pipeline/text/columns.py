@@ -18,7 +18,7 @@ from pipeline.text.tokenizer import ALONE, EMPTY, crossings, edges
 Ids = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
 
-TABLE_ROWS = 1 << 18
+TABLE_ROWS = 1 << 17
 SLICE = 1 << 10  # texts that lie in memory as chunks at the same time
 LONG = 256  # characters; longer chunks are not remembered, since nothing bounds their size
 _END, _LONG = 0, 1  # the table's first rows: the end of a text, and a chunk that is too long

@@ -2,7 +2,7 @@
 
 fastText is trained on the same tweets with the same dimensions and splits its text at spaces, so its job begins with
 NLTK's TweetTokenizer, joined by spaces: the tokens are the same but for literal escapes, which the project also undoes.
-Each round is a new process, and rates are tweets per CPU-second. In it both sides label, one after the other, texts
+Each round is a new process, and rates are tweets per CPU-second of its one working thread. In it both sides label texts
 that a cold process has not seen (its table of words is empty, and fresh memory pages count), the same texts once more,
 and new texts after that. Nothing is learned about texts when the predictor is made.
 """
@@ -112,9 +112,9 @@ def _rates(trained: TrainedModel, fasttext: Path, texts: list[str], line: Connec
 
 
 def _rate(work: Callable[[list[str]], Any], texts: list[str]) -> float:
-    began = time.process_time()
+    began = time.thread_time()  # not the process's: numpy's idle threads spin for a while after they were started
     work(texts)
-    return len(texts) / (time.process_time() - began)
+    return len(texts) / (time.thread_time() - began)
 
 
 def _nltk() -> Callable[[str], str]:
