@@ -129,6 +129,14 @@ def _serve(line: Connection) -> None:
     """Do what comes along the line until None comes; leave at once when the parent ends, however that happens."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends its workers
+    end_with_parent()
+    with suppress(EOFError, OSError):  # of the line, where the parent is gone
+        while (task := line.recv()) is not None:
+            line.send(attempt(task))
+
+
+def end_with_parent() -> None:
+    """Have this process, which multiprocessing started, leave at once when its parent ends, however that happens."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -137,9 +145,6 @@ def _serve(line: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    with suppress(EOFError, OSError):  # of the line, where the parent is gone
-        while (task := line.recv()) is not None:
-            line.send(attempt(task))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -281,5 +281,48 @@ def test_no_process_outlives_the_command(
             os.kill(pid, signal.SIGKILL)
 
 
+POOLS = {
+    "tokenizing": """
+import itertools
+from pipeline.text.tokens import tokenize_batches
+for _ in tokenize_batches(itertools.repeat(["a b c"] * 20_000), str.split, workers=2):
+    print(flush=True)
+""",
+    "training": """
+import time
+import numpy as np
+from pipeline.classifier.forked import train_side_by_side
+from pipeline.classifier.runs import Run
+from pipeline.config import compose
+config = compose([])
+run = Run(np.zeros((3, 2), np.float32), config.embedding, np.arange(1), 0, config.model, config.train)
+def attempt(task, run):
+    print(flush=True)
+    time.sleep(600)
+train_side_by_side(None, [run, run], 2, attempt)
+""",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no forked processes")
+@pytest.mark.parametrize("pool", POOLS)
+def test_no_forked_process_outlives_one_that_was_killed(pool: str):
+    process = subprocess.Popen(
+        [sys.executable, "-c", POOLS[pool]], env=_environment(PYTHONPATH=str(project_root())),
+        stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert len(group_members(process.pid)) == 3
+        process.kill()
+        process.wait(60)
+        assert gone_within(30, lambda: not group_members(process.pid)), group_members(process.pid)
+    finally:
+        for pid in group_members(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
 def _environment(**changes: str) -> Mapping[str, str]:
     return {**os.environ, **changes}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.classifier.runs import Run, RunResult, Task
 from pipeline.errors import RunError
+from pipeline.side_by_side import end_with_parent
 
 Attempt = Callable[[Task, Run], RunResult | RunError]
 _NO_TABLE: NDArray[np.float32] = np.empty((0, 0), np.float32)
@@ -52,11 +53,16 @@ def train_side_by_side(task: Task, runs: Sequence[Run], workers: int, attempt: A
         with warnings.catch_warnings():
             # From Python 3.12 on. The copies have nothing to do with this process's other threads.
             warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
-            with ProcessPoolExecutor(min(workers, len(runs)), context, _work.append, (work,)) as pool:
+            with ProcessPoolExecutor(min(workers, len(runs)), context, _begin, (work,)) as pool:
                 found = dict(zip(long_first, pool.map(_train, long_first), strict=True))
     except BrokenProcessPool as error:
         raise RunError("a training process ended unexpectedly (out of memory?): fewer workers need less") from error
     return [_whole(run, found[number], work.tables[number]) for number, run in enumerate(runs)]
+
+
+def _begin(work: _Work) -> None:
+    end_with_parent()
+    _work.append(work)
 
 
 def _shared_table(run: Run) -> NDArray[np.float32]:

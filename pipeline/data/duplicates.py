@@ -59,6 +59,9 @@ def among(values: UIntArray, ordered: UIntArray) -> NDArray[np.bool_]:
     """Which of `values` are among those of `ordered`, which ascend; as `np.isin`, without its copies of both."""
     if not len(ordered):
         return np.zeros(len(values), bool)
-    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[places] == values
+    order = np.argsort(values)  # looked up in order, neighbours are near each other in memory
+    asked = values[order]
+    places = np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)
+    found = np.empty(len(values), bool)
+    found[order] = ordered[places] == asked
     return found

@@ -19,6 +19,7 @@ import numpy as np
 
 from pipeline.data.duplicates import UIntArray, among, digests
 from pipeline.errors import RunError
+from pipeline.side_by_side import end_with_parent
 from pipeline.text.columns import Encoder, Ids, Offsets
 from pipeline.text.encoding import Tokenizer
 
@@ -192,6 +193,7 @@ def _in_pool(batches: Iterable[list[str]], workers: int, start: tuple[Tokenizer,
 
 def _start_worker(tokenizer: Tokenizer, held_out: UIntArray, with_lines: bool) -> None:
     global _worker, _with_lines
+    end_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends its workers
     _worker, _with_lines = Columns(tokenizer, held_out), with_lines
