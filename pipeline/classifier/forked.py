@@ -5,8 +5,6 @@ Threads would have to take turns in Python: with small batches that is a third o
 
 import mmap
 import multiprocessing
-import sys
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,15 +15,10 @@ from numpy.typing import NDArray
 
 from pipeline.classifier.runs import Run, RunResult, Task
 from pipeline.errors import RunError
-from pipeline.side_by_side import end_with_parent
+from pipeline.side_by_side import end_with_parent, forking
 
 Attempt = Callable[[Task, Run], RunResult | RunError]
 _NO_TABLE: NDArray[np.float32] = np.empty((0, 0), np.float32)
-
-
-def can_fork() -> bool:
-    """Elsewhere the libraries that torch computes with may not survive it."""
-    return sys.platform == "linux"
 
 
 @dataclass(frozen=True)
@@ -50,11 +43,8 @@ def train_side_by_side(task: Task, runs: Sequence[Run], workers: int, attempt: A
     long_first = sorted(range(len(runs)), key=lambda number: not runs[number].moves)
     context = multiprocessing.get_context("fork")
     try:
-        with warnings.catch_warnings():
-            # From Python 3.12 on. The copies have nothing to do with this process's other threads.
-            warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
-            with ProcessPoolExecutor(min(workers, len(runs)), context, _begin, (work,)) as pool:
-                found = dict(zip(long_first, pool.map(_train, long_first), strict=True))
+        with forking(), ProcessPoolExecutor(min(workers, len(runs)), context, _begin, (work,)) as pool:
+            found = dict(zip(long_first, pool.map(_train, long_first), strict=True))
     except BrokenProcessPool as error:
         raise RunError("a training process ended unexpectedly (out of memory?): fewer workers need less") from error
     return [_whole(run, found[number], work.tables[number]) for number, run in enumerate(runs)]

@@ -5,8 +5,6 @@ Arrays, because what processes send each other must be small: lists of tokens ta
 
 import multiprocessing
 import signal
-import sys
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -19,14 +17,13 @@ import numpy as np
 
 from pipeline.data.duplicates import UIntArray, among, digests
 from pipeline.errors import RunError
-from pipeline.side_by_side import end_with_parent
+from pipeline.side_by_side import can_fork, end_with_parent, forking
 from pipeline.text.columns import Encoder, Ids, Offsets
 from pipeline.text.encoding import Tokenizer
 
 # Worker processes begin as copies of this one where that is safe. Elsewhere each reads the libraries again, which takes
 # as long as tokenizing some 200,000 tweets.
-FORK = sys.platform == "linux"
-POOL_TEXTS = 20_000 if FORK else 200_000
+POOL_TEXTS = 20_000 if can_fork() else 200_000
 MOST_WORDS = 1 << 20  # distinct words that a process remembers from batch to batch
 NOTHING: UIntArray = np.empty(0, np.uint64)
 
@@ -171,13 +168,11 @@ def tokenize_batches(
 
 def _in_pool(batches: Iterable[list[str]], workers: int, start: tuple[Tokenizer, UIntArray, bool]) -> Iterator[Tokens]:
     waiting: deque[Future[Tokens]] = deque()
-    context = multiprocessing.get_context("fork" if FORK else "spawn")
+    context = multiprocessing.get_context("fork" if can_fork() else "spawn")
     pool = ProcessPoolExecutor(workers, context, _start_worker, start)
     try:
         for batch in batches:
-            with warnings.catch_warnings():
-                # From Python 3.12 on. The copies have nothing to do with this process's other threads.
-                warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
+            with forking():
                 waiting.append(pool.submit(_tokenize_in_worker, batch))
             if len(waiting) >= 2 * workers:
                 yield waiting.popleft().result()

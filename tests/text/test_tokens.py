@@ -75,7 +75,8 @@ def test_held_out_texts_are_dropped_and_counted() -> None:
 @pytest.mark.usefixtures("small_pool")
 @pytest.mark.parametrize(("fork", "with_lines"), [(True, True), (True, False), (False, True)])
 def test_workers_change_nothing_but_time(monkeypatch: pytest.MonkeyPatch, fork: bool, with_lines: bool) -> None:
-    monkeypatch.setattr(module, "FORK", fork and module.FORK)
+    able = fork and module.can_fork()
+    monkeypatch.setattr(module, "can_fork", lambda: able)
     texts = [f"Tweet no{i} :) @user {'x' * (i % 7)} http://t.co/{i}" for i in range(60)]
     batches = [texts[i : i + 5] for i in range(0, 60, 5)]
     tokenizer = build_tokenizer(TWEET)
