@@ -1,21 +1,18 @@
 """Independent pieces of work side by side in processes: one that fails, or whose process dies, stops no other."""
 
 import multiprocessing
-import os
 import signal
-import sys
-import threading
 import time
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from pipeline.errors import RunError, UserError
+from pipeline.processes import end_with_parent
 from pipeline.progress import log
 
 Key = TypeVar("Key")
@@ -135,34 +132,6 @@ def _serve(line: Connection) -> None:
     with suppress(EOFError, OSError):  # of the line, where the parent is gone
         while (task := line.recv()) is not None:
             line.send(attempt(task))
-
-
-def can_fork() -> bool:
-    """Whether a process may begin as a copy of this one; elsewhere the libraries it computes with may not survive."""
-    return sys.platform == "linux"
-
-
-@contextmanager
-def forking() -> Iterator[None]:
-    """Within it processes are forked, without the warning of Python 3.12 and later.
-
-    The copies have nothing to do with this process's other threads.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
-        yield
-
-
-def end_with_parent() -> None:
-    """Have this process, which multiprocessing started, leave at once when its parent ends, however that happens."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

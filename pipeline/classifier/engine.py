@@ -16,7 +16,7 @@ from pipeline.classifier.forked import train_side_by_side
 from pipeline.classifier.runs import Report, Run, RunResult, Task
 from pipeline.classifier.trainer import Trainer, class_weights
 from pipeline.errors import RunError, UserError
-from pipeline.side_by_side import can_fork
+from pipeline.processes import can_fork
 
 __all__ = ["Report", "Run", "RunResult", "Task", "Trainer", "class_weights", "train_batch", "train_run"]
 

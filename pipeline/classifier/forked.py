@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.classifier.runs import Run, RunResult, Task
 from pipeline.errors import RunError
-from pipeline.side_by_side import end_with_parent, forking
+from pipeline.processes import end_with_parent, forking
 
 Attempt = Callable[[Task, Run], RunResult | RunError]
 _NO_TABLE: NDArray[np.float32] = np.empty((0, 0), np.float32)

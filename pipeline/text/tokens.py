@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.data.duplicates import UIntArray, among, digests
 from pipeline.errors import RunError
-from pipeline.side_by_side import can_fork, end_with_parent, forking
+from pipeline.processes import can_fork, end_with_parent, forking
 from pipeline.text.columns import Encoder, Ids, Offsets
 from pipeline.text.encoding import Tokenizer
 
