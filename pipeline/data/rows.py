@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from pipeline.errors import UserError, nearest
 BATCH = 10_000
 MAX_LABELS = 1_000
 LISTED = 20
+USUAL = frozenset({str, int})  # types of labels; not bool, which is equal to 0 and 1 but another label
 SURROGATE = re.compile("[\ud800-\udfff]")
 INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
 TEXT_SCHEMA = pa.schema([("text", pa.string())])
@@ -75,10 +76,11 @@ class BadRow(NamedTuple):
         return f"{part}, row {self.number}{line}: {self.problem}"
 
 
-@dataclass
+@dataclass(slots=True)
 class Label:
-    """A label value: how many rows hold it, and the first of them."""
+    """A label value: its code, how many rows hold it, and the first of them."""
 
+    code: int
     count: int = 0
     first: list[BadRow] = field(default_factory=list)
 
@@ -123,6 +125,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}…{text[-1]}"
 
 
+def usable(text: object) -> bool:
+    """Whether `problem_of` finds nothing wrong with a text that is a string already."""
+    if type(text) is not str or not text or text.isspace():
+        return False
+    return text.isascii() or SURROGATE.search(text) is None
+
+
 def problem_of(part: Part, text: object, label: str | None, raw_label: object) -> str | None:
     """What keeps a row from being used, or None."""
     problems = []
@@ -148,32 +157,33 @@ def store(part: Part, path: Path) -> Stored:
         The label column has more than `MAX_LABELS` values.
     """
     codes, labels, bad, bad_count = array("h"), dict[str, Label](), list[BadRow](), 0
-    code_of: dict[str, int] = {}
+    usual: dict[object, Label] = {}  # by the label as the source holds it, once enough of its rows are noted
     texts: list[str] = []
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, TEXT_SCHEMA) as writer:
         for row in part.rows:
-            text = text_value(row.text)
-            value = label_value(row.label)
-            problem = row.problem or problem_of(part, text, value, row.label)
-            if problem is not None or not isinstance(text, str) or value is None:
-                bad_count += 1
-                if len(bad) < LISTED:
-                    bad.append(BadRow(row.number, row.line, str(problem)))
-                continue
-            label = labels.get(value)
-            if label is None:
-                if len(labels) == MAX_LABELS:
+            text = row.text
+            label = usual.get(row.label) if type(row.label) in USUAL else None
+            if label is None or row.problem is not None or not usable(text):
+                text, value = text_value(text), label_value(row.label)
+                problem = row.problem or problem_of(part, text, value, row.label)
+                if problem is not None or value is None:
+                    bad_count += 1
+                    if len(bad) < LISTED:
+                        bad.append(BadRow(row.number, row.line, str(problem)))
+                    continue
+                if value not in labels and len(labels) == MAX_LABELS:
                     raise UserError(
                         f"{part.name}: column {part.label_column!r} has more than {MAX_LABELS} different values, "
                         f"the last {shown(value)}; is it the label column?"
                     )
-                label = labels[value] = Label()
-                code_of[value] = len(code_of)
+                label = labels.setdefault(value, Label(len(labels)))
+                if len(label.first) < LISTED:
+                    label.first.append(BadRow(row.number, row.line, ""))
+                elif type(row.label) in USUAL and len(usual) < MAX_LABELS:
+                    usual[row.label] = label
             label.count += 1
-            if len(label.first) < LISTED:
-                label.first.append(BadRow(row.number, row.line, ""))
-            codes.append(code_of[value])
-            texts.append(text)
+            codes.append(label.code)
+            texts.append(cast(str, text))
             if len(texts) == BATCH:
                 writer.write_batch(pa.record_batch([pa.array(texts, pa.string())], schema=TEXT_SCHEMA))
                 texts.clear()

@@ -4,6 +4,7 @@ Shapes: `N` rows of a part of the source.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,12 +28,12 @@ class Selection:
 
     def batches(self) -> Iterator[tuple[pa.Array, IntArray]]:
         """Texts of the split and their rows, in the order of the source."""
-        start = 0
+        start = low = 0
         for texts in self.stored.texts():
-            low, high = np.searchsorted(self.rows, (start, start + len(texts)))
+            high = bisect_left(self.rows, start + len(texts), low)  # np.searchsorted may copy all rows each time
             rows = self.rows[low:high]
             yield texts.take(pa.array(rows - start)), rows
-            start += len(texts)
+            start, low = start + len(texts), high
 
 
 def select_usable(

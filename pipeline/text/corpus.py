@@ -43,7 +43,9 @@ class CorpusWriter:
         self._stream.close()
 
     def write(self, tokens: "Tokens") -> None:
-        """Append the tweets of a batch."""
+        """Append the tweets of a batch, whose `lines` were asked for."""
+        if tokens.lines is None:
+            raise ValueError("a batch without its lines cannot be written: tokenize it with_lines")
         self._lines += tokens.lines.count(b"\n")
         self._tokens += len(tokens.ids)
         self._digest.update(tokens.lines)

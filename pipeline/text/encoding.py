@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import RunError, UserError
+from pipeline.schema import UNK
 from pipeline.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # opening a split needs no tokenizer
@@ -76,7 +77,7 @@ def encode_splits(
     -------
     The vocabulary, not yet saved. A training split without a single token is a UserError.
     """
-    from pipeline.text.tokens import Tally
+    from pipeline.text.tokens import Lookup, Tally
 
     tally = Tally()
     raw = folder / ".train.ids.raw"
@@ -95,8 +96,8 @@ def encode_splits(
         raw.unlink(missing_ok=True)
     for name, batches in batches_by_split.items():
         if name != "train":
-            read = _tokenize(folder, name, batches, tokenizer, workers)
-            _write_ids(folder, name, (np.array(vocabulary.encode(part.words), np.int32)[part.ids] for part in read))
+            ids = Lookup(lambda word: vocabulary.id_of.get(word, UNK))
+            _write_ids(folder, name, map(ids, _tokenize(folder, name, batches, tokenizer, workers)))
     return vocabulary
 
 

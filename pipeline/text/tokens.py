@@ -4,14 +4,15 @@ Arrays, because what processes send each other must be small: lists of tokens ta
 """
 
 import multiprocessing
+import os
 import signal
+from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain, pairwise
+from itertools import chain
 
 import numpy as np
 
@@ -30,39 +31,47 @@ NOTHING: UIntArray = np.empty(0, np.uint64)
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """The tokens of a batch: those of text i are `words[k]` for k in `ids[offsets[i]:offsets[i + 1]]`.
+    """The tokens of a batch: those of text i are the words `ids[offsets[i]:offsets[i + 1]]` of its maker.
 
-    words : the distinct tokens of the batch.
+    A maker (one process, unless it begins anew) numbers words from 0 as they come, and names each once, so that little
+    is sent from process to process: a word that no batch has is in `new` of the first batch that holds it. `Lookup`
+    tells what the ids mean.
+
+    maker : the process. known : words that it had numbered before; 0 where it begins, or begins anew.
+    new : the words numbered `known` and on.
     ids : int32, all texts end to end. offsets : int64, (n + 1,).
     dropped : texts of the batch that were held out, and are not among the n.
+    lines : one line for each text that has tokens, these apart by one space, in UTF-8; None where not asked for.
     """
 
-    words: list[str]
+    maker: int
+    known: int
+    new: list[str]
     ids: Ids
     offsets: Offsets
     dropped: int = 0
+    lines: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __iter__(self) -> Iterator[list[str]]:
-        """The tokens of each text."""
-        tokens = [self.words[id] for id in self.ids.tolist()]
-        return (tokens[start:end] for start, end in pairwise(self.offsets.tolist()))
 
-    @cached_property
-    def lines(self) -> bytes:
-        """One line for each text that has tokens, these apart by one space; in UTF-8.
+class Lookup:
+    """What `number` says of the tokens of batches; it is asked once for each word of a maker."""
 
-        A token that holds white space, which no preset makes, is a ValueError.
-        """
-        if " ".join(self.words).split() != self.words:
-            wrong = next(word for word in self.words if word.split() != [word])
-            raise ValueError(f"tokens must be non-empty and without white space, found {wrong!r}")
-        followed = np.array([word + after for after in " \n" for word in self.words], object)
-        ids = self.ids.copy()
-        ids[self.offsets[1:][np.diff(self.offsets) > 0] - 1] += len(self.words)
-        return "".join(followed[ids].tolist()).encode()
+    def __init__(self, number: Callable[[str], int]) -> None:
+        self._number = number
+        self._said: dict[int, array[int]] = {}
+
+    def __call__(self, tokens: Tokens) -> Ids:
+        """The numbers of a batch's tokens, end to end. A ValueError where one of its maker's batches was left out."""
+        said = self._said.setdefault(tokens.maker, array("i"))
+        if not tokens.known:
+            del said[:]
+        if len(said) != tokens.known:
+            raise ValueError(f"the words before number {tokens.known} were not looked up, only {len(said)}")
+        said.extend(map(self._number, tokens.new))
+        return np.frombuffer(said, np.int32)[tokens.ids] if said else np.empty(0, np.int32)
 
 
 class Columns:
@@ -71,9 +80,10 @@ class Columns:
     So the words of a held-out tweet to another handle, or with another link, are held out as well.
     """
 
-    def __init__(self, tokenizer: Tokenizer, held_out: UIntArray = NOTHING) -> None:
+    def __init__(self, tokenizer: Tokenizer, held_out: UIntArray = NOTHING, *, with_lines: bool = False) -> None:
         self._tokenizer = tokenizer
         self._held_out = held_out
+        self._with_lines = with_lines
         self._clear()
 
     def _clear(self) -> None:
@@ -81,19 +91,35 @@ class Columns:
         self._encoder = Encoder(self._tokenizer, self._words.__getitem__)
 
     def __call__(self, texts: list[str]) -> Tokens:
-        """Return the tokens of a batch of texts, without those held out."""
+        """The tokens of a batch of texts, without those held out.
+
+        Where lines are made, a token that holds white space, which no preset makes, is a ValueError.
+        """
         if len(self._words) > MOST_WORDS:
             self._clear()
         kept = texts
         if len(self._held_out):
             dropped = among(digests([texts], "masked"), self._held_out).tolist()
             kept = [text for text, drop in zip(texts, dropped, strict=True) if not drop]
+        known = len(self._words)
         ids, offsets = self._encoder.encode(kept)
-        used = np.zeros(len(self._words), bool)
-        used[ids] = True
-        places = np.cumsum(used, dtype=np.int32) - 1
-        words = [self._words.spelled[id] for id in np.flatnonzero(used).tolist()]
-        return Tokens(words, places[ids], offsets, len(texts) - len(kept))
+        new = self._words.spelled[known:]
+        lines = None
+        if self._with_lines:
+            if " ".join(new).split() != new:
+                wrong = next(word for word in new if word.split() != [word])
+                raise ValueError(f"tokens must be non-empty and without white space, found {wrong!r}")
+            lines = _lines(map(self._words.spelled.__getitem__, ids.tolist()), offsets)
+        return Tokens(os.getpid(), known, new, ids, offsets, len(texts) - len(kept), lines)
+
+
+def _lines(tokens: Iterable[str], offsets: Offsets) -> bytes:
+    """The lines of texts by their tokens, none of which holds a space."""
+    joined = bytearray("".join([" ".join(tokens), " "]).encode())
+    last = offsets[1:][np.diff(offsets) > 0] - 1
+    letters = np.frombuffer(joined, np.uint8)
+    letters[np.flatnonzero(letters == ord(" "))[last]] = ord("\n")
+    return bytes(joined) if len(last) else b""
 
 
 class Words(dict[str, int]):
@@ -114,6 +140,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._words = Words()
+        self._lookup = Lookup(self._words.__getitem__)
         self._counts = np.zeros(1 << 16, np.int64)
 
     def __len__(self) -> int:
@@ -121,11 +148,11 @@ class Tally:
 
     def add(self, tokens: Tokens) -> Ids:
         """Count the tokens of a batch; returns their numbers, end to end."""
-        numbers = np.fromiter(map(self._words.__getitem__, tokens.words), np.int32, len(tokens.words))
+        numbers = self._lookup(tokens)
         while len(self._counts) < len(self._words):
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
-        self._counts[numbers] += np.bincount(tokens.ids, minlength=len(numbers))
-        return numbers[tokens.ids]
+        np.add.at(self._counts, numbers, 1)
+        return numbers
 
     def counts(self) -> dict[str, int]:
         """How often each word came."""
@@ -133,7 +160,6 @@ class Tally:
 
 
 _worker: Columns
-_with_lines: bool
 
 
 def tokenize_batches(
@@ -149,7 +175,7 @@ def tokenize_batches(
     The tokens are the same for any number of `workers`.
 
     Worker processes are started only when `workers` > 1 and there are POOL_TEXTS texts in two batches or more. At most
-    two batches for each of them are in flight. They make the `lines` of the tokens as well if these are wanted.
+    two batches for each of them are in flight.
     """
     source = iter(batches)
     first: list[list[str]] = []
@@ -163,7 +189,7 @@ def tokenize_batches(
         else:
             yield from _in_pool(chain(first, source), workers, (tokenizer, held_out, with_lines))
             return
-    yield from map(Columns(tokenizer, held_out), chain(first, source))
+    yield from map(Columns(tokenizer, held_out, with_lines=with_lines), chain(first, source))
 
 
 def _in_pool(batches: Iterable[list[str]], workers: int, start: tuple[Tokenizer, UIntArray, bool]) -> Iterator[Tokens]:
@@ -187,15 +213,12 @@ def _in_pool(batches: Iterable[list[str]], workers: int, start: tuple[Tokenizer,
 
 
 def _start_worker(tokenizer: Tokenizer, held_out: UIntArray, with_lines: bool) -> None:
-    global _worker, _with_lines
+    global _worker
     end_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends its workers
-    _worker, _with_lines = Columns(tokenizer, held_out), with_lines
+    _worker = Columns(tokenizer, held_out, with_lines=with_lines)
 
 
 def _tokenize_in_worker(batch: list[str]) -> Tokens:
-    tokens = _worker(batch)
-    if _with_lines:
-        _ = tokens.lines  # made here, and sent along
-    return tokens
+    return _worker(batch)

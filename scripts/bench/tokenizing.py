@@ -168,7 +168,8 @@ def peak_mib(texts: list[str], rows: int, config: TextConfig) -> float:
 def _report_peak(texts: list[str], rows: int, config: TextConfig, line: multiprocessing.connection.Connection) -> None:
     tally = Tally()
     with CorpusWriter(Path("/dev/null")) as corpus:
-        for tokens in tokenize_batches(in_batches(generated(texts, rows), BATCH), build_tokenizer(config), 1):
+        batches = in_batches(generated(texts, rows), BATCH)
+        for tokens in tokenize_batches(batches, build_tokenizer(config), 1, with_lines=True):
             corpus.write(tokens)
             tally.add(tokens)
     # Not getrusage, which would also count the memory of the process that this one was started from.

@@ -1,26 +1,21 @@
 import gzip
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from gensim.models.word2vec import LineSentence
 
 from pipeline.errors import UserError
 from pipeline.text.corpus import CorpusInfo, CorpusWriter, read_lines
-from pipeline.text.tokens import Tokens
-
-
-def tokens_of(tweets: list[list[str]]) -> Tokens:
-    words = sorted({token for tweet in tweets for token in tweet})
-    ids = [words.index(token) for tweet in tweets for token in tweet]
-    return Tokens(words, np.array(ids, np.int32), np.cumsum([0, *map(len, tweets)]))
+from pipeline.text.tokens import Columns
 
 
 def write_corpus(path: Path, batches: Iterable[list[list[str]]]) -> CorpusInfo:
+    columns = Columns(json.loads, with_lines=True)
     with CorpusWriter(path) as corpus:
         for batch in batches:
-            corpus.write(tokens_of(batch))
+            corpus.write(columns([json.dumps(tweet) for tweet in batch]))
     return corpus.info
 
 
@@ -45,7 +40,12 @@ def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tweet", [["a b"], ["a", ""], ["x\u2028"], ["\x1c"]])
 def test_tokens_that_would_fall_apart_are_refused(tmp_path: Path, tweet: list[str]) -> None:
     with pytest.raises(ValueError, match="white space"):
-        write_corpus(tmp_path / "c", [[["fine"], tweet]])
+        write_corpus(tmp_path / "c", [[["fine"]], [["fine"], tweet]])
+
+
+def test_a_batch_without_lines_is_refused(tmp_path: Path) -> None:
+    with CorpusWriter(tmp_path / "c") as corpus, pytest.raises(ValueError, match="without its lines"):
+        corpus.write(Columns(str.split)(["a b"]))
 
 
 CONTENT = "\ufefffirst ❤\r\n\n \nsecond\u2028still second\nlast".encode()
