@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from simulated_gpu import NAME, simulated_gpu
 
 from pipeline.classifier.engine import Run
 from pipeline.classifier.model import Classifier, Embedding
@@ -319,6 +320,20 @@ def test_the_lightning_peer_is_the_same_model(task, monkeypatch):
     ours.load_state_dict({"embedding.rows_VD": torch.from_numpy(rows_VD), **theirs.head.state_dict(prefix="head.")})
     assert torch.allclose(theirs(ids, starts), ours(take(encoded.test, torch.tensor([3, 0]))), atol=1e-6)
     assert peer.train(encoded, run) == 1.0
+
+
+def test_stacked_runs_and_their_bandwidth_on_a_simulated_gpu(task, measure, monkeypatch, tmp_path):
+    section = importlib.import_module("stacked")
+    monkeypatch.setattr(section, "SETTINGS", (*section.SETTINGS, "train.max_epochs=1", "train.min_epoch_steps=1"))
+    with simulated_gpu() as gpu:
+        runs, bandwidth = section.figures(measure.Scale(True, 1, None, tmp_path))
+    assert gpu.replayed > 50
+    assert (runs.what.split()[0], runs.target) == ("12", "≥ 20 ×")
+    assert runs.note.startswith(NAME)
+    assert "test accuracies differ by 0.0" in runs.note
+    assert (bandwidth.unit, bandwidth.target) == ("GB/s", "≥ 50 %")
+    assert 0 < bandwidth.ours[0] < 1_000
+    assert bandwidth.theirs[0] > 0
 
 
 def test_place_and_versions(monkeypatch):

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from gensim.models import Word2Vec
@@ -44,13 +45,13 @@ def figures(scale: Scale) -> Iterator[Figure]:
     for workers in sorted({1, scale.cores}):
         knobs = replace(settings, workers=workers)
         what = f"words trained per second, {workers} worker{'s' if workers > 1 else ''}"
-        ours = _rate(lambda knobs=knobs: _ours(corpus, knobs), tokens, knobs)
-        gensim = _rate(lambda knobs=knobs: _gensim(corpus, knobs), tokens, knobs)
+        ours = _rate(partial(_ours, corpus, knobs), tokens, knobs)
+        gensim = _rate(partial(_gensim, corpus, knobs), tokens, knobs)
         yield versus(
             "CBOW", what, "words/second", ours, "gensim Word2Vec(corpus_file=…)", gensim,
             rounds=rounds, target="≥ 0.97 ×", note=about,
         )  # fmt: skip
-        fasttext = _rate(lambda knobs=knobs: _fasttext(corpus, knobs), tokens, knobs)
+        fasttext = _rate(partial(_fasttext, corpus, knobs), tokens, knobs)
         yield versus(
             "CBOW", what, "words/second", ours, "fastText cbow (floret)", fasttext,
             rounds=min(rounds, 3), target="", note=f"{about}; fastText without subwords",

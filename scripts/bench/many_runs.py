@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from measure import Figure, Scale, versus
 from one_model import FASTTEXT_RATE, TUNED
-from tweets import LABEL, encode, fasttext_accuracy, labelled, write_corpus, write_fasttext
+from tweets import LABEL, encode, fasttext_accuracy, finished, labelled, write_corpus, write_fasttext
 
 from pipeline.classifier.engine import Run, Task, train_batch
 from pipeline.config import compose
@@ -56,7 +56,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
     scores: dict[str, float] = {}
 
     def ours() -> list[float]:
-        return [result.metrics["test/accuracy"] for result in train_batch(task, runs, workers=scale.cores)]
+        return [one.metrics["test/accuracy"] for one in finished(train_batch(task, runs, workers=scale.cores))]
 
     def fasttext() -> list[float]:
         return [_fasttext(file, number, scale.cores, lines[train:], data.labels[train:]) for number in range(len(runs))]

@@ -10,6 +10,7 @@ best. fastText: the best rate of 0.05, 0.1, 0.2, 0.3 and 0.5.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
         peer = _fasttext(file, threads)
         found = versus(
             "One model", f"{train:,} tweets, 5 epochs, {threads} thread{'s' * (threads > 1)}", "seconds",
-            _seconds(lambda run=run: train_run(replace(task, test=None), run)), "fastText supervised (floret)",
+            _seconds(partial(train_run, replace(task, test=None), run)), "fastText supervised (floret)",
             _seconds(peer), rounds=2 if scale.quick else 15, target="≤ 1 ×" if settings else "",
         )  # fmt: skip
         ours, theirs = train_run(task, run).metrics["test/accuracy"], fasttext_accuracy(peer(), rest.texts, rest.labels)

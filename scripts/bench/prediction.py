@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from measure import Figure, Scale
-from tweets import LABEL, Labelled, encode, fasttext_accuracy, labelled, unlabelled, write_fasttext
+from tweets import LABEL, Labelled, encode, fasttext_accuracy, finished, labelled, unlabelled, write_fasttext
 
 from pipeline.classifier.engine import Run, train_batch
 from pipeline.config import compose
@@ -130,7 +130,7 @@ def _train(data: Labelled, train: int, config: Config) -> tuple[TrainedModel, fl
     task, vocabulary = encode(data, tokens, train, config.text.min_count)
     rows_VD, _ = initial_matrix(vocabulary.words, None, config.embedding.dim, np.random.default_rng(config.seed))
     run = Run(rows_VD, config.embedding, np.arange(train), config.seed, config.model, config.train)
-    (result,) = train_batch(task, [run])
+    (result,) = finished(train_batch(task, [run]))
     names = [str(label) for label in range(task.classes)]
     trained = TrainedModel(
         "benchmark", "", names, config.text, config.model, vocabulary.words, result.embedding_VE, result.layers

@@ -82,6 +82,6 @@ def _measure(section: str, scale: Scale, line: Connection) -> None:
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
-        reason = " ".join(str(error).split())[:300]
-        line.send(("failed", f"{type(error).__name__}: {reason}" if reason else type(error).__name__))
+        message = " ".join(str(error).split())[:300]
+        line.send(("failed", f"{type(error).__name__}: {message}" if message else type(error).__name__))
     line.send(("ended", None))

@@ -13,14 +13,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 from measure import Figure, Scale, versus
-from tweets import encode, labelled
+from tweets import encode, finished, labelled
 
 from pipeline.classifier.devices import resolve_device
-from pipeline.classifier.engine import Run, Task, train_run
+from pipeline.classifier.engine import Run, RunResult, Task, train_run
 from pipeline.classifier.stacked import train_stacked
 from pipeline.classifier.stacked_batches import Batch
 from pipeline.classifier.stacked_data import Corpus
-from pipeline.classifier.stacked_runs import Stacked
+from pipeline.classifier.stacked_runs import Stacked, draw_epoch
 from pipeline.config import compose
 from pipeline.embedding.layer import initial_matrix
 from pipeline.text.presets import build_tokenizer
@@ -54,7 +54,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
         largest.append(max(_gap(ours, theirs) for ours, theirs in zip(stacked, one_by_one, strict=True)))
         return len(runs) / seconds
 
-    stacked = train_stacked(task, runs)  # also records and compiles what is recorded and compiled once
+    stacked = finished(train_stacked(task, runs))  # also records and compiles what is recorded and compiled once
 
     def together() -> float:
         began = time.perf_counter()
@@ -80,7 +80,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
     yield replace(figure, note=note)
     if gpu:
         moving = [run for run in runs if run.embedding.trainable and len(run.rows_N) == train]
-        yield _bandwidth(task, moving * 4, device, rounds)
+        yield _bandwidth(task, moving * 4, device, 2**16 if scale.quick else 2**28, rounds)
 
 
 def _runs(vocabulary: Vocabulary, budget: int, seeds: int) -> Iterator[Run]:
@@ -94,18 +94,18 @@ def _runs(vocabulary: Vocabulary, budget: int, seeds: int) -> Iterator[Run]:
             yield Run(rows_VD, config.embedding, np.arange(budget), seed, config.model, config.train)
 
 
-def _gap(ours: object, theirs: object) -> float:
-    return abs(ours.metrics["test/accuracy"] - theirs.metrics["test/accuracy"])  # type: ignore[attr-defined]
+def _gap(ours: RunResult, theirs: RunResult) -> float:
+    return abs(ours.metrics["test/accuracy"] - theirs.metrics["test/accuracy"])
 
 
-def _bandwidth(task: Task, runs: list[Run], device: torch.device, rounds: int) -> Figure:
+def _bandwidth(task: Task, runs: list[Run], device: torch.device, numbers_copied: int, rounds: int) -> Figure:
     """Bytes per second of a stack's steps, drawn and sorted beforehand, beside those of a copy."""
     with torch.no_grad():
         stacked = Stacked(Corpus.of(task, device), runs, task.classes, device)
-        drawn = [course.draw_epoch()[:64] for course in stacked.courses]
+        drawn = [draw_epoch(course)[:64] for course in stacked.courses]
         numbers, kept_KRBD, sizes = stacked.plan(np.stack(drawn, axis=1))
         touched = sum(int((Batch.of(step, sizes).rows_RS > 0).sum()) for step in numbers)
-        large = torch.empty(2, 2**28, device=device)
+        large = torch.empty(2, numbers_copied, device=device)
 
         def steps() -> None:
             for step, kept_RBD in zip(numbers, kept_KRBD, strict=True):

@@ -24,7 +24,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
     for flags in (("--help",), ("--cfg", "job")):
         seconds = tuple(said(flags)[""] for _ in range(rounds))
         yield Figure("Start-up", f"python -m pipeline {' '.join(flags)}", "seconds", seconds, "", (), "< 1 seconds")
-    sample = (f"data.sample.labelled={2_000 if scale.quick else 10_000}",)
+    sample: tuple[str, ...] = (f"data.sample.labelled={2_000 if scale.quick else 10_000}",)
     sample += ("data.sample.unlabelled=0", "cbow.epochs=1") if scale.quick else ()
     place = (f"paths.root={scale.folder / 'cached'}", *sample)
     said([*place, *ONE_STEP, "embedding=cbow_frozen"])

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from measure import Scale
 
-from pipeline.classifier.engine import Task
+from pipeline.classifier.engine import RunResult, Task
 from pipeline.classifier.texts import Texts
 from pipeline.data.sample import labelled_batches, unlabelled_batches
+from pipeline.errors import RunError
 from pipeline.schema import SampleConfig
 from pipeline.text.corpus import read_lines
 from pipeline.text.vocabulary import Vocabulary
@@ -85,7 +86,18 @@ def write_fasttext(path: Path, lines: Iterable[str], labels: Iterable[int]) -> N
 def fasttext_accuracy(model: Any, lines: list[str], labels: list[int]) -> float:
     """Share of lines whose label fastText finds."""
     found, _ = model.predict(lines)
-    return sum(row[0] == f"{LABEL}{label}" for row, label in zip(found, labels, strict=True)) / len(labels)
+    right = [bool(row[0] == f"{LABEL}{label}") for row, label in zip(found, labels, strict=True)]
+    return sum(right) / len(labels)
+
+
+def finished(results: Iterable[RunResult | RunError]) -> list[RunResult]:
+    """The results of runs; the first that failed raises its error."""
+    done = []
+    for result in results:
+        if isinstance(result, RunError):
+            raise result
+        done.append(result)
+    return done
 
 
 def _sample(labelled: int = 30, unlabelled: int = 0) -> SampleConfig:

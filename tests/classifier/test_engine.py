@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from simulated_gpu import NAME, simulated_gpu
 from sklearn.utils.class_weight import compute_class_weight
 
 from pipeline.classifier.course import Course
@@ -414,11 +415,48 @@ def test_cuda_that_is_not_there_is_named():
     assert resolve_device("cpu").type == "cpu"
 
 
+def on_gpu(run):
+    return dataclasses.replace(run, train=dataclasses.replace(run.train, device="cuda"))
+
+
+def assert_as_on_cpu(found, alone):
+    assert (found.device, alone.device) == (NAME, "cpu")
+    assert found.history == [pytest.approx(row, abs=1e-5) for row in alone.history]
+    assert found.metrics == pytest.approx(alone.metrics, abs=1e-5)
+    assert np.allclose(found.embedding_VE, alone.embedding_VE, atol=1e-5)
+    assert np.array_equal(found.touched_V, alone.touched_V)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+def test_a_run_on_a_simulated_gpu_is_the_run_on_the_cpu(task, encoder, name):
+    run = make_run(task, embedding=VARIANTS[name], model=model_settings(encoder=encoder), max_epochs=2)
+    with simulated_gpu() as gpu:
+        (found,) = train_batch(task, [on_gpu(run)])
+    assert gpu.tensors > 100
+    assert_as_on_cpu(found, train_run(task, run))
+
+
+def test_on_a_gpu_what_can_be_is_stacked_and_what_fails_stops_no_other(task):
+    runs = [
+        make_run(task, 0, max_epochs=2),
+        make_run(task, 1, VARIANTS["projected"], max_epochs=2),
+        make_run(task, 2, lr_head=1e40, clip_norm=None, max_epochs=2),
+        make_run(task, 3, VARIANTS["frozen"], max_epochs=2),
+    ]
+    with simulated_gpu() as gpu:
+        found = train_batch(task, list(map(on_gpu, runs)))
+    assert gpu.replayed > 20
+    assert isinstance(found[2], RunError)
+    for number in (0, 1, 3):
+        assert_as_on_cpu(found[number], train_run(task, runs[number]))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU is visible to torch")
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
 def test_a_gpu_gives_the_scores_of_the_cpu(task, encoder):
     run = make_run(task, model=model_settings(encoder=encoder, dropout=0.0), max_epochs=3)
     on_cpu = train_run(task, run)
-    on_gpu = train_run(task, dataclasses.replace(run, train=train_settings(max_epochs=3, device="cuda")))
-    assert on_gpu.history[-1]["train/loss"] == pytest.approx(on_cpu.history[-1]["train/loss"], abs=1e-3)
-    assert on_gpu.metrics["test/accuracy"] == pytest.approx(on_cpu.metrics["test/accuracy"], abs=0.02)
+    there = train_run(task, on_gpu(run))
+    assert there.history[-1]["train/loss"] == pytest.approx(on_cpu.history[-1]["train/loss"], abs=1e-3)
+    assert there.metrics["test/accuracy"] == pytest.approx(on_cpu.metrics["test/accuracy"], abs=0.02)

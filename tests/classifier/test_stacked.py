@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from simulated_gpu import NAME, simulated_gpu
 
 from pipeline.classifier import stacked
 from pipeline.classifier.engine import Run, Task, train_run
@@ -236,15 +237,29 @@ def test_the_estimate_of_memory_covers_what_a_run_holds(task, trainable):
     assert stack_size(corpus, runs[0], CPU) * len(corpus.words_W) < 2**31
 
 
+def on_gpu(runs):
+    return [dataclasses.replace(run, train=dataclasses.replace(run.train, device="cuda")) for run in runs]
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_recorded_steps_give_what_each_run_has_alone_on_a_simulated_gpu(task, trainable):
+    runs = mixed(task, trainable)
+    with simulated_gpu() as gpu:
+        together = train_stacked(task, on_gpu(runs))
+    assert gpu.replayed > 20
+    assert gpu.tensors > 100
+    for found, run in zip(together, runs, strict=True):
+        assert found.device == NAME
+        assert_same(dataclasses.replace(found, device="cpu"), train_run(task, run))
+
+
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 
 
 @needs_gpu
 @pytest.mark.parametrize("trainable", [True, False])
 def test_recorded_steps_give_what_each_run_has_alone_on_the_gpu(task, trainable):
-    runs = [
-        dataclasses.replace(run, train=dataclasses.replace(run.train, device="cuda")) for run in mixed(task, trainable)
-    ]
+    runs = on_gpu(mixed(task, trainable))
     for found, run in zip(train_stacked(task, runs), runs, strict=True):
         assert_same(found, train_run(task, run), 1e-4)
 
@@ -253,6 +268,5 @@ def test_recorded_steps_give_what_each_run_has_alone_on_the_gpu(task, trainable)
 @pytest.mark.parametrize("trainable", [True, False])
 def test_without_dropout_gpu_and_cpu_agree(task, trainable):
     runs = [make_run(task, seed, trainable, dropout=0.0) for seed in range(4)]
-    on_gpu = [dataclasses.replace(run, train=dataclasses.replace(run.train, device="cuda")) for run in runs]
-    for found, alone in zip(train_stacked(task, on_gpu), train_stacked(task, runs), strict=True):
+    for found, alone in zip(train_stacked(task, on_gpu(runs)), train_stacked(task, runs), strict=True):
         assert_same(dataclasses.replace(found, device="cpu"), alone, 1e-4)
