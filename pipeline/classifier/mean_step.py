@@ -3,17 +3,18 @@
 The gradient of a row is a sum over the tweets that read it, so embedding_bag finds it from the batch turned round.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
+from pipeline.classifier.dropout import chunk, draw_kept
 from pipeline.classifier.model import Classifier, mean_rows
 from pipeline.classifier.texts import EVALUATION_BATCH, Texts, take
 from pipeline.classifier.turned import Turned, turned
 
 POOLED_BYTES = 1 << 28
-CHUNK = 1 << 12  # tweets whose batches are made at once
 
 
 def pooled_means(matrices: list[Tensor], texts: Texts, rows_N: Tensor) -> Tensor | None:
@@ -48,17 +49,17 @@ class MeanSteps:
     def __call__(self, places_N: Tensor, size: int, noise: torch.Generator) -> Iterator[tuple[Tensor, int]]:
         """Set the gradients of one batch after the other; yields its mean cross-entropy and number of tweets."""
         moves = self.model.embedding.rows_VD.requires_grad
-        for places in torch.split(places_N, max(CHUNK // size, 1) * size):
+        share, features = self.model.dropout, self.model.head.in_features
+        for places in torch.split(places_N, chunk(size)):
             rows = self.rows_N.index_select(0, places)
             labels = self.texts.labels_N.index_select(0, rows).long()
-            batches: Iterator[Turned | None] = iter([None] * len(places))
-            if moves:
-                batches = turned(take(self.texts, rows), size)
-            parts = zip(
-                torch.split(places, size), torch.split(rows, size), torch.split(labels, size), batches, strict=False
-            )
-            for places_B, rows_B, labels_B, batch in parts:
-                yield self.step(self._staying(places_B, rows_B), labels_B, batch, noise), len(labels_B)
+            batches: Iterator[Turned | None] = turned(take(self.texts, rows), size) if moves else repeat(None)
+            kept: Iterable[Tensor | None] = repeat(None)
+            if share:
+                kept = torch.split(draw_kept(len(places), features, share, noise).div_(1 - share), size)
+            parts = (torch.split(part, size) for part in (places, rows, labels))
+            for places_B, rows_B, labels_B, batch, kept_BE in zip(*parts, batches, kept, strict=False):
+                yield self.step(self._staying(places_B, rows_B), labels_B, batch, kept_BE), len(labels_B)
 
     def _staying(self, places_B: Tensor, rows_B: Tensor) -> list[Tensor]:
         """What a batch reads of matrices that stay, one after another or in one."""
@@ -66,9 +67,9 @@ class MeanSteps:
             return [self.pooled_NF.index_select(0, places_B)]
         return [mean_rows(matrix_VD, take(self.texts, rows_B)) for matrix_VD in self.staying]
 
-    def step(self, read: list[Tensor], labels_B: Tensor, batch: Turned | None, noise: torch.Generator) -> Tensor:
-        """Loss and gradients of one batch: `read` of what stays, and `batch` where rows move."""
-        embedding, head, share = self.model.embedding, self.model.head, self.model.dropout
+    def step(self, read: list[Tensor], labels_B: Tensor, batch: Turned | None, kept_BE: Tensor | None) -> Tensor:
+        """Loss and gradients of one batch: `read` of what stays, `batch` where rows move, `kept_BE` by dropout."""
+        embedding, head = self.model.embedding, self.model.head
         rows_VD, projection_DD, weight_CF = embedding.rows_VD, embedding.projection_DD, head.weight
         if batch is not None:
             lengths_B1 = batch.bags.lengths_B.clamp(min=1)[:, None]
@@ -76,8 +77,7 @@ class MeanSteps:
             read = [*read, sums_BD.div_(lengths_B1)]
         read_BE = torch.cat(read, dim=1) if len(read) > 1 else read[0]
         features_BE = read_BE if projection_DD is None else read_BE @ projection_DD
-        if share:
-            kept_BE = torch.rand(features_BE.shape, generator=noise, device=noise.device).ge_(share).div_(1 - share)
+        if kept_BE is not None:
             features_BE = features_BE * kept_BE
 
         said_BC = torch.addmm(head.bias, features_BE, weight_CF.T).log_softmax(1)
@@ -94,7 +94,7 @@ class MeanSteps:
             return loss
 
         slopes_BE = slopes_BC @ weight_CF
-        if share:
+        if kept_BE is not None:
             slopes_BE *= kept_BE
         if projection_DD is not None:
             projection_DD.grad = read_BE.T @ slopes_BE

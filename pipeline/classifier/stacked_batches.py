@@ -4,12 +4,9 @@ Shapes: `K` steps, `R` runs, `B` tweets of a run's batch, `T` places for a run's
 batch touches, `G` places for its tweets (B and some more, that take up the unused token places).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.classifier.texts import Texts
@@ -141,23 +138,3 @@ def plan_batches(tweets_KRB: Tensor, texts: Texts | None) -> tuple[Tensor, Sizes
         _offsets((ends_NS - begins_NS) * used_NS, rows_N, rows, tokens) + run_N1 * tokens,
     )
     return torch.cat([part.int().view(steps, -1) for part in parts], dim=1), sizes
-
-
-def draw_kept(
-    tweets_KRB: NDArray[np.int64], dim: int, shares: Sequence[float], noises: Sequence[torch.Generator]
-) -> Tensor:
-    """Which features (K, R, B, D) dropout leaves, drawn batch by batch on the generators' device as a run alone does.
-
-    On a GPU the numbers depend on the size of the draw, so that one draw for all would give each run others.
-    """
-    device = noises[0].device
-    kept_KRBD = torch.ones((*tweets_KRB.shape, dim), dtype=torch.bool, device=device)
-    counts_KR = (tweets_KRB >= 0).sum(2)
-    for run, (share, noise) in enumerate(zip(shares, noises, strict=True)):
-        if share == 0:
-            continue
-        for step, count in enumerate(counts_KR[:, run].tolist()):
-            if count:
-                drawn_BD = torch.rand((count, dim), generator=noise, device=device)
-                torch.ge(drawn_BD, share, out=kept_KRBD[step, run, :count])
-    return kept_KRBD

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.classifier.course import Course
 from pipeline.classifier.devices import stream
+from pipeline.classifier.dropout import Dropout
 from pipeline.classifier.graphs import Recordings
 from pipeline.classifier.model import Classifier, Embedding
 from pipeline.classifier.runs import Run
-from pipeline.classifier.stacked_batches import Batch, Sizes, draw_kept, plan_batches
+from pipeline.classifier.stacked_batches import Batch, Sizes, plan_batches
 from pipeline.classifier.stacked_data import Corpus, make_source, steps_at_once
 from pipeline.classifier.stacked_step import Moving, Rates, Stack
 from pipeline.classifier.trainer import class_weights
@@ -77,13 +78,22 @@ class Stacked:
         kept.copy_(kept_RBD)
         self.recordings.functions[sizes]()
 
-    def plan(self, tweets_KRB: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor, Sizes]:
-        """Buffers, dropout and sizes of some steps."""
+    def dropouts(self) -> list[Dropout | None]:
+        """Dropout of the runs in their next epoch; None for those that have none."""
+        dim = self.stack.source.dim
+        return [Dropout(one.run, dim, one.noise) if one.run.model.dropout else None for one in self.courses]
+
+    def plan(
+        self, tweets_KRB: NDArray[np.int64], dropouts: Sequence[Dropout | None]
+    ) -> tuple[torch.Tensor, torch.Tensor, Sizes]:
+        """Buffers, what dropout keeps (K, R, B, D), and sizes of the next steps."""
         moving = self.corpus.splits["train"] if isinstance(self.stack.source, Moving) else None
         numbers, sizes = plan_batches(torch.from_numpy(tweets_KRB).to(self.device), moving)
-        runs = [course.run for course in self.courses]
-        shares, noises = [run.model.dropout for run in runs], [course.noise for course in self.courses]
-        return numbers, draw_kept(tweets_KRB, self.stack.source.dim, shares, noises), sizes
+        kept_KRBD = torch.ones((*tweets_KRB.shape, self.stack.source.dim), dtype=torch.bool, device=self.device)
+        for number, dropout in enumerate(dropouts):
+            if dropout is not None:
+                dropout.fill(kept_KRBD[: (tweets_KRB[:, number] >= 0).any(1).sum(), number])
+        return numbers, kept_KRBD, sizes
 
     def train_epoch(self) -> list[float]:
         """One epoch of every run; returns mean losses per tweet."""
@@ -93,9 +103,10 @@ class Stacked:
         for number, own in enumerate(drawn):
             tweets_KRB[: len(own), number] = own
         self.stack.loss_R.zero_()
+        dropouts = self.dropouts()
         at_once = steps_at_once(self.corpus, run, len(drawn))
         for start in range(0, len(tweets_KRB), at_once):
-            numbers, kept_KRBD, sizes = self.plan(tweets_KRB[start : start + at_once])
+            numbers, kept_KRBD, sizes = self.plan(tweets_KRB[start : start + at_once], dropouts)
             for step, kept_RBD in zip(numbers, kept_KRBD, strict=True):
                 self.take_step(step, kept_RBD, sizes)
         seen_R = (tweets_KRB >= 0).sum((0, 2))

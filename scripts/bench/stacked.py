@@ -103,7 +103,7 @@ def _bandwidth(task: Task, runs: list[Run], device: torch.device, numbers_copied
     with torch.no_grad():
         stacked = Stacked(Corpus.of(task, device), runs, task.classes, device)
         drawn = [draw_epoch(course)[:64] for course in stacked.courses]
-        numbers, kept_KRBD, sizes = stacked.plan(np.stack(drawn, axis=1))
+        numbers, kept_KRBD, sizes = stacked.plan(np.stack(drawn, axis=1), stacked.dropouts())
         touched = sum(int((Batch.of(step, sizes).rows_RS > 0).sum()) for step in numbers)
         large = torch.empty(2, numbers_copied, device=device)
 

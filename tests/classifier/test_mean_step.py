@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.classifier import mean_step
+from pipeline.classifier import dropout, mean_step
 from pipeline.classifier.devices import stream
 from pipeline.classifier.mean_step import MeanSteps
 from pipeline.classifier.model import Classifier, Embedding
@@ -48,7 +48,7 @@ def model_of(variant):
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0, 1.0])])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_losses_and_gradients_are_autograds(monkeypatch, variant, weights, pooled):
-    monkeypatch.setattr(mean_step, "CHUNK", 16)
+    monkeypatch.setattr(dropout, "CHUNK", 16)
     monkeypatch.setattr(mean_step, "POOLED_BYTES", 1 << 20 if pooled else 0)
     split, rows, order = texts(), torch.arange(1, 40), torch.randperm(39, generator=stream(0, "order"))
     rows[5] = 0  # a tweet without tokens

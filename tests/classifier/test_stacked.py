@@ -8,7 +8,8 @@ import pytest
 import torch
 from simulated_gpu import NAME, simulated_gpu
 
-from pipeline.classifier import stacked
+from pipeline.classifier import dropout, stacked
+from pipeline.classifier.devices import stream
 from pipeline.classifier.engine import Run, Task, train_run
 from pipeline.classifier.stacked import stackable, stacks, train_stacked
 from pipeline.classifier.stacked_data import Corpus, make_source, run_bytes, stack_size
@@ -235,6 +236,42 @@ def test_the_estimate_of_memory_covers_what_a_run_holds(task, trainable):
     held = sum(tensor.nbytes for tensor in tensors or source.splits_MND.values()) / len(runs)
     assert held <= run_bytes(corpus, runs[0]) <= 20 * held
     assert stack_size(corpus, runs[0], CPU) * len(corpus.words_W) < 2**31
+
+
+@pytest.mark.parametrize("window", [1, 2, 5, 99])
+@pytest.mark.parametrize("rows", [16, 37, 80])
+def test_dropout_of_a_stack_is_that_of_the_run_alone_whatever_steps_are_planned_together(
+    task, monkeypatch, window, rows
+):
+    monkeypatch.setattr(dropout, "CHUNK", 40)
+    run = make_run(task, dropout=0.4, rows=np.arange(rows), min_epoch_steps=12)
+    alone, noise = stream(run.seed, "dropout"), stream(run.seed, "dropout")
+    sizes = [min(16, rows - start) for start in range(0, rows, 16)] * run.passes
+    assert run.passes > 1
+    ours = dropout.Dropout(run, D, noise)
+    blocks = []
+    for start in range(0, len(sizes), window):
+        blocks.append(torch.full((len(sizes[start : start + window]), 16, D), True))
+        ours.fill(blocks[-1])
+    kept_KBD = torch.cat(blocks)
+    for step, size in enumerate(sizes):
+        assert torch.equal(kept_KBD[step, :size], torch.rand((size, D), generator=alone) >= 0.4)
+        assert not kept_KBD[step, size:].any()
+
+
+def test_dropout_is_drawn_for_as_many_tweets_at_once_alone_as_in_a_stack(task, monkeypatch):
+    """On a GPU the numbers depend on it."""
+    monkeypatch.setattr(dropout, "CHUNK", 40)
+    drawn = []
+    draw = torch.rand
+    monkeypatch.setattr(torch, "rand", lambda size, **more: drawn.append(size) or draw(size, **more))
+    run = make_run(task, rows=np.arange(50), min_epoch_steps=8, max_epochs=2)
+    train_run(task, run)
+    alone = drawn.copy()
+    assert alone == [(32, D), (18, D)] * 4
+    drawn.clear()
+    train_stacked(task, [run])
+    assert drawn == alone
 
 
 def on_gpu(runs):

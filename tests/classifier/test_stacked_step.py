@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.classifier.stacked_batches import Batch, draw_kept, plan_batches, room
+from pipeline.classifier.stacked_batches import Batch, plan_batches, room
 from pipeline.classifier.stacked_step import Moving, Pooled, Rates, Stack, update_rows
 from pipeline.classifier.texts import Texts
 
@@ -70,16 +70,6 @@ def test_unused_places_never_make_one_long_bag():
 @given(st.integers(1, 10**9))
 def test_room_is_at_most_an_eighth_more(needed):
     assert needed <= room(needed) <= needed * 1.125
-
-
-def test_dropout_is_drawn_batch_by_batch_from_a_runs_own_generator():
-    tweets_KRB = np.array([[[1, 2], [1, -1], [3, 3]], [[5, -1], [-1, -1], [2, 2]]])
-    kept = draw_kept(tweets_KRB, 4, [0.5, 0.3, 0.0], [torch.Generator().manual_seed(seed) for seed in (1, 2, 3)])
-    alone = torch.Generator().manual_seed(1)
-    assert torch.equal(kept[0, 0], torch.rand((2, 4), generator=alone) >= 0.5)
-    assert torch.equal(kept[1, 0, :1], torch.rand((1, 4), generator=alone) >= 0.5)
-    assert torch.equal(kept[0, 1, :1], torch.rand((1, 4), generator=torch.Generator().manual_seed(2)) >= 0.3)
-    assert kept[:, 2].all()
 
 
 def test_rows_take_the_steps_of_sparse_adam():
