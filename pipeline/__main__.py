@@ -72,6 +72,9 @@ def _command(argv: list[str], show_traceback: bool) -> int:
         return DONE
     if not (arguments.hydra_help or arguments.info or arguments.shell_completion):
         configs = config.compose_all(overrides + added, multirun=multirun)
+    asks = arguments.hydra_help or arguments.info or arguments.shell_completion or arguments.cfg or arguments.resolve
+    if not (multirun or asks):
+        launchers.check_sweep(overrides)
     jobs, folder = len(configs), os.getcwd()
 
     def job(composed: DictConfig) -> tuple[str, bool] | None:
@@ -105,7 +108,6 @@ def _command(argv: list[str], show_traceback: bool) -> int:
             what = _what_and_where(error)
             return f"{label}: {what}" if label else what, isinstance(error, UserError)
 
-    asks = arguments.hydra_help or arguments.info or arguments.shell_completion or arguments.cfg or arguments.resolve
     if asks or (arguments.run and arguments.multirun):
         with _hydra_reads([*flags, *overrides]):
             hydra.main(str(config.conf_folder()), config.CONFIG_NAME, config.VERSION_BASE)(job)()

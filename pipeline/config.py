@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.checks import FIELDS, KEYS, check, shown, takes_list, takes_text, unknown_key
 from pipeline.errors import UserError, nearest
-from pipeline.launchers import GROUP, check_launcher, environment, ray_address, ray_setting
+from pipeline.launchers import GROUP, LAUNCHER_KEYS, check_launcher, environment, ray_address, ray_setting
 from pipeline.schema import Config, EmbeddingConfig
 
 VERSION_BASE = "1.3"
@@ -96,7 +96,7 @@ def compose_all(overrides: Sequence[str], *, multirun: bool) -> list[Config]:
                 values = [override for override in parsed if not _chooses(override, options)]
                 ConfigLoaderImpl._apply_overrides_to_config(values, composed)
             except (HydraException, OmegaConfBaseException, ValueError) as error:
-                raise _composition_error(error) from None
+                raise _composition_error(error, files) from None
             configs.append(to_typed(composed))
             if configs[-1].stage in ("compare", "search"):
                 variants(job, configs[-1])
@@ -271,12 +271,28 @@ def _check_override(override: Override, options: Callable[[str], list[str]]) -> 
             raise UserError(f"unknown {name}{nearest(str(option), valid)}")
 
 
-def _composition_error(error: Exception) -> UserError:
+def _composition_error(error: Exception, files: Sequence[str]) -> UserError:
     line = one_line(error)
     found = re.match(r"Could not override '((.+)\.\w+)'", line)
     if found and found[1] in FIELDS:
         return UserError(f"{found[1]} cannot be set here: {found[2]} is null in this configuration")
+    if found and found[1].startswith(LAUNCHER_KEYS):
+        launcher = [text for text in files if text.startswith(f"{GROUP}=")]
+        composed = hydra.compose(CONFIG_NAME, overrides=launcher, return_hydra_config=True)
+        settings: Any = OmegaConf.to_container(composed.hydra.launcher)
+        keys = [key for key in _keys(settings, LAUNCHER_KEYS) if "._" not in key]
+        name = launcher[0] if launcher else f"{GROUP}=basic"
+        return UserError(f"unknown key '{found[1]}' with {name}{nearest(found[1], keys)}")
     return UserError(line)
+
+
+def _keys(values: dict[str, Any], prefix: str) -> Iterator[str]:
+    """The dotted keys of nested `values`."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def _make_absolute(config: Config) -> None:

@@ -1,6 +1,8 @@
 """Where jobs and tasks run, beside this process: the extra that each engine needs, and what its workers must know."""
 
 import os
+import re
+import socket
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,7 @@ from pipeline.errors import RunError, UserError, nearest
 from pipeline.schema import Config
 
 GROUP = "hydra/launcher"
+LAUNCHER_KEYS = "hydra.launcher."
 LAUNCHERS = ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")
 PLUGINS = {"joblib": "hydra-joblib-launcher", "submitit": "hydra-submitit-launcher", "ray": "hydra-ray-launcher"}
 LOCAL_RAY = "local"  # Ray's word for an instance that is started for one command
@@ -24,6 +27,7 @@ LOCAL_RAY_SETTINGS: dict[str, Any] = {
 # Which data a command sees is decided by its environment; other variables are the affair of the cluster's machines.
 PASSED_ON = ("NLTK_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HYDRA_FULL_ERROR")
 LONGEST_REASON = 400
+SECONDS_TO_ANSWER = 5
 
 
 def require_extra(key: str, value: str) -> None:
@@ -44,6 +48,13 @@ def check_launcher(name: str, installed: Sequence[str]) -> None:
     require_extra(GROUP, name)
 
 
+def check_sweep(overrides: Sequence[str]) -> None:
+    """Raise UserError where a command that is no sweep asks for a launcher, which would have nothing to launch."""
+    launcher = next((text for text in overrides if text.startswith(f"{GROUP}=")), None)
+    if launcher not in (None, f"{GROUP}=basic"):
+        raise UserError(f"'{launcher}' is for sweeps, and without -m this process does the job: add -m")
+
+
 @contextmanager
 def launched(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[None]:
     """Say what a launcher is given; raises RunError where the launcher itself fails, as where a process died."""
@@ -51,7 +62,10 @@ def launched(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[No
     if launcher is None:
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if launcher == f"{GROUP}=ray":
+        key = f"{LAUNCHER_KEYS}ray.init.address"
+        given = [text.partition("=")[2].strip("'\"") for text in overrides if text.lstrip("+").startswith(f"{key}=")]
+        before_ray(ray_address(given[-1] if given else None), key if given else "RAY_ADDRESS")
     folders = sorted({str(config.paths.root) for config in configs})
     told = f"; what they say is in {folders[0]}/artifacts/hydra/.submitit/" if "submitit" in launcher else ""
     print(f"{launcher}: {len(configs)} jobs, records in {', '.join(folders)}{told}", file=sys.stderr)
@@ -69,6 +83,27 @@ def launched(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[No
 def ray_address(address: str | None) -> str:
     """The address of the cluster: `address`, else RAY_ADDRESS, else `local`, a Ray that is started here."""
     return address or os.environ.get("RAY_ADDRESS") or LOCAL_RAY
+
+
+def before_ray(address: str, key: str) -> None:
+    """Set what Ray reads when it starts; raises UserError where nothing answers at `address`, which `key` says.
+
+    Ray itself would try for minutes.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address == LOCAL_RAY:
+        # It listens on 127.0.0.1, where others of this machine are too. Ray makes the token where there is none.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if address in (LOCAL_RAY, "auto") or "://" in address or "${" in address:
+        return
+    found = re.fullmatch(r"\[?([^\[\]]+)\]?:(\d{1,5})", address)
+    if not found:
+        raise UserError(f"{key}={address}: expected host:port of a Ray cluster, auto, or local")
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{key}={address}: nothing answers there ({reason}); expected a Ray cluster") from None
 
 
 def ray_setting(address: str, name: str) -> Any:

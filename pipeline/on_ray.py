@@ -1,12 +1,11 @@
 """The tasks of `side_by_side` on a Ray cluster: any number of machines that share the folder of results."""
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from pipeline.errors import RunError
-from pipeline.launchers import LOCAL_RAY, LOCAL_RAY_SETTINGS, environment, ray_address
+from pipeline.errors import RunError, UserError
+from pipeline.launchers import LOCAL_RAY, LOCAL_RAY_SETTINGS, before_ray, environment, ray_address
 from pipeline.schema import StudyConfig
 from pipeline.side_by_side import DIED, SECONDS_BETWEEN_LINES, Counter, Done, Key, Value, Workers, attempt
 
@@ -14,8 +13,8 @@ from pipeline.side_by_side import DIED, SECONDS_BETWEEN_LINES, Counter, Done, Ke
 class RayWorkers(Workers):
     """`Workers` whose tasks Ray places, for `with`: on a cluster, or on `workers` CPUs of this machine.
 
-    Where no cluster is named, Ray is started for this process alone and listens on 127.0.0.1. Raises RunError where
-    Ray cannot be reached, or has not what a task needs.
+    Where no cluster is named, Ray is started for this process alone and listens on 127.0.0.1; RunError where that
+    fails. Raises UserError where the cluster cannot be reached, or Ray here has not what a task needs.
     """
 
     def __init__(self, workers: int, study: StudyConfig) -> None:
@@ -23,20 +22,24 @@ class RayWorkers(Workers):
         self.study = study
 
     def __enter__(self) -> Self:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        address, key = ray_address(self.study.address), "study.address" if self.study.address else "RAY_ADDRESS"
+        before_ray(address, key)
         import ray
+        from ray.exceptions import RayError
 
-        address = ray_address(self.study.address)
         own: dict[str, Any] = {**LOCAL_RAY_SETTINGS, "num_cpus": self.workers} if address == LOCAL_RAY else {}
         try:
             ray.init(address, runtime_env={"env_vars": environment()}, logging_level=logging.WARNING, **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RunError(f"Ray at {address}: {' '.join(str(error).split())}") from None
+        except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            if address == LOCAL_RAY:
+                raise RunError(f"Ray did not start here: {reason}") from None
+            raise UserError(f"{key}={address}: {reason}") from None
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         for name, wanted in (("CPU", self.study.task_cpus), ("GPU", self.study.task_gpus)):
             if address == LOCAL_RAY and wanted > there.get(name, 0):
                 ray.shutdown()
-                raise RunError(f"study.task_{name.lower()}s={wanted:g}: Ray here has {there.get(name, 0):g}")
+                raise UserError(f"study.task_{name.lower()}s={wanted:g}: Ray here has {there.get(name, 0):g}")
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:

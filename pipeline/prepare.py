@@ -89,9 +89,9 @@ def write_unlabelled(
     held_out = digests(texts_held_out, "masked")
     held_out.sort()
     tally = Tally()
-    texts, dropped = {}, 0
+    texts, dropped = dict.fromkeys(sources, 0), 0
     for name, source in sources.items():
-        texts[name] = 0
+        before = dropped
         lines = progress(source, total=None, label=f"tokenizing {name}", unit="texts")
         for tokens in tokenize_batches(in_batches(lines, BATCH), tokenizer, config.workers, held_out, with_lines=True):
             corpus.write(tokens)
@@ -99,6 +99,8 @@ def write_unlabelled(
             dropped += tokens.dropped
             if config.text.unlabelled_min_count is not None:
                 tally.add(tokens)
+        if name == "extra_text" and not texts[name] and dropped == before:
+            raise UserError(f"cbow.extra_text: {config.cbow.extra_text} holds no text; expected one text per line")
         log.info("prepare: %s texts from %s", f"{texts[name]:,}", name)
     if dropped:
         log.info("prepare: left out %d unlabelled texts that stand in validation or test", dropped)

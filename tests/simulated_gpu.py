@@ -125,7 +125,7 @@ def simulated_gpu() -> Iterator[Devices]:
     devices, stream, make = Devices(), SimpleNamespace(wait_stream=lambda other: None), torch.Generator
 
     @contextmanager
-    def recording(graph: Graph, pool: object) -> Iterator[None]:
+    def recording(graph: Graph, pool: object, stream: object) -> Iterator[None]:
         graph.devices, devices.graph = devices, graph
         try:
             yield

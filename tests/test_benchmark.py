@@ -57,6 +57,13 @@ FAKES = {
             raise Skipped("no GPU")
             yield
     ''',
+    "partly": '''
+        from measure import Figure, Skipped
+
+        def figures(scale):
+            yield Figure("Partly", "a row", "points", (-0.5004,), "a peer", (), "≥ -0.5 points")
+            raise Skipped("no GPU: another row")
+    ''',
     "killed": '''
         import os
 
@@ -121,6 +128,8 @@ def measure(monkeypatch) -> ModuleType:
         ("≤ 3 % of the run", "seconds", (3.1,), (100.0,), False),
         ("≥ 50 % of the floor", "GB/s", (60.0,), (100.0,), True),
         ("≤ 3 %", "%", (2.0,), (), True),
+        ("≥ -0.5 points", "points", (-0.4,), (), True),
+        ("≥ -0.5 points", "points", (-0.6,), (), False),
         ("", "seconds", (1.0,), (2.0,), None),
         # The ratio is formed in each round: 1, 10, 0.1; the ratio of the medians would be 10.
         ("≤ 2 ×", "seconds", (1.0, 10.0, 10.0), (1.0, 1.0, 100.0), True),
@@ -145,6 +154,25 @@ def test_a_row_that_says_nothing_is_refused(measure, unit, ours, theirs, target,
         measure.Figure("s", "w", unit, ours, "a peer", theirs, target)
 
 
+@pytest.mark.parametrize(
+    ("target", "unit", "ours", "theirs", "told"),
+    [
+        ("≤ 1.1 ×", "seconds", (135.525,), (122.948,), "1.102 ×"),
+        ("≤ 1.1 ×", "seconds", (1.1,), (1.0,), "1.1 ×"),
+        ("≥ 50 %", "GB/s", (49.99,), (100.0,), "0.4999 ×"),
+        ("≤ 1 ×", "seconds", (1.0, 1.00004, 2.0), (1.0, 1.0, 1.0), "1.00004 (1–2) ×"),
+        ("< 1 s", "seconds", (0.99999,), (), "0.99999 seconds"),
+        ("≤ 1,000 MiB", "MiB", (1000.4,), (), "1,000.4 MiB"),
+        ("≥ -0.5 points", "points", (-0.5004,), (), "-0.5004 points"),
+        ("≤ 0.0001 ×", "seconds", (0.000100001,), (1.0,), "1.00001e-04 ×"),
+        ("", "seconds", (1.10244,), (), "1.1 seconds"),
+    ],
+)
+def test_a_row_does_not_contradict_itself(measure, target, unit, ours, theirs, told):
+    row = importlib.import_module("page").cells(measure.Figure("s", "w", unit, ours, "a peer", theirs, target))
+    assert told in row
+
+
 def test_both_sides_take_turns_and_each_goes_first(measure):
     calls: list[str] = []
 
@@ -161,7 +189,7 @@ def test_both_sides_take_turns_and_each_goes_first(measure):
 
 
 def test_a_section_that_breaks_fails_alone(bench, capfd):
-    assert bench.main(["--only", "failing", "good", "killed", "peerless", "skipping"]) == 1
+    assert bench.main(["--only", "failing", "good", "killed", "partly", "peerless", "skipping"]) == 1
     out, err = capfd.readouterr()
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "Good a rate 60 tweets/second NLTK: 10 6 (5–7) × ≥ 5 × yes" in lines
@@ -171,6 +199,8 @@ def test_a_section_that_breaks_fails_alone(bench, capfd):
     assert "Killed failed: its process ended with exit code 9" in lines
     assert "Peerless was not measured: a_peer is not installed" in lines
     assert "Skipping was not measured: no GPU" in lines
+    assert "Partly a row -0.5004 points a peer ≥ -0.5 points no" in lines
+    assert "The rest of partly was not measured: no GPU: another row" in lines
     assert "Waiting was not measured: not yet" in lines
     assert lines[0] == "A CPU, 2 cores, 8.0 GiB memory, GPU: none, Linux"
     assert "Good: a time, round 2 of 2" in err
@@ -320,6 +350,28 @@ def test_the_lightning_peer_is_the_same_model(task, monkeypatch):
     ours.load_state_dict({"embedding.rows_VD": torch.from_numpy(rows_VD), **theirs.head.state_dict(prefix="head.")})
     assert torch.allclose(theirs(ids, starts), ours(take(encoded.test, torch.tensor([3, 0]))), atol=1e-6)
     assert peer.train(encoded, run) == 1.0
+
+
+def test_a_run_beside_scikit_learn(task, measure):
+    _, _, encoded, vocabulary = task
+    section = importlib.import_module("many_runs")
+    config = compose(["embedding=cbow_frozen", "train.max_epochs=20", "train.lr_head=0.1", "train.device=cpu"])
+    rows_VD = np.random.default_rng(0).normal(0, 1, (len(vocabulary.words), 6)).astype(np.float32)
+    rows_VD[0] = 0
+    run = Run(rows_VD, config.embedding, np.arange(150), 0, config.model, config.train)
+    found = section._beside_scikit_learn(encoded, run, 2, "made up")
+    assert (len(found.ratios), found.target) == (2, "")
+    assert "accuracy on 50 more: ours 1.000, scikit-learn 1.000" in found.note
+
+
+def test_without_a_gpu_what_is_missing_is_told(task, measure, monkeypatch, tmp_path):
+    section = importlib.import_module("stacked")
+    monkeypatch.setattr(section, "SETTINGS", (*section.SETTINGS, "train.max_epochs=1", "train.device=cpu"))
+    monkeypatch.setattr(section, "resolve_device", lambda name: torch.device("cpu"))
+    rows = section.figures(measure.Scale(True, 1, None, tmp_path))
+    assert next(rows).target == ""
+    with pytest.raises(measure.Skipped, match=r"no GPU: .*≥ 20 ×.*≥ 50 %"):
+        next(rows)
 
 
 def test_stacked_runs_and_their_bandwidth_on_a_simulated_gpu(task, measure, monkeypatch, tmp_path):

@@ -150,6 +150,11 @@ class TestRefused:
              "--config-name is not supported: the configuration is in conf/; add your own files with "
              "--config-dir FOLDER"),
             (["hydra/launcher=jobib"], "unknown option hydra/launcher=jobib; did you mean 'joblib'?"),
+            (["hydra/launcher=submitit_local"],
+             "'hydra/launcher=submitit_local' is for sweeps, and without -m this process does the job: add -m"),
+            (["-m", "hydra/launcher=joblib", "hydra.launcher.n_job=4"],
+             "unknown key 'hydra.launcher.n_job' with hydra/launcher=joblib; did you mean 'hydra.launcher.n_jobs'?"),
+            (["-m", "hydra.launcher.n_jobs=4"], "unknown key 'hydra.launcher.n_jobs' with hydra/launcher=basic"),
             (["-m", "--cfg", "job"],
              "Only one of --run, --multirun, --cfg, --info and --shell_completion can be specified"),
         ],

@@ -3,11 +3,13 @@
 import importlib.util
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import hydra
 import pytest
@@ -16,6 +18,7 @@ from omegaconf import OmegaConf
 from pipeline import launchers
 from pipeline.config import CONFIG_NAME, VERSION_BASE, compose, conf_folder, project_root
 from pipeline.errors import UserError
+from pipeline.files import read_json, read_manifest
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("joblib", "submitit", "ray"))
 needs_extras = pytest.mark.skipif(not INSTALLED, reason="the extras joblib, submitit and ray are not installed")
@@ -116,6 +119,23 @@ def test_a_process_that_dies_ends_in_one_line(launch: Launch, launcher: str):
 
 
 @needs_extras
+@pytest.mark.slow
+def test_real_runs_in_jobs_of_submitit(tmp_path: Path):
+    root = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "-m", "hydra/launcher=submitit_local", "+experiment=random_frozen",
+         "seed=0,1", "data.sample.labelled=200", "data.sample.unlabelled=100", "embedding.dim=8", "train.max_epochs=1",
+         "train.device=cpu", "probe.similarity=[]", "tracking.enabled=false", f"paths.root={root}"],
+        cwd=project_root(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    folders = list((root / "results").glob("[!.]*"))
+    assert all(read_manifest(folder) for folder in folders)
+    assert sorted(int(read_json(folder / "run.json")["tags"]["seed"]) for folder in folders) == [0, 1]
+    assert len(list((root / "artifacts" / "prepare").glob("[!.]*"))) == 1
+
+
+@needs_extras
 # Our file goes before the plugin's configuration of the same name, and Hydra would rather it had another.
 @pytest.mark.filterwarnings("ignore:\\n'hydra/launcher/ray' is validated")
 class TestRay:
@@ -148,13 +168,67 @@ class TestRay:
         )
 
 
+class TestWhereRayIs:
+    @pytest.mark.parametrize("address", ["local", "auto", "ray://head:10001", "${oc.env:HEAD}"])
+    def test_what_ray_or_hydra_finds(self, monkeypatch: pytest.MonkeyPatch, address: str):
+        monkeypatch.setattr(launchers.os, "environ", {})
+        launchers.before_ray(address, "study.address")
+        assert launchers.os.environ.get("RAY_AUTH_MODE") == ("token" if address == "local" else None)
+
+    def test_a_mode_that_is_set_stays(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(launchers.os, "environ", {"RAY_AUTH_MODE": "disabled"})
+        launchers.before_ray("local", "study.address")
+        assert launchers.os.environ["RAY_AUTH_MODE"] == "disabled"
+
+    @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "[::1]")])
+    def test_something_answers_or_does_not(self, monkeypatch: pytest.MonkeyPatch, family: int, host: str):
+        monkeypatch.setattr(launchers.os, "environ", {})
+        with socket.socket(family) as server:
+            try:
+                server.bind((host.strip("[]"), 0))
+            except OSError:
+                pytest.skip(f"no {host} here")
+            address = f"{host}:{server.getsockname()[1]}"
+            with pytest.raises(UserError) as error:
+                launchers.before_ray(address, "RAY_ADDRESS")
+            assert str(error.value).startswith(f"RAY_ADDRESS={address}: nothing answers there (")
+            server.listen()
+            launchers.before_ray(address, "RAY_ADDRESS")
+
+    @pytest.mark.parametrize("address", ["nonsense", "head:", ":6379", "head:port"])
+    def test_no_address(self, monkeypatch: pytest.MonkeyPatch, address: str):
+        monkeypatch.setattr(launchers.os, "environ", {})
+        with pytest.raises(UserError, match=r"expected host:port of a Ray cluster, auto, or local$"):
+            launchers.before_ray(address, "study.address")
+
+    @needs_extras
+    @pytest.mark.parametrize(
+        ("variables", "overrides", "key"),
+        [
+            ({}, ["hydra.launcher.ray.init.address=127.0.0.1:1"], "hydra.launcher.ray.init.address"),
+            ({"RAY_ADDRESS": "127.0.0.1:1"}, [], "RAY_ADDRESS"),
+        ],
+    )
+    def test_a_sweep_for_a_cluster_that_is_not_there(
+        self, launch: Launch, monkeypatch: pytest.MonkeyPatch, variables: dict, overrides: list[str], key: str
+    ):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        done = launch("hydra/launcher=ray", *overrides)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {key}=127.0.0.1:1: nothing answers there (")
+        assert len(done.stderr.splitlines()) == 1
+
+
 class TestRefused:
     @pytest.fixture
     def _no_extras(self, monkeypatch: pytest.MonkeyPatch):
         def absent(name: str) -> None:
             raise metadata.PackageNotFoundError(name)
 
-        monkeypatch.setattr(launchers.metadata, "distribution", absent)
+        # Of this module alone: Hydra asks for distributions too, where it loads its plugins.
+        found = SimpleNamespace(distribution=absent, PackageNotFoundError=metadata.PackageNotFoundError)
+        monkeypatch.setattr(launchers, "metadata", found)
 
     @pytest.mark.usefixtures("_no_extras")
     @pytest.mark.parametrize(

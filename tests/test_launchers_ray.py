@@ -44,7 +44,7 @@ def listening():
 if __name__ == "__main__":
     import json, errands, logging
     from pipeline.config import compose
-    from pipeline.errors import RunError, UserError
+    from pipeline.errors import UserError
     from pipeline.on_ray import RayWorkers
 
     logging.basicConfig(level=logging.INFO)
@@ -58,11 +58,12 @@ if __name__ == "__main__":
         again = workers.do({7: partial(pow, 3, 2)}, "more")
         nothing = workers.do({}, "nothing")
     study.task_gpus = 0.5
-    refused = ""
-    try:
-        RayWorkers(2, study).__enter__()
-    except RunError as error:
-        refused = str(error)
+    refused = []
+    for study.address in (None, "nonsense", "127.0.0.1:1"):
+        try:
+            RayWorkers(2, study).__enter__()
+        except UserError as error:
+            refused.append(str(error))
     print(json.dumps([[str(key), done.value, done.reason] for key, done in found.items()]))
     print(json.dumps([again[7].get(), nothing, refused]))
 """
@@ -158,7 +159,12 @@ def test_tasks_that_fail_or_die(alone: Started, tmp_path: Path):
     names = sorted(path.name for path in (tmp_path / "noted").iterdir())
     assert names == ["always.0", "always.1", "once.0", "once.1"]
     assert (again, nothing) == (9, {})
-    assert refused == "study.task_gpus=0.5: Ray here has 0"
+    assert refused == [
+        "study.task_gpus=0.5: Ray here has 0",
+        "study.address=nonsense: expected host:port of a Ray cluster, auto, or local",
+        "study.address=127.0.0.1:1: nothing answers there (Connection refused); expected a Ray cluster",
+    ]
+    assert "WARNING" not in done.stderr
     assert "errands: 5 of 5, 2 failed" in done.stderr
 
 

@@ -288,6 +288,10 @@ class TestWrongInput:
         [
             (["data.label_budget=5000"], "5,?000"),
             (["+experiment=cbow_frozen", "cbow.extra_text={}/absent.txt"], r"cbow\.extra_text=.*no such file"),
+            (
+                ["+experiment=cbow_frozen", "cbow.extra_text={}/blank.txt"],
+                r"extra_text: .*blank\.txt holds no text",
+            ),
             (["embedding=pretrained", "embedding.path={}/absent.vec"], r"embedding\.path=.*no such file"),
             (["probe.similarity_files=[{}/absent.txt]"], r"probe\.similarity_files=.*no such file"),
             (["text.min_count=100000", "text.unlabelled_min_count=null"], r"text\.min_count=100000"),
@@ -295,6 +299,7 @@ class TestWrongInput:
         ],
     )
     def test_one_clear_line_and_nothing_half_written(self, tmp_path: Path, overrides: list[str], message: str):
+        (tmp_path / "blank.txt").write_text("\n \n", "utf-8")
         with pytest.raises(UserError, match=message):
             run(tmp_path, QUIET, *(text.format(tmp_path) for text in overrides))
         assert not (tmp_path / "results").exists() or not list((tmp_path / "results").glob("[!.]*"))

@@ -34,13 +34,13 @@ class Dropout:
 
     @staticmethod
     def _draw(run: Run, dim: int, noise: torch.Generator) -> Iterator[Tensor]:
-        """Blocks (steps, B, D), each drawn when its first step comes; past a pass's last tweet all falls away."""
+        """Blocks (steps, B, D) of bool, each drawn when its first step comes; a pass's last batch is filled up."""
         size = run.train.batch_size
         for _ in range(run.passes):
             for start in range(0, len(run.rows_N), chunk(size)):
                 tweets = min(chunk(size), len(run.rows_N) - start)
                 kept_ND = draw_kept(tweets, dim, run.model.dropout, noise)
-                yield F.pad(kept_ND, (0, 0, 0, -tweets % size)).view(-1, size, dim)
+                yield F.pad(kept_ND, (0, 0, 0, -tweets % size)).view(-1, size, dim).bool()
 
     def fill(self, kept_KBD: Tensor) -> None:
         """Write that of the next K steps."""

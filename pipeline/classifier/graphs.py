@@ -20,19 +20,20 @@ class Recordings:
         self.device = device
         self.functions: dict[Hashable, Callable[[], None]] = {}
         self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        # One for all: cuBLAS keeps a workspace for every stream it ever ran on.
+        self.side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def record(self, key: Hashable, function: Callable[[], None]) -> None:
         """Make `function` ready under `key`."""
-        if self.device.type != "cuda":
+        if self.side is None:
             self.functions[key] = function
             return
-        side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
+        self.side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.side):
             for _ in range(WARM_UP):
                 function()
-        torch.cuda.current_stream(self.device).wait_stream(side)
+        torch.cuda.current_stream(self.device).wait_stream(self.side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool):
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.side):
             function()
         self.functions[key] = graph.replay

@@ -49,14 +49,14 @@ class MeanSteps:
     def __call__(self, places_N: Tensor, size: int, noise: torch.Generator) -> Iterator[tuple[Tensor, int]]:
         """Set the gradients of one batch after the other; yields its mean cross-entropy and number of tweets."""
         moves = self.model.embedding.rows_VD.requires_grad
-        share, features = self.model.dropout, self.model.head.in_features
+        share, dim = self.model.dropout, self.model.head.in_features
         for places in torch.split(places_N, chunk(size)):
             rows = self.rows_N.index_select(0, places)
             labels = self.texts.labels_N.index_select(0, rows).long()
             batches: Iterator[Turned | None] = turned(take(self.texts, rows), size) if moves else repeat(None)
             kept: Iterable[Tensor | None] = repeat(None)
             if share:
-                kept = torch.split(draw_kept(len(places), features, share, noise).div_(1 - share), size)
+                kept = torch.split(draw_kept(len(places), dim, share, noise).div_(1 - share), size)
             parts = (torch.split(part, size) for part in (places, rows, labels))
             for places_B, rows_B, labels_B, batch, kept_BE in zip(*parts, batches, kept, strict=False):
                 yield self.step(self._staying(places_B, rows_B), labels_B, batch, kept_BE), len(labels_B)

@@ -132,6 +132,11 @@ def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
         if parameter.grad is not None:
             parameter.grad = parameter.grad.coalesce() if parameter.grad.is_sparse else parameter.grad
             values.append(parameter.grad._values() if parameter.grad.is_sparse else parameter.grad)
-    norm = math.hypot(*map(float, torch._foreach_norm(values)))
+    norms = torch._foreach_norm(values)
+    if values[0].is_cuda:  # without waiting for the numbers
+        whole = torch.linalg.vector_norm(torch.stack(norms))
+        torch._foreach_mul_(values, (limit / (whole + 1e-6)).clamp(max=1))
+        return
+    norm = math.hypot(*map(float, norms))
     if norm > limit:
         torch._foreach_mul_(values, limit / (norm + 1e-6))

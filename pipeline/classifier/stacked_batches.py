@@ -78,10 +78,11 @@ def _offsets(lengths_NG: Tensor, used_N: Tensor, places: int, limit: int) -> Ten
     return torch.where(place_G < used_N1, ends_NG - lengths_NG, spare_NG)
 
 
-def plan_batches(tweets_KRB: Tensor, texts: Texts | None) -> tuple[Tensor, Sizes]:
+def plan_batches(tweets_KRB: Tensor, texts: Texts | None, least: tuple[int, int] = (0, 0)) -> tuple[Tensor, Sizes]:
     """Buffers (K, …) of K steps and their sizes. `texts` is the training split where rows move, else None.
 
-    The ids of `texts` count from 1. Waits for the device twice: sizes follow from the tweets.
+    The ids of `texts` count from 1. There are places for at least as many tokens and rows as `least` says, so that few
+    different sizes occur. Waits for the device twice: sizes follow from the tweets.
     """
     steps, runs, width = tweets_KRB.shape
     if texts is None:
@@ -92,7 +93,7 @@ def plan_batches(tweets_KRB: Tensor, texts: Texts | None) -> tuple[Tensor, Sizes
     first_NB = texts.offsets[known_NB]
     lengths_NB = (texts.offsets[known_NB + 1] - first_NB) * (tweets_NB >= 0)
     tokens_N = lengths_NB.sum(1)
-    tokens = room(max(int(tokens_N.max()), 1))
+    tokens = max(room(max(int(tokens_N.max()), 1)), least[0])
 
     # Tokens in order of tweets; every place of a cell (one run at one step) finds its tweet, then its token.
     place_T = torch.arange(tokens, device=device)
@@ -102,7 +103,7 @@ def plan_batches(tweets_KRB: Tensor, texts: Texts | None) -> tuple[Tensor, Sizes
     tweet_NT.clamp_(max=width - 1)
     source_NT = (first_NB - ends_NB + lengths_NB).gather(1, tweet_NT) + place_T
     ids = torch.nn.functional.pad(texts.ids, (0, 1))  # one more, to read in unused places
-    words_NT = ids[source_NT.where(real_NT, len(texts.ids))]
+    words_NT = ids[source_NT.masked_fill(~real_NT, len(texts.ids))]
 
     # Tokens in order of words; unused places come last.
     end = torch.iinfo(torch.int32).max
@@ -110,9 +111,9 @@ def plan_batches(tweets_KRB: Tensor, texts: Texts | None) -> tuple[Tensor, Sizes
     real_sorted_NT = sorted_NT < end
     new_NT = real_sorted_NT & (torch.diff(sorted_NT, dim=1, prepend=torch.full_like(sorted_NT[:, :1], -1)) != 0)
     rows_N = new_NT.sum(1)
-    rows = room(int(rows_N.max()) + tokens // SPARE + 1)
+    rows = max(room(int(rows_N.max()) + tokens // SPARE + 1), least[1])
     sizes = Sizes(runs, width, tokens, rows)
-    slot_NT = torch.where(new_NT, new_NT.cumsum(1) - 1, rows)
+    slot_NT = (new_NT.cumsum(1) - 1).masked_fill(~new_NT, rows)
     spare = torch.zeros((cells, rows + 1), dtype=torch.long, device=device)
     words_NS = spare.scatter(1, slot_NT, sorted_NT.long())[:, :rows]
     # A word's members end where the next word's begin, the last one's where the tokens end.
@@ -125,7 +126,7 @@ def plan_batches(tweets_KRB: Tensor, texts: Texts | None) -> tuple[Tensor, Sizes
     run_N1 = torch.arange(runs, device=device).repeat(steps)[:, None]
     parts = (
         tweets_NB,
-        torch.where(real_NT, words_NT * runs + run_N1, 0),
+        (words_NT * runs + run_N1).masked_fill(~real_NT, 0),
         _offsets(
             torch.nn.functional.pad(lengths_NB, (0, sizes.bags - width)),
             torch.full_like(tokens_N, width),
@@ -133,8 +134,8 @@ def plan_batches(tweets_KRB: Tensor, texts: Texts | None) -> tuple[Tensor, Sizes
             tokens,
         )
         + run_N1 * tokens,
-        torch.where(real_sorted_NT, members_NT + run_N1 * width, runs * width),
-        torch.where(used_NS, words_NS * runs + run_N1, 0),
+        (members_NT + run_N1 * width).masked_fill(~real_sorted_NT, runs * width),
+        (words_NS * runs + run_N1).masked_fill(~used_NS, 0),
         _offsets((ends_NS - begins_NS) * used_NS, rows_N, rows, tokens) + run_N1 * tokens,
     )
     return torch.cat([part.int().view(steps, -1) for part in parts], dim=1), sizes

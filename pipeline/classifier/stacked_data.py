@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.classifier.dropout import chunk
 from pipeline.classifier.runs import Run, Task
 from pipeline.classifier.stacked_step import Moving, Pooled
 from pipeline.classifier.texts import Texts
@@ -65,7 +66,11 @@ def make_source(corpus: Corpus, runs: Sequence[Run], device: torch.device) -> Mo
             rows_WRD[:, number] = torch.from_numpy(run.embedding_VD[corpus.words_W]).to(device)
         rows_WRD[0] = 0
         return Moving(rows_WRD, corpus.train_words)
-    digests = [hashlib.blake2b(np.ascontiguousarray(run.embedding_VD).data).digest() for run in runs]
+    matrices_by_id = {id(run.embedding_VD): run.embedding_VD for run in runs}
+    digest_by_id = {
+        key: hashlib.blake2b(np.ascontiguousarray(rows_VD).data).digest() for key, rows_VD in matrices_by_id.items()
+    }
+    digests = [digest_by_id[id(run.embedding_VD)] for run in runs]
     distinct = list(dict.fromkeys(digests))
     pooled: dict[str, list[Tensor]] = {name: [] for name in corpus.splits}
     for digest in distinct:
@@ -82,7 +87,8 @@ def run_bytes(corpus: Corpus, run: Run) -> int:
     """Bytes one run takes in a stack, at most.
 
     Rows that move: all words' rows, and of training words two moments and the rows of the best epoch, then what a step
-    needs for its tokens and tweets. Rows that stay: pooled features of all splits, if no other run shares them.
+    needs for its tokens and tweets. Rows that stay: pooled features of all splits, if no other run shares them. Of
+    either: what dropout keeps of the tweets it was drawn for, one byte each.
     """
     batch, dim = run.train.batch_size, int(run.embedding_VD.shape[1])
     if run.embedding.trainable:
@@ -90,7 +96,8 @@ def run_bytes(corpus: Corpus, run: Run) -> int:
         step = 8 * batch + 4 * int(corpus.longest_N[:batch].sum())
     else:
         state, step = sum(map(len, corpus.splits.values())), 8 * batch
-    return FLOAT * dim * (state + step)
+    drawn = min(chunk(batch), len(corpus.splits["train"])) if run.model.dropout else 0
+    return dim * (FLOAT * (state + step) + drawn)
 
 
 def stack_size(corpus: Corpus, run: Run, device: torch.device) -> int:

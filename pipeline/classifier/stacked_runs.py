@@ -39,12 +39,12 @@ class Stacked:
         self.corpus, self.device = corpus, device
         self.courses = [Course(run, device) for run in runs]
         train = corpus.splits["train"]
-        heads, weights = [], []
+        heads, weights, labels_N = [], [], train.labels_N.cpu()
         for run in runs:
             tiny = Embedding(torch.zeros(1, run.embedding_VD.shape[1]))
             head = Classifier(tiny, run.model, classes, stream(run.seed, "initial weights")).head
             heads.append(torch.cat([head.weight.detach().T, head.bias.detach()[None]]))
-            own = class_weights(train.labels_N.cpu()[torch.from_numpy(run.rows_N)], classes, run.train.class_weights)
+            own = class_weights(labels_N[torch.from_numpy(run.rows_N)], classes, run.train.class_weights)
             weights.append(torch.ones(classes) if own is None else own)
         settings = [run.train for run in runs]
 
@@ -64,13 +64,15 @@ class Stacked:
         self.stack = Stack(source, torch.stack(heads).to(device), rates, train.labels_N)
         self.recordings = Recordings(device)
         self.inputs: dict[Sizes, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.least = (0, 0)  # tokens and rows of the largest steps so far
 
     def take_step(self, numbers: torch.Tensor, kept_RBD: torch.Tensor, sizes: Sizes) -> None:
         """One step of all runs: the batch goes into the buffers that the step reads, then the step is called."""
         if sizes not in self.recordings.functions:
             buffer, kept = torch.zeros_like(numbers), torch.ones_like(kept_RBD)
             batch = Batch.of(buffer, sizes)
-            batch.tweets_RB.fill_(-1)  # a batch of no tweets, which changes nothing
+            # A batch of no tweets, which changes nothing: no tweet has a token, so none reads the spare row.
+            batch.tweets_RB.fill_(-1)
             self.recordings.record(sizes, lambda: self.stack.step(batch, kept))
             self.inputs[sizes] = buffer, kept
         buffer, kept = self.inputs[sizes]
@@ -88,11 +90,13 @@ class Stacked:
     ) -> tuple[torch.Tensor, torch.Tensor, Sizes]:
         """Buffers, what dropout keeps (K, R, B, D), and sizes of the next steps."""
         moving = self.corpus.splits["train"] if isinstance(self.stack.source, Moving) else None
-        numbers, sizes = plan_batches(torch.from_numpy(tweets_KRB).to(self.device), moving)
         kept_KRBD = torch.ones((*tweets_KRB.shape, self.stack.source.dim), dtype=torch.bool, device=self.device)
         for number, dropout in enumerate(dropouts):
             if dropout is not None:
                 dropout.fill(kept_KRBD[: (tweets_KRB[:, number] >= 0).any(1).sum(), number])
+        # Last, as it waits for the device.
+        numbers, sizes = plan_batches(torch.from_numpy(tweets_KRB).to(self.device), moving, self.least)
+        self.least = (max(sizes.tokens, self.least[0]), max(sizes.rows, self.least[1]))
         return numbers, kept_KRBD, sizes
 
     def train_epoch(self) -> list[float]:

@@ -9,9 +9,10 @@ import copy
 import functools
 import importlib.util
 import math
-import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,9 +54,21 @@ def update_rows(
 
 @functools.cache
 def row_update(device_type: str) -> Callable[..., None]:
-    """`update_rows`; on a GPU with a compiler, two kernels instead of a dozen passes over memory."""
-    compiler = importlib.util.find_spec("triton") and any(map(shutil.which, ("cc", "gcc", "clang")))
-    return torch.compile(update_rows, dynamic=True) if device_type == "cuda" and compiler else update_rows
+    """`update_rows`; on a GPU that it can be compiled for, two kernels instead of a dozen passes over memory."""
+    if device_type != "cuda" or not importlib.util.find_spec("triton"):
+        return update_rows
+    # One way to run a kernel, not the faster of two: to compare them, whole tables would be copied back and forth.
+    options: dict[str, str | int | bool | Callable[..., Any]] = {"triton.autotune_pointwise": False}
+    compiled: Callable[..., None] = torch.compile(update_rows, dynamic=True, options=options)
+    numbers = [torch.zeros(shape, device="cuda") for shape in ((6, 4), (6, 4), (6, 4), (2, 3, 4), (2,), (2,))]
+    index_RS = torch.arange(6, device="cuda").view(2, 3)
+    try:
+        compiled(*numbers[:3], index_RS, *numbers[3:])
+    except Exception as error:  # no C compiler, no headers of Python, too old a GPU: triton says it in many ways
+        reason = " ".join(str(error).split())[:300]
+        warnings.warn(f"rows are updated step by step, as torch.compile fails: {reason}", stacklevel=2)
+        return update_rows
+    return compiled
 
 
 @dataclass
@@ -93,7 +106,9 @@ class Moving:
     def update(self, batch: Batch, gradient_RSD: Tensor, clip_R: Tensor, size_R: Tensor) -> None:
         """One step of Adam over the touched rows."""
         state = (tensor.view(-1, self.dim) for tensor in (self.rows_WRD, self.first_URD, self.second_URD))
-        row_update(self.rows_WRD.device.type)(*state, batch.rows_RS.long(), gradient_RSD, clip_R, size_R)
+        # What is compiled for several runs would be compiled anew for one.
+        update: Callable[..., None] = row_update(self.rows_WRD.device.type) if len(size_R) > 1 else update_rows
+        update(*state, batch.rows_RS.long(), gradient_RSD, clip_R, size_R)
 
     def features(self, name: str, texts: Texts, tweets: range) -> Tensor:
         """Mean rows (R, N, D) of some tweets of a split, once for all runs: a word's rows stand side by side."""
@@ -188,7 +203,7 @@ class Stack:
         log_RBC = self.logits(features_RBD).log_softmax(2)
         true_RBC = labels_RB[:, :, None] == torch.arange(log_RBC.shape[2], device=log_RBC.device)
         loss_R = -(weight_RB[:, :, None] * true_RBC * log_RBC).sum((1, 2))
-        self.loss_R += loss_R * here_RB.sum(1)
+        self.loss_R += (loss_R * here_RB.sum(1)).masked_fill(~active_R, 0)
 
         slope_RBC = (log_RBC.exp() - true_RBC.float()) * weight_RB[:, :, None]
         head_RFC = torch.cat([features_RBD.mT @ slope_RBC, slope_RBC.sum(1, keepdim=True)], dim=1)
@@ -243,8 +258,10 @@ class Stack:
             keep_runs(state, chosen)
 
     def part(self, runs: Sequence[int]) -> "Stack":
-        """A copy of some runs."""
+        """A copy of some runs that takes no more steps: rows have no moments there, which would take memory."""
         twin = copy.copy(self)
         twin.source, twin.rates = copy.copy(self.source), copy.copy(self.rates)
+        if isinstance(twin.source, Moving):
+            twin.source.first_URD = twin.source.second_URD = twin.source.rows_WRD[:0]
         twin.keep_runs(runs)
         return twin

@@ -22,7 +22,7 @@ from pipeline.errors import UserError, nearest
 BATCH = 10_000
 MAX_LABELS = 1_000
 LISTED = 20
-USUAL = frozenset({str, int})  # types of labels; not bool, which is equal to 0 and 1 but another label
+USUAL = frozenset({str, int})  # types of labels; not bool and float, which equal numbers that are other labels
 SURROGATE = re.compile("[\ud800-\udfff]")
 INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
 TEXT_SCHEMA = pa.schema([("text", pa.string())])

@@ -86,18 +86,18 @@ def encode_splits(
             for tokens in _tokenize(folder, "train", batches_by_split["train"], tokenizer, workers):
                 on_train(tokens)
                 tally.add(tokens).tofile(stream)
-        if not len(tally):
-            raise UserError("the training split has no tokens: expected at least one text that is not empty")
         counts = tally.counts()
+        if not counts:
+            raise UserError("the training split has no tokens: expected at least one text that is not empty")
         vocabulary = Vocabulary.from_counts(counts, min_count, also)
-        final = np.array(vocabulary.encode(counts), np.int32)
+        final = np.array(vocabulary.encode(tally.words), np.int32)
         _write_ids(folder, "train", (final[ids] for ids in _slices(raw)))
     finally:
         raw.unlink(missing_ok=True)
     for name, batches in batches_by_split.items():
         if name != "train":
-            ids = Lookup(lambda word: vocabulary.id_of.get(word, UNK))
-            _write_ids(folder, name, map(ids, _tokenize(folder, name, batches, tokenizer, workers)))
+            encode = Lookup(lambda word: vocabulary.id_of.get(word, UNK))
+            _write_ids(folder, name, map(encode, _tokenize(folder, name, batches, tokenizer, workers)))
     return vocabulary
 
 

@@ -33,12 +33,11 @@ NOTHING: UIntArray = np.empty(0, np.uint64)
 class Tokens:
     """The tokens of a batch: those of text i are the words `ids[offsets[i]:offsets[i + 1]]` of its maker.
 
-    A maker (one process, unless it begins anew) numbers words from 0 as they come, and names each once, so that little
-    is sent from process to process: a word that no batch has is in `new` of the first batch that holds it. `Lookup`
-    tells what the ids mean.
+    A maker (one process, unless it begins anew) numbers words from 0 as it meets them, and names each once, so that
+    little is sent from process to process. `Lookup` tells what the ids mean.
 
     maker : the process. known : words that it had numbered before; 0 where it begins, or begins anew.
-    new : the words numbered `known` and on.
+    new : the words numbered `known` and on; some may stand in no text, as those that are cut off a long one.
     ids : int32, all texts end to end. offsets : int64, (n + 1,).
     dropped : texts of the batch that were held out, and are not among the n.
     lines : one line for each text that has tokens, these apart by one space, in UTF-8; None where not asked for.
@@ -57,7 +56,10 @@ class Tokens:
 
 
 class Lookup:
-    """What `number` says of the tokens of batches; it is asked once for each word of a maker."""
+    """What `number` says of the tokens of batches; it is asked once for each word of a maker.
+
+    Batches of one process come in their order, and none of another stream of it among them.
+    """
 
     def __init__(self, number: Callable[[str], int]) -> None:
         self._number = number
@@ -108,6 +110,7 @@ class Columns:
         if self._with_lines:
             if " ".join(new).split() != new:
                 wrong = next(word for word in new if word.split() != [word])
+                self._clear()
                 raise ValueError(f"tokens must be non-empty and without white space, found {wrong!r}")
             lines = _lines(map(self._words.spelled.__getitem__, ids.tolist()), offsets)
         return Tokens(os.getpid(), known, new, ids, offsets, len(texts) - len(kept), lines)
@@ -115,7 +118,7 @@ class Columns:
 
 def _lines(tokens: Iterable[str], offsets: Offsets) -> bytes:
     """The lines of texts by their tokens, none of which holds a space."""
-    joined = bytearray("".join([" ".join(tokens), " "]).encode())
+    joined = bytearray(f"{' '.join(tokens)} ".encode())
     last = offsets[1:][np.diff(offsets) > 0] - 1
     letters = np.frombuffer(joined, np.uint8)
     letters[np.flatnonzero(letters == ord(" "))[last]] = ord("\n")
@@ -143,8 +146,10 @@ class Tally:
         self._lookup = Lookup(self._words.__getitem__)
         self._counts = np.zeros(1 << 16, np.int64)
 
-    def __len__(self) -> int:
-        return len(self._words)
+    @property
+    def words(self) -> list[str]:
+        """The words by number; some may not have come."""
+        return self._words.spelled
 
     def add(self, tokens: Tokens) -> Ids:
         """Count the tokens of a batch; returns their numbers, end to end."""
@@ -155,8 +160,8 @@ class Tally:
         return numbers
 
     def counts(self) -> dict[str, int]:
-        """How often each word came."""
-        return dict(zip(self._words.spelled, self._counts.tolist(), strict=False))
+        """How often each word came, of those that did."""
+        return {word: count for word, count in zip(self.words, self._counts.tolist(), strict=False) if count}
 
 
 _worker: Columns

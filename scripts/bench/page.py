@@ -20,25 +20,34 @@ if the median does. Rows without a target are there for information."""
 MET = {True: "yes", False: "no", None: ""}
 
 
-def number(value: float) -> str:
-    """Three significant digits, or all of a large number's whole part."""
-    if abs(value) >= 100:
+def number(value: float, digits: int = 3) -> str:
+    """As many significant digits, or all of a large number's whole part."""
+    if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) >= 0.001 or not value else f"{value:.1e}"
+    return f"{value:,.{digits}g}" if abs(value) >= 0.001 or not value else f"{value:.{digits - 2}e}"
 
 
-def spread(values: tuple[float, ...]) -> str:
+def spread(values: tuple[float, ...], digits: int = 3) -> str:
     """Median, and in brackets the smallest and largest of several."""
-    middle = number(median(values))
-    return middle if len(values) == 1 else f"{middle} ({number(min(values))}–{number(max(values))})"
+    middle, least, most = (number(choose(values), digits) for choose in (median, min, max))
+    return middle if len(values) == 1 else f"{middle} ({least}–{most})"
+
+
+def digits_told(figure: Figure) -> int:
+    """Digits with which the row does not contradict itself: what is bounded by "≤ 1.1" and misses it reads 1.102."""
+    if not figure.target:
+        return 3
+    value = median(figure.bounded)
+    return next((digits for digits in range(3, 17) if figure.holds(_read(number(value, digits))) == figure.met), 17)
 
 
 def cells(figure: Figure, elsewhere: str = "") -> tuple[str, ...]:
     """A figure as a row of the table; `elsewhere` tells a row that was measured apart from the others."""
     peer = f"{figure.peer}: {number(median(figure.theirs))}" if figure.theirs else figure.peer
-    ratio = f"{spread(figure.ratios)} ×" if figure.ratios else ""
+    digits = digits_told(figure)
+    ratio = f"{spread(figure.ratios, digits)} ×" if figure.ratios else ""
     what = f"{figure.what} [{elsewhere}]" if elsewhere else figure.what
-    ours = f"{number(median(figure.ours))} {figure.unit}"
+    ours = f"{number(median(figure.ours), digits if figure.bounded == figure.ours else 3)} {figure.unit}"
     return figure.section, what, ours, peer, ratio, figure.target, MET[figure.met]
 
 
@@ -50,11 +59,7 @@ def table(sections: Mapping[str, Section]) -> list[tuple[str, ...]]:
 
 def problems(sections: Mapping[str, Section]) -> list[str]:
     """One line for each section that is missing, or whose rest is, with the reason."""
-    return [
-        f"{name.replace('_', ' ').capitalize()} {'failed' if section.failed else 'was not measured'}: {section.problem}"
-        for name, section in sections.items()
-        if section.problem
-    ]
+    return [f"{_missing(name, section)}: {section.problem}" for name, section in sections.items() if section.problem]
 
 
 def terminal(sections: Mapping[str, Section], *, quick: bool) -> str:
@@ -99,6 +104,17 @@ def write_page(output: Path, sections: Mapping[str, Section], *, quick: bool) ->
 def newest(sections: Mapping[str, Section]) -> Section:
     """The section measured last: its machine, versions and commit head the page."""
     return max(sections.values(), key=lambda section: section.measured)
+
+
+def _missing(name: str, section: Section) -> str:
+    title = name.replace("_", " ")
+    if section.failed:
+        return f"{title.capitalize()} failed"
+    return f"{f'The rest of {title}' if section.figures else title.capitalize()} was not measured"
+
+
+def _read(told: str) -> float:
+    return float(told.replace(",", ""))
 
 
 def _row(row: Any) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from measure import Figure, Scale, versus
+from measure import Figure, Scale, Skipped, versus
 from tweets import encode, finished, labelled
 
 from pipeline.classifier.devices import resolve_device
@@ -30,6 +30,10 @@ SECTION = "Stacked runs"
 VARIANTS = ("random_trainable", "cbow_frozen", "cbow_finetuned")
 SETTINGS = ("embedding.dim=256", "train.max_epochs=5", "train.patience=null", "train.device=auto")
 PASSES_OVER_ROWS = 7
+NO_GPU = (
+    "no GPU: 108 runs at once beside the same runs one after another (≥ 20 ×), and a step's share of the memory "
+    "bandwidth (≥ 50 %)"
+)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
@@ -78,9 +82,10 @@ def figures(scale: Scale) -> Iterator[Figure]:
         f"{where}; {data.note}; test accuracies differ by {max(largest):.4f} at most; random vectors stand in for CBOW"
     )
     yield replace(figure, note=note)
-    if gpu:
-        moving = [run for run in runs if run.embedding.trainable and len(run.rows_N) == train]
-        yield _bandwidth(task, moving * 4, device, 2**16 if scale.quick else 2**28, rounds)
+    if not gpu:
+        raise Skipped(NO_GPU)
+    moving = [run for run in runs if run.embedding.trainable and len(run.rows_N) == train]
+    yield _bandwidth(task, moving * 4, device, 2**16 if scale.quick else 2**28, rounds)
 
 
 def _runs(vocabulary: Vocabulary, budget: int, seeds: int) -> Iterator[Run]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from simulated_gpu import CUDA, Graph, simulated_gpu
 
 from pipeline.classifier import optimizer
 from pipeline.classifier.optimizer import Adam, Group, clip_gradients
@@ -46,3 +47,21 @@ def test_clipping_equals_torchs_on_dense_gradients_and_joins_sparse_ones():
     torch.nn.utils.clip_grad_norm_([reference, bias_reference], 0.5)
     assert torch.allclose(mine.grad.to_dense(), reference.grad, atol=1e-6)
     assert torch.allclose(bias_mine.grad, bias_reference.grad, atol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [0.5, 50.0])
+def test_clipping_on_a_gpu_waits_for_no_number(limit):
+    here, there = (torch.nn.Linear(4, 3) for _ in range(2))
+    for one in here.parameters():
+        one.grad = torch.ones_like(one)
+    clip_gradients(list(here.parameters()), limit)
+    with simulated_gpu() as gpu:
+        there.to(CUDA)
+        for one in there.parameters():
+            one.grad = torch.ones_like(one)
+        gpu.graph = Graph()  # which refuses to wait
+        clip_gradients(list(there.parameters()), limit)
+        gpu.graph = None
+        found = [one.grad.cpu() for one in there.parameters()]
+    for ours, theirs in zip(here.parameters(), found, strict=True):
+        assert torch.allclose(ours.grad, theirs)

@@ -256,7 +256,6 @@ def test_dropout_of_a_stack_is_that_of_the_run_alone_whatever_steps_are_planned_
     kept_KBD = torch.cat(blocks)
     for step, size in enumerate(sizes):
         assert torch.equal(kept_KBD[step, :size], torch.rand((size, D), generator=alone) >= 0.4)
-        assert not kept_KBD[step, size:].any()
 
 
 def test_dropout_is_drawn_for_as_many_tweets_at_once_alone_as_in_a_stack(task, monkeypatch):

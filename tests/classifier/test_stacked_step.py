@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from simulated_gpu import simulated_gpu
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline.classifier.stacked_batches import Batch, plan_batches, room
-from pipeline.classifier.stacked_step import Moving, Pooled, Rates, Stack, update_rows
+from pipeline.classifier.stacked_step import Moving, Pooled, Rates, Stack, row_update, update_rows
 from pipeline.classifier.texts import Texts
 
 CPU = torch.device("cpu")
@@ -195,6 +196,31 @@ def test_runs_that_stay_keep_all_that_is_theirs():
     twin = stack.part([3, 1])
     for name, value in tensors(twin).items():
         suffix = name.rpartition("_")[2]
+        if name in ("Moving.first_URD", "Moving.second_URD"):
+            assert value.numel() == 0  # it takes no more steps
+            continue
         expected = whole[name].index_select(suffix.index("R"), torch.tensor([3, 1])) if "R" in suffix else whole[name]
         assert torch.equal(value, expected), name
     assert all(torch.equal(value, whole[name]) for name, value in tensors(stack).items())
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_rows_are_updated_by_what_is_compiled_where_that_can_be(monkeypatch, works):
+    called = []
+
+    def compiled(*tensors):
+        called.append(tensors)
+        if not works:
+            raise RuntimeError("Failed to find\n  C compiler")
+        update_rows(*tensors)
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr(torch, "compile", lambda function, **options: compiled)
+    with simulated_gpu():
+        if works:
+            assert row_update.__wrapped__("cuda") is compiled
+        else:
+            with pytest.warns(UserWarning, match="torch.compile fails: Failed to find C compiler"):
+                assert row_update.__wrapped__("cuda") is update_rows
+    assert len(called) == 1
+    assert row_update.__wrapped__("cpu") is update_rows

@@ -4,7 +4,8 @@ from pipeline.data import rows as module
 from pipeline.data.rows import LISTED, Part, Row, Stored, store
 
 TEXTS = ("good", "naïve café", "", "  \t", "\u2003", None, float("nan"), 7, 2.5, True, "half \ud83d", "a\x1cb", ["x"])
-LABELS = ("pos", " pos ", "1", "1.0", 1, 1.0, True, "True", 0, False, None, "", float("nan"), ("x",))
+NONE = (None, "", float("nan"), ("x",))
+LABELS = ("pos", " pos ", "1", "1.0", 1, 1.0, True, "True", 0, -0.0, 10**16, 1e16, False, *NONE)
 
 
 def stored(tmp_path, rows: list[Row]) -> tuple[Stored, list[str]]:
@@ -27,7 +28,7 @@ def test_rows_after_the_first_of_a_label_are_checked_and_counted_like_these(tmp_
     assert quick.codes.tolist() == slow.codes.tolist()
     assert quick.labels == slow.labels
     assert (quick.bad, quick.bad_count) == (slow.bad, slow.bad_count)
-    assert set(quick.labels) == {"pos", "1", "True", "0", "False"}
+    assert set(quick.labels) == {"pos", "1", "True", "0", "-0", "10000000000000000", "1e+16", "False"}
     counts = [label.count for label in quick.labels.values()]
     assert counts == np.bincount(quick.codes).tolist()
     assert min(counts) > 5 * LISTED

@@ -1,6 +1,7 @@
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config import compose
 from pipeline.errors import RunError, UserError
 from pipeline.text import encoding
 from pipeline.text.encoding import EncodedSplit, encode_splits
+from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
 
 
@@ -43,6 +46,18 @@ def test_known_answer(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         f"{s}.{part}.npy" for s in batches for part in ("ids", "offsets", "labels")
     )
+
+
+def test_words_that_are_cut_off_are_no_types_and_corpus_lines_are_made(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(replace(compose([]).text, max_tokens=3))
+    lines = []
+    vocabulary = encode_splits(
+        {"train": [(["one two three four five", "one six"], [0, 1])], "test": [(["four one"], [0])]},
+        tokenizer, 2, tmp_path, workers=1, on_train=lambda tokens: lines.append(tokens.lines),
+    )  # fmt: skip
+    assert (vocabulary.words[2:], vocabulary.types_dropped) == (["one"], 3)
+    assert lines == [b"one two three\none six\n"]
+    assert EncodedSplit.open(tmp_path, "test").ids.tolist() == [1, 2]
 
 
 @settings(max_examples=60, deadline=None)

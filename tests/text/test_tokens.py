@@ -3,6 +3,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -68,10 +69,24 @@ def test_every_word_is_named_once(batches: list[list[list[str]]]) -> None:
         assert tokens.lines is not None
         assert tokens.lines.decode() == "".join(" ".join(tweet) + "\n" for tweet in batch if tweet)
         numbers = tally.add(tokens)
-        spelled = list(tally.counts())
-        assert [spelled[number] for number in numbers] == [token for tweet in batch for token in tweet]
+        assert [tally.words[number] for number in numbers] == [token for tweet in batch for token in tweet]
     assert tally.counts() == Counter(token for batch in batches for tweet in batch for token in tweet)
-    assert len(tally) == len(tally.counts())
+    assert sorted(tally.words) == sorted(tally.counts())
+
+
+def test_words_that_are_cut_off_do_not_count() -> None:
+    tally = Tally()
+    columns = Columns(build_tokenizer(replace(TWEET, max_tokens=2)))
+    for batch in (["one two three", "four"], ["three", "one two five"]):
+        tally.add(columns(batch))
+    assert tally.counts() == {"one": 2, "two": 2, "three": 1, "four": 1}
+
+
+def test_a_token_with_white_space_is_refused_again_and_again() -> None:
+    columns = Columns(json.loads, with_lines=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="white space, found 'a b'"):
+            columns(['["c", "a b"]'])
 
 
 def test_words_are_looked_up_once_for_each_maker() -> None:
