@@ -97,19 +97,20 @@ class Trainer:
         """One epoch; returns the mean loss per tweet."""
         settings, course = self.run.train, self.course
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        losses, sizes = [], []
+        sizes: list[int] = []
+        losses_K = torch.empty(self.run.passes * self.run.steps_per_pass, device=self.device)
         orders = (places_N.to(self.device) for places_N in course.orders())
         passes = (self.steps(places_N, settings.batch_size, course.noise) for places_N in orders)
         for loss, size in itertools.chain.from_iterable(passes):
             if settings.clip_norm is not None:
                 clip_gradients(parameters, settings.clip_norm)
             self.optimizer.step(1 - course.step / course.rate_falls_over)
-            losses.append(loss)
+            losses_K[len(sizes)] = loss  # into one tensor: as many small ones would scatter all memory that is freed
             sizes.append(size)
             course.step += 1
             if course.step == settings.max_steps:
                 break
-        return float(torch.stack(losses).double().cpu() @ torch.tensor(sizes).double()) / sum(sizes)
+        return float(losses_K[: len(sizes)].double().cpu() @ torch.tensor(sizes).double()) / sum(sizes)
 
     @cached_property
     def steps(self) -> AutogradSteps | MeanSteps:
