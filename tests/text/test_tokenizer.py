@@ -61,8 +61,10 @@ FRAGMENTS = [
 def assert_equal_tokens(texts: Iterable[str]) -> int:
     count = 0
     for count, text in enumerate(texts, 1):  # noqa: B007
-        for strip in (False, True):
-            assert OURS[strip].tokenize(text) == NLTK[strip].tokenize(text), repr(text)
+        plain = NLTK[False].tokenize(text)
+        stripped = NLTK[True].tokenize(text) if "@" in text else plain  # nothing to strip: NLTK takes long
+        assert OURS[False].tokenize(text) == plain, repr(text)
+        assert OURS[True].tokenize(text) == stripped, repr(text)
     return count
 
 
