@@ -25,9 +25,9 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from pipeline import launchers
 from pipeline.checks import FIELDS, KEYS, check, shown, takes_list, takes_text, unknown_key
 from pipeline.errors import UserError, nearest
-from pipeline.launchers import GROUP, LAUNCHER_KEYS, check_launcher, environment, ray_address, ray_setting
 from pipeline.schema import Config, EmbeddingConfig
 
 VERSION_BASE = "1.3"
@@ -60,9 +60,9 @@ def _root(path: str | None) -> str:
 
 OmegaConf.register_new_resolver("cpu_count", cpu_count, replace=True)
 OmegaConf.register_new_resolver("root", _root, replace=True)
-OmegaConf.register_new_resolver("ray_address", lambda: ray_address(None), replace=True)
-OmegaConf.register_new_resolver("ray_setting", ray_setting, replace=True)
-OmegaConf.register_new_resolver("ray_environment", environment, replace=True)
+OmegaConf.register_new_resolver("ray_address", lambda: launchers.ray_address(None), replace=True)
+OmegaConf.register_new_resolver("ray_setting", launchers.ray_setting, replace=True)
+OmegaConf.register_new_resolver("ray_environment", launchers.environment, replace=True)
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
@@ -246,8 +246,8 @@ def _chooses(override: Override, options: Callable[[str], list[str]]) -> bool:
 def _check_override(override: Override, options: Callable[[str], list[str]]) -> None:
     """Refuse an override that names no key, group or option, whose sign does not fit, or that has no value."""
     if override.is_hydra_override():
-        if override.key_or_group == GROUP:
-            check_launcher(str(override.value()), options(GROUP))
+        if override.key_or_group == launchers.GROUP:
+            launchers.check_launcher(str(override.value()), options(launchers.GROUP))
         return
     key, line, value = override.key_or_group, str(override.input_line), override.value()
     valid = options(key) if _chooses(override, options) else []
@@ -276,23 +276,12 @@ def _composition_error(error: Exception, files: Sequence[str]) -> UserError:
     found = re.match(r"Could not override '((.+)\.\w+)'", line)
     if found and found[1] in FIELDS:
         return UserError(f"{found[1]} cannot be set here: {found[2]} is null in this configuration")
-    if found and found[1].startswith(LAUNCHER_KEYS):
-        launcher = [text for text in files if text.startswith(f"{GROUP}=")]
-        composed = hydra.compose(CONFIG_NAME, overrides=launcher, return_hydra_config=True)
+    if found and found[1].startswith(launchers.LAUNCHER_KEYS):
+        launcher = launchers.launcher_of(files) or f"{launchers.GROUP}=basic"
+        composed = hydra.compose(CONFIG_NAME, overrides=[launcher], return_hydra_config=True)
         settings: Any = OmegaConf.to_container(composed.hydra.launcher)
-        keys = [key for key in _keys(settings, LAUNCHER_KEYS) if "._" not in key]
-        name = launcher[0] if launcher else f"{GROUP}=basic"
-        return UserError(f"unknown key '{found[1]}' with {name}{nearest(found[1], keys)}")
+        return launchers.unknown_setting(found[1], launcher, settings)
     return UserError(line)
-
-
-def _keys(values: dict[str, Any], prefix: str) -> Iterator[str]:
-    """The dotted keys of nested `values`."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def _make_absolute(config: Config) -> None:

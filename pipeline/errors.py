@@ -19,3 +19,8 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; valid: {', '.join(options)}" if options else ""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error from a library, on one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]

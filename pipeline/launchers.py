@@ -48,17 +48,37 @@ def check_launcher(name: str, installed: Sequence[str]) -> None:
     require_extra(GROUP, name)
 
 
+def launcher_of(overrides: Sequence[str]) -> str | None:
+    """The override that chooses a launcher, None where none does."""
+    return next((text for text in overrides if text.startswith(f"{GROUP}=")), None)
+
+
 def check_sweep(overrides: Sequence[str]) -> None:
     """Raise UserError where a command that is no sweep asks for a launcher, which would have nothing to launch."""
-    launcher = next((text for text in overrides if text.startswith(f"{GROUP}=")), None)
+    launcher = launcher_of(overrides)
     if launcher not in (None, f"{GROUP}=basic"):
         raise UserError(f"'{launcher}' is for sweeps, and without -m this process does the job: add -m")
+
+
+def unknown_setting(key: str, launcher: str, settings: dict[str, Any]) -> UserError:
+    """The error of a key that is none of the nested `settings` of a launcher."""
+    keys = [known for known in _keys(settings, LAUNCHER_KEYS) if "._" not in known]
+    return UserError(f"unknown key '{key}' with {launcher}{nearest(key, keys)}")
+
+
+def _keys(values: dict[str, Any], prefix: str) -> Iterator[str]:
+    """The dotted keys of nested `values`."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 @contextmanager
 def launched(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[None]:
     """Say what a launcher is given; raises RunError where the launcher itself fails, as where a process died."""
-    launcher = next((text for text in overrides if text.startswith(f"{GROUP}=")), None)
+    launcher = launcher_of(overrides)
     if launcher is None:
         yield
         return

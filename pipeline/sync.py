@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.checks import STORES
 from pipeline.config import project_root
+from pipeline.errors import one_line
 from pipeline.files import MANIFEST, file_sizes, read_manifest
 from pipeline.progress import progress
 from pipeline.tracking.mlflow_log import log_run, log_study, logged_ids
@@ -84,7 +85,7 @@ def sync(root: Path, uri: str) -> int:
     try:
         told = _log_all(uri, root / "artifacts" / "mlflow", experiments, members)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         print(f"error: MLflow at {uri} cannot be reached ({reason}); nothing is lost, try again", file=sys.stderr)
         return FAILED
     told["damaged"] = len(damaged)

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from pipeline.classifier.stacked_batches import Batch
 from pipeline.classifier.texts import Texts
+from pipeline.errors import one_line
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -65,8 +66,7 @@ def row_update(device_type: str) -> Callable[..., None]:
     try:
         compiled(*numbers[:3], index_RS, *numbers[3:])
     except Exception as error:  # no C compiler, no headers of Python, too old a GPU: triton says it in many ways
-        reason = " ".join(str(error).split())[:300]
-        warnings.warn(f"rows are updated step by step, as torch.compile fails: {reason}", stacklevel=2)
+        warnings.warn(f"rows are updated step by step, as torch.compile fails: {one_line(error)}", stacklevel=2)
         return update_rows
     return compiled
 

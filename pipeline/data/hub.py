@@ -14,8 +14,8 @@ from datasets import ClassLabel, Dataset, DatasetDict
 
 from pipeline.data.location import HUB_REVISIONS, location
 from pipeline.data.readers import SPLIT_NAMES, check_columns
-from pipeline.data.rows import Part, Row, Source, label_value, one_line
-from pipeline.errors import UserError, nearest
+from pipeline.data.rows import Part, Row, Source, label_value
+from pipeline.errors import UserError, nearest, one_line
 from pipeline.progress import log
 from pipeline.schema import DataConfig
 

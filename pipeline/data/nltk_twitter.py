@@ -8,8 +8,8 @@ import nltk
 from nltk.corpus.reader import TwitterCorpusReader
 from nltk.data import ZipFilePathPointer
 
-from pipeline.data.rows import Part, Row, Source, one_line
-from pipeline.errors import UserError
+from pipeline.data.rows import Part, Row, Source
+from pipeline.errors import UserError, one_line
 from pipeline.schema import DataConfig
 
 LABEL_NAMES = ("negative", "positive")

@@ -13,9 +13,9 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data.rows import BATCH, Part, Row, Source, did_you_mean, one_line, shown
+from pipeline.data.rows import BATCH, Part, Row, Source, did_you_mean, shown
 from pipeline.data.texts import in_batches
-from pipeline.errors import UserError
+from pipeline.errors import UserError, one_line
 from pipeline.schema import DataConfig
 
 SPLIT_NAMES = {

@@ -263,8 +263,3 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """The nearest of `options` as the end of an error line, nothing where none is near."""
     hint = nearest(name, options)
     return hint if hint.startswith("; did you mean") else ""
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error from a library, on one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300]

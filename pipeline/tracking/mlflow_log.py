@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from pipeline.errors import one_line
 from pipeline.files import file_fingerprint, fingerprint, read_json, read_manifest
 from pipeline.progress import log
 from pipeline.tracking.mlflow_model import log_model
@@ -83,7 +84,7 @@ def _logged(folder: Path, uri: str, artifact_root: Path, copy: Callable[..., str
         with lock, mlflow_client(uri) as client:
             return copy(client, folder, artifact_root=None if uri.startswith(SERVERS) else artifact_root)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
             "MLflow at %s did not take this run (%s). The results are safe in %s; later, "

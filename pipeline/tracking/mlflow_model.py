@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, one_line
 from pipeline.prediction.trained import EMBEDDING, VOCABULARY
 from pipeline.progress import log
 from pipeline.tracking.mlflow_folder import write_model_folder
@@ -126,7 +126,7 @@ def _promote(folder: Path, uri: str, experiment: str, name: str, cell: str, scor
             client.set_registered_model_alias(name, CHAMPION, max(versions, key=int))
             client.set_model_version_tag(name, max(versions, key=int), "champion.validation", f"{score:.6g} ({cell})")
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         log.warning("MLflow at %s did not make %s the champion of %s (%s)", uri, folder.name, name, reason)
         return None
     return f"models:/{name}@{CHAMPION}"
