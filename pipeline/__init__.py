@@ -1,1 +1,0 @@
-"""Learn the embedding layer, freeze CBOW vectors, or fine-tune them? A controlled experiment on tweets."""

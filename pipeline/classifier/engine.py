@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.classifier.devices import resolve_device
-from pipeline.classifier.forked import train_side_by_side
-from pipeline.classifier.runs import Report, Run, RunResult, Task
+from pipeline.classifier.device import resolve_device
+from pipeline.classifier.fast.forked_runs import train_side_by_side
+from pipeline.classifier.run_spec import Report, Run, RunResult, Task
 from pipeline.classifier.trainer import Trainer, class_weights
-from pipeline.errors import RunError, UserError
-from pipeline.processes import can_fork
+from pipeline.runtime.errors import RunError, UserError
+from pipeline.runtime.processes import can_fork
 
 __all__ = ["Report", "Run", "RunResult", "Task", "Trainer", "class_weights", "train_batch", "train_run"]
 
@@ -90,7 +90,7 @@ def _attempt(task: Task, run: Run, report: Report | None = None) -> RunResult | 
 
 def _stacked(task: Task, runs: Sequence[Run], report: Report | None) -> dict[int, RunResult | RunError]:
     """Results, by their numbers, of the runs that can be stacked."""
-    from pipeline.classifier.stacked import stackable, train_stacked
+    from pipeline.classifier.fast.stack import stackable, train_stacked
 
     numbers = [number for number, run in enumerate(runs) if stackable(run)]
     return dict(zip(numbers, train_stacked(task, [runs[number] for number in numbers], report), strict=True))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.classifier.texts import Bags
-from pipeline.schema import PAD, ModelConfig
+from pipeline.classifier.batch import Bags
+from pipeline.config.schema import PAD, ModelConfig
 
 
 def dropout(features: Tensor, share: float, generator: torch.Generator | None) -> Tensor:

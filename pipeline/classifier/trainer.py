@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.classifier.course import Course
-from pipeline.classifier.devices import stream
-from pipeline.classifier.mean_step import MeanSteps
+from pipeline.classifier.batch import EVALUATION_BATCH, Texts, shared, take
+from pipeline.classifier.device import stream
+from pipeline.classifier.fast.mean_gradients import MeanSteps
 from pipeline.classifier.metrics import scores
 from pipeline.classifier.model import Classifier, Embedding, MeanEncoder
 from pipeline.classifier.optimizer import Adam, Group, clip_gradients
-from pipeline.classifier.runs import Report, Run, Task
-from pipeline.classifier.texts import EVALUATION_BATCH, Texts, shared, take
+from pipeline.classifier.run_spec import Report, Run, Task
+from pipeline.classifier.training_state import Course
 
 
 def class_weights(labels_N: Tensor, classes: int, kind: str) -> Tensor | None:

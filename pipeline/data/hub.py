@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict
 
-from pipeline.data.location import HUB_REVISIONS, location
-from pipeline.data.readers import SPLIT_NAMES, check_columns
-from pipeline.data.rows import Part, Row, Source, label_value
-from pipeline.errors import UserError, nearest, one_line
-from pipeline.progress import log
-from pipeline.schema import DataConfig
+from pipeline.config.schema import DataConfig
+from pipeline.data.clean_rows import Part, Row, Source, label_value
+from pipeline.data.local_files import SPLIT_NAMES, check_columns
+from pipeline.data.source import HUB_REVISIONS, location
+from pipeline.runtime.errors import UserError, nearest, one_line
+from pipeline.runtime.log import log
 
 UNLABELLED = ("unlabelled", "unlabeled", "unsupervised")
 TWEET_EVAL_LABELS = {

@@ -8,9 +8,9 @@ import nltk
 from nltk.corpus.reader import TwitterCorpusReader
 from nltk.data import ZipFilePathPointer
 
-from pipeline.data.rows import Part, Row, Source
-from pipeline.errors import UserError, one_line
-from pipeline.schema import DataConfig
+from pipeline.config.schema import DataConfig
+from pipeline.data.clean_rows import Part, Row, Source
+from pipeline.runtime.errors import UserError, one_line
 
 LABEL_NAMES = ("negative", "positive")
 FILES = {"positive": "positive_tweets.json", "negative": "negative_tweets.json"}

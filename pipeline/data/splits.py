@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.data.location import sample_config
-from pipeline.data.rows import BATCH, TEXT_SCHEMA, Part, Row, Source, label_names, store
-from pipeline.data.selection import Selection, check_classes, drop_duplicates, make_splits, select_usable
-from pipeline.data.texts import open_rows
-from pipeline.files import fingerprint
-from pipeline.schema import DataConfig, SampleConfig
+from pipeline.config.schema import DataConfig, SampleConfig
+from pipeline.data.arrow import open_rows
+from pipeline.data.clean_rows import BATCH, TEXT_SCHEMA, Part, Row, Source, label_names, store
+from pipeline.data.make_splits import Selection, check_classes, drop_duplicates, make_splits, select_usable
+from pipeline.data.source import sample_config
+from pipeline.runtime.files import fingerprint
 
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.int64())])
 
@@ -84,7 +84,7 @@ def open_source(config: DataConfig, scratch: Path) -> Source:
 
         return open_nltk_twitter(config)
     if config.source == "files":
-        from pipeline.data.readers import open_files
+        from pipeline.data.local_files import open_files
 
         return open_files(config)
     from pipeline.data.hub import open_hub
@@ -94,7 +94,7 @@ def open_source(config: DataConfig, scratch: Path) -> Source:
 
 def open_sample(config: SampleConfig) -> Source:
     """The generated data set as a source without splits."""
-    from pipeline.data import sample
+    from pipeline.data.sample import generate as sample
 
     labelled = (row for texts, labels in sample.labelled_batches(config) for row in zip(texts, labels, strict=True))
     rows = (Row(number, text, sample.LABEL_NAMES[label]) for number, (text, label) in enumerate(labelled, 1))

@@ -12,10 +12,10 @@ import numpy as np
 from gensim.models import FastText, Word2Vec
 from numpy.typing import NDArray
 
-from pipeline.embedding.vectors import Vectors
-from pipeline.errors import RunError, UserError
-from pipeline.progress import log
-from pipeline.schema import CbowConfig
+from pipeline.config.schema import CbowConfig
+from pipeline.embedding.word_vectors import Vectors
+from pipeline.runtime.errors import RunError, UserError
+from pipeline.runtime.log import log
 
 WORD2VEC_KNOBS = (
     "vector_size", "seed", "sg", "hs", "window", "shrink_windows", "min_count", "max_vocab_size", "max_final_vocab",

@@ -14,10 +14,10 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 from threadpoolctl import threadpool_limits
 
-from pipeline.embedding.vectors import Vectors
-from pipeline.errors import UserError
-from pipeline.progress import log
-from pipeline.schema import PpmiConfig
+from pipeline.config.schema import PpmiConfig
+from pipeline.embedding.word_vectors import Vectors
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.log import log
 
 BLOCK = 1_000_000  # tokens whose pairs are counted at once: 0.4 GB with a window of 5
 # Up to so many words all singular vectors are computed. Words that are used alike have equal singular values, which a

@@ -15,9 +15,9 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.embedding.vectors import Vectors
-from pipeline.errors import UserError, nearest
-from pipeline.progress import log
+from pipeline.embedding.word_vectors import Vectors
+from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.log import log
 
 FORMATS = ("word2vec_text", "word2vec_binary", "glove")
 BLOCK = 1 << 16

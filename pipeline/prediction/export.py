@@ -12,12 +12,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from pipeline.errors import RunError, UserError
-from pipeline.prediction.compact import ScoreTable, score_table
+from pipeline.config.schema import TextConfig
+from pipeline.prediction.measure import Measured, compare
 from pipeline.prediction.predictor import Predictor
-from pipeline.prediction.speed import Measured, compare
-from pipeline.prediction.trained import CARD, VOCABULARY, TrainedModel
-from pipeline.schema import TextConfig
+from pipeline.prediction.score_table import ScoreTable, score_table
+from pipeline.prediction.trained_model import CARD, VOCABULARY, TrainedModel
+from pipeline.runtime.errors import RunError, UserError
 
 EXPORTED, TABLE, GRAPH = "exported.json", "table.safetensors", "model.onnx"
 FORMATS = ("compact", "onnx")
@@ -55,7 +55,7 @@ def read_exported(folder: Path) -> Predictor:
         graph = (folder / GRAPH).read_bytes()
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot be read as an export ({type(error).__name__}: {error})") from error
-    from pipeline.prediction.onnx_graph import OnnxModel
+    from pipeline.prediction.onnx_model import OnnxModel
 
     return Predictor(labels, text, words, OnnxModel(graph, len(labels)))
 
@@ -74,7 +74,7 @@ def export(
 
     Raises RunError, and leaves nothing behind, where a probability differs by more than TOLERANCE.
     """
-    from pipeline.prediction.full import full_predictor
+    from pipeline.prediction.torch_model import full_predictor
 
     if folder.exists() and not is_exported(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--to {folder}: is there already and no export; give a new or empty folder")
@@ -115,7 +115,7 @@ def _write(trained: TrainedModel, folder: Path, format: str) -> None:
         table = score_table(trained)
         save_file({"scores": table.scores_VC, "bias": table.bias_C}, folder / TABLE)
     else:
-        from pipeline.prediction.onnx_graph import build_graph
+        from pipeline.prediction.onnx_model import build_graph
 
         (folder / GRAPH).write_bytes(build_graph(trained).SerializeToString())
     _write_json(folder / EXPORTED, facts)

@@ -9,9 +9,9 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.prediction.trained import encode, word_ids
-from pipeline.schema import UNK, TextConfig
-from pipeline.text.columns import Encoder
+from pipeline.config.schema import UNK, TextConfig
+from pipeline.prediction.trained_model import encode, word_ids
+from pipeline.text.batch_encoder import Encoder
 from pipeline.text.presets import Preset, build_tokenizer
 
 FloatArray = NDArray[np.float32]

@@ -1,1 +1,0 @@
-"""Runs compared: statistics over seeds and test tweets, learning curves, plots, report."""

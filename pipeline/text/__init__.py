@@ -1,1 +1,0 @@
-"""From a tweet to token ids: tokenizers, cleaning, vocabulary, encoded splits, corpus files."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UserError
+from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.text.tokens import Tokens
+    from pipeline.text.parallel_tokenize import Tokens
 
 CORPUS = "corpus.txt"
 

@@ -14,10 +14,10 @@ from nltk.corpus import stopwords
 from nltk.stem import PorterStemmer
 from nltk.tokenize.casual import HANDLES_RE
 
-from pipeline.errors import UserError, nearest
-from pipeline.schema import TextConfig
+from pipeline.config.schema import TextConfig
+from pipeline.runtime.errors import UserError, nearest
 from pipeline.text.clean import clean, is_emoticon, stands_alone, strip_emoticons, strip_fragments
-from pipeline.text.tokenizer import MEMO_SIZE, CachedTweetTokenizer, Easy, Groups, easy_chunks, tokenize_chunks
+from pipeline.text.tweet_tokenizer import MEMO_SIZE, CachedTweetTokenizer, Easy, Groups, easy_chunks, tokenize_chunks
 
 HANDLE = "@user"
 LINK = "http"

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import UserError
-from pipeline.files import read_json, write_json
-from pipeline.schema import SPECIALS, UNK
+from pipeline.config.schema import SPECIALS, UNK
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.files import read_json, write_json
 
 VOCABULARY = "vocabulary.json"
 SPECIAL = ("<pad>", "<unk>")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tracking.intervals import macro_recall_interval, wilson
 from pipeline.tracking.note import SCORES, escape, table
-from pipeline.tracking.record import StoredRun, read_record
+from pipeline.tracking.run_record import StoredRun, read_record
+from pipeline.tracking.score_intervals import macro_recall_interval, wilson
 
 ENCODERS = {
     "mean": "the mean of the tweet's word vectors; word order plays no part",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tracking.intervals import macro_recall_interval, wilson
+from pipeline.tracking.score_intervals import macro_recall_interval, wilson
 
 if TYPE_CHECKING:
-    from pipeline.tracking.record import RunRecord
+    from pipeline.tracking.run_record import RunRecord
 
 START = {
     "random": "every word starts as a list of random numbers",

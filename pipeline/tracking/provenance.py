@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import library_versions
+from pipeline.runtime.files import library_versions
 
 NO_GIT = "no git"
 

@@ -17,9 +17,9 @@ from gensim.models import Word2Vec
 from measure import Figure, Scale, versus
 from tweets import unlabelled, write_corpus
 
-from pipeline.config import compose
+from pipeline.config.compose import compose
+from pipeline.config.schema import CbowConfig
 from pipeline.embedding.cbow import WORD2VEC_KNOBS, train_cbow
-from pipeline.schema import CbowConfig
 from pipeline.text.presets import build_tokenizer
 
 PASSES = 20  # the fewest that the project makes by itself

@@ -41,9 +41,9 @@ def _train(words: int, dim: int, epochs: int) -> None:
 
     import numpy as np
 
+    from pipeline.classifier.batch import Texts
     from pipeline.classifier.engine import Run, Task, train_run
-    from pipeline.classifier.texts import Texts
-    from pipeline.config import compose
+    from pipeline.config.compose import compose
 
     rng = np.random.default_rng(0)
     initial_VD = rng.standard_normal((words, dim), np.float32)

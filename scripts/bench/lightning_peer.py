@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import Run, Task
-from pipeline.classifier.texts import Texts
 
 EVALUATION_BATCH = 1024
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # which announces devices and products in every run

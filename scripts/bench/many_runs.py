@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from one_model import FASTTEXT_RATE, TUNED, wall_seconds
 from tweets import LABEL, encode, fasttext_accuracy, finished, labelled, write_corpus, write_fasttext
 
+from pipeline.classifier.batch import Texts, take
 from pipeline.classifier.engine import Run, Task, train_batch, train_run
 from pipeline.classifier.model import mean_rows
-from pipeline.classifier.texts import Texts, take
-from pipeline.config import compose
+from pipeline.config.compose import compose
 from pipeline.embedding.cbow import train_cbow
-from pipeline.embedding.layer import initial_matrix
+from pipeline.embedding.initial_matrix import initial_matrix
 from pipeline.text.presets import build_tokenizer
 
 VARIANTS = ("random_trainable", "cbow_frozen", "cbow_finetuned")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from pipeline.progress import log
+from pipeline.runtime.log import log
 
 TARGET = re.compile(r"(?P<sign>[≥≤<>]) ?(?P<bound>-?\d[\d,]*(?:\.\d+)?) ?(?P<unit>\S.*)")
 HOLDS: dict[str, Callable[[float, float], bool]] = {

@@ -23,8 +23,8 @@ from measure import Figure, Scale, versus
 from tweets import LABEL, Labelled, encode, fasttext_accuracy, labelled, write_fasttext
 
 from pipeline.classifier.engine import Run, Task, train_run
-from pipeline.config import compose
-from pipeline.embedding.layer import initial_matrix
+from pipeline.config.compose import compose
+from pipeline.embedding.initial_matrix import initial_matrix
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
 

@@ -19,12 +19,12 @@ from measure import Figure, Scale
 from tweets import LABEL, Labelled, encode, fasttext_accuracy, finished, labelled, unlabelled, write_fasttext
 
 from pipeline.classifier.engine import Run, train_batch
-from pipeline.config import compose
-from pipeline.embedding.layer import initial_matrix
-from pipeline.prediction.compact import compact_predictor
-from pipeline.prediction.trained import TrainedModel
-from pipeline.progress import log
-from pipeline.schema import Config
+from pipeline.config.compose import compose
+from pipeline.config.schema import Config
+from pipeline.embedding.initial_matrix import initial_matrix
+from pipeline.prediction.score_table import compact_predictor
+from pipeline.prediction.trained_model import TrainedModel
+from pipeline.runtime.log import log
 from pipeline.text.presets import build_tokenizer
 
 SECTION, UNIT = "Prediction", "tweets/CPU-second"

@@ -22,9 +22,9 @@ import numpy as np
 from measure import Figure, Scale
 from tweets import unlabelled
 
-from pipeline.prediction.full import full_predictor
-from pipeline.prediction.trained import read_trained
-from pipeline.progress import log
+from pipeline.prediction.torch_model import full_predictor
+from pipeline.prediction.trained_model import read_trained
+from pipeline.runtime.log import log
 
 CHAMPION = "models:/tweet-sentiment-sample@champion"
 START_SECONDS = 120

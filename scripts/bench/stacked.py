@@ -15,14 +15,14 @@ import torch
 from measure import Figure, Scale, Skipped, versus
 from tweets import encode, finished, labelled
 
-from pipeline.classifier.devices import resolve_device
+from pipeline.classifier.device import resolve_device
 from pipeline.classifier.engine import Run, RunResult, Task, train_run
-from pipeline.classifier.stacked import train_stacked
-from pipeline.classifier.stacked_batches import Batch
-from pipeline.classifier.stacked_data import Corpus
-from pipeline.classifier.stacked_runs import Stacked, draw_epoch
-from pipeline.config import compose
-from pipeline.embedding.layer import initial_matrix
+from pipeline.classifier.fast.stack import train_stacked
+from pipeline.classifier.fast.stack_batches import Batch
+from pipeline.classifier.fast.stack_data import Corpus
+from pipeline.classifier.fast.stack_epoch import Stacked, draw_epoch
+from pipeline.config.compose import compose
+from pipeline.embedding.initial_matrix import initial_matrix
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
 

@@ -19,14 +19,14 @@ from measure import Figure, Scale, versus
 from nltk.tokenize import TweetTokenizer
 from tweets import unlabelled
 
-from pipeline.config import compose
-from pipeline.data.texts import in_batches
-from pipeline.schema import TextConfig
+from pipeline.config.compose import compose
+from pipeline.config.schema import TextConfig
+from pipeline.data.arrow import in_batches
+from pipeline.text.batch_encoder import Encoder
 from pipeline.text.clean import clean
-from pipeline.text.columns import Encoder
 from pipeline.text.corpus import CorpusWriter, read_lines
+from pipeline.text.parallel_tokenize import POOL_TEXTS, Tally, Words, tokenize_batches
 from pipeline.text.presets import build_tokenizer
-from pipeline.text.tokens import POOL_TEXTS, Tally, Words, tokenize_batches
 
 SECTION = "Tokenizing"
 NOTES = """

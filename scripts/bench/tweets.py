@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from measure import Scale
 
+from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import RunResult, Task
-from pipeline.classifier.texts import Texts
-from pipeline.data.sample import labelled_batches, unlabelled_batches
-from pipeline.errors import RunError
-from pipeline.schema import SampleConfig
+from pipeline.config.schema import SampleConfig
+from pipeline.data.sample.generate import labelled_batches, unlabelled_batches
+from pipeline.runtime.errors import RunError
 from pipeline.text.corpus import read_lines
 from pipeline.text.vocabulary import Vocabulary
 

@@ -9,14 +9,14 @@ import torch
 from simulated_gpu import NAME, simulated_gpu
 from sklearn.utils.class_weight import compute_class_weight
 
-from pipeline.classifier.course import Course
-from pipeline.classifier.devices import resolve_device
+from pipeline.classifier.batch import Texts, take
+from pipeline.classifier.device import resolve_device
 from pipeline.classifier.engine import Run, Task, class_weights, train_batch, train_run
 from pipeline.classifier.model import Classifier, Embedding
 from pipeline.classifier.optimizer import Adam
-from pipeline.classifier.texts import Texts, take
-from pipeline.errors import RunError, UserError
-from pipeline.schema import EmbeddingConfig, ModelConfig, TrainConfig
+from pipeline.classifier.training_state import Course
+from pipeline.config.schema import EmbeddingConfig, ModelConfig, TrainConfig
+from pipeline.runtime.errors import RunError, UserError
 
 V, D = 40, 8
 

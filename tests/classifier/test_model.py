@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from pipeline.classifier.batch import Texts, take
 from pipeline.classifier.model import (
     Classifier,
     CnnEncoder,
@@ -15,8 +16,7 @@ from pipeline.classifier.model import (
     dropout,
     look_up,
 )
-from pipeline.classifier.texts import Texts, take
-from pipeline.schema import ModelConfig
+from pipeline.config.schema import ModelConfig
 
 V, D, C = 12, 6, 3
 ENCODERS = ("mean", "meanmax", "cnn", "gru")

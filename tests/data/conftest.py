@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.schema import DataConfig
+from pipeline.config.schema import DataConfig
 
 
 @pytest.fixture

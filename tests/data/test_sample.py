@@ -10,9 +10,12 @@ from scipy.stats import binom
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.data import lexicon, lexicon_phrases, sample, sample_wording
-from pipeline.data.lexicon_topics import TOPICS
-from pipeline.schema import SampleConfig
+from pipeline.config.schema import SampleConfig
+from pipeline.data.sample import generate as sample
+from pipeline.data.sample import lexicon
+from pipeline.data.sample import phrases as lexicon_phrases
+from pipeline.data.sample import sentences as sample_wording
+from pipeline.data.sample.topics import TOPICS
 
 TOPIC_WORDS = {word for t in TOPICS for words in (*t.themes, t.places, t.people, t.verbs, *t.events) for word in words}
 EVENTS = [{word for topic in TOPICS for word in topic.events[polarity]} for polarity in (0, 1)]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.data import sample
-from pipeline.data.location import source_fingerprint
+from pipeline.config.schema import SampleConfig
+from pipeline.data.sample import generate as sample
+from pipeline.data.source import source_fingerprint
 from pipeline.data.splits import content_fingerprint, load
-from pipeline.errors import UserError
-from pipeline.schema import SampleConfig
+from pipeline.runtime.errors import UserError
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from gensim.models import FastText, Word2Vec
 
+from pipeline.config.schema import CbowConfig
 from pipeline.embedding import cbow
 from pipeline.embedding.cbow import FASTTEXT_KNOBS, WORD2VEC_KNOBS, epochs_for, train_cbow
-from pipeline.errors import RunError, UserError
-from pipeline.schema import CbowConfig
+from pipeline.runtime.errors import RunError, UserError
 
 CONFIG = CbowConfig(
     algorithm="word2vec", use_unlabelled=False, extra_text=None, vector_size=12, seed=0, sg=0, hs=0, window=3,

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.schema import PpmiConfig
 from pipeline.embedding import ppmi
 from pipeline.embedding.ppmi import co_occurrences, largest_singular, positive_information, train_ppmi
-from pipeline.embedding.vectors import Vectors
-from pipeline.errors import UserError
-from pipeline.schema import PpmiConfig
+from pipeline.embedding.word_vectors import Vectors
+from pipeline.runtime.errors import UserError
 
 
 def config(window=2, min_count=1, smoothing=1.0, shift=1.0, eigenvalue_power=0.5):
@@ -178,7 +178,7 @@ CHILD = """
 import hashlib, sys
 from pathlib import Path
 from pipeline.embedding.ppmi import train_ppmi
-from pipeline.schema import PpmiConfig
+from pipeline.config.schema import PpmiConfig
 found = train_ppmi(Path(sys.argv[1]), PpmiConfig(3, 1, 0.75, 1.0, 0.5), 60, corpus_fingerprint="")
 print(hashlib.sha256(found.vectors.tobytes()).hexdigest())
 """

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.embedding.pretrained import read_pretrained
-from pipeline.errors import UserError
+from pipeline.runtime.errors import UserError
 
 WORDS = ["good", "bad", "ünï", "😀", ":)", "8"]
 MATRIX = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)

@@ -2,21 +2,21 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.errors import RunError, UserError
 from pipeline.prediction import export as module
-from pipeline.prediction import speed
-from pipeline.prediction.compact import score_table
+from pipeline.prediction import measure as speed
 from pipeline.prediction.export import AWKWARD, export, read_exported, report
-from pipeline.prediction.full import FullModel, full_predictor
-from pipeline.prediction.trained import read_trained
-from pipeline.tracking.record import load_predictions
+from pipeline.prediction.score_table import score_table
+from pipeline.prediction.torch_model import FullModel, full_predictor
+from pipeline.prediction.trained_model import read_trained
+from pipeline.runtime.errors import RunError, UserError
+from pipeline.runtime.paths import project_root
+from pipeline.tracking.run_record import load_predictions
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = project_root()
 VARIANTS = ["random_trainable", "cbow_projected", "cbow_multichannel"]
 
 

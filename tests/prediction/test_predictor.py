@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from pipeline.errors import UserError
 from pipeline.prediction import predictor as module
-from pipeline.prediction.compact import compact_predictor
-from pipeline.prediction.full import full_predictor
-from pipeline.prediction.trained import read_trained, write_trained
-from pipeline.tracking.record import load_predictions
+from pipeline.prediction.score_table import compact_predictor
+from pipeline.prediction.torch_model import full_predictor
+from pipeline.prediction.trained_model import read_trained, write_trained
+from pipeline.runtime.errors import UserError
+from pipeline.tracking.run_record import load_predictions
 
 VARIANTS = [
     ["embedding=random_trainable", "model=mean"],

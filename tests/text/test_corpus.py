@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from gensim.models.word2vec import LineSentence
 
-from pipeline.errors import UserError
+from pipeline.runtime.errors import UserError
 from pipeline.text.corpus import CorpusInfo, CorpusWriter, read_lines
-from pipeline.text.tokens import Columns
+from pipeline.text.parallel_tokenize import Columns
 
 
 def write_corpus(path: Path, batches: Iterable[list[list[str]]]) -> CorpusInfo:

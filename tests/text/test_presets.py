@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from nltk.corpus.reader import WordListCorpusReader
 from nltk.corpus.util import LazyCorpusLoader
 
-from pipeline.errors import UserError
-from pipeline.schema import TextConfig
+from pipeline.config.schema import TextConfig
+from pipeline.runtime.errors import UserError
 from pipeline.text import presets
 from pipeline.text.clean import clean, is_emoticon
 from pipeline.text.presets import build_tokenizer
-from pipeline.text.tokenizer import CachedTweetTokenizer
+from pipeline.text.tweet_tokenizer import CachedTweetTokenizer
 
 TWEET = TextConfig(
     "tweet",

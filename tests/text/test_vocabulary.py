@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import UserError
-from pipeline.schema import PAD, UNK
+from pipeline.config.schema import PAD, UNK
+from pipeline.runtime.errors import UserError
 from pipeline.text.vocabulary import Vocabulary
 
 COUNTS = {"b": 2, "a": 2, "rare": 1, "the": 5, "<pad>": 4, "<unk>": 3, "é": 2}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.tracking.record import Predictions, RunRecord
+from pipeline.tracking.run_record import Predictions, RunRecord
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.files import write_json
+from pipeline.runtime.files import write_json
 from pipeline.tracking.provenance import NO_GIT, environment
 
 

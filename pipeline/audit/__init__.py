@@ -1,1 +1,0 @@
-"""What is wrong with labelled text before anything is compared on it: copies, conflicts, leaks, splits that differ."""

@@ -1,0 +1,126 @@
+"""What happens inside: `python -m pipeline.explain "White refrigerator is evil."` walks one text through a classifier.
+
+Tokens, ids, the rows that are looked up, every shape on the way, the decision and each word's share of it; then one
+training step on the text, and which rows it moved. Exit codes: 0 done, 1 a run failed, 2 the command is wrong.
+"""
+
+import argparse
+import dataclasses
+import json
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from pipeline.config.compose import compose
+from pipeline.prediction.explain.html import lesson_page
+from pipeline.prediction.explain.lesson import lesson
+from pipeline.prediction.explain.model import Trained, find_record, newest_record, read_trained, train_fresh
+from pipeline.prediction.explain.terminal import lesson_text
+from pipeline.prediction.explain.trace import walk
+from pipeline.runtime.errors import RunError, UserError, nearest
+from pipeline.runtime.paths import project_root
+
+EXAMPLE = "White refrigerator is evil."
+# Small enough to be trained in seconds and to be looked at.
+FRESH = (
+    "data.sample.labelled=1500",
+    "data.sample.unlabelled=0",
+    "cbow.epochs=20",
+    "embedding.dim=16",
+    "train.max_epochs=10",
+    "train.lr_embedding=0.01",
+    "train.device=cpu",
+    "tracking.enabled=false",
+    "workers=1",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (by default that of the process) and return its exit code."""
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            _explain(_parsed(arguments))
+    except (UserError, RunError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except OSError as error:
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see python -m pipeline.explain --help")
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _Parser(
+        prog="python -m pipeline.explain",
+        description="Walk one text through a trained run, then train one step on it.",
+        epilog='A text that begins with a dash stands after two: python -m pipeline.explain -- "-_- meh"',
+    )
+    parser.add_argument("text", nargs="?", default=EXAMPLE, help=f"the text (without one: {EXAMPLE!r})")
+    parser.add_argument(
+        "--run", help="folder of a run, or its name below results/ (default: the newest with an embedding)"
+    )
+    parser.add_argument("--label", help="label to train the step on (default: the likeliest that was not predicted)")
+    parser.add_argument(
+        "--fresh", action="store_true", help="train a small model on generated tweets instead (also without any run)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the fresh model, such as model=gru"
+    )
+    parser.add_argument("--root", type=Path, default=project_root(), help="folder that holds results/")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page instead of text")
+    parser.add_argument("--json", action="store_true", help="print plain data instead of text")
+    return parser.parse_args(arguments)
+
+
+def _explain(asked: argparse.Namespace) -> None:
+    trained = _trained(asked)
+    names = trained.label_names
+    if asked.label is not None and asked.label not in names:
+        raise UserError(f"--label={asked.label}: this run has no such label{nearest(asked.label, names)}")
+    found = walk(trained, asked.text, None if asked.label is None else names.index(asked.label))
+    if asked.html is not None:
+        try:
+            asked.html.write_text(lesson_page(lesson(found)), "utf-8", errors="replace", newline="\n")
+        except OSError as error:
+            raise UserError(f"--html={asked.html}: cannot be written ({error.strerror})") from None
+        print(f"wrote {asked.html}", file=sys.stderr)
+    if asked.json:
+        print(json.dumps(dataclasses.asdict(found), indent=2))
+    elif asked.html is None:
+        encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
+        print(lesson_text(lesson(found)).encode(encoding, "replace").decode(encoding), end="")
+
+
+def _trained(asked: argparse.Namespace) -> Trained:
+    """The run that was asked for, else the newest; a fresh model where that was asked for or there is no run."""
+    results = asked.root / "results"
+    if asked.run is not None and (asked.fresh or asked.set):
+        raise UserError("--run and --fresh (or --set) exclude each other: which model is meant?")
+    if asked.run is not None:
+        return read_trained(find_record(asked.run, results))
+    newest = None if asked.fresh or asked.set else newest_record(results)
+    if newest is not None:
+        return read_trained(newest)
+    if not (asked.fresh or asked.set):
+        print(f"no finished run below {results}: training a small model on generated tweets", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="explain-") as folder:
+        return train_fresh(compose([*FRESH, *asked.set, f"paths.root={folder}"]))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` is no error
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Where a source lies and what identifies it: cheap, so that finished work is recognized before a library is loaded."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.config.schema import DataConfig, SampleConfig
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.files import file_fingerprint, fingerprint
+
+HUB_IDS = {"tweet_eval": "cardiffnlp/tweet_eval", "sentiment140": "stanfordnlp/sentiment140"}
+HUB_REVISIONS = {"sentiment140": "refs/convert/parquet"}
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def sample_config(config: DataConfig) -> SampleConfig:
+    """The settings of the generated data set."""
+    if config.sample is None:
+        raise UserError("data.sample is not set; data=sample needs its labelled, unlabelled, seed and label_noise")
+    return config.sample
+
+
+def location(config: DataConfig) -> Path | str:
+    """The local folder that `data.path` names, or else the hub id."""
+    path = config.path or HUB_IDS.get(config.source)
+    if not path:
+        raise UserError("data.path is not set; data=hub reads the hub id or local folder it names")
+    folder = Path(path).expanduser().absolute()
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        raise UserError(f"data.path={path} is a file, data={config.source} expects a folder; data=files reads a file")
+    if not HUB_ID.fullmatch(path):
+        raise UserError(f"data.path={path} is no local folder, and no hub id either (owner/name)")
+    return path
+
+
+def source_fingerprint(config: DataConfig, of_files: Callable[[Sequence[Path]], str] = file_fingerprint) -> str:
+    """What identifies the raw input before it is read: the contents of local files, `id@revision` of a hub data set.
+
+    `of_files` : what tells the contents of files, such as one that remembers large ones.
+
+    Raises
+    ------
+    UserError
+        A local source is absent.
+    """
+    if config.source == "sample":
+        return fingerprint(vars(sample_config(config)))
+    if config.source == "nltk_twitter":
+        from pipeline.data.nltk_twitter import corpus_files
+
+        return of_files(corpus_files(config))
+    if config.source == "files":
+        from pipeline.data.local_files import data_path
+
+        return of_files([data_path(config)])
+    place = location(config)
+    if isinstance(place, Path):
+        return of_files([place])
+    return f"{place}@{config.revision or HUB_REVISIONS.get(config.source, 'main')}"

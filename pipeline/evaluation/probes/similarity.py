@@ -1,0 +1,125 @@
+"""Whether cosines of word vectors rank word pairs as people do."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from pipeline.runtime.errors import UserError, nearest
+
+INCLUDED = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}  # files that come with gensim
+FEWEST_PAIRS = 5
+Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
+
+
+def load_pairs(name_or_path: str | Path) -> list[tuple[str, str, float]]:
+    """Read rated word pairs (word1, word2, score), higher meaning more similar.
+
+    Parameters
+    ----------
+    name_or_path : `wordsim353` (Finkelstein et al. 2002) or `simlex999` (Hill et al. 2015), which come with gensim, or
+        a UTF-8 file of `word1 word2 score` lines separated by tabs, commas or spaces. Lines that begin with `#` and a
+        first line without a number in its third field are passed over.
+
+    Raises UserError naming the file and the line that is not a pair and a finite number.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) in INCLUDED:
+        path = _included_file(str(name_or_path))
+    elif not path.is_file():
+        raise UserError(f"{path}: no such file of word pairs{nearest(str(name_or_path), INCLUDED)}")
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a UTF-8 text file ({error})") from error
+    numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip() and not line.startswith("#")]
+    pairs = []
+    for position, (number, line) in enumerate(numbered):
+        separator = next((character for character in "\t," if character in line), None)
+        fields = [field.strip() for field in line.split(separator)]
+        score = _score(fields[2]) if len(fields) == 3 and all(fields) else None
+        if score is not None:
+            pairs.append((fields[0], fields[1], score))
+        elif position > 0 or len(fields) < 3:
+            raise UserError(f"{path}: line {number}: expected 'word1 word2 score', found {line.strip()[:80]!r}")
+    if not pairs:
+        raise UserError(f"{path}: no word pairs in it")
+    return pairs
+
+
+def _included_file(name: str) -> Path:
+    """Find a file of gensim's test data without importing gensim, which takes a second and writes to the log."""
+    package = find_spec("gensim")
+    if package is None or package.origin is None:
+        raise UserError(f"{name}: comes with gensim, which is not installed")
+    return Path(package.origin).parent / "test" / "test_data" / INCLUDED[name]
+
+
+def _score(field: str) -> float | None:
+    try:
+        score = float(field)
+    except ValueError:
+        return None
+    return score if math.isfinite(score) else None
+
+
+def similarity(
+    matrix: NDArray[np.floating],
+    id_of: Mapping[str, int],
+    pairs: Sequence[tuple[str, str, float]],
+    normalize: Callable[[str], str | None],
+) -> dict[str, float | int | None]:
+    """Compute Spearman's ρ between the ratings of `pairs` and the cosines of their rows in `matrix` (V, D).
+
+    A pair counts where both words have rows that are not zero and are different: a word against itself, or two words
+    that the text preset maps to one token, would have the cosine 1 whatever the vectors are.
+
+    Parameters
+    ----------
+    id_of : the row of each token, specials left out.
+    normalize : the one token that the run's text preset makes of a word, or None where it is not one token.
+
+    Returns
+    -------
+    `n`, the pairs that count; `coverage`, their share of all pairs; `spearman`, and its 95 % interval `spearman_low` to
+    `spearman_high`. These three are None for fewer than five pairs or where ratings or cosines are all the same.
+    """
+    rows = [
+        (first, second, score)
+        for first, second, score in ((_row(a, id_of, normalize), _row(b, id_of, normalize), s) for a, b, s in pairs)
+        if first is not None and second is not None and first != second
+    ]
+    left = matrix[[first for first, _, _ in rows]].astype(np.float64)
+    right = matrix[[second for _, second, _ in rows]].astype(np.float64)
+    scores = np.array([score for _, _, score in rows])
+    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    covered = norms > 0
+    cosines = (left * right).sum(axis=1)[covered] / norms[covered]
+    scores, n = scores[covered], int(covered.sum())
+    result: dict[str, float | int | None] = {"n": n, "coverage": n / len(pairs) if pairs else 0.0}
+    result |= {"spearman": None, "spearman_low": None, "spearman_high": None}
+    if n >= FEWEST_PAIRS and np.ptp(scores) > 0 and np.ptp(cosines) > 0:
+        rho = float(spearmanr(scores, cosines).statistic)
+        result["spearman"] = rho
+        result["spearman_low"], result["spearman_high"] = spearman_interval(rho, n)
+    return result
+
+
+def _row(word: str, id_of: Mapping[str, int], normalize: Callable[[str], str | None]) -> int | None:
+    token = normalize(word)
+    return None if token is None else id_of.get(token)
+
+
+def spearman_interval(rho: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a Spearman correlation `rho` over `n` > 3 pairs.
+
+    Fisher's z with the standard error √((1 + ρ²/2) / (n - 3)) of Bonett and Wright (2000, Psychometrika 65, 23-28).
+    """
+    if abs(rho) >= 1:
+        return rho, rho
+    half_width = Z_95 * math.sqrt((1 + rho**2 / 2) / (n - 3))
+    return math.tanh(math.atanh(rho) - half_width), math.tanh(math.atanh(rho) + half_width)

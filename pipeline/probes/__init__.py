@@ -1,1 +1,0 @@
-"""What an embedding matrix knows: word similarity, nearest neighbours, and how far training moved it."""

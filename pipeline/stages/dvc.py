@@ -1,0 +1,100 @@
+"""What stages leave in `paths.dvc` for DVC: their outcomes under fixed names, byte for byte the same every time.
+
+`artifacts/` and `results/` name a folder by what determines it and keep many side by side; DVC wants one fixed path for
+each outcome and deletes it before the stage runs. So a stage leaves a copy there, without what depends on when and
+where it ran, and a later stage takes word vectors and encoded tweets from there when DVC has brought them.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.config.schema import Config, variant_name
+from pipeline.runtime.files import MANIFEST, Stage, file_sizes, fingerprint, read_json, read_manifest, write_json
+from pipeline.runtime.log import log
+
+TIMES = ("seconds", "finished")  # in a manifest, and in what is said of vectors
+# Of a record: what names the machine, the commit, the time and the folders of a run.
+RUN_ONLY = ("environment", "overrides")
+CONFIG_ONLY = ("paths", "tracking", "stage", "force", "workers")
+LEFT_OUT = (MANIFEST, "note.md", "timings.json", "report.html", "report.md")
+SCORE = "score/"
+Work = Callable[[Path], Mapping[str, Any]]
+
+
+def place(config: Config, stage: str) -> Path | None:
+    """Where the copy of a stage's outcome belongs; None where no copies are kept, or none of this stage."""
+    names = {"prepare": "prepare", "cbow": f"cbow/s{config.cbow.seed}", "train": f"train/{_cell(config)}"}
+    return Path(config.paths.dvc) / names[stage] if config.paths.dvc and stage in names else None
+
+
+def taken_or(work: Work, config: Config, identity: Mapping[str, Any]) -> Work:
+    """`work`, or taking the copy of its outcome, where there is a whole one of the same `identity`."""
+    copy = place(config, identity["stage"])
+    manifest = read_manifest(copy) if copy and not config.force else None
+    if copy is None or manifest is None or fingerprint(manifest["identity"]) != fingerprint(identity):
+        return work
+    if manifest["files"] != file_sizes(copy):
+        log.info("%s: files are missing in %s or cut short, it is not used", identity["stage"], copy)
+        return work
+
+    def take(folder: Path) -> Mapping[str, Any]:
+        shutil.copytree(copy, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+        log.info("%s: taken from %s", identity["stage"], copy)
+        outcome: Mapping[str, Any] = manifest["outcome"]
+        return outcome
+
+    return take
+
+
+def leave_stage(config: Config, stage: Stage) -> None:
+    """Leave the outcome of `prepare` or `cbow`, whole but for the times it took."""
+    if copy := place(config, stage.manifest["identity"]["stage"]):
+        _copy(stage.folder, copy)
+        if (words := copy / "vectors.json").exists():
+            content = read_json(words)
+            write_json(words, content | {"info": {k: v for k, v in content["info"].items() if k not in TIMES}})
+        _write_manifest(stage.folder, copy)
+
+
+def leave_record(config: Config, record: Path) -> None:
+    """Leave a run's record as train/VARIANT-sSEED/, and its metrics once more as metrics/VARIANT-sSEED.json."""
+    if copy := place(config, "train"):
+        _copy(record, copy)
+        header = read_json(record / "run.json")
+        write_json(copy / "run.json", {key: value for key, value in header.items() if key not in RUN_ONLY})
+        settings = yaml.safe_load((record / "config.yaml").read_text("utf-8"))
+        kept = {key: value for key, value in settings.items() if key not in CONFIG_ONLY}
+        (copy / "config.yaml").write_text(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True), "utf-8")
+        _write_manifest(record, copy)
+        metrics = copy.parents[1] / "metrics" / f"{copy.name}.json"
+        metrics.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(record / "metrics.json", metrics)
+
+
+def leave_study(config: Config, study: Path) -> None:
+    """Leave a study's answers, tables and figures as compare/, and each method's mean score as scores.json."""
+    if config.paths.dvc:
+        copy = Path(config.paths.dvc) / "compare"
+        _copy(study, copy)
+        scores = read_json(study / "study.json")["metrics"]
+        write_json(copy.parent / "scores.json", {name.removeprefix(SCORE): score for name, score in scores.items()})
+
+
+def _cell(config: Config) -> str:
+    return f"{variant_name(config.embedding)}-s{config.seed}"
+
+
+def _copy(source: Path, copy: Path) -> None:
+    shutil.rmtree(copy, ignore_errors=True)
+    # Contents alone: vectors are written with a mode of their own, which a checkout would not keep.
+    shutil.copytree(source, copy, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(*LEFT_OUT))
+
+
+def _write_manifest(source: Path, copy: Path) -> None:
+    """Write the manifest last, as a folder without one does not count."""
+    manifest = {key: value for key, value in read_json(source / MANIFEST).items() if key not in TIMES}
+    write_json(copy / MANIFEST, manifest | {"files": file_sizes(copy)})

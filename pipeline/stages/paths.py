@@ -1,0 +1,41 @@
+"""Where outcomes belong below `paths.root`, and how places are told to the user."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.schema import Config, data_name, variant_name
+from pipeline.runtime.files import fingerprint
+from pipeline.runtime.paths import project_root
+
+
+def root(config: Config) -> Path:
+    """The folder of artifacts/, results/ and mlflow.db."""
+    assert config.paths.root is not None
+    return Path(config.paths.root)
+
+
+def artifact_folder(config: Config, name: str, identity: Mapping[str, Any]) -> Path:
+    """The folder of a stage's outcome."""
+    return root(config) / "artifacts" / name / fingerprint({"stage": name, **identity})
+
+
+def record_folder(config: Config, identity: Mapping[str, Any]) -> Path:
+    """The folder of a run's record: readable, and with what determines it in its last eight digits."""
+    budget = config.data.label_budget or "all"
+    encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
+    kind = f"{data_name(config.data)}-{variant_name(config.embedding)}{encoder}"
+    return root(config) / "results" / f"{kind}-n{budget}-s{config.seed}-{fingerprint(identity)[:8]}"
+
+
+def short(path: Path) -> str:
+    """`path` as seen from the current directory or, outside it, whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def dashboard(config: Config) -> str:
+    """The command that shows the store of this configuration."""
+    project = project_root()
+    script = "./scripts/dashboard" if project == Path.cwd() else shlex.quote(str(project / "scripts" / "dashboard"))
+    return script if root(config) == project else f"{script} {shlex.quote(str(root(config)))}"

@@ -1,0 +1,107 @@
+"""What the stage `prepare` does with the folder it is given: splits, token ids, vocabulary, corpus."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.schema import SPECIALS, Config
+from pipeline.data.arrow import in_batches, read_texts
+from pipeline.data.duplicates import digests
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.log import log, progress
+from pipeline.text.corpus import CORPUS, CorpusWriter, read_lines
+from pipeline.text.encoded_split import encode_splits
+from pipeline.text.parallel_tokenize import Tally, tokenize_batches
+from pipeline.text.presets import Preset, build_tokenizer
+from pipeline.text.vocabulary import VOCABULARY
+
+BATCH = 10_000
+SHOWN_LABELS = 10
+
+
+def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
+    """Write the splits, their token ids, the vocabulary and the corpus for CBOW: all that runs on the data share.
+
+    Returns what later stages and readers must know.
+    """
+    from pipeline.data.splits import content_fingerprint, load
+
+    tokenizer = build_tokenizer(config.text)
+    splits = load(config.data, folder)
+    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
+    counts = Counter({row["values"]: row["counts"] for row in splits.train["label"].value_counts().to_pylist()})
+    most = ", ".join(f"{splits.label_names[label]} {count:,}" for label, count in counts.most_common(SHOWN_LABELS))
+    more = len(counts) - SHOWN_LABELS
+    log.info("prepare: training labels: %s%s", most, f" and {more} more" if more > 0 else "")
+    labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
+
+    def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
+        parts = labelled[name].to_batches(max_chunksize=BATCH)
+        for part in progress(parts, total=len(parts), label=f"encoding {name}", unit="batches"):
+            yield part["text"].to_pylist(), part["label"].to_pylist()
+
+    with CorpusWriter(folder / CORPUS) as corpus:
+        unlabelled, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
+        enough = config.text.unlabelled_min_count
+        known = () if enough is None else (word for word, count in unlabelled.counts().items() if count >= enough)
+        vocabulary = encode_splits(
+            {name: batches(name) for name in labelled},
+            tokenizer,
+            config.text.min_count,
+            folder,
+            config.workers,
+            also=(*tokenizer.reserved, *known),
+            on_train=corpus.write,
+        )
+        info = corpus.info
+    if len(vocabulary) <= SPECIALS:
+        raise UserError(f"text.min_count={config.text.min_count}: no word of the training text occurs that often")
+    vocabulary.save(folder / VOCABULARY)
+    log.info("prepare: vocabulary of %s words; corpus of %s tokens", f"{len(vocabulary):,}", f"{info.tokens:,}")
+    return {
+        "label_names": splits.label_names,
+        "generated": splits.generated,
+        "notes": splits.notes,
+        "rows": {name: len(rows) for name, rows in labelled.items()},
+        "fingerprint": content_fingerprint(splits),
+        "vocabulary": vocabulary.summary(),
+        "corpus": dataclasses.asdict(info) | {"texts": {"train": len(labelled["train"]), **texts}, "dropped": dropped},
+    }
+
+
+def write_unlabelled(
+    config: Config, folder: Path, splits: Sequence[str], tokenizer: Preset, corpus: CorpusWriter
+) -> tuple[Tally, dict[str, int], int]:
+    """Write the unlabelled text that the configuration names into the corpus, less what is held out.
+
+    Returns the counts of its tokens (empty where no key needs them), of the texts of each source, and of the texts
+    dropped.
+    """
+    sources: dict[str, Iterable[str]] = {}
+    if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
+        sources["unlabelled"] = read_texts(folder, "unlabelled")
+    if config.cbow.extra_text is not None:
+        sources["extra_text"] = read_lines(Path(config.cbow.extra_text))
+    others = [split for split in splits if split != "train"] if sources else []
+    texts_held_out = (batch for split in others for batch in in_batches(read_texts(folder, split), BATCH))
+    held_out = digests(texts_held_out, "masked")
+    held_out.sort()
+    tally = Tally()
+    texts, dropped = dict.fromkeys(sources, 0), 0
+    for name, source in sources.items():
+        before = dropped
+        lines = progress(source, total=None, label=f"tokenizing {name}", unit="texts")
+        for tokens in tokenize_batches(in_batches(lines, BATCH), tokenizer, config.workers, held_out, with_lines=True):
+            corpus.write(tokens)
+            texts[name] += len(tokens)
+            dropped += tokens.dropped
+            if config.text.unlabelled_min_count is not None:
+                tally.add(tokens)
+        if name == "extra_text" and not texts[name] and dropped == before:
+            raise UserError(f"cbow.extra_text: {config.cbow.extra_text} holds no text; expected one text per line")
+        log.info("prepare: %s texts from %s", f"{texts[name]:,}", name)
+    if dropped:
+        log.info("prepare: left out %d unlabelled texts that stand in validation or test", dropped)
+    return tally, texts, dropped

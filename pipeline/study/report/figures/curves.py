@@ -1,0 +1,232 @@
+"""Scores over label budgets, parameters and learning rates, and the effects of the 2 × 2 design."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from pipeline.study.report.figures.style import (
+    GREY,
+    SMALL,
+    Sketch,
+    baseline_style,
+    budget_labels,
+    count_range,
+    half_widths,
+    legend_below,
+    log_budget_axis,
+    new_drawing,
+    ordered,
+    variant_style,
+    variants_in,
+)
+from pipeline.study.report.study_results import Findings
+from pipeline.study.report.tables import budget_name, crossover_table, number, records
+
+# Not the colours of variants.
+EFFECT_STYLES = {"CBOW init": ("#222222", "o"), "training": ("#882255", "s"), "interaction": ("#808000", "^")}
+OTHER_EFFECT = ("#6b6b6b", "x")
+EDGE: dict[str, Any] = {
+    "linestyle": "", "marker": "s", "markersize": 15, "markerfacecolor": "none", "markeredgecolor": "black",
+}  # fmt: skip
+
+
+def score_curves(findings: Findings) -> Sketch | None:
+    """Label-budget curves with bands, baselines, and a strip that says where random vectors catch up."""
+    scores = findings.scores.dropna(subset=["mean"]) if len(findings.scores) else findings.scores
+    if scores.empty:
+        return None
+    metric = findings.design["metric_name"]
+    crossings = crossover_table(findings)
+    drawing, title = new_drawing(
+        findings, f"Test {metric} by label budget", 4.5 + (0.45 * len(crossings) + 0.3) * bool(crossings)
+    )
+    ratios = [4.0, 0.45 * len(crossings)] if crossings else [1.0]
+    panels = drawing.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    axes: Axes = panels[0]
+    budgets = sorted({int(budget) for budget in scores["label_budget"]})
+    variants = scores[scores["kind"] == "variant"]
+    for name in variants_in(findings, variants):
+        line = variants[variants["variant"] == name].sort_values("label_budget")
+        style = variant_style(name)
+        down, up = half_widths(line, 100)
+        x, y = line["label_budget"].to_numpy(dtype=float), 100 * line["mean"].to_numpy(dtype=float)
+        axes.fill_between(x, y - down, y + up, color=style["color"], alpha=0.22, linewidth=0)
+        axes.plot(x, y, label=name, linewidth=2, markersize=6.5, **style)
+    for name in ordered(scores.loc[scores["kind"] != "variant", "variant"].tolist(), []):
+        line = scores[(scores["variant"] == name) & (scores["kind"] != "variant")].sort_values("label_budget")
+        axes.plot(line["label_budget"], 100 * line["mean"], label=name, zorder=1, **baseline_style(name))
+    log_budget_axis(axes, findings, budgets)
+    axes.grid()
+    axes.set_ylabel(f"test {metric}, %")
+    if crossings:
+        _crossover_strip(axes, panels[1], findings)
+        log_budget_axis(panels[1], findings, budgets)
+        axes.tick_params(axis="x", length=0, labelbottom=False)
+    panels[-1].set_xlabel("labelled tweets (logarithmic)")
+    legend_below(drawing, axes, 3)
+    seeds = count_range([int(n) for n in (variants if len(variants) else scores)["n"]])
+    caption = (
+        f"Mean test {metric} over {seeds} seeds with 95 % t-interval bands; baselines in thin grey. "
+        + "The strip below shows from how many labels random_trainable has reached a rival, with the 95 % interval "
+        "(an arrow: it goes on beyond the largest budget)." * bool(crossings)
+    )
+    return Sketch(title, caption.strip(), drawing)
+
+
+def _crossover_strip(curves: Axes, strip: Axes, findings: Findings) -> None:
+    """Two lines per rival: in words, and below the estimate with its interval (an arrow where that is open)."""
+    end = curves.get_xlim()[1]
+    rows, texts = records(findings.crossover), crossover_table(findings)
+    for y, (row, text) in enumerate(zip(rows, texts, strict=True)):
+        style = variant_style(row["variant"])
+        estimate, low, high = (number(row[name]) for name in ("estimate", "low", "high"))
+        if low is not None:
+            strip.plot([low, high or end], [y + 0.2, y + 0.2], color=style["color"], linewidth=3, solid_capstyle="butt")
+            if high is None:
+                strip.plot(end, y + 0.2, marker=">", color=style["color"], markersize=8, clip_on=False)
+        if estimate is not None:
+            strip.plot(estimate, y + 0.2, **(style | {"linestyle": ""}), markersize=8, markeredgecolor="black")
+            curves.axvline(estimate, color=style["color"], linewidth=1.3, linestyle=":", zorder=0)
+        words = f"at {text['labels']} labels" if estimate is not None else text["outcome"]
+        words = f"{row['variant']}: {words}, 95 % interval {text['95 % interval']}"
+        strip.text(0.01, y - 0.22, words, transform=strip.get_yaxis_transform(), va="center", fontsize=SMALL)
+    strip.set_ylim(len(rows) - 0.4, -0.6)
+    strip.set_yticks([])
+    strip.set_title("random_trainable reaches", loc="left", fontsize=SMALL, fontweight="bold")
+
+
+def parameters_and_score(findings: Findings) -> Sketch | None:
+    """Trainable parameters against the score at the largest label budget."""
+    scores = findings.scores.dropna(subset=["mean"]) if len(findings.scores) else findings.scores
+    sized = scores[(scores["kind"] == "variant") & (pd.to_numeric(scores["trainable"]) > 0)] if len(scores) else scores
+    if sized.empty:
+        return None
+    metric, largest = findings.design["metric_name"], int(sized["label_budget"].max())
+    sized = sized[sized["label_budget"] == largest]
+    drawing, title = new_drawing(findings, f"Trainable parameters and test {metric}", 4.1)
+    axes = drawing.add_subplot()
+    for name in variants_in(findings, sized):
+        point = sized[sized["variant"] == name]
+        style = variant_style(name) | {"linestyle": ""}
+        axes.errorbar(
+            point["trainable"],
+            100 * point["mean"],
+            half_widths(point, 100),
+            label=name,
+            markersize=8,
+            capsize=5,
+            **style,
+        )
+    for row in records(scores[(scores["kind"] != "variant") & (scores["label_budget"] == largest)]):
+        style = baseline_style(row["variant"]) | {"marker": ""}
+        axes.axhline(100 * row["mean"], label=row["variant"], zorder=0, **style)
+    axes.set_xscale("log")
+    low, high = float(sized["trainable"].min()), float(sized["trainable"].max())
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    axes.xaxis.set_major_locator(FixedLocator(powers.tolist()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([f"{power:,.0f}" for power in powers])
+    axes.set_xlim(low / 2, high * 2)
+    axes.grid()
+    axes.set_xlabel("trainable parameters (logarithmic)")
+    axes.set_ylabel(f"test {metric}, %")
+    legend_below(drawing, axes, 3)
+    seeds = count_range([int(n) for n in sized["n"]])
+    caption = (
+        f"Test {metric} with {budget_name(findings, largest)} labels against the number of parameters that training "
+        f"may change: mean over {seeds} seeds with 95 % t-intervals; baselines as grey lines."
+    )
+    return Sketch(title, caption, drawing)
+
+
+def factorial(findings: Findings) -> Sketch | None:
+    """Main effects and interaction of CBOW init and training at every label budget."""
+    frame = findings.factorial.dropna(subset=["mean"]) if len(findings.factorial) else findings.factorial
+    if frame.empty:
+        return None
+    metric = findings.design["metric_name"]
+    drawing, title = new_drawing(findings, f"Effects of CBOW init and training on test {metric}", 4.0)
+    axes = drawing.add_subplot()
+    budgets = sorted({int(budget) for budget in frame["label_budget"]})
+    effects = ordered([str(effect) for effect in frame["effect"]], list(EFFECT_STYLES))
+    axes.axhline(0, color="black", linewidth=1)
+    for place, effect in enumerate(effects):
+        line = frame[frame["effect"] == effect].sort_values("label_budget")
+        x = np.array([budgets.index(int(budget)) for budget in line["label_budget"]]) + 0.12 * (place - 1)
+        colour, marker = EFFECT_STYLES.get(effect, OTHER_EFFECT)
+        axes.errorbar(
+            x, 100 * line["mean"], half_widths(line, 100), color=colour, marker=marker, markersize=7, capsize=4,
+            linewidth=1, elinewidth=2, linestyle=":", label=effect,
+        )  # fmt: skip
+    axes.set_xticks(range(len(budgets)), budget_labels(findings, budgets))
+    axes.grid(axis="y")
+    axes.set_xlabel("labelled tweets")
+    axes.set_ylabel(f"points of {metric}")
+    legend_below(drawing, axes, 3)
+    caption = (
+        f"Effects of the 2 × 2 design (random or CBOW rows, frozen or trained) on test {metric}: mean over "
+        f"{count_range([int(n) for n in frame['n']])} seeds with 95 % t-intervals. The interaction is what training "
+        "adds to CBOW rows less what it adds to random ones."
+    )
+    return Sketch(title, caption, drawing)
+
+
+def learning_rates(findings: Findings) -> Sketch | None:
+    """Validation score of every tried learning-rate factor; the chosen one is marked."""
+    trials = findings.trials.dropna(subset=["score"]) if len(findings.trials) else findings.trials
+    if trials.empty:
+        return None
+    names, budgets = variants_in(findings, trials), sorted({int(budget) for budget in trials["label_budget"]})
+    rows = -(-len(names) // 2)
+    drawing, title = new_drawing(findings, "Learning rates tried on validation", 2.5 * rows + 0.9)
+    panels = drawing.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).flatten()
+    shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(budgets)))
+    factors = sorted({float(factor) for factor in trials["factor"]})
+    for place, (panel, name) in enumerate(zip(panels, names, strict=False)):
+        for budget, shade in zip(budgets, shades, strict=True):
+            line = trials[(trials["variant"] == name) & (trials["label_budget"] == budget)].sort_values("factor")
+            panel.plot(line["factor"], 100 * line["score"], color=shade, marker="o", markersize=3.5, linewidth=1.4)
+            _mark_chosen(panel, line, shade)
+        panel.set_title(name, loc="left", fontweight="bold")
+        panel.set_xscale("log")
+        panel.xaxis.set_major_locator(FixedLocator(factors))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.set_xticklabels([f"{factor:g}" for factor in factors])
+        if place % 2 == 0:
+            panel.set_ylabel("validation score, %")
+        if place + 2 >= len(names):  # nothing below it
+            panel.tick_params(axis="x", labelbottom=True)
+            panel.set_xlabel("learning-rate factor")
+        panel.grid()
+    for unused in panels[len(names) :]:
+        unused.set_axis_off()
+    _trial_legend(drawing, findings, budgets, shades)
+    caption = (
+        f"Mean validation score of {findings.design['trial_seeds']} trial seeds per factor, variant and label budget "
+        "(no interval); a star marks the factor used, a frame around it the smallest or largest of the grid."
+    )
+    return Sketch(title, caption, drawing)
+
+
+def _mark_chosen(panel: Axes, line: pd.DataFrame, shade: Any) -> None:
+    for row in records(line[line["chosen"].astype(bool)]):
+        panel.plot(row["factor"], 100 * row["score"], marker="*", markersize=13, color=shade, markeredgecolor="black")
+        if row["edge"]:
+            panel.plot(row["factor"], 100 * row["score"], **EDGE)
+
+
+def _trial_legend(drawing: Drawing, findings: Findings, budgets: list[int], shades: Any) -> None:
+    handles = [
+        Line2D([], [], color=shade, marker="o", markersize=4, label=f"{budget_name(findings, budget)} labels")
+        for budget, shade in zip(budgets, shades, strict=True)
+    ]
+    star: dict[str, Any] = {"linestyle": "", "marker": "*", "markersize": 13, "markeredgecolor": "black"}
+    handles.append(Line2D([], [], color=GREY, label="chosen", **star))
+    handles.append(Line2D([], [], label="at the edge", **EDGE))
+    drawing.legend(handles=handles, loc="outside lower center", ncols=4)

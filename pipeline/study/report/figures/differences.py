@@ -1,0 +1,107 @@
+"""The forest plot of paired differences."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, count_range, new_drawing, variant_style
+from pipeline.study.report.study_results import Findings
+from pipeline.study.report.tables import budget_name, number, points_text, records
+
+ROW = 0.27  # inches
+HEADING = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+# Marker and whether it is filled; the word stands beside it, the colour is that of the better variant.
+DECISIONS = {
+    "higher": (">", True),
+    "lower": ("<", True),
+    "equivalent": ("s", True),
+    "undecided": ("o", False),
+    "too few seeds": ("X", False),
+}
+
+
+def differences(findings: Findings) -> Sketch | None:
+    """Every planned pair at every label budget, with both intervals, the zone too small to matter, and the decision."""
+    rows = [row for row in records(findings.differences) if row["planned"] and number(row["mean"]) is not None]
+    if not rows:
+        return None
+    metric, smallest = findings.design["metric_name"], 100 * findings.design["smallest_effect"]
+    pairs = list(dict.fromkeys((row["a"], row["b"]) for row in rows))
+    lines = len(rows) + 1.5 * len(pairs)
+    drawing, title = new_drawing(findings, f"Paired differences in test {metric}", ROW * lines + 1.35)
+    axes = drawing.add_subplot()
+    axes.axvspan(-smallest, smallest, color=LIGHT, linewidth=0, zorder=0)
+    axes.axvline(0, color="black", linewidth=1, zorder=1)
+    ticks: list[float] = []
+    y = 0.0
+    for pair in pairs:
+        y += 0.5
+        # Blended coordinates: x in parts of the axes' width, y in rows.
+        axes.text(
+            0.0,
+            y,
+            f"{pair[0]} − {pair[1]}",
+            transform=axes.get_yaxis_transform(),
+            weight="bold",
+            va="center",
+            bbox=HEADING,
+        )
+        for row in rows:
+            if (row["a"], row["b"]) == pair:
+                y += 1
+                ticks.append(y)
+                _draw_row(axes, y, row)
+        y += 1
+    axes.set_yticks(ticks, [budget_name(findings, row["label_budget"]) for pair in pairs for row in _of(rows, pair)])
+    axes.set_ylim(y - 0.3, -0.2)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_ylabel("labelled tweets")
+    axes.set_xlabel(f"points of {metric} (first − second)")
+    used = {str(row["decision"]) for row in rows}
+    handles: list[Any] = [_marker(name) for name in DECISIONS if name in used]
+    handles.append(Line2D([], [], color=GREY, linewidth=6, label="over seeds"))
+    handles.append(Line2D([], [], color=GREY, linewidth=1.1, label="seeds and tweets"))
+    handles.append(Patch(color=LIGHT, label=f"below {smallest:g} point{'' if smallest == 1 else 's'}"))
+    drawing.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=1.8)
+    seeds = count_range([int(row["n"]) for row in rows])
+    caption = (
+        f"First minus second variant in test {metric}, {seeds} paired seeds: mean, 95 % t-interval over seeds (thick), "
+        f"and the 95 % interval for other seeds and other test tweets (thin). "
+        f"Between the edges of the grey zone, ±{smallest:g} points, a difference is too small to matter."
+    )
+    return Sketch(title, caption, drawing)
+
+
+def _of(rows: list[dict[str, Any]], pair: tuple[str, str]) -> list[dict[str, Any]]:
+    return [row for row in rows if (row["a"], row["b"]) == pair]
+
+
+def _draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:
+    decision = str(row["decision"])
+    colour = variant_style(row["a"] if decision == "higher" else row["b"])["color"]
+    colour = colour if decision in ("higher", "lower") else GREY
+    for low, high, width in (("low_total", "high_total", 1.1), ("low", "high", 6)):
+        bottom, top = number(row[low]), number(row[high])
+        if bottom is not None and top is not None:
+            axes.plot([100 * bottom, 100 * top], [y, y], color=colour, linewidth=width, solid_capstyle="butt")
+    marker, filled = DECISIONS.get(decision, ("o", False))
+    face = colour if filled else "white"
+    axes.plot(
+        100 * row["mean"], y, marker=marker, color=colour, markersize=6, markerfacecolor=face, markeredgecolor="black"
+    )
+    text = f"{points_text(row['mean'], row['low'], row['high'])}  {decision}"
+    axes.annotate(
+        text, (1.01, y), xycoords=axes.get_yaxis_transform(), va="center", fontsize=SMALL, annotation_clip=False
+    )
+
+
+def _marker(decision: str) -> Line2D:
+    marker, filled = DECISIONS[decision]
+    face = GREY if filled else "white"
+    return Line2D(
+        [], [], linestyle="", marker=marker, markersize=7, markerfacecolor=face, markeredgecolor="black", label=decision
+    )

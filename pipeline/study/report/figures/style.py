@@ -1,0 +1,178 @@
+"""How every figure of a study looks: one colour and marker per variant, one size, one way to save."""
+
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FixedLocator, NullLocator
+from numpy.typing import NDArray
+
+from pipeline.study.report.study_results import Findings
+
+WIDTH = 7.0  # inches: at this width the smallest text, 9 points, can be read on a phone held sideways
+DPI = 160
+SMALL = 9
+GREY = "#6b6b6b"
+LIGHT = "#e9e9e9"
+MARGIN = 1.25  # beyond the smallest and the largest label budget, on a logarithmic axis
+
+# Hue tells where the rows come from, as far as a palette for every kind of colour vision allows (Okabe and Ito 2008).
+VARIANT_STYLES = {
+    "random_trainable": ("#d55e00", "o"),
+    "random_frozen": ("#e69f00", "s"),
+    "cbow_frozen": ("#56b4e9", "D"),
+    "cbow_finetuned": ("#0072b2", "^"),
+    "cbow_anchored": ("#009e73", "v"),
+    "cbow_multichannel": ("#cc79a7", "P"),
+    "cbow_projected": ("#6a3d9a", "X"),
+    "ppmi_frozen": ("#999933", "<"),
+    "ppmi_finetuned": ("#117733", ">"),
+    "pretrained_frozen": ("#aa4499", "p"),
+    "pretrained_finetuned": ("#661100", "h"),
+}
+OTHER_COLOURS = ("#000000", "#332288", "#44aa99", "#882255", "#b8860b")
+OTHER_MARKERS = ("d", "8", "H", "*")
+BASELINE_STYLES: dict[str, tuple[Any, str]] = {
+    "majority": (":", "1"),
+    "vader": ("--", "2"),
+    "tfidf_logistic": ("-.", "3"),
+    "nb_logistic": ((0, (6, 1)), "4"),
+    "fasttext": ((0, (3, 1, 1, 1, 1, 1)), "+"),
+}
+SETTINGS: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": LIGHT,
+    "grid.linewidth": 0.8,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "text.parse_math": False,
+}
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A drawing that is not yet on disk, with its title and caption."""
+
+    title: str
+    caption: str
+    drawing: Drawing
+
+
+@contextmanager
+def fixed_look(name: str) -> Iterator[None]:
+    """Draw and save with matplotlib's own defaults and ours, whatever the user's settings; undone afterwards.
+
+    `name` seeds the identifiers inside the SVG, so that figures on one page do not share them.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # such signs show as boxes
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS | {"svg.hashsalt": name})
+        yield
+
+
+def save(drawing: Drawing, png: Path, svg: Path) -> None:
+    """Write a drawing without dates or versions, so that equal drawings give equal bytes."""
+    drawing.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def variant_style(name: str) -> dict[str, Any]:
+    """Colour and marker of a variant, the same in every figure; hollow where `name` has an @ with another text."""
+    base, _, other_text = name.partition("@")
+    code = crc32(base.encode())
+    other = OTHER_COLOURS[code % len(OTHER_COLOURS)], OTHER_MARKERS[code % len(OTHER_MARKERS)]
+    colour, marker = VARIANT_STYLES.get(base, other)
+    face = "white" if other_text else colour
+    return {"color": colour, "marker": marker, "markerfacecolor": face, "linestyle": "--" if other_text else "-"}
+
+
+def baseline_style(name: str) -> dict[str, Any]:
+    """Grey line of a baseline, told from the others by its dashes and marker."""
+    dashes, marker = BASELINE_STYLES.get(name, ("-", "x"))
+    return {"color": GREY, "linestyle": dashes, "marker": marker, "linewidth": 1.1}
+
+
+def new_drawing(findings: Findings, title: str, height: float) -> tuple[Drawing, str]:
+    """An empty drawing of the common width, `height` inches, and its title, which names the data set."""
+    title = f"{title}, {findings.data['name']}" + (" (generated tweets)" if findings.generated else "")
+    lines = textwrap.wrap(title, 62, break_on_hyphens=False)
+    drawing = Drawing(figsize=(WIDTH, height + 0.2 * len(lines)), layout="constrained")
+    drawing.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr, call-arg]
+    drawing.suptitle("\n".join(lines), fontsize=12, fontweight="bold", x=0.01, ha="left")
+    return drawing, title
+
+
+def legend_below(drawing: Drawing, axes: Axes, columns: int) -> None:
+    """Put the legend of `axes` under the whole drawing, which grows by its lines; each name once."""
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    if unique:
+        drawing.set_figheight(drawing.get_figheight() + 0.2 * -(-len(unique) // columns))
+        drawing.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=columns, handlelength=3.2)
+
+
+def ordered(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """`names` without repeats, those of `wanted` first and in its order."""
+    return [*(n for n in wanted if n in set(names)), *sorted(set(names) - set(wanted))]
+
+
+def variants_in(findings: Findings, frame: pd.DataFrame) -> list[str]:
+    """The variants that `frame` has rows of, in the order of the design."""
+    return ordered([str(name) for name in frame["variant"]], findings.design["variants"])
+
+
+def budget_labels(findings: Findings, budgets: Sequence[int]) -> list[str]:
+    """Tick labels of label budgets; the brackets of `all (7,200)` go on a line of their own."""
+    names = dict(zip(findings.design["label_budgets"], findings.design["budget_names"], strict=True))
+    return [str(names.get(budget, f"{budget:,}")).replace(" (", "\n(") for budget in budgets]
+
+
+def log_budget_axis(axes: Axes, findings: Findings, budgets: Sequence[int]) -> None:
+    """Make x a logarithmic axis of label budgets, ticks at those of the study."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator([float(budget) for budget in budgets]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels(budget_labels(findings, budgets))
+    axes.set_xlim(min(budgets) / MARGIN, max(budgets) * MARGIN)
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` on one line, cut with an ellipsis past `width` signs."""
+    line = re.sub(r"\s+", " ", text).strip()
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def half_widths(frame: pd.DataFrame, factor: float = 1.0) -> NDArray[np.float64]:
+    """Distances (2, rows) from `mean` to `low` and to `high`, times `factor`; NaN where there is no interval."""
+    mean, low, high = (pd.to_numeric(frame[name]).to_numpy(dtype=float) for name in ("mean", "low", "high"))
+    distances: NDArray[np.float64] = np.abs(np.stack([mean - low, high - mean])) * factor
+    return distances
+
+
+def count_range(numbers: Sequence[int]) -> str:
+    """Such as `10`, or `9 to 10` where they differ."""
+    return f"{min(numbers)}" if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"

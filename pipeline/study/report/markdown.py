@@ -1,0 +1,62 @@
+"""The report as markdown: the same sections and numbers, pictures by link."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from pipeline.study.report.blocks import Block, Commands, Page, Plot, Points, Table, Tables, Text
+
+
+def page_markdown(page: Page, files: Mapping[str, str]) -> str:
+    """Markdown of a page.
+
+    files : per figure name the address of its PNG, as seen from the report.
+    """
+    label = "**GENERATED** · " if page.generated else ""
+    parts = [f"# {escape(page.title)}", label + escape(page.ran)]
+    if page.warnings:
+        told = [f"> - `{warning.code}` {escape(warning.text)}" for warning in page.warnings]
+        parts.append("\n".join(["> **Mind this first**", ">", *told]))
+    for verdict in page.verdicts:
+        parts += [f"## {escape(verdict.question)}", f"**{escape(verdict.answer)}**", *_list(verdict.evidence)]
+    for section in page.sections:
+        parts += [f"## {escape(section.title)}", f"*{escape(section.guide)}*"]
+        for block in section.blocks:
+            parts += _block(block, files)
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Quote text so that markdown shows it literally, on one line: no markup, no HTML, no entity, no table cell."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")
+
+
+def _block(block: Block, files: Mapping[str, str]) -> list[str]:
+    match block:
+        case Text():
+            return [escape(block.text)]
+        case Points():
+            return _list(block.items)
+        case Table():
+            lines = [block.columns, *block.rows]
+            head, *body = ["| " + " | ".join(map(escape, line)) + " |" for line in lines]
+            rule = "| " + " | ".join("---" for _ in block.columns) + " |"
+            return [f"**{escape(block.caption)}**", "\n".join([head, rule, *body])]
+        case Tables():
+            return [part for table in block.tables for part in _block(table, files)]
+        case Plot():
+            title, caption = escape(block.figure.title), escape(block.figure.caption)
+            return [f"![{title}]({files[block.figure.name]})", f"{title}. {caption}"]
+        case Commands():
+            return [_fenced(line) for line in block.lines]
+        case _:
+            return ["The map is interactive: see `report.html`."]
+
+
+def _list(items: Sequence[str]) -> list[str]:
+    return ["\n".join(f"- {escape(item)}" for item in items)] if items else []
+
+
+def _fenced(text: str) -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"

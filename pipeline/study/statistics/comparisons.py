@@ -1,0 +1,127 @@
+"""Planned pairs of variants, compared as one family: difference, significance, equivalence, verdict. `S`: seeds."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.study.statistics.intervals import Interval, Share, combined_interval, seed_values, superiority, t_interval
+from pipeline.study.statistics.tests import difference_p, equivalence_p, holm, sign_flip_p, smallest_holm_p, smallest_p
+
+K = TypeVar("K", bound=Hashable)
+Verdict = Literal["higher", "lower", "equivalent", "undecided", "too few seeds"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What may be said of a difference.
+
+    `equivalent` is a fact of its own: a difference can be `higher` with certainty and still smaller than the smallest
+    effect of interest.
+    """
+
+    verdict: Verdict
+    equivalent: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """First minus second variant over the same seeds.
+
+    `over_seeds` tells what other seeds would change, `combined` what other seeds and other tweets would (without a
+    tweet variance both are the same). `p` is the sign-flip p. `holm_p` corrects the larger of it and of the combined
+    interval's own p (`difference_p`), so that it holds for other tweets as well; below `smallest_p` and
+    `smallest_holm_p` they cannot fall with these seeds and this family. `equivalence_p` is not corrected.
+    """
+
+    over_seeds: Interval
+    combined: Interval
+    superiority: Share
+    p: float
+    smallest_p: float
+    holm_p: float
+    smallest_holm_p: float
+    equivalence_p: float | None
+    decision: Decision
+
+
+def decide(
+    combined: Interval,
+    holm_p: float,
+    smallest_holm_p: float,
+    smallest_effect: float = 0.01,
+    alpha: float = 0.05,
+) -> Decision:
+    """The verdict on a difference.
+
+    `higher` or `lower` needs both a corrected sign-flip p of at most `alpha` and a combined interval (of level
+    1 - `alpha`) without zero: it would hold with other seeds and on other tweets. `equivalent` needs an equivalence p
+    of at most `alpha`. Where neither holds and no outcome of the sign-flip test could have reached `alpha`, there are
+    `too few seeds`; otherwise it is `undecided`. That nothing was found is never called "no difference".
+    """
+    p = equivalence_p(combined, smallest_effect)
+    equivalent = p is not None and p <= alpha
+    if holm_p <= alpha and combined.low is not None and combined.low > 0:
+        return Decision("higher", equivalent)
+    if holm_p <= alpha and combined.high is not None and combined.high < 0:
+        return Decision("lower", equivalent)
+    if equivalent:
+        return Decision("equivalent", True)
+    return Decision("too few seeds" if smallest_holm_p > alpha else "undecided", False)
+
+
+def paired_differences(first_S: ArrayLike, second_S: ArrayLike) -> NDArray[np.float64]:
+    """First minus second (S,), seed by seed.
+
+    Raises
+    ------
+    ValueError : the two do not have the same number of seeds.
+    """
+    first_S, second_S = seed_values(first_S), seed_values(second_S)
+    if len(first_S) != len(second_S):
+        raise ValueError(f"differences are paired: expected the same seeds, got {len(first_S)} and {len(second_S)}")
+    return first_S - second_S
+
+
+def compare_family(
+    differences: Mapping[K, ArrayLike],
+    tweet_variances: Mapping[K, float] | None = None,
+    smallest_effect: float = 0.01,
+    alpha: float = 0.05,
+) -> dict[K, Comparison]:
+    """Compare all planned pairs as one family.
+
+    Parameters
+    ----------
+    differences : by pair (and label budget), differences (S,) of `paired_differences`; S may differ between pairs.
+    tweet_variances : for the same keys, the variance of the mean difference over test sets; None: the test tweets are
+        taken as given.
+    smallest_effect : the smallest difference of interest, a fraction.
+    alpha : allowed rate of errors; intervals have level 1 - `alpha`.
+    """
+    values = {key: seed_values(difference) for key, difference in differences.items()}
+    p_values = [sign_flip_p(values_S) for values_S in values.values()]
+    seeds = [len(values_S) for values_S in values.values()]
+    known = {key: 0.0 if tweet_variances is None else tweet_variances[key] for key in values}
+    intervals = {key: combined_interval(values_S, known[key], 1 - alpha) for key, values_S in values.items()}
+    # Corrected is what is claimed: a difference that other seeds and other tweets would show.
+    both = [max(p, difference_p(found)) for p, found in zip(p_values, intervals.values(), strict=True)]
+    comparisons = {}
+    for (key, values_S), p, holm_p, smallest in zip(
+        values.items(), p_values, holm(both), smallest_holm_p(seeds), strict=True
+    ):
+        combined = intervals[key]
+        comparisons[key] = Comparison(
+            over_seeds=t_interval(values_S, 1 - alpha),
+            combined=combined,
+            superiority=superiority(values_S, 1 - alpha),
+            p=p,
+            smallest_p=smallest_p(len(values_S)),
+            holm_p=holm_p,
+            smallest_holm_p=smallest,
+            equivalence_p=equivalence_p(combined, smallest_effect),
+            decision=decide(combined, holm_p, smallest, smallest_effect, alpha),
+        )
+    return comparisons

@@ -1,0 +1,65 @@
+"""The 2 x 2 design at one label budget: rows start random or informed (CBOW), and are frozen or trained. `S`: seeds."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pipeline.study.statistics.bootstrap import TweetResamples
+from pipeline.study.statistics.intervals import Interval, combined_interval, seed_values, t_interval
+from pipeline.study.statistics.tests import sign_flip_p
+
+K = TypeVar("K", bound=Hashable)
+# Weights of (random, frozen), (random, trainable), (informed, frozen), (informed, trainable).
+CONTRASTS = {
+    "init": (-0.5, -0.5, 0.5, 0.5),
+    "training": (-0.5, 0.5, -0.5, 0.5),
+    "interaction": (1.0, -1.0, -1.0, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect on the score: over other seeds, over other seeds and tweets, and its uncorrected sign-flip p."""
+
+    over_seeds: Interval
+    combined: Interval
+    p: float
+
+
+def factorial_effects(
+    random_frozen_S: ArrayLike,
+    random_trainable_S: ArrayLike,
+    informed_frozen_S: ArrayLike,
+    informed_trainable_S: ArrayLike,
+    *,
+    tweets: TweetResamples[K] | None = None,
+    columns: Sequence[K] = (),
+    level: float = 0.95,
+) -> dict[str, Effect]:
+    """Main effects of `init` and `training`, and their `interaction`, from the scores of the same seeds.
+
+    A main effect is what the step (random to informed, frozen to trained) changes on average over the other factor; the
+    interaction is what training adds to informed rows minus what it adds to random ones. Each is a contrast per seed,
+    so seeds stay paired. With `tweets`, the `columns` that hold the four variants in the order of the arguments widen
+    the combined interval; without, it is the one over seeds.
+
+    Raises
+    ------
+    ValueError : the four differ in their number of seeds, or `columns` does not name four.
+    """
+    cells = [seed_values(s) for s in (random_frozen_S, random_trainable_S, informed_frozen_S, informed_trainable_S)]
+    if len({len(values_S) for values_S in cells}) > 1:
+        raise ValueError(f"expected the same seeds in all four variants, got {[len(values_S) for values_S in cells]}")
+    effects = {}
+    for name, weights in CONTRASTS.items():
+        effect_S = np.asarray(weights) @ np.stack(cells)
+        variance = 0.0
+        if tweets is not None:
+            variance = tweets.contrast_variance(dict(zip(columns, weights, strict=True)))
+        effects[name] = Effect(
+            t_interval(effect_S, level), combined_interval(effect_S, variance, level), sign_flip_p(effect_S)
+        )
+    return effects

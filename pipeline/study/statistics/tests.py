@@ -1,0 +1,111 @@
+"""Tests of hypotheses: sign flips over seeds, Holm's correction, equivalence, McNemar's. `S`: seeds, `N`: tweets."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+
+from pipeline.study.statistics.intervals import Interval, seed_values
+
+EXACT_SEEDS = 20  # up to here all sign flips are counted
+FLIPS = 99_999  # beyond: this many random ones
+ROUNDING = 1e-10  # sums closer than this share of the total size are equal but for rounding
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Tweets that only the first, or only the second, classifier got right, and the two-sided exact p."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def sign_flip_p(differences_S: ArrayLike) -> float:
+    """Two-sided permutation p that paired differences are symmetric around zero (Fisher 1935).
+
+    The p is the share of all 2^S ways to give the differences signs whose sum is as far from zero as the one observed;
+    it is exact, whatever the distribution. A zero difference stays and changes no sum. Above `EXACT_SEEDS` the signs
+    are `FLIPS` random ones, always the same, with the observed signs counted among them (Phipson and Smyth 2010).
+    """
+    differences_S = seed_values(differences_S)
+    seeds, size = len(differences_S), float(np.abs(differences_S).sum())
+    reached = abs(float(differences_S.sum())) - ROUNDING * size
+    if seeds <= EXACT_SEEDS:
+        sums = differences_S[:1]  # to flip all signs changes no absolute sum, so the first may stay
+        for difference in differences_S[1:]:
+            sums = np.concatenate([sums + difference, sums - difference])
+        return float(np.mean(np.abs(sums) >= reached))
+    generator, extreme, block = np.random.default_rng(0), 0, 10_000
+    for first in range(0, FLIPS, block):
+        signs = 2 * generator.integers(0, 2, size=(min(block, FLIPS - first), seeds), dtype=np.int8) - 1
+        extreme += int((np.abs(signs @ differences_S) >= reached).sum())
+    return (1 + extreme) / (1 + FLIPS)
+
+
+def smallest_p(seeds: int) -> float:
+    """What `sign_flip_p` cannot fall below with so many seeds: 2 / 2^S (0.0625 for five)."""
+    if seeds < 1:
+        raise ValueError(f"expected at least one seed, got {seeds}")
+    return 2.0 / 2**seeds if seeds <= EXACT_SEEDS else 1 / (1 + FLIPS)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of a family, corrected so that one false claim in the family is as rare as alpha (Holm 1979)."""
+    # statsmodels' function gives the same digits, but has the interpreter collect its garbage at every call.
+    order = np.argsort(p_values)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1))
+    return [float(p) for p in np.minimum(corrected, 1.0)]
+
+
+def smallest_holm_p(seeds: Sequence[int]) -> list[float]:
+    """What each corrected p of a family cannot fall below, from the number of seeds of each member.
+
+    A corrected p only grows with every p of the family, so it is least where all of them are.
+    """
+    return holm([smallest_p(count) for count in seeds])
+
+
+def difference_p(interval: Interval) -> float:
+    """Two-sided p of a mean of zero, from the interval's standard error and degrees of freedom; 1 for a single seed."""
+    if interval.se is None:
+        return 1.0
+    if interval.se == 0:
+        return 0.0 if interval.mean else 1.0
+    return float(2 * t.sf(abs(interval.mean) / interval.se, math.inf if interval.df is None else interval.df))
+
+
+def equivalence_p(interval: Interval, smallest_effect: float = 0.01) -> float | None:
+    """P-value of "the difference is `smallest_effect` or more, in either direction"; None for a single seed.
+
+    Two one-sided tests (Schuirmann 1987): the larger of their p-values, with the interval's standard error and degrees
+    of freedom.
+    """
+    if not smallest_effect > 0:
+        raise ValueError(f"the smallest effect of interest must be above 0, not {smallest_effect}")
+    if interval.se is None:
+        return None
+    room = smallest_effect - abs(interval.mean)  # to the nearer bound, whose p is the larger
+    if interval.se == 0:
+        return 0.0 if room > 0 else 1.0
+    return float(t.sf(room / interval.se, math.inf if interval.df is None else interval.df))
+
+
+def mcnemar(labels_N: NDArray[np.integer], first_N: NDArray[np.integer], second_N: NDArray[np.integer]) -> McNemar:
+    """Whether two classifiers err on equally many test tweets, from their predicted classes (McNemar 1947).
+
+    It speaks of these two trained classifiers on other tweets, not of other seeds. The p is the exact binomial one at
+    any count; 1 where they are right and wrong on the same tweets.
+    """
+    if not labels_N.shape == first_N.shape == second_N.shape:
+        raise ValueError(f"expected three arrays (N,), got {labels_N.shape}, {first_N.shape}, {second_N.shape}")
+    first_right, second_right = first_N == labels_N, second_N == labels_N
+    only_first, only_second = int((first_right & ~second_right).sum()), int((second_right & ~first_right).sum())
+    both, neither = int((first_right & second_right).sum()), int((~first_right & ~second_right).sum())
+    p = statsmodels_mcnemar([[both, only_first], [only_second, neither]], exact=True).pvalue
+    return McNemar(only_first, only_second, float(p))

@@ -1,0 +1,132 @@
+"""The folder of a model as MLflow loads and serves it: what `mlflow.pyfunc.save_model` writes, without trying it.
+
+MLflow's function runs the model's code, and so loads torch, and looks through every installed package; both take
+longer than a short run has left. A test holds that the two write the same files.
+"""
+
+import json
+import shutil
+import warnings
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from platform import python_version
+
+import yaml
+
+from pipeline.prediction.trained_model import CARD, write_trained
+from pipeline.runtime.paths import project_root
+from pipeline.tracking.model_card import EXAMPLES
+
+# What the served code imports, and the packages these modules import in turn.
+CODE = (
+    "__init__.py",
+    *(f"runtime/{name}.py" for name in ("__init__", "errors")),
+    *(f"config/{name}.py" for name in ("__init__", "schema")),
+    *(f"classifier/{name}.py" for name in ("__init__", "model", "batch")),
+    *(f"text/{name}.py" for name in ("__init__", "clean", "batch_encoder", "presets", "tweet_tokenizer")),
+    *(f"prediction/{name}.py" for name in ("__init__", "trained_model", "predictor", "torch_model")),
+)
+PACKAGES = ("mlflow", "nltk", "numpy", "pandas", "pyyaml", "regex", "safetensors", "torch")
+PACKAGE = project_root() / "pipeline"
+SERVED = PACKAGE / "tracking" / "mlflow" / "served_model.py"
+WEIGHTS = "artifacts/model"
+
+
+def write_model_folder(record: Path, folder: Path, card: str, run_id: str, model_id: str) -> None:
+    """Write code, weights, words, settings, signature, example, requirements and card into an existing folder.
+
+    Parameters
+    ----------
+    record : folder of a run whose embedding was kept. run_id, model_id : MLflow's ids of the run and of its model.
+    """
+    load_ahead()
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Map
+
+    (folder / WEIGHTS).mkdir(parents=True)
+    write_trained(record, folder / WEIGHTS)
+    (folder / WEIGHTS / CARD).write_text(card, "utf-8")
+    shutil.copyfile(SERVED, folder / SERVED.name)
+    (folder / "input_example.json").write_text(json.dumps(EXAMPLES), "utf-8")
+    (folder / "serving_input_example.json").write_text(json.dumps({"inputs": EXAMPLES}, indent=2), "utf-8")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    for part in CODE:
+        copy = folder / "code" / PACKAGE.name / part
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PACKAGE / part, copy)
+    for name, content in _environment().items():
+        (folder / name).write_text(content, "utf-8")
+    (folder / CARD).write_text(card, "utf-8")
+
+    # The input has no name: a list, a series and a data frame with any one column are all welcome.
+    signature = ModelSignature(
+        Schema([ColSpec(DataType.string)]),
+        Schema([ColSpec(DataType.string, "label"), ColSpec(Map(DataType.double), "probabilities")]),
+    )
+    example = {
+        "artifact_path": "input_example.json",
+        "serving_input_path": "serving_input_example.json",
+        "type": "json_object",
+    }
+    model = Model(
+        run_id=run_id,
+        model_uuid=model_id,
+        model_id=model_id,
+        signature=signature,
+        saved_input_example_info=example,
+        model_size_bytes=size,
+    )
+    mlflow.pyfunc.add_to_model(
+        model,
+        loader_module="mlflow.pyfunc.loaders.code_model",
+        code="code",
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+        model_code_path=SERVED.name,
+        streamable=False,
+        cloudpickle_version=metadata.version("cloudpickle"),
+        artifacts={"model": {"path": WEIGHTS, "uri": WEIGHTS}},
+    )
+    model.save(str(folder / "MLmodel"))
+
+
+def load_ahead() -> None:
+    """Load and find out what `write_model_folder` needs, so that it has not to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")  # of MLflow's own types
+        import mlflow.pyfunc  # noqa: F401
+    _environment()
+
+
+@cache
+def _environment() -> dict[str, str]:
+    """The files that say what has to be installed where the model is served."""
+    # Versions without a local part such as +cpu, which no index has.
+    requirements = [f"{name}=={metadata.version(name).partition('+')[0]}" for name in PACKAGES]
+    builders = {name: _version(name) for name in ("pip", "setuptools", "wheel")}
+    pip = f"pip<={builders['pip']}" if builders["pip"] else "pip"
+    conda = {
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python_version()}", pip, {"pip": requirements}],
+        "name": "mlflow-env",
+    }
+    python = {
+        "python": python_version(),
+        "build_dependencies": [f"{name}=={version}" if version else name for name, version in builders.items()],
+        "dependencies": ["-r requirements.txt"],
+    }
+    return {
+        "requirements.txt": "\n".join(requirements),
+        "conda.yaml": yaml.safe_dump(conda),
+        "python_env.yaml": yaml.safe_dump(python, sort_keys=False),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

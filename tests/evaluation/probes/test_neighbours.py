@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pipeline.evaluation.probes import neighbours
+from pipeline.evaluation.probes.neighbours import before_after, nearest_neighbours
+
+
+def vocabulary(n):
+    return ["<pad>", "<unk>", *(f"w{i}" for i in range(2, n))]
+
+
+def by_hand(matrix, words, query, k, among=None):
+    """Every cosine, one at a time."""
+    me = words.index(query)
+    found = []
+    for row in range(2, len(words)):
+        norm = np.linalg.norm(matrix[row].astype(float)) * np.linalg.norm(matrix[me].astype(float))
+        if row != me and norm > 0 and (among is None or among[row]):
+            found.append((-round(float(matrix[row].astype(float) @ matrix[me].astype(float)) / norm, 6), row))
+    return [
+        {"word": query, "rank": rank, "neighbour": words[row], "cosine": pytest.approx(-cosine, abs=2e-6)}
+        for rank, (cosine, row) in enumerate(sorted(found)[:k], start=1)
+    ]
+
+
+def test_known_answer():
+    words = ["<pad>", "<unk>", "east", "west", "north", "northeast", "zero", "far_east"]
+    matrix = np.float32([[0, 0], [1, 0.1], [1, 0], [-2, 0], [0, 3], [1, 1], [0, 0], [50, 0]])
+    assert nearest_neighbours(matrix, words, ["east", "nowhere", "zero", "east"], 3) == [
+        {"word": "east", "rank": 1, "neighbour": "far_east", "cosine": 1.0},
+        {"word": "east", "rank": 2, "neighbour": "northeast", "cosine": 0.707107},
+        {"word": "east", "rank": 3, "neighbour": "north", "cosine": 0.0},
+        {"word": "nowhere", "rank": None, "neighbour": None, "cosine": None},
+        {"word": "zero", "rank": None, "neighbour": None, "cosine": None},
+    ]
+    among = np.array([w.startswith(("w", "n")) for w in words])
+    rows = nearest_neighbours(matrix, words, ["east"], 9, among=among)
+    assert [row["neighbour"] for row in rows] == ["northeast", "north", "west"]
+    assert nearest_neighbours(matrix, words, [], 3) == []
+    assert nearest_neighbours(matrix, words, ["<unk>"], 1)[0]["neighbour"] is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    matrix=arrays(np.float32, st.tuples(st.integers(3, 40), st.just(2)), elements=st.integers(-2, 2)),
+    k=st.integers(1, 6),
+)
+def test_equals_a_search_by_hand_with_ties_and_in_blocks(matrix, k):
+    words = vocabulary(len(matrix))
+    for block_rows in (3, 1 << 14):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(neighbours, "BLOCK_ROWS", block_rows)
+            for query in words[2:]:
+                expected = by_hand(matrix, words, query, k) if matrix[words.index(query)].any() else []
+                nothing = [{"word": query, "rank": None, "neighbour": None, "cosine": None}]
+                assert nearest_neighbours(matrix, words, [query], k) == (expected or nothing)
+
+
+def test_blocks_and_other_queries_change_nothing(monkeypatch):
+    matrix = np.random.default_rng(0).standard_normal((3000, 16)).astype(np.float32)
+    words = vocabulary(3000)
+    queries = ["w2", "w999", "w2999"]
+    whole = nearest_neighbours(matrix, words, queries, 10)
+    assert whole == [row for query in queries for row in by_hand(matrix, words, query, 10)]
+    monkeypatch.setattr(neighbours, "BLOCK_ROWS", 64)
+    assert nearest_neighbours(matrix, words, queries, 10) == whole
+    assert [row for q in queries for row in nearest_neighbours(matrix, words, [q], 10)] == whole
+
+
+def test_before_and_after_side_by_side():
+    words = ["<pad>", "<unk>", "good", "bad", "great"]
+    initial = np.float32([[0, 0], [0, 0], [1, 0], [1, 0.1], [0, 1]])
+    final = np.float32([[0, 0], [0, 0], [1, 0], [-1, 0], [2, 0]])
+    assert before_after(initial, final, words, ["good", "missing"], 2) == [
+        {"word": "good", "rank": 1, "before": "bad", "before_cosine": 0.995037, "after": "great", "after_cosine": 1.0},
+        {"word": "good", "rank": 2, "before": "great", "before_cosine": 0.0, "after": "bad", "after_cosine": -1.0},
+        {"word": "missing", "rank": None, "before": None, "before_cosine": None, "after": None, "after_cosine": None},
+    ]
+
+
+def test_a_row_that_training_zeroed_has_no_neighbours_after():
+    words = ["<pad>", "<unk>", "good", "bad"]
+    initial = np.float32([[0, 0], [0, 0], [1, 0], [1, 1]])
+    final = initial.copy()
+    final[2] = 0
+    rows = before_after(initial, final, words, ["good"], 3)
+    assert [(row["rank"], row["before"], row["after"]) for row in rows] == [(1, "bad", None)]

@@ -1,0 +1,187 @@
+"""Invented findings of a study: four variants, three baselines, five budgets, ten seeds, and hostile texts."""
+
+from collections.abc import Collection
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.study.report.study_results import Findings, Verdict, Warned
+from tests.study.report import fake_frames as frames
+from tests.study.report.fake_frames import BUDGETS, MEANS, PAIRS, VARIANTS
+
+LABELS = ["negative", "so_so $x_1$ & <b>", "positive <3"]
+TEXTS = [
+    '<script>alert("hello & goodbye")</script> good morning :)',
+    'it\'s "fine" | 100 % _sure_ & C:\\new\\table $5_up$ #50%',
+    "مرحبا بالعالم هذا يوم سعيد 😂🤷‍♀️ שלום",
+    "={1+1}\n@SUM(A1) {curly} ~tilde^caret",
+    "so happy " * 14 + "🎉",
+]
+WORDS = ["good", "bad", "<b>happy</b>", "sad_", "50%", "R&D", "c|d", "\\o/", "سعيد", "😂", '"quoted"', "$x_1$"]
+
+
+def fake_findings(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -> Findings:
+    """Build the findings of a study on a bigger data set than the sample, with one failed run of `random_frozen`.
+
+    empty : names of fields left empty; frames keep their columns; "all" empties everything that can be.
+    seeds : runs per variant and budget; all p-values and intervals follow from them.
+    changes : other values of fields, such as `generated=True`.
+    """
+    runs = frames.runs(seeds)
+    findings = Findings(
+        title="tweet_eval-sentiment: macro recall of 4 variants",
+        generated=False,
+        data={
+            "name": "tweet_eval-sentiment",
+            "source": "tweet_eval",
+            "fingerprint": "0f1e2d3c4b5a6978",
+            "label_names": LABELS,
+            "rows": {"train": 7200, "validation": 800, "test": 12284},
+            "unlabelled": 540_000,
+            "tokens": 8_120_331,
+        },
+        design={
+            "variants": VARIANTS,
+            "label_budgets": BUDGETS,
+            "budget_names": ["100", "300", "1,000", "3,000", "all (7,200)"],
+            "seeds": seeds,
+            "metric": "macro_recall",
+            "metric_name": "macro recall",
+            "smallest_effect": 0.01,
+            "pairs": PAIRS,
+            "encoder": "mean",
+            "dim": 256,
+            "resamples": 2000,
+            "lr_factors": [0.3, 1.0, 3.0, 10.0],
+            "trial_seeds": 2,
+        },
+        verdicts=_verdicts(),
+        warnings=[
+            Warned("learning_rate_at_edge", "cbow_frozen at 100 labels chose the largest factor, 10: a larger may do."),
+            Warned("below_baseline", "random_frozen is worse than tfidf_logistic <at all budgets> & below 'vader'."),
+        ],
+        runs=runs,
+        failures=pd.DataFrame(
+            [["random_frozen", 3000, 7, "loss is not finite at step 41: <nan> & 'inf' in C:\\runs_7 | 100 %"]],
+            columns=["variant", "label_budget", "seed", "reason"],
+        ),
+        trials=frames.trials(),
+        scores=frames.scores(runs),
+        differences=frames.differences(runs),
+        factorial=frames.factorial(runs),
+        crossover=pd.DataFrame(
+            [
+                [
+                    "cbow_frozen",
+                    "reached",
+                    6040.0,
+                    5480.0,
+                    6910.0,
+                    "random_trainable reaches cbow_frozen at 6,040 labels.",
+                ],
+                ["cbow_finetuned", "not reached", None, None, None, "not reached with 7,200 labels"],
+            ],
+            columns=["variant", "kind", "estimate", "low", "high", "sentence"],
+        ),
+        mcnemar=frames.mcnemar(seeds),
+        probes=frames.probes(seeds),
+        transfer=frames.transfer(seeds),
+        bands=frames.bands(),
+        unknown=frames.unknown(),
+        changed=_changed(),
+        words_map=_words_map(),
+        examples=_examples(),
+        confusion={name: _confusion(MEANS[name][-1]) for name in VARIANTS},
+        audit=_audit(),
+        methods=[
+            "Intervals are 95 % t-intervals over seeds.",
+            "p-values are exact sign-flip tests & Holm's <step-down>.",
+        ],
+        commands=["python -m pipeline +experiment=compare data=tweet_eval 'data.name=sentiment'"],
+        environment={
+            "python": "3.11.9",
+            "torch": "2.13.0",
+            "processor": "4 cores",
+            "git_sha": "0123abc",
+            "device": "cpu",
+        },
+    )
+    for name in {field.name for field in fields(Findings)} - {"title", "generated", "data", "design"}:
+        if name in empty or "all" in empty:
+            value = getattr(findings, name)
+            changes.setdefault(name, value.iloc[:0] if isinstance(value, pd.DataFrame) else type(value)())
+    return replace(findings, **changes)
+
+
+def _changed() -> pd.DataFrame:
+    rows = [
+        [name, word, 900 // (i + 1), 0.61 - 0.04 * i, 0.9 - 0.05 * i, LABELS[0 if i % 2 else 2]]
+        for name in ("random_trainable", "cbow_finetuned")
+        for i, word in enumerate(WORDS)
+    ]
+    return pd.DataFrame(rows, columns=["variant", "word", "count", "drift", "relative_l2", "direction"])
+
+
+def _words_map() -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    extra = [f"word{i}" for i in range(288)]
+    words, places = [*WORDS, *extra], {}
+    for name in VARIANTS:
+        before = rng.normal(0, 1, (len(words), 2)).round(3)
+        moved = (before + rng.normal(0, 0.3, before.shape) * ("frozen" not in name)).round(3)
+        places[name] = {"before": before.tolist(), "after": moved.tolist()}
+    polarity = [(1, -1, 0)[i % 3] for i in range(len(words))]
+    return {
+        "words": words,
+        "counts": [3000 // (i + 1) for i in range(len(words))],
+        "polarity": polarity,
+        "variants": places,
+    }
+
+
+def _examples() -> pd.DataFrame:
+    rows = []
+    for i, text in enumerate(TEXTS):
+        said = {name: LABELS[(i + place) % 3] for place, name in enumerate(VARIANTS)}
+        rows.append({"text": text, "label": LABELS[i % 3], **said})
+    return pd.DataFrame(rows)
+
+
+def _confusion(score: float) -> list[list[float]]:
+    totals, shares = [3972, 5937, 2375], np.full((3, 3), (1 - score) / 2)
+    np.fill_diagonal(shares, score)
+    return (shares * np.array(totals)[:, None]).round(1).tolist()
+
+
+def _verdicts() -> list[Verdict]:
+    return [
+        Verdict(
+            "Are a few thousand labelled tweets enough to learn an embedding layer?",
+            "Yes, nearly: with 7,200 labels random vectors that are trained reach 62.2 % macro recall.",
+            ["random_trainable − cbow_frozen at 7,200: +1.5 points [+0.8, +2.1], n = 10 seeds <higher>."],
+        ),
+        Verdict(
+            "Can the embeddings be used on another task?",
+            "Little: they beat random vectors by 3 points & stay 14 below CBOW's.",
+            ["emotion: 44.0 % [42.9, 45.2] against 58.0 % [56.9, 59.2]."],
+        ),
+        Verdict(
+            "Would CBOW vectors have been better?",
+            "Yes up to about 6,040 labels; fine-tuned they are better at every budget.",
+            ["crossover with frozen CBOW at 6,040 labels, interval 5,480 to 6,910."],
+        ),
+    ]
+
+
+def _audit() -> dict[str, Any]:
+    return {
+        "rows": {"train": 7200, "validation": 800, "test": 12284},
+        "exact_duplicates": {"within": {"train": 12, "validation": 0, "test": 31}, "across": {"train-test": 3}},
+        "masked_duplicates": {"within": {"train": 40, "validation": 1, "test": 77}, "across": {"train-test": 9}},
+        "near_duplicates": {"across": {"train-test": 21}, "examples": [TEXTS[:2]]},
+        "label_conflicts": 4,
+        "empty_texts": 1,
+        "leaks": [{"token": ":)", "count": 2310, "label": LABELS[2], "share": 0.998, "mutual_information": 0.41}],
+    }

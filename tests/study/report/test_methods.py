@@ -1,0 +1,34 @@
+from pipeline.config.compose import compose
+from pipeline.study.report.methods import methods
+
+FACTS = {
+    "rows": {"train": 8000, "validation": 1000, "test": 1000},
+    "corpus": {"texts": {"train": 8000, "unlabelled": 40_000}, "tokens": 612_345},
+}
+
+
+def told(*overrides: str, transfer: tuple[str, ...] = ()) -> str:
+    return "\n".join(methods({"transfer": list(transfer)}, FACTS, compose(["+experiment=compare", *overrides])))
+
+
+def test_it_says_what_was_configured():
+    text = told("study.lr_factors=[0.5,2]", "study.trial_seeds=1", "study.resamples=1234", "study.smallest_effect=0.02")
+    assert "8,000 train, 1,000 validation, 1,000 test tweets" in text
+    assert "612,345 tokens (8,000 train and 40,000 unlabelled texts)" in text
+    assert "the same 2 pairs of learning rates (train.lr_head=0.003 and train.lr_embedding=0.001 times 0.5, 2)" in text
+    assert "were tried with 1 seed, and" in text
+    assert "1,234 resamples" in text
+    assert "within ±2 points" in text
+
+
+def test_whether_each_seed_has_its_own_cbow():
+    assert "CBOW was trained anew for every seed." in told()
+    assert "All seeds start from the same CBOW training." in told("cbow.seed=5")
+
+
+def test_other_tasks_are_told_where_there_are_some():
+    assert "Other tasks" not in told()
+    text = told(transfer=("emotion", "irony"))
+    assert "Other tasks (emotion, irony): " in text
+    assert "Intervals are over seeds only." in text
+    assert "never their labels" in text

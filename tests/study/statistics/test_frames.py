@@ -1,0 +1,228 @@
+"""Tables of comparisons from predictions, against the same numbers worked out by themselves."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import recall_score
+
+from pipeline.study.statistics.comparisons import compare_family
+from pipeline.study.statistics.crossover import Crossover
+from pipeline.study.statistics.frames import (
+    DIFFERENCE_COLUMNS,
+    Outcomes,
+    crossover_frame,
+    crossover_sentence,
+    difference_frame,
+    difference_sentence,
+    factorial_frame,
+    mcnemar_frame,
+    score_frame,
+)
+
+LABELS = np.repeat([0, 1, 2], [200, 120, 80])
+
+
+def predicted(accuracy: float, seed: int) -> np.ndarray:
+    """Predictions that are right with probability `accuracy`."""
+    generator = np.random.default_rng([int(1000 * accuracy), seed])
+    return np.where(generator.random(len(LABELS)) < accuracy, LABELS, (LABELS + 1) % 3)
+
+
+def outcomes(accuracies: dict[tuple[str, int], float], seeds: int = 8, **more: Any) -> Outcomes:
+    cells = {cell: {seed: predicted(accuracy, seed) for seed in range(seeds)} for cell, accuracy in accuracies.items()}
+    settings = {"baselines": frozenset({"majority"}), "metric": "macro_recall", "resamples": 300} | more
+    return Outcomes(LABELS, cells, **settings)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_recall"])
+def test_scores(metric: str):
+    found = outcomes({("one", 100): 0.8, ("majority", 100): 0.4}, metric=metric)
+    expected = [
+        recall_score(LABELS, predicted(0.8, seed), average="macro") if metric == "macro_recall"
+        else float((predicted(0.8, seed) == LABELS).mean())
+        for seed in range(8)
+    ]  # fmt: skip
+    assert list(found.scores["one", 100].values()) == pytest.approx(expected)
+    one, majority = score_frame(found, {("one", 100): (5.0, 9.0)}).to_dict("records")
+    assert (one["kind"], majority["kind"]) == ("variant", "baseline")
+    assert (one["n"], one["trainable"], one["parameters"]) == (8, 5.0, 9.0)
+    assert pd.isna(majority["trainable"])
+    assert one["mean"] == pytest.approx(np.mean(expected))
+    interval = stats.t.interval(0.95, 7, np.mean(expected), stats.sem(expected))
+    assert (one["low"], one["high"]) == pytest.approx(interval)
+    assert one["low_total"] < one["low"]
+    assert one["high_total"] > one["high"]
+
+
+def test_macro_recall_is_over_the_classes_of_the_test_split():
+    labels = np.array([0, 0, 2])
+    found = Outcomes(labels, {("one", 1): {0: np.array([0, 1, 2])}}, frozenset(), "macro_recall", 100)
+    assert found.scores == {("one", 1): {0: 0.75}}
+
+
+def test_scores_are_paired_by_the_seeds_that_all_have():
+    cells = {("a", 1): {0: LABELS, 2: predicted(0.5, 2)}, ("b", 1): {2: LABELS, 1: LABELS}, ("c", 1): {5: LABELS}}
+    found = Outcomes(LABELS, cells, frozenset(), "accuracy", 100)
+    first, second = found.paired(("a", 1), ("b", 1))
+    assert first.tolist() == [found.scores["a", 1][2]]
+    assert second.tolist() == [1.0]
+    assert found.paired(("a", 1), ("c", 1)) == []
+    assert found.paired(("a", 1), ("absent", 1)) == []
+
+
+def test_differences_are_one_family_over_all_budgets_and_the_others_none():
+    found = outcomes({("a", 100): 0.8, ("b", 100): 0.6, ("a", 300): 0.7, ("b", 300): 0.7, ("c", 300): 0.7})
+    table = difference_frame(found, [("a", "b"), ("a", "absent")], [("a", "c")], 0.01)
+    assert list(table.columns) == list(DIFFERENCE_COLUMNS)
+    assert table[["a", "b", "label_budget", "planned"]].to_numpy().tolist() == [
+        ["a", "b", 100, True],
+        ["a", "b", 300, True],
+        ["a", "c", 300, False],
+    ]
+    values = {budget: np.subtract(*found.paired(("a", budget), ("b", budget))) for budget in (100, 300)}
+    variances = {budget: found.tweets.difference_variance(("a", budget), ("b", budget)) for budget in (100, 300)}
+    expected = compare_family(values, variances, 0.01)
+    first, second, other = table.to_dict("records")
+    for budget, row in ((100, first), (300, second)):
+        assert row["mean"] == values[budget].mean()
+        assert row["p_holm"] == expected[budget].holm_p
+        assert (row["low_total"], row["high_total"]) == (expected[budget].combined.low, expected[budget].combined.high)
+        assert row["decision"] == expected[budget].decision.verdict
+    assert first["decision"] == "higher"
+    assert first["p"] == pytest.approx(2 / 2**8)
+    assert first["p_holm"] == pytest.approx(2 * 2 / 2**8)
+    assert second["decision"] == "equivalent"  # they predict the same
+    assert pd.isna(other["decision"])
+    assert pd.isna(other["p_holm"])
+    assert other["sentence"].endswith("(not planned, not tested)")
+
+
+def test_no_pair_gives_an_empty_table_with_columns():
+    table = difference_frame(outcomes({("a", 100): 0.8}), [("a", "b")], [], 0.01)
+    assert table.empty
+    assert list(table.columns) == list(DIFFERENCE_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("values", "effect", "family", "said"),
+    [
+        ([0.10, 0.11, 0.12, 0.10, 0.11, 0.12], 0.01, 1, "a scores higher than b: +11.0 points [+10.1, +11.9]"),
+        ([-0.10, -0.11, -0.12] * 2, 0.01, 1, "a scores lower than b: −11.0 points [−11.9, −10.1]"),
+        (
+            [0.004, 0.005, 0.006] * 2,
+            0.01,
+            1,
+            "a scores higher than b, but by less than 1 point: +0.5 points [+0.4, +0.6]",
+        ),
+        ([0.001, -0.001] * 3, 0.02, 1, "a and b differ by less than 2 points: 0.0 points [−0.1, +0.1]"),
+        (
+            [0.03, -0.03] * 3,
+            0.005,
+            1,
+            "a and b are not told apart, nor shown to be within 0.5 points of each other: 0.0 points [−3.4, +3.4]",
+        ),
+        (
+            [0.10, 0.11, 0.12, 0.10, 0.11],
+            0.01,
+            2,
+            "a and b: 5 seeds are too few to test this family (the corrected p cannot fall below 0.125); read the "
+            "interval: +10.8 points [+9.8, +11.8]",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_difference(values: list[float], effect: float, family: int, said: str):
+    found = compare_family(dict.fromkeys(range(family), values), None, effect)[0]
+    assert difference_sentence("a", "b", found, effect, planned=True) == said
+    unplanned = difference_sentence("a", "b", found, effect, planned=False)
+    assert unplanned.startswith("a − b: ")
+    assert unplanned.endswith("(not planned, not tested)")
+
+
+def test_the_factorial_needs_all_four_variants():
+    four = {
+        ("random_frozen", 9): 0.5,
+        ("random_trainable", 9): 0.6,
+        ("cbow_frozen", 9): 0.7,
+        ("cbow_finetuned", 9): 0.75,
+    }
+    found = outcomes(four | {("random_frozen", 99): 0.5})
+    table = factorial_frame(found)
+    assert table["effect"].tolist() == ["CBOW init", "training", "interaction"]
+    assert set(table["label_budget"]) == {9}
+    means = {name: np.mean(list(found.scores[name, 9].values())) for name, _ in four}
+    tuned, frozen = means["cbow_finetuned"], means["cbow_frozen"]
+    learned, floor = means["random_trainable"], means["random_frozen"]
+    expected = [(tuned + frozen - learned - floor) / 2, (tuned + learned - frozen - floor) / 2]
+    expected += [tuned - frozen - learned + floor]
+    assert table["mean"].tolist() == pytest.approx(expected)
+    assert (table["low"] < table["mean"]).all()
+    missing = factorial_frame(outcomes(dict(list(four.items())[1:])))
+    assert missing.empty
+    assert list(missing.columns) == list(table.columns)
+
+
+def test_a_crossover_between_budgets():
+    learned = {("random_trainable", n): accuracy for n, accuracy in ((100, 0.5), (1000, 0.7), (10000, 0.9))}
+    rival = {("cbow_frozen", n): accuracy for n, accuracy in ((100, 0.7), (1000, 0.8), (10000, 0.8))}
+    far = {("cbow_finetuned", n): accuracy for n, accuracy in ((100, 0.8), (1000, 0.92), (10000, 0.97))}
+    table = crossover_frame(
+        outcomes(learned | rival | far | {("ppmi_frozen", 100): 0.5}),
+        ["cbow_frozen", "cbow_finetuned", "ppmi_frozen", "random_trainable"],
+    ).set_index("variant")
+    assert list(table.index) == ["cbow_frozen", "cbow_finetuned"]
+    reached = table.loc["cbow_frozen"]
+    assert reached["kind"] == "reached"
+    assert 1000 < reached["low"] < reached["estimate"] < reached["high"] < 10000
+    assert (
+        table.loc["cbow_finetuned", "sentence"] == "random_trainable has not reached cbow_finetuned with 10,000 labels"
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Crossover("reached", 512.4, 300.0, 900.6, True), "reaches v at about 512 labels (95 % interval 300 to 901)"),
+        (
+            Crossover("reached", 512.4, 100.0, None, False),
+            "reaches v at about 512 labels (95 % interval 100 or fewer to more than 1,000)",
+        ),
+        (Crossover("reached", 512.4, None, None, False), "reaches v at about 512 labels (one seed, no interval)"),
+        (Crossover("not reached", None, None, None, True), "has not reached v with 1,000 labels"),
+        (
+            Crossover("not reached", None, 300.0, None, False),
+            "has not reached v with 1,000 labels, which is not certain: with 300 labels or more it may have",
+        ),
+        (
+            Crossover("not reached", None, None, None, False),
+            "has not reached v with 1,000 labels (one seed, no interval)",
+        ),
+        (Crossover("ahead from the start", None, 100.0, 100.0, True), "is not behind v with 100 labels or more"),
+        (
+            Crossover("ahead from the start", None, 100.0, 300.0, False),
+            "is not behind v with 100 labels or more, which is not certain: it may be so only from 300 labels on",
+        ),
+        (
+            Crossover("ahead from the start", None, 100.0, None, False),
+            "is not behind v with 100 labels or more, which is not certain: it may be so only with more than 1,000 "
+            "labels",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_crossover(found: Crossover, said: str):
+    assert crossover_sentence("v", found, [100, 300, 1000]) == f"random_trainable {said}"
+
+
+def test_mcnemar_is_of_shared_seeds_at_the_largest_budget():
+    found = outcomes({("a", 100): 0.8, ("b", 100): 0.6, ("a", 300): 0.8, ("b", 300): 0.7}, seeds=3)
+    table = mcnemar_frame(found, ("a", "b"))
+    assert table["seed"].tolist() == [0, 1, 2]
+    assert set(table["label_budget"]) == {300}
+    right = [predicted(accuracy, 1) == LABELS for accuracy in (0.8, 0.7)]
+    only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    row = table.to_dict("records")[1]
+    assert (row["only_a"], row["only_b"]) == (only_a, only_b)
+    assert row["p"] == pytest.approx(stats.binomtest(only_a, only_a + only_b).pvalue)
+    assert mcnemar_frame(found, ("a", "absent")).empty
