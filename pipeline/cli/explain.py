@@ -16,13 +16,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline.config.compose import compose
+from pipeline.config.schema import Config
 from pipeline.prediction.explain.html import lesson_page
 from pipeline.prediction.explain.lesson import lesson
-from pipeline.prediction.explain.model import Trained, find_record, newest_record, read_trained, train_fresh
+from pipeline.prediction.explain.model import Trained, read_trained
 from pipeline.prediction.explain.terminal import lesson_text
 from pipeline.prediction.explain.trace import walk
+from pipeline.prediction.trained_model import EMBEDDING
+from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.errors import RunError, UserError, nearest
 from pipeline.runtime.paths import project_root
+from pipeline.stages.learn import run_inputs, train_one
+from pipeline.stages.prepare import prepare
+from pipeline.stages.train import run_title
+from pipeline.stages.vectors import vectors
 
 EXAMPLE = "White refrigerator is evil."
 # Small enough to be trained in seconds and to be looked at.
@@ -119,6 +126,49 @@ def _trained(asked: argparse.Namespace) -> Trained:
         print(f"no finished run below {results}: training a small model on generated tweets", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="explain-") as folder:
         return train_fresh(compose([*FRESH, *asked.set, f"paths.root={folder}"]))
+
+
+def newest_record(results: Path) -> Path | None:
+    """The whole record below `results` that was finished last and kept its embedding; None where there is none."""
+    folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
+    finished = [
+        (str(manifest.get("finished", "")), folder.name, folder)
+        for folder in folders
+        if (folder / EMBEDDING).is_file() and (manifest := read_manifest(folder)) is not None
+    ]
+    return max(finished)[-1] if finished else None
+
+
+def find_record(run: str, results: Path) -> Path:
+    """The folder of a run: a path, or a name below `results`. Raises UserError with the nearest name."""
+    for folder in (Path(run), results / run):
+        if run and folder.is_dir():
+            return folder
+    names = sorted(manifest.parent.name for manifest in results.glob(f"[!.]*/{MANIFEST}"))
+    raise UserError(f"--run={run}: no such folder and no run below {results}{nearest(run, names[:12])}")
+
+
+def train_fresh(config: Config) -> Trained:
+    """Train a classifier as the stages do, and write no record."""
+    prepared = prepare(config)
+    inputs = run_inputs(config, prepared, vectors(config, prepared))
+    result = train_one(config, inputs, len(prepared.outcome["label_names"]), test=False, log_epochs=False)
+    generated = bool(prepared.outcome["generated"])
+    return Trained(
+        name="a fresh model, trained just now and not kept",
+        title=run_title(config, generated),
+        generated=generated,
+        label_names=list(prepared.outcome["label_names"]),
+        text=config.text,
+        embedding=config.embedding,
+        model=config.model,
+        train=config.train,
+        seed=config.seed,
+        vocabulary=inputs.vocabulary,
+        initial_VE=result.initial_VE,
+        final_VE=result.embedding_VE,
+        layers=result.layers,
+    )
 
 
 if __name__ == "__main__":

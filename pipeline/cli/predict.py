@@ -62,7 +62,7 @@ def find_folder(reference: str | None, root: Path, uri: str | None) -> Path:
 
 def _newest(results: Path) -> Path:
     from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
-    from pipeline.runtime.files import read_manifest
+    from pipeline.runtime.cached_folder import read_manifest
 
     kept = [path.parent for path in results.glob(f"[!.]*/{EMBEDDING}") if (path.parent / VOCABULARY).is_file()]
     finished = [(manifest["finished"], folder.name, folder) for folder in kept if (manifest := read_manifest(folder))]
@@ -195,7 +195,7 @@ def _card_and_tweets(folder: Path, trained: "TrainedModel", limit: int = 2000) -
     """The model card, and test tweets with their labels; a model from MLflow comes with its card and without tweets."""
     from pipeline.prediction.trained_model import CARD
     from pipeline.tracking.model_card import model_card
-    from pipeline.tracking.run_record import load_predictions
+    from pipeline.tracking.read_record import load_predictions
 
     if (folder / CARD).is_file():
         return (folder / CARD).read_text("utf-8"), [], []

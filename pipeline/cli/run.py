@@ -93,7 +93,7 @@ def _command(argv: list[str], show_traceback: bool) -> int:
                 from pipeline.study import run as compare
 
                 variants = config.variants(current.overrides.task, typed)
-                dvc_files.leave_study(typed, compare.run(typed, variants, current.overrides.task))
+                dvc_files.copy_study(typed, compare.run(typed, variants, current.overrides.task))
             elif typed.stage == "search":
                 from pipeline.study.search import run as search
 

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from pipeline.runtime.files import MANIFEST, read_manifest
+from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.mlflow.log import flat_params
-from pipeline.tracking.run_record import StoredRun, read_record
+from pipeline.tracking.read_record import read_record
+from pipeline.tracking.run_record import StoredRun
 
 IGNORED = (
     "seed",

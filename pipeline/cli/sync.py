@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.config.validate import STORES
+from pipeline.runtime.cached_folder import MANIFEST, file_sizes, read_manifest
 from pipeline.runtime.errors import one_line
-from pipeline.runtime.files import MANIFEST, file_sizes, read_manifest
 from pipeline.runtime.log import progress
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.mlflow.log import log_run, log_study, logged_ids
 from pipeline.tracking.mlflow.models import promote
-from pipeline.tracking.run_record import read_record
+from pipeline.tracking.read_record import read_record
 
 DONE, FAILED, WRONG = 0, 1, 2
 COMPARED = ("studies", "searches")

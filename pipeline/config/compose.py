@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pipeline.config import launchers
 from pipeline.config.schema import Config, EmbeddingConfig
 from pipeline.config.validate import FIELDS, KEYS, check, shown, takes_list, takes_text, unknown_key
+from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.paths import cpu_count, project_root
 
@@ -51,9 +52,9 @@ def _root(path: str | None) -> str:
 
 OmegaConf.register_new_resolver("cpu_count", cpu_count, replace=True)
 OmegaConf.register_new_resolver("root", _root, replace=True)
-OmegaConf.register_new_resolver("ray_address", lambda: launchers.ray_address(None), replace=True)
-OmegaConf.register_new_resolver("ray_setting", launchers.ray_setting, replace=True)
-OmegaConf.register_new_resolver("ray_environment", launchers.environment, replace=True)
+OmegaConf.register_new_resolver("ray_address", lambda: ray.ray_address(None), replace=True)
+OmegaConf.register_new_resolver("ray_setting", ray.ray_setting, replace=True)
+OmegaConf.register_new_resolver("ray_environment", ray.worker_environment, replace=True)
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:

@@ -253,19 +253,6 @@ def study_design(study: StudyConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(study).items() if key not in PLACEMENT}
 
 
-def variant_name(embedding: EmbeddingConfig) -> str:
-    """The variant's one-word name, such as `random_trainable`, `random_frozen`, `cbow_frozen`, `cbow_finetuned`."""
-    if embedding.multichannel:
-        return f"{embedding.init}_multichannel"
-    if embedding.projected:
-        return f"{embedding.init}_projected"
-    if embedding.anchor > 0:
-        return f"{embedding.init}_anchored"
-    if not embedding.trainable:
-        return f"{embedding.init}_frozen"
-    return "random_trainable" if embedding.init == "random" else f"{embedding.init}_finetuned"
-
-
 def data_name(data: DataConfig) -> str:
     """The data set's name, fit for a folder: its source, the file or hub id of `files` and `hub`, its configuration."""
     parts = [data.source, data.name]

@@ -98,3 +98,14 @@ def write_trained(source: Path, folder: Path) -> None:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def load_embedding(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Read the embedding matrix (V, D) before and after training: the same array twice where no bit changed.
+
+    Raises
+    ------
+    FileNotFoundError : the record was written without it (`tracking.keep_embedding=false`).
+    """
+    tables = load_file(folder / EMBEDDING)
+    return tables["initial"], tables.get("final", tables["initial"])

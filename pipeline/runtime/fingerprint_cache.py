@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.runtime.files import file_fingerprint, fingerprint, members, read_json, waiting_lock, write_json
+from pipeline.runtime.cached_folder import waiting_lock
+from pipeline.runtime.files import file_fingerprint, fingerprint, members, read_json, write_json
 from pipeline.runtime.log import log
 
 WORTH = 16 << 20  # bytes; less is read in about the time that remembering takes

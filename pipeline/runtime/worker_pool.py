@@ -23,7 +23,7 @@ SECONDS_TO_LEAVE = 10.0
 
 
 @dataclass(frozen=True)
-class Done(Generic[Value]):
+class TaskResult(Generic[Value]):
     """What became of one piece of work: its value, or in one line the reason why it has none."""
 
     value: Value | None
@@ -35,7 +35,7 @@ class Done(Generic[Value]):
         return cast(Value, self.value)
 
 
-class Workers:
+class WorkerPool:
     """Up to `workers` processes, for `with`: they start when there is work and live until its end.
 
     With one worker the work is done in this process. When this process is interrupted or killed, so are the others.
@@ -63,7 +63,7 @@ class Workers:
             worker.process.join()
         self._team.clear()
 
-    def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, Done[Value]]:
+    def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, TaskResult[Value]]:
         """Do every task and say under `label` how far it is; results are in the order of `tasks`.
 
         Tasks and values are sent between processes. Where a process dies only its own task is affected: it is done
@@ -72,17 +72,17 @@ class Workers:
         counter = Counter(label, len(tasks))
         if self.workers <= 1:
             return {key: counter.count(attempt(task)) for key, task in tasks.items()}
-        done: dict[Key, Done[Value]] = {}
+        done: dict[Key, TaskResult[Value]] = {}
         for key in self._round(tasks, self.workers, done, counter):
             if self._round({key: tasks[key]}, 1, done, counter):
-                done[key] = counter.count(Done(None, DIED))
+                done[key] = counter.count(TaskResult(None, DIED))
         return {key: done[key] for key in tasks}
 
     def _round(
         self,
         tasks: Mapping[Key, Callable[[], Value]],
         workers: int,
-        done: dict[Key, Done[Value]],
+        done: dict[Key, TaskResult[Value]],
         counter: "Counter",
     ) -> list[Key]:
         """Do tasks with up to `workers` processes; returns the keys of those whose process died."""
@@ -139,13 +139,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def attempt(task: Callable[[], Value]) -> Done[Value]:
+def attempt(task: Callable[[], Value]) -> TaskResult[Value]:
     """What becomes of a task that is done here and now."""
     try:
-        return Done(task())
+        return TaskResult(task())
     except Exception as error:
         kind = [] if isinstance(error, UserError | RunError) else [f"{type(error).__name__}:"]
-        return Done(None, " ".join([*kind, *str(error).split()]).removesuffix(":"))
+        return TaskResult(None, " ".join([*kind, *str(error).split()]).removesuffix(":"))
 
 
 class Counter:
@@ -156,7 +156,7 @@ class Counter:
         self.done = self.failed = self.told = 0
         self.started = self.last = time.monotonic()
 
-    def count(self, done: Done[Any]) -> Done[Any]:
+    def count(self, done: TaskResult[Any]) -> TaskResult[Any]:
         """Count what was done, and pass it on."""
         self.done, self.failed = self.done + 1, self.failed + (done.reason is not None)
         self.line()

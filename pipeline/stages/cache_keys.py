@@ -1,34 +1,136 @@
-"""What determines an outcome: configuration, inputs, code and library versions, as values to fingerprint."""
+"""The key of a stage's outcome: the configuration it reads, its inputs, the code it runs and the libraries it uses.
+
+A key never depends on where files lie or when they were written. Comments, docstrings, file names and imports of the
+project's own modules do not count, so that moving a module or wording a docstring better repeats no work.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import Config
+from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
-from pipeline.runtime.files import Stage, file_fingerprint, fingerprint, library_versions
+from pipeline.runtime.files import fingerprint
 from pipeline.runtime.fingerprint_cache import known_fingerprint
 from pipeline.runtime.paths import project_root
 from pipeline.stages.paths import record_folder, root
 
-# Code that determines the weights of a run, and what else goes into its record.
-LEARNING = ("stages/train.py", "stages/vectors.py", "classifier", "classifier/fast", "embedding")
-RECORDING = (
-    "evaluation/probes",
-    *(f"tracking/{name}.py" for name in ("run_record", "note", "plots", "score_intervals")),
+# The libraries whose release can change what a stage computes; a test holds each row to what the stage imports.
+TOKENIZER = ("nltk", "regex")
+HUB = ("datasets",)
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "prepare": ("numpy", *TOKENIZER),
+    "cbow": ("gensim", "numpy", "scipy"),
+    "ppmi": ("numpy", "scipy"),
+    "trial": ("numpy", "torch"),
+    "train": ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
+    "transfer": ("numpy", *TOKENIZER),
+    "audit": ("datasketch", "numpy"),
+    "baseline": ("numpy",),
+    "compare": ("matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
+}
+BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {
+    "vader": ("vaderSentiment",),
+    "fasttext": ("floret",),
+    "tfidf_logistic": ("scikit-learn", "scipy"),
+    "nb_logistic": ("scikit-learn", "scipy"),
+}
+
+# Code that determines the weights of a run, and the code that adds to its record.
+TRAINING_CODE = ("stages/learn.py", "classifier", "embedding", "data/label_budget.py")
+RECORD_CODE = (
+    *("stages/train.py", "evaluation/probes"),
+    *(f"tracking/{name}.py" for name in ("run_record", "write_record", "note", "plots", "score_intervals")),
 )
 
+_STRING_OR_COMMENT = re.compile(
+    r'"""(?:\\.|[^\\])*?"""'
+    r"|'''(?:\\.|[^\\])*?'''"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'(?:\\.|[^'\\\n])*'"
+    r"|(?:\n[ \t]*(?:#[^\n]*)?)+(?=\n)"  # blank lines and lines of comments
+    r"|[ \t]*#[^\n]*",
+    re.DOTALL,
+)
+_OWN_IMPORT = r"from pipeline[\w.]* import (\([^)]*\)|[^\n]*)\n"
+_OWN_IMPORTS = re.compile(rf"^([ \t]*){_OWN_IMPORT}(?:\1{_OWN_IMPORT})*", re.MULTILINE)
 
-def code(*parts: str) -> dict[str, Any]:
-    """What of the program a stage depends on: its modules and folders, and the versions of the libraries."""
+
+def code_key(parts: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:
+    """The part of a key that stands for the program.
+
+    Parameters
+    ----------
+    parts : modules and folders below `pipeline/`; a folder counts with all files below it, whatever their type.
+    libraries : names of distributions; one that is not installed is left out.
+    """
     package = project_root() / "pipeline"
-    sources = [path for part in parts for path in (sorted((package / part).glob("*.py")) or [package / part])]
-    return {"sources": file_fingerprint(sources), "libraries": library_versions()}
+    files = {path for part in parts for path in _files(package / part)}
+    contents = sorted(_content_digest(path) for path in files)  # by content: a move costs nothing
+    return {"sources": fingerprint(contents), "libraries": _versions(libraries)}
 
 
-def learning(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+
+
+@cache
+def _content_digest(path: Path) -> str:
+    content = path.read_bytes()
+    if path.suffix == ".py":
+        content = code_without_prose(content.decode("utf-8")).encode()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def code_without_prose(source: str) -> str:
+    """Python source without comments, docstrings, blank lines and the paths of the project's own modules.
+
+    A lexical scan, many times faster than `tokenize`: it relies on docstrings in triple quotes, which ruff enforces.
+    """
+
+    def replacement(match: re.Match[str]) -> str:
+        text = match[0]
+        if text[0] not in "\"'":
+            return ""
+        before = source[source.rfind("\n", 0, match.start()) + 1 : match.start()]
+        after = source[match.end() : match.end() + 1]
+        alone = text[:3] in ('"""', "'''") and not before.strip() and after in ("\n", "")
+        return '""' if alone else text
+
+    code = _STRING_OR_COMMENT.sub(replacement, source)
+    imported: list[str] = []
+
+    def collect_names(block: re.Match[str]) -> str:
+        for match in re.finditer(_OWN_IMPORT, block[0]):
+            imported.extend(" ".join(name.split()) for name in match[1].strip("() \n").split(",") if name.strip())
+        return f'{block[1]}""\n' if block[1] else ""  # a block of imports alone stays a block
+
+    code = _OWN_IMPORTS.sub(collect_names, code + "\n")
+    return code + "\n".join(sorted(imported))
+
+
+@cache
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _versions(libraries: Iterable[str]) -> dict[str, str]:
+    versions = {name: _version(name) for name in sorted(set(libraries))}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def training_key(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
     """What determines the weights of a classifier, its code aside."""
     embedding = dataclasses.asdict(config.embedding)
     path = embedding.pop("path")
@@ -44,34 +146,40 @@ def learning(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str
     }
 
 
-def trial_identity(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
+def trial_key(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
     """What determines the outcome of a trial."""
-    return learning(config, prepared, vectors) | {"code": code(*LEARNING)}
+    code = code_key(("stages/trial.py", *TRAINING_CODE), LIBRARIES["trial"])
+    return training_key(config, prepared, vectors) | {"code": code}
 
 
-def record_identity(
-    config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str]
-) -> tuple[Config, dict[str, Any]]:
-    """What determines a run's record, given the keys of the transfer tasks; and the configuration it is of.
-
-    A record that holds the embedding serves one that needs none, and is then the one that is meant.
-    """
+def record_key(
+    config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str], *, keep_embedding: bool
+) -> dict[str, Any]:
+    """What determines a run's record, given the keys of the transfer tasks by name."""
     probe = dataclasses.asdict(config.probe)
     probe["similarity_files"] = [
         input_fingerprint(config, "probe.similarity_files", path) for path in probe["similarity_files"]
     ]
     probe["transfer"] = dict(tasks)
-    del probe["transfer_path"]  # where they lie; what they are is in their keys
+    del probe["transfer_path"]  # a location; the contents are in the keys of the tasks
     probe["opinion_words"] = opinion_words_used(config)
-    identity = learning(config, prepared, vectors) | {
+    return training_key(config, prepared, vectors) | {
         "probe": probe,
-        "keep_embedding": config.tracking.keep_embedding,
-        "code": code(*LEARNING, *RECORDING),
+        "keep_embedding": keep_embedding,
+        "code": code_key((*TRAINING_CODE, *RECORD_CODE), LIBRARIES["train"]),
     }
-    more = identity | {"keep_embedding": True}
-    if record_folder(config, more).exists():
-        return replace(config, tracking=replace(config.tracking, keep_embedding=True)), more
-    return config, identity
+
+
+def record_key_and_folder(
+    config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str]
+) -> tuple[dict[str, Any], Path]:
+    """The key and folder of the record that serves a run: with its embedding where that is wanted or stored already."""
+    whole = record_key(config, prepared, vectors, tasks, keep_embedding=True)
+    folder = record_folder(config, whole)
+    if config.tracking.keep_embedding or folder.exists():
+        return whole, folder
+    bare = record_key(config, prepared, vectors, tasks, keep_embedding=False)
+    return bare, record_folder(config, bare)
 
 
 def opinion_words_used(config: Config) -> str | None:
@@ -83,7 +191,7 @@ def opinion_words_used(config: Config) -> str | None:
 
 
 def stop_words_used(config: Config) -> str | None:
-    """The fingerprint of the only word list that a text preset takes from outside."""
+    """The fingerprint of the stop words, the only word list that a text preset takes from outside the project."""
     if config.text.tokenizer != "course":
         return None
     from pipeline.text.presets import english_stop_words
@@ -92,7 +200,7 @@ def stop_words_used(config: Config) -> str | None:
 
 
 def input_fingerprint(config: Config, key: str, path: str | None) -> str | None:
-    """The fingerprint of an input file that the configuration names; raises UserError where it is not there."""
+    """The fingerprint of an input file that the configuration names; raises UserError where it does not exist."""
     if path is None:
         return None
     if not Path(path).is_file():

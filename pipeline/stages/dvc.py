@@ -1,8 +1,8 @@
-"""What stages leave in `paths.dvc` for DVC: their outcomes under fixed names, byte for byte the same every time.
+"""Copies of outcomes in `paths.dvc` under fixed names for DVC, byte for byte the same every time.
 
 `artifacts/` and `results/` name a folder by what determines it and keep many side by side; DVC wants one fixed path for
-each outcome and deletes it before the stage runs. So a stage leaves a copy there, without what depends on when and
-where it ran, and a later stage takes word vectors and encoded tweets from there when DVC has brought them.
+each outcome and deletes it before the stage runs. So a stage writes a copy there, without times and
+machine. A later stage reads word vectors and encoded tweets from there when DVC has checked them out.
 """
 
 import shutil
@@ -12,11 +12,13 @@ from typing import Any
 
 import yaml
 
-from pipeline.config.schema import Config, variant_name
-from pipeline.runtime.files import MANIFEST, Stage, file_sizes, fingerprint, read_json, read_manifest, write_json
+from pipeline.config.schema import Config
+from pipeline.config.variants import variant_name
+from pipeline.runtime.cached_folder import MANIFEST, Stage, file_sizes, read_manifest
+from pipeline.runtime.files import fingerprint, read_json, write_json
 from pipeline.runtime.log import log
 
-TIMES = ("seconds", "finished")  # in a manifest, and in what is said of vectors
+TIMES = ("seconds", "finished")  # in a manifest, and in vectors.json
 # Of a record: what names the machine, the commit, the time and the folders of a run.
 RUN_ONLY = ("environment", "overrides")
 CONFIG_ONLY = ("paths", "tracking", "stage", "force", "workers")
@@ -25,15 +27,15 @@ SCORE = "score/"
 Work = Callable[[Path], Mapping[str, Any]]
 
 
-def place(config: Config, stage: str) -> Path | None:
+def copy_folder(config: Config, stage: str) -> Path | None:
     """Where the copy of a stage's outcome belongs; None where no copies are kept, or none of this stage."""
     names = {"prepare": "prepare", "cbow": f"cbow/s{config.cbow.seed}", "train": f"train/{_cell(config)}"}
     return Path(config.paths.dvc) / names[stage] if config.paths.dvc and stage in names else None
 
 
-def taken_or(work: Work, config: Config, identity: Mapping[str, Any]) -> Work:
+def copy_or_work(work: Work, config: Config, identity: Mapping[str, Any]) -> Work:
     """`work`, or taking the copy of its outcome, where there is a whole one of the same `identity`."""
-    copy = place(config, identity["stage"])
+    copy = copy_folder(config, identity["stage"])
     manifest = read_manifest(copy) if copy and not config.force else None
     if copy is None or manifest is None or fingerprint(manifest["identity"]) != fingerprint(identity):
         return work
@@ -41,18 +43,18 @@ def taken_or(work: Work, config: Config, identity: Mapping[str, Any]) -> Work:
         log.info("%s: files are missing in %s or cut short, it is not used", identity["stage"], copy)
         return work
 
-    def take(folder: Path) -> Mapping[str, Any]:
+    def copy_from_dvc(folder: Path) -> Mapping[str, Any]:
         shutil.copytree(copy, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-        log.info("%s: taken from %s", identity["stage"], copy)
+        log.info("%s: copied from %s", identity["stage"], copy)
         outcome: Mapping[str, Any] = manifest["outcome"]
         return outcome
 
-    return take
+    return copy_from_dvc
 
 
-def leave_stage(config: Config, stage: Stage) -> None:
+def copy_stage(config: Config, stage: Stage) -> None:
     """Leave the outcome of `prepare` or `cbow`, whole but for the times it took."""
-    if copy := place(config, stage.manifest["identity"]["stage"]):
+    if copy := copy_folder(config, stage.manifest["identity"]["stage"]):
         _copy(stage.folder, copy)
         if (words := copy / "vectors.json").exists():
             content = read_json(words)
@@ -60,9 +62,9 @@ def leave_stage(config: Config, stage: Stage) -> None:
         _write_manifest(stage.folder, copy)
 
 
-def leave_record(config: Config, record: Path) -> None:
+def copy_record(config: Config, record: Path) -> None:
     """Leave a run's record as train/VARIANT-sSEED/, and its metrics once more as metrics/VARIANT-sSEED.json."""
-    if copy := place(config, "train"):
+    if copy := copy_folder(config, "train"):
         _copy(record, copy)
         header = read_json(record / "run.json")
         write_json(copy / "run.json", {key: value for key, value in header.items() if key not in RUN_ONLY})
@@ -75,7 +77,7 @@ def leave_record(config: Config, record: Path) -> None:
         shutil.copyfile(record / "metrics.json", metrics)
 
 
-def leave_study(config: Config, study: Path) -> None:
+def copy_study(config: Config, study: Path) -> None:
     """Leave a study's answers, tables and figures as compare/, and each method's mean score as scores.json."""
     if config.paths.dvc:
         copy = Path(config.paths.dvc) / "compare"

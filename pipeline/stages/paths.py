@@ -1,11 +1,12 @@
-"""Where outcomes belong below `paths.root`, and how places are told to the user."""
+"""The folders of artifacts and records below `paths.root`, and paths and commands as a user reads them."""
 
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import Config, data_name, variant_name
+from pipeline.config.schema import Config, data_name
+from pipeline.config.variants import variant_name
 from pipeline.runtime.files import fingerprint
 from pipeline.runtime.paths import project_root
 
@@ -34,7 +35,7 @@ def short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def dashboard(config: Config) -> str:
+def dashboard_command(config: Config) -> str:
     """The command that shows the store of this configuration."""
     project = project_root()
     script = "./scripts/dashboard" if project == Path.cwd() else shlex.quote(str(project / "scripts" / "dashboard"))

@@ -1,32 +1,69 @@
-"""What the stage `prepare` does with the folder it is given: splits, token ids, vocabulary, corpus."""
+"""The stage `prepare`: splits, token ids, vocabulary, and the text that CBOW reads."""
 
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import SPECIALS, Config
-from pipeline.data.arrow import in_batches, read_texts
-from pipeline.data.duplicates import digests
+from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log, progress
-from pipeline.text.corpus import CORPUS, CorpusWriter, read_lines
-from pipeline.text.encoded_split import encode_splits
-from pipeline.text.parallel_tokenize import Tally, tokenize_batches
-from pipeline.text.presets import Preset, build_tokenizer
-from pipeline.text.vocabulary import VOCABULARY
+from pipeline.stages.cache_keys import (
+    HUB,
+    LIBRARIES,
+    code_key,
+    files_fingerprint,
+    input_fingerprint,
+    stop_words_used,
+)
+from pipeline.stages.cached import cached_stage
+
+if TYPE_CHECKING:
+    from pipeline.text.corpus import CorpusWriter
+    from pipeline.text.parallel_tokenize import Tally
+    from pipeline.text.presets import Preset
 
 BATCH = 10_000
 SHOWN_LABELS = 10
+FROM_HUB = ("tweet_eval", "sentiment140", "hub")
+
+
+def prepare(config: Config) -> Stage:
+    """Load, split and encode the tweets. Variant, label budget and seed play no part: all runs on the data share it."""
+    from pipeline.data.source import source_fingerprint
+
+    data = dataclasses.asdict(config.data)
+    for name in ("path", "label_budget"):
+        del data[name]
+    libraries = (*LIBRARIES["prepare"], *(HUB if config.data.source in FROM_HUB else ()))
+    key = {
+        "data": data,
+        "source": source_fingerprint(config.data, partial(files_fingerprint, config)),
+        "text": dataclasses.asdict(config.text),
+        "unlabelled": config.cbow.use_unlabelled,
+        "extra_text": input_fingerprint(config, "cbow.extra_text", config.cbow.extra_text),
+        "stop_words": stop_words_used(config),
+        "code": code_key(("stages/prepare.py", "data", "text"), libraries),
+    }
+    prepared = cached_stage(config, "prepare", key, partial(prepare_texts, config))
+    for note in prepared.outcome["notes"]:
+        log.info("note: %s", note)
+    return prepared
 
 
 def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
     """Write the splits, their token ids, the vocabulary and the corpus for CBOW: all that runs on the data share.
 
-    Returns what later stages and readers must know.
+    Returns the facts that later stages and readers need.
     """
     from pipeline.data.splits import content_fingerprint, load
+    from pipeline.text.corpus import CORPUS, CorpusWriter
+    from pipeline.text.encoded_split import encode_splits
+    from pipeline.text.presets import build_tokenizer
+    from pipeline.text.vocabulary import VOCABULARY
 
     tokenizer = build_tokenizer(config.text)
     splits = load(config.data, folder)
@@ -72,13 +109,18 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def write_unlabelled(
-    config: Config, folder: Path, splits: Sequence[str], tokenizer: Preset, corpus: CorpusWriter
-) -> tuple[Tally, dict[str, int], int]:
+    config: Config, folder: Path, splits: Sequence[str], tokenizer: "Preset", corpus: "CorpusWriter"
+) -> "tuple[Tally, dict[str, int], int]":
     """Write the unlabelled text that the configuration names into the corpus, less what is held out.
 
     Returns the counts of its tokens (empty where no key needs them), of the texts of each source, and of the texts
     dropped.
     """
+    from pipeline.data.arrow import in_batches, read_texts
+    from pipeline.data.duplicates import digests
+    from pipeline.text.corpus import read_lines
+    from pipeline.text.parallel_tokenize import Tally, tokenize_batches
+
     sources: dict[str, Iterable[str]] = {}
     if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
         sources["unlabelled"] = read_texts(folder, "unlabelled")

@@ -1,199 +1,183 @@
-"""What the stages `trial` and `train` do: one classifier tried, or trained, probed and recorded."""
+"""The stage `train`: one classifier trained, its embedding probed, and its record written."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pipeline.config.schema import Config, data_name, variant_name
-from pipeline.data.arrow import open_rows
-from pipeline.runtime.errors import RunError, UserError
-from pipeline.runtime.files import Stage
+from pipeline.config.schema import Config, data_name
+from pipeline.config.variants import variant_name
+from pipeline.runtime.cached_folder import Stage, ensure_folder
 from pipeline.runtime.log import log
 from pipeline.runtime.paths import project_root
-from pipeline.stages.vectors import start_vectors
-from pipeline.text.encoded_split import EncodedSplit
-from pipeline.text.vocabulary import VOCABULARY, Vocabulary
+from pipeline.stages.cache_keys import record_key_and_folder
+from pipeline.stages.paths import short
+from pipeline.stages.transfer import transfer
 
 if TYPE_CHECKING:
-    from pipeline.classifier.engine import Report, RunResult, Task
-    from pipeline.embedding.word_vectors import Vectors
+    from pipeline.classifier.engine import RunResult
+    from pipeline.evaluation.probes.run import ProbeResults
+    from pipeline.stages.learn import RunInputs
+    from pipeline.tracking.run_record import RunRecord
 
-SCORES_SHOWN = ("accuracy", "macro_recall")
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a run starts from: vocabulary (V words), encoded splits, labelled rows, initial matrix and its origin."""
-
-    vocabulary: Vocabulary
-    splits: dict[str, EncodedSplit]
-    rows: "np.typing.NDArray[np.integer]"
-    vectors: "Vectors | None"
-    initial: "np.typing.NDArray[np.float32]"
-    known: "np.typing.NDArray[np.bool_]"
+LOGGED_SCORES = ("accuracy", "macro_recall")
+NOT_RECORDED = ("study", "search")  # sections of the configuration that a single run does not read
 
 
-def start(config: Config, prepared: Stage, trained: Stage | None) -> Start:
-    """Read what `prepare` and the vectors' stage left, and draw what depends on the seed."""
-    from pipeline.data.label_budget import budget_rows
-    from pipeline.embedding.initial_matrix import initial_matrix
-
-    vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
-    splits = {split: EncodedSplit.open(prepared.folder, split) for split in prepared.outcome["rows"]}
-    if "validation" not in splits and config.train.patience is not None:
-        patience = f"train.patience={config.train.patience}"
-        raise UserError(f"{patience}, but there is no validation split to watch: set train.patience=null")
-    vectors = start_vectors(config, trained, vocabulary)
-    # Keyed apart from the engine's own streams, so that the draw of the rows shares nothing with the order of batches.
-    draws = np.random.default_rng([config.seed, 0])
-    initial, known = initial_matrix(vocabulary.words, vectors, config.embedding.dim, draws, config.embedding.scale)
-    rows = budget_rows(splits["train"].labels, config.data.label_budget, config.seed)
-    return Start(vocabulary, splits, rows, vectors, initial, known)
-
-
-def learn(
-    asked: Sequence[tuple[Config, Start]], classes: int, *, test: bool = True, report: "Report | None" = None
-) -> "list[RunResult | RunError]":
-    """Train classifiers on the same splits as one batch of the engine; what failed is its error and stops no other."""
-    from pipeline.classifier.engine import Run, train_batch
-
-    runs = [
-        Run(begun.initial, config.embedding, begun.rows, config.seed, config.model, config.train)
-        for config, begun in asked
-    ]
-    return train_batch(encoded_task(asked[0][1].splits, classes, test=test), runs, report=report)
-
-
-def learn_together(
-    asked: "Sequence[tuple[Config, Stage, Stage | None]]", *, test: bool = True
-) -> "list[RunResult | RunError]":
-    """`learn` for configurations with what `prepare` (the same for all) and the vectors' stage left."""
-    begun = [(config, start(config, prepared, trained)) for config, prepared, trained in asked]
-    return learn(begun, len(asked[0][1].outcome["label_names"]), test=test)
-
-
-def try_together(asked: "Sequence[tuple[Config, Stage, Stage | None]]") -> list[dict[str, Any]]:
-    """Train runs that never see the test split; their scores on validation, None where one diverged."""
-    if "validation" not in asked[0][1].outcome["rows"]:
-        raise UserError("a trial needs a validation split: set data.validation_size=0.1")
-    return [
-        {"score": None, "reason": str(result)}
-        if isinstance(result, RunError)
-        else {"score": result.metrics[f"validation/{config.train.monitor}"], "chosen_epoch": result.chosen_epoch}
-        for (config, _, _), result in zip(asked, learn_together(asked, test=False), strict=True)
-    ]
-
-
-def train_classifier(
+def train(
     config: Config,
     prepared: Stage,
-    trained: Stage | None,
+    vectors: Stage | None,
+    overrides: Sequence[str],
+    result: "RunResult | None" = None,
+) -> Path:
+    """Train and probe one classifier and write its record below results/.
+
+    `result` : what training gave, where the classifier was trained already, in a batch with others.
+    """
+    unforced = dataclasses.replace(config, force=False)  # other runs may be reading these
+    tasks = {name: transfer(unforced, prepared, name) for name in config.probe.transfer}
+    key, folder = record_key_and_folder(config, prepared, vectors, {name: task.key for name, task in tasks.items()})
+    tracking = dataclasses.replace(config.tracking, keep_embedding=key["keep_embedding"])
+    config = dataclasses.replace(config, tracking=tracking)
+
+    def work(temporary: Path) -> dict[str, Any]:
+        return train_and_record(config, prepared, vectors, tasks, folder.name, overrides, temporary, result)
+
+    log.info("train: %s → %s", variant_name(config.embedding), short(folder))
+    manifest, reused = ensure_folder(folder, {"stage": "train", **key}, work, force=config.force)
+    log.info("train: %s · %s", "this run was finished before" if reused else "done", manifest["outcome"]["summary"])
+    return folder
+
+
+def train_and_record(
+    config: Config,
+    prepared: Stage,
+    vectors: Stage | None,
     tasks: Mapping[str, Stage],
     name: str,
     overrides: Sequence[str],
     folder: Path,
-    learned: "RunResult | None" = None,
+    result: "RunResult | None" = None,
 ) -> dict[str, Any]:
-    """Train one run (unless it was, among others), probe its embedding before and after, and write its record."""
-    known_facts = prepared.outcome
-    begun = start(config, prepared, trained)
-    vocabulary, splits = begun.vocabulary, begun.splits
-    variant = variant_name(config.embedding)
-    size = f"vocabulary {len(vocabulary):,} × {config.embedding.dim}"
-    log.info("train: %s labelled tweets, %s", f"{len(begun.rows):,}", size)
-    result = learned or alone(learn([(config, begun)], len(known_facts["label_names"]), report=epoch_line(config)))
+    """Train one run (unless `result` is there), probe its embedding before and after, and write its record."""
+    from pipeline.stages.learn import run_inputs, train_one
 
-    # Only now, so that training does not wait for what comes after it.
+    inputs = run_inputs(config, prepared, vectors)
+    size = f"vocabulary {len(inputs.vocabulary):,} × {config.embedding.dim}"
+    log.info("train: %s labelled tweets, %s", f"{len(inputs.rows):,}", size)
+    result = result or train_one(config, inputs, len(prepared.outcome["label_names"]))
+
+    # Imported only now, so that training does not wait for what comes after it.
     from threadpoolctl import threadpool_limits
 
-    from pipeline.embedding.initial_matrix import coverage
     from pipeline.evaluation.probes.run import probe_run
-    from pipeline.tracking.provenance import environment
-    from pipeline.tracking.run_record import Predictions, RunRecord, write_record
+    from pipeline.tracking.write_record import write_record
 
-    metrics: dict[str, float | None] = dict(result.metrics)
-    metrics["embedding/initial_std"] = float(begun.initial[1:].std(dtype=np.float64))
-    if begun.vectors is not None:
-        found = coverage(vocabulary.counts, begun.known, vocabulary.types_dropped)
-        metrics |= found
+    metrics = result.metrics | initial_matrix_metrics(inputs)
+    with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
+        probes = probe_run(config, inputs.vocabulary, inputs.splits, inputs.rows, inputs.from_vectors_V, result, tasks)
+    metrics |= probes.metrics
+    write_record(
+        folder, run_record(config, prepared, vectors, inputs, result, metrics, probes, name=name, overrides=overrides)
+    )
+    scores = ", ".join(f"{score} {metrics[f'test/{score}']:.4f}" for score in LOGGED_SCORES)
+    generated = " (generated tweets)" if prepared.outcome["generated"] else ""
+    return {"summary": f"test {scores} on {prepared.outcome['rows']['test']:,} tweets{generated}"}
+
+
+def initial_matrix_metrics(inputs: "RunInputs") -> dict[str, float | None]:
+    """The spread of the initial embedding matrix and, where it has word vectors, their coverage, which is logged."""
+    import numpy as np
+
+    from pipeline.embedding.initial_matrix import coverage
+
+    metrics: dict[str, float | None] = {"embedding/initial_std": float(inputs.initial_VE[1:].std(dtype=np.float64))}
+    if inputs.vectors is not None:
+        vocabulary = inputs.vocabulary
+        shares = coverage(vocabulary.counts, inputs.from_vectors_V, vocabulary.types_dropped)
+        metrics |= shares
         log.info(
             "train: vectors for %.1f %% of the training text's words, %.1f %% of its tokens",
-            100 * found["coverage/types"],
-            100 * found["coverage/tokens"],
+            100 * shares["coverage/types"],
+            100 * shares["coverage/tokens"],
         )
-    with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
-        probed = probe_run(config, vocabulary, splits, begun.rows, begun.known, result, tasks)
-    metrics |= probed.metrics
-    budget = config.data.label_budget
-    record = RunRecord(
+    return metrics
+
+
+def run_record(
+    config: Config,
+    prepared: Stage,
+    vectors: Stage | None,
+    inputs: "RunInputs",
+    result: "RunResult",
+    metrics: Mapping[str, float | None],
+    probes: "ProbeResults",
+    *,
+    name: str,
+    overrides: Sequence[str],
+) -> "RunRecord":
+    """Everything that the record of a run holds."""
+    import numpy as np
+
+    from pipeline.data.arrow import open_rows
+    from pipeline.tracking.provenance import environment
+    from pipeline.tracking.run_record import Predictions, RunRecord
+
+    facts, budget = prepared.outcome, config.data.label_budget
+    return RunRecord(
         name=name,
-        title=run_title(config, known_facts["generated"]),
-        config={key: value for key, value in dataclasses.asdict(config).items() if key not in ("study", "search")},
+        title=run_title(config, facts["generated"]),
+        config={key: value for key, value in dataclasses.asdict(config).items() if key not in NOT_RECORDED},
         tags={
-            "variant": variant,
+            "variant": variant_name(config.embedding),
             "seed": str(config.seed),
             "label_budget": "all" if budget is None else str(budget),
             "data": data_name(config.data),
-            "generated": str(known_facts["generated"]).lower(),
+            "generated": str(facts["generated"]).lower(),
             "device": result.device,
         },
-        label_names=known_facts["label_names"],
-        notes=[*known_facts["notes"], *vector_notes(prepared, trained), *course_notes(config)],
+        label_names=facts["label_names"],
+        notes=[*facts["notes"], *vector_notes(prepared, vectors), *course_notes(config)],
         dataset={
             "name": data_name(config.data),
             "source": config.data.path or config.data.source,
-            "fingerprint": known_facts["fingerprint"],
-            "rows": known_facts["rows"],
-            "labelled_used": len(begun.rows),
+            "fingerprint": facts["fingerprint"],
+            "rows": facts["rows"],
+            "labelled_used": len(inputs.rows),
         },
-        metrics=metrics,
+        metrics=dict(metrics),
         timings={
             "time/prepare_seconds": prepared.seconds,
-            **({"time/cbow_seconds": trained.seconds} if trained else {}),
+            **({"time/cbow_seconds": vectors.seconds} if vectors else {}),
             "time/train_seconds": result.seconds,
         },
         history=result.history,
         predictions={
             split: Predictions(
                 open_rows(prepared.folder / f"{split}.arrow")["text"],
-                np.asarray(splits[split].labels, np.int64),
+                np.asarray(inputs.splits[split].labels, np.int64),
                 probabilities,
             )
             for split, probabilities in result.probabilities.items()
         },
-        words=list(vocabulary.words),
-        counts=vocabulary.counts,
+        words=list(inputs.vocabulary.words),
+        counts=inputs.vocabulary.counts,
         initial=result.initial_VE,
         final=result.embedding_VE,
         weights=dict(result.layers),
-        neighbours=probed.neighbours,
-        similarity=probed.similarity,
-        tables=probed.tables,
+        neighbours=probes.neighbours,
+        similarity=probes.similarity,
+        tables=probes.tables,
         keep_embedding=config.tracking.keep_embedding,
         environment=environment(project_root(), result.device),
-        overrides=absolute(config, overrides),
-        chosen_epoch=result.chosen_epoch if "validation" in splits else None,
+        overrides=with_absolute_paths(config, overrides),
+        chosen_epoch=result.chosen_epoch if "validation" in inputs.splits else None,
     )
-    write_record(folder, record)
-    shown = ", ".join(f"{score} {metrics[f'test/{score}']:.4f}" for score in SCORES_SHOWN)
-    generated = " (generated tweets)" if known_facts["generated"] else ""
-    return {"summary": f"test {shown} on {known_facts['rows']['test']:,} tweets{generated}"}
 
 
-def alone(learned: "list[RunResult | RunError]") -> "RunResult":
-    """The result of a batch of one; raises its error."""
-    (result,) = learned
-    if isinstance(result, RunError):
-        raise result
-    return result
-
-
-def absolute(config: Config, overrides: Sequence[str]) -> list[str]:
-    """The command's overrides with whole paths, so that they can be repeated from any folder."""
+def with_absolute_paths(config: Config, overrides: Sequence[str]) -> list[str]:
+    """The command's overrides with absolute paths, so that they can be repeated from any folder."""
     paths = {
         "data.path": config.data.path,
         "cbow.extra_text": config.cbow.extra_text,
@@ -202,6 +186,18 @@ def absolute(config: Config, overrides: Sequence[str]) -> list[str]:
     }
     keys = [override.partition("=")[0].lstrip("+") for override in overrides]
     return [f"{key}={paths[key]}" if paths.get(key) else text for key, text in zip(keys, overrides, strict=True)]
+
+
+def run_title(config: Config, generated: bool) -> str:
+    """The run's name for reading: variant, encoder where it is not `mean`, labels, seed, whether tweets are real."""
+    parts = [
+        variant_name(config.embedding),
+        *([config.model.encoder] if config.model.encoder != "mean" else []),
+        f"n={config.data.label_budget or 'all'}",
+        f"seed {config.seed}",
+        *(["generated tweets"] if generated else []),
+    ]
+    return " · ".join(parts)
 
 
 def course_notes(config: Config) -> list[str]:
@@ -217,47 +213,11 @@ def course_notes(config: Config) -> list[str]:
     ]
 
 
-def run_title(config: Config, generated: bool) -> str:
-    """The run's name for reading: variant, encoder where it is not `mean`, labels, seed, whether tweets are real."""
-    parts = [
-        variant_name(config.embedding),
-        *([config.model.encoder] if config.model.encoder != "mean" else []),
-        f"n={config.data.label_budget or 'all'}",
-        f"seed {config.seed}",
-        *(["generated tweets"] if generated else []),
-    ]
-    return " · ".join(parts)
-
-
-def encoded_task(splits: dict[str, EncodedSplit], classes: int, *, test: bool = True) -> "Task":
-    """The splits as the training engine wants them; without `test`, it never sees that split."""
-    from pipeline.classifier.batch import Texts
-    from pipeline.classifier.engine import Task
-
-    texts = {
-        name: Texts.from_arrays(split.ids, split.offsets, split.labels)
-        for name, split in splits.items()
-        if test or name != "test"
-    }
-    return Task(texts["train"], texts.get("validation"), texts.get("test"), classes)
-
-
-def epoch_line(config: Config) -> Callable[[dict[str, float]], None]:
-    """A reporter that logs one line per epoch."""
-    monitor = f"validation/{config.train.monitor}"
-
-    def report(row: dict[str, float]) -> None:
-        score = f", {monitor} {row[monitor]:.4f}" if monitor in row else ""
-        log.info("train: epoch %d, loss %.4f%s", row["epoch"], row["train/loss"], score)
-
-    return report
-
-
-def vector_notes(prepared: Stage, trained: Stage | None) -> list[str]:
-    """What a reader must know of the trained vectors."""
-    if trained is None:
+def vector_notes(prepared: Stage, vectors: Stage | None) -> list[str]:
+    """How much text the word vectors read, and whether training them again gives the same bits."""
+    if vectors is None:
         return []
     corpus = prepared.outcome["corpus"]
     texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
-    kind = "bit-reproducible (one worker)" if trained.outcome["reproducible"] else "not bit-reproducible (many workers)"
+    kind = "bit-reproducible (one worker)" if vectors.outcome["reproducible"] else "not bit-reproducible (many workers)"
     return [f"the vectors were trained on {corpus['tokens']:,} tokens ({texts} texts); they are {kind}"]

@@ -1,20 +1,55 @@
-"""What the stages `cbow` and `ppmi` do with the folder they are given, and where a run finds its vectors."""
+"""The stages `cbow` and `ppmi`: word vectors trained or counted on the corpus."""
 
+import dataclasses
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.config.schema import SPECIALS, Config
-from pipeline.runtime.files import Stage
-from pipeline.text.corpus import CORPUS
-from pipeline.text.vocabulary import VOCABULARY, Vocabulary
+from pipeline.runtime.cached_folder import Stage
+from pipeline.stages.cache_keys import LIBRARIES, code_key
+from pipeline.stages.cached import cached_stage
 
-if TYPE_CHECKING:
-    from pipeline.embedding.word_vectors import Vectors
+CODE = ("stages/vectors.py", "embedding/word_vectors.py")
+
+
+def vectors(config: Config, prepared: Stage) -> Stage | None:
+    """The word vectors that the variant starts from, where the project makes them."""
+    makers = {"cbow": cbow, "ppmi": ppmi}
+    return makers[config.embedding.init](config, prepared) if config.embedding.init in makers else None
+
+
+def cbow(config: Config, prepared: Stage) -> Stage:
+    """Train word vectors on the corpus; runs of one seed share them."""
+    settings = dataclasses.asdict(config.cbow)
+    for name in ("use_unlabelled", "extra_text"):
+        del settings[name]
+    key = {
+        "corpus": prepared.outcome["corpus"]["fingerprint"],
+        # fastText composes vectors for the vocabulary's words, so there the vocabulary counts as well.
+        "vocabulary": prepared.key if config.cbow.algorithm == "fasttext" else None,
+        "cbow": settings,
+        "code": code_key((*CODE, "embedding/cbow.py"), LIBRARIES["cbow"]),
+    }
+    return cached_stage(config, "cbow", key, partial(train_vectors, config, prepared))
+
+
+def ppmi(config: Config, prepared: Stage) -> Stage:
+    """Count word vectors on the same corpus; no seed plays a part."""
+    key = {
+        "corpus": prepared.outcome["corpus"]["fingerprint"],
+        "ppmi": dataclasses.asdict(config.ppmi),
+        "dim": config.embedding.dim,
+        "code": code_key((*CODE, "embedding/ppmi.py"), LIBRARIES["ppmi"]),
+    }
+    return cached_stage(config, "ppmi", key, partial(count_vectors, config, prepared))
 
 
 def train_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, Any]:
     """Train word vectors on the corpus and write them."""
     from pipeline.embedding.cbow import train_cbow
+    from pipeline.text.corpus import CORPUS
+    from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
     vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
     vectors = train_cbow(
@@ -30,6 +65,7 @@ def train_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, An
 def count_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, Any]:
     """Count word vectors on the corpus and write them."""
     from pipeline.embedding.ppmi import train_ppmi
+    from pipeline.text.corpus import CORPUS
 
     corpus_fingerprint = prepared.outcome["corpus"]["fingerprint"]
     vectors = train_ppmi(
@@ -37,18 +73,3 @@ def count_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, An
     )
     vectors.save(folder)
     return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words)}
-
-
-def start_vectors(config: Config, trained: Stage | None, vocabulary: Vocabulary) -> "Vectors | None":
-    """The vectors that the embedding layer starts from: trained ones, those of a file, or none."""
-    from pipeline.embedding.word_vectors import Vectors
-
-    if config.embedding.init == "random":
-        return None
-    if trained is not None:
-        return Vectors.load(trained.folder)
-    from pipeline.embedding.pretrained import read_pretrained
-
-    assert config.embedding.path is not None
-    path = Path(config.embedding.path)
-    return read_pretrained(path, config.embedding.format, config.embedding.dim, vocabulary.words[SPECIALS:])

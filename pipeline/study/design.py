@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import PLACEMENT, Config, EmbeddingConfig
-from pipeline.runtime.files import Stage, fingerprint
-from pipeline.runtime.worker_pool import Done
+from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.files import fingerprint
+from pipeline.runtime.worker_pool import TaskResult
 
 Variants = Mapping[str, tuple[EmbeddingConfig, str]]
 
@@ -47,7 +48,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Finished:
+class StudyRuns:
     """What a study's runs left on disk, for `collect`."""
 
     config: Config
@@ -136,7 +137,7 @@ def best_factor(scores: Mapping[float, float], monitor: str) -> float:
     return min(scores, key=lambda factor: (sign * scores[factor], max(factor, 1 / factor), factor))
 
 
-def mean_score(results: Sequence[Done[Stage]]) -> float | None:
+def mean_score(results: Sequence[TaskResult[Stage]]) -> float | None:
     """The mean validation score of the same trial with several seeds; None where one of them failed or diverged."""
     scores = [None if result.reason else result.get().outcome["score"] for result in results]
     usable = [float(score) for score in scores if score is not None]

@@ -6,12 +6,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pipeline.config.schema import SPECIALS, Config
-from pipeline.runtime.files import Stage
-from pipeline.runtime.worker_pool import Done, Workers
-from pipeline.stages import run as stages
-from pipeline.stages.cache_keys import device_used, record_identity, trial_identity
-from pipeline.stages.paths import artifact_folder, record_folder
-from pipeline.stages.train import learn_together, try_together
+from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.worker_pool import TaskResult, WorkerPool
+from pipeline.stages.cache_keys import device_used, record_key_and_folder, trial_key
+from pipeline.stages.paths import artifact_folder
+from pipeline.stages.prepare import prepare as prepare_stage
+from pipeline.stages.train import train
+from pipeline.stages.transfer import transfer
+from pipeline.stages.trial import trial, validation_scores
 from pipeline.study.design import Variants, with_emoticons
 
 Key = TypeVar("Key")
@@ -29,12 +31,12 @@ class Trial:
 
     def is_done(self) -> bool:
         """Whether its outcome is on disk."""
-        identity = trial_identity(self.config, self.prepared, self.vectors)
-        return not self.config.force and artifact_folder(self.config, "trial", identity).exists()
+        key = trial_key(self.config, self.prepared, self.vectors)
+        return not self.config.force and artifact_folder(self.config, "trial", key).exists()
 
     def do(self, learned: Any = None) -> Stage:
         """Have it done, with what was learned where it was among others."""
-        return stages.trial(self.config, self.prepared, self.vectors, learned)
+        return trial(self.config, self.prepared, self.vectors, learned)
 
 
 @dataclass(frozen=True)
@@ -47,31 +49,31 @@ class Training(Trial):
         """Whether its record is on disk."""
         config = self.config
         unforced = replace(config, force=False)
-        tasks = {name: stages.transfer(unforced, self.prepared, name).key for name in config.probe.transfer}
-        same, identity = record_identity(config, self.prepared, self.vectors, tasks)
-        return not config.force and record_folder(same, identity).exists()
+        tasks = {name: transfer(unforced, self.prepared, name).key for name in config.probe.transfer}
+        _, folder = record_key_and_folder(config, self.prepared, self.vectors, tasks)
+        return not config.force and folder.exists()
 
     def do(self, learned: Any = None) -> Any:
         """Have it done, with what was learned where it was among others."""
-        return stages.train(self.config, self.prepared, self.vectors, self.overrides, learned)
+        return train(self.config, self.prepared, self.vectors, self.overrides, learned)
 
 
 def prepare(config: Config, variants: Variants) -> dict[str, Stage]:
     """The tweets of a study or a search, encoded for each mode of `text.emoticons` that its variants ask for."""
     modes = sorted({mode for _, mode in variants.values()})
-    return {mode: stages.prepare(with_emoticons(config, mode)) for mode in modes}
+    return {mode: prepare_stage(with_emoticons(config, mode)) for mode in modes}
 
 
-def team(config: Config) -> Workers:
+def team(config: Config) -> WorkerPool:
     """Who does the work: processes of this machine or, with `study.launcher=ray`, those of a cluster."""
     if config.study.launcher == "local":
-        return Workers(config.workers)
-    from pipeline.study.ray_pool import RayWorkers
+        return WorkerPool(config.workers)
+    from pipeline.study.ray_pool import RayWorkerPool
 
-    return RayWorkers(config.workers, config.study)
+    return RayWorkerPool(config.workers, config.study)
 
 
-def do(workers: Workers, work: Mapping[Key, Trial], label: str) -> dict[Key, Done[Any]]:
+def do(workers: WorkerPool, work: Mapping[Key, Trial], label: str) -> dict[Key, TaskResult[Any]]:
     """Do trials or trainings (all of one kind) under `label`; results are in the order of `work`.
 
     On a GPU, those that share their splits go to the engine in batches, in one process, and the processes of `workers`
@@ -79,24 +81,32 @@ def do(workers: Workers, work: Mapping[Key, Trial], label: str) -> dict[Key, Don
     """
     if not work or device_used(next(iter(work.values())).config) == "cpu":
         return workers.do({key: piece.do for key, piece in work.items()}, label)
-    done: dict[Key, Done[Any]] = {}
+    done: dict[Key, TaskResult[Any]] = {}
     for keys in batches(work):
         missing = [key for key in keys if not work[key].is_done()]
         learned: dict[Key, Any] = {}
         if missing:
             asked = [(work[key].config, work[key].prepared, work[key].vectors) for key in missing]
-            together: Callable[..., Any] = learn_together if isinstance(work[missing[0]], Training) else try_together
+            recorded = isinstance(work[missing[0]], Training)
+            together: Callable[..., Any] = train_together if recorded else validation_scores
             task = {"batch": partial(together, asked)}
             (batch,) = workers.do(task, f"{label}, {len(missing)} trained together").values()
             results: list[Any] = [batch.reason] * len(missing) if batch.reason else list(batch.get())
             for key, result in zip(missing, results, strict=True):
                 if isinstance(result, str | Exception):
-                    done[key] = Done(None, str(result))
+                    done[key] = TaskResult(None, str(result))
                 else:
                     learned[key] = result
         left = {key: partial(work[key].do, learned.get(key)) for key in keys if key not in done}
         done |= workers.do(left, label)
     return {key: done[key] for key in work}
+
+
+def train_together(requests: Sequence[Any]) -> list[Any]:
+    """`train_requests`, imported where it is used: it loads torch."""
+    from pipeline.stages.learn import train_requests
+
+    return train_requests(requests)
 
 
 def batches(work: Mapping[Key, Trial]) -> Iterator[list[Key]]:

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.config.schema import Config
-from pipeline.runtime.files import Stage
-from pipeline.runtime.worker_pool import Done, Workers
+from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.worker_pool import TaskResult, WorkerPool
 from pipeline.study import jobs as batches
 from pipeline.study.design import Cell, Choice, best_factor, failure, mean_score, vectors_key, with_factor
 
 
 def choose(
-    config: Config, workers: Workers, cells: Sequence[Cell], vectors: Mapping[Any, Done[Stage | None]]
+    config: Config, workers: WorkerPool, cells: Sequence[Cell], vectors: Mapping[Any, TaskResult[Stage | None]]
 ) -> tuple[dict[tuple[str, int], Choice], list[dict[str, Any]]]:
     """Choose the factor of the learning rates on validation, with the same trials for every variant and budget."""
     study = config.study

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import read_json
-from pipeline.study.design import Finished
+from pipeline.study.design import StudyRuns
 from pipeline.study.report.examples import disagreements
 from pipeline.study.report.word_map import words_map
 from pipeline.study.statistics.frames import Cell, Outcomes
-from pipeline.tracking.run_record import StoredRun, load_embedding, load_predicted, load_predictions
+from pipeline.tracking.read_record import load_predicted, load_predictions
+from pipeline.tracking.run_record import StoredRun
 
 Key = tuple[str, int, int]  # variant (or baseline), label budget, seed
 UNTOUCHED = ("data.label_budget", "seed", "cbow.seed", "train.lr_head", "train.lr_embedding", "cbow.vector_size")
@@ -24,7 +26,7 @@ MADE_FOR = (
 )
 
 
-def predictions(finished: Finished) -> tuple[NDArray[np.int64], dict[Cell, dict[int, NDArray[np.int64]]]]:
+def predictions(finished: StudyRuns) -> tuple[NDArray[np.int64], dict[Cell, dict[int, NDArray[np.int64]]]]:
     """True labels of the test split, and predicted ones of every run and baseline."""
     predictions: dict[Cell, dict[int, NDArray[np.int64]]] = {}
     labels = np.empty(0, np.int64)
@@ -36,8 +38,8 @@ def predictions(finished: Finished) -> tuple[NDArray[np.int64], dict[Cell, dict[
     return labels, predictions
 
 
-def run_frame(finished: Finished, records: Mapping[Key, StoredRun]) -> pd.DataFrame:
-    """`Findings.runs`."""
+def run_frame(finished: StudyRuns, records: Mapping[Key, StoredRun]) -> pd.DataFrame:
+    """`StudyResults.runs`."""
     factors = {(choice.variant, choice.label_budget): choice.factor for choice in finished.choices}
     rows = []
     for (variant, budget, seed), record in records.items():
@@ -59,8 +61,8 @@ def parameters(runs: pd.DataFrame) -> dict[Cell, tuple[float | None, float | Non
     }
 
 
-def trial_frame(finished: Finished) -> pd.DataFrame:
-    """`Findings.trials`."""
+def trial_frame(finished: StudyRuns) -> pd.DataFrame:
+    """`StudyResults.trials`."""
     train = finished.config.train
     rows = [
         {
@@ -105,7 +107,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def probe_tables(finished: Finished, name: str, budget: int) -> dict[str, list[list[dict[str, str]]]]:
+def probe_tables(finished: StudyRuns, name: str, budget: int) -> dict[str, list[list[dict[str, str]]]]:
     """A probe's table of every seed of each variant at a budget."""
     found: dict[str, list[list[dict[str, str]]]] = {}
     for (variant, n, _), folder in sorted(finished.folders.items()):
@@ -119,8 +121,8 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def changed_words(finished: Finished, budget: int) -> pd.DataFrame:
-    """`Findings.changed`."""
+def changed_words(finished: StudyRuns, budget: int) -> pd.DataFrame:
+    """`StudyResults.changed`."""
     rows = []
     for variant in finished.variants:
         folder = finished.folders.get((variant, budget, 0))
@@ -130,8 +132,8 @@ def changed_words(finished: Finished, budget: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "word", "count", "drift", "relative_l2", "direction"])
 
 
-def map_of_words(finished: Finished, budget: int) -> dict[str, Any]:
-    """`Findings.words_map`, of the variants that share the first one's vocabulary and kept their embedding."""
+def map_of_words(finished: StudyRuns, budget: int) -> dict[str, Any]:
+    """`StudyResults.words_map`, of the variants that share the first one's vocabulary and kept their embedding."""
     from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 
     kind = resolve_opinion_words(finished.config.probe.polarity, finished.config.data.source)
@@ -151,9 +153,9 @@ def map_of_words(finished: Finished, budget: int) -> dict[str, Any]:
 
 
 def example_tweets(
-    finished: Finished, outcomes: Outcomes, planned: Sequence[tuple[str, str]], label_names: Sequence[str]
+    finished: StudyRuns, outcomes: Outcomes, planned: Sequence[tuple[str, str]], label_names: Sequence[str]
 ) -> pd.DataFrame:
-    """`Findings.examples`."""
+    """`StudyResults.examples`."""
     budget = outcomes.budgets[-1]
     columns = {
         name: outcomes.predictions[name, budget] for name in finished.variants if (name, budget) in outcomes.predictions

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import Config
+from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.errors import RunError
-from pipeline.runtime.files import ensure_folder
 from pipeline.runtime.log import log, progress
-from pipeline.stages.paths import dashboard, root, short
+from pipeline.stages.paths import dashboard_command, root, short
 
 REPORTS = {"compare": ("study", "studies", "compared"), "search": ("search", "searches", "done")}
 
@@ -73,4 +73,4 @@ def _show(config: Config, folder: Path, runs: Collection[Path], *, promoting: bo
             return ""
     if promoting:
         promote(folders, config.tracking.uri, config.tracking.experiment)
-    return f", or browse its runs: {dashboard(config)}" if config.tracking.uri.startswith("sqlite:") else ""
+    return f", or browse its runs: {dashboard_command(config)}" if config.tracking.uri.startswith("sqlite:") else ""

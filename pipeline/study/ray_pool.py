@@ -4,14 +4,23 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from pipeline.config.launchers import LOCAL_RAY, LOCAL_RAY_SETTINGS, before_ray, environment, ray_address
 from pipeline.config.schema import StudyConfig
 from pipeline.runtime.errors import RunError, UserError
-from pipeline.runtime.worker_pool import DIED, SECONDS_BETWEEN_LINES, Counter, Done, Key, Value, Workers, attempt
+from pipeline.runtime.ray import LOCAL_RAY, LOCAL_RAY_SETTINGS, before_ray, ray_address, worker_environment
+from pipeline.runtime.worker_pool import (
+    DIED,
+    SECONDS_BETWEEN_LINES,
+    Counter,
+    Key,
+    TaskResult,
+    Value,
+    WorkerPool,
+    attempt,
+)
 
 
-class RayWorkers(Workers):
-    """`Workers` whose tasks Ray places, for `with`: on a cluster, or on `workers` CPUs of this machine.
+class RayWorkerPool(WorkerPool):
+    """`WorkerPool` whose tasks Ray places, for `with`: on a cluster, or on `workers` CPUs of this machine.
 
     Where no cluster is named, Ray is started for this process alone and listens on 127.0.0.1; RunError where that
     fails. Raises UserError where the cluster cannot be reached, or Ray here has not what a task needs.
@@ -29,7 +38,7 @@ class RayWorkers(Workers):
 
         own: dict[str, Any] = {**LOCAL_RAY_SETTINGS, "num_cpus": self.workers} if address == LOCAL_RAY else {}
         try:
-            ray.init(address, runtime_env={"env_vars": environment()}, logging_level=logging.WARNING, **own)
+            ray.init(address, runtime_env={"env_vars": worker_environment()}, logging_level=logging.WARNING, **own)
         except (ConnectionError, RayError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             if address == LOCAL_RAY:
@@ -47,7 +56,7 @@ class RayWorkers(Workers):
 
         ray.shutdown()  # what is still at work ends too
 
-    def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, Done[Value]]:
+    def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, TaskResult[Value]]:
         """Do every task and say under `label` how far it is; results are in the order of `tasks`.
 
         Where a process or its machine dies, its task is done again, up to `task_retries` times, and then has failed.
@@ -60,7 +69,7 @@ class RayWorkers(Workers):
         )
         waiting: dict[Any, Key] = {place.remote(task): key for key, task in tasks.items()}
         counter = Counter(label, len(tasks))
-        done: dict[Key, Done[Value]] = {}
+        done: dict[Key, TaskResult[Value]] = {}
         while waiting:
             ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=SECONDS_BETWEEN_LINES)
             for reference in ready:
@@ -68,14 +77,14 @@ class RayWorkers(Workers):
         return {key: done[key] for key in tasks}
 
 
-def _result(reference: Any) -> Done[Any]:
+def _result(reference: Any) -> TaskResult[Any]:
     """What became of a task; the reason of a failure that Ray itself reports is its own."""
     import ray
     from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, WorkerCrashedError
 
     try:
-        done: Done[Any] = ray.get(reference)
+        done: TaskResult[Any] = ray.get(reference)
     except RayError as error:
         died = isinstance(error, NodeDiedError | OutOfMemoryError | WorkerCrashedError)
-        return Done(None, DIED if died else " ".join(str(error).split()))
+        return TaskResult(None, DIED if died else " ".join(str(error).split()))
     return done

@@ -1,4 +1,4 @@
-"""From a study's records on disk to `Findings`, and the folder of its report."""
+"""From a study's records on disk to `StudyResults`, and the folder of its report."""
 
 import dataclasses
 import shlex
@@ -14,7 +14,7 @@ from pipeline.classifier.metrics import confusion_matrix
 from pipeline.config.schema import data_name, study_design
 from pipeline.runtime.files import write_json
 from pipeline.runtime.log import log
-from pipeline.study.design import Finished, repeatable
+from pipeline.study.design import StudyRuns, repeatable
 from pipeline.study.load_runs import (
     changed_words,
     different_keys,
@@ -28,7 +28,7 @@ from pipeline.study.load_runs import (
 )
 from pipeline.study.report.answers.all import verdicts
 from pipeline.study.report.methods import methods
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.warnings import Facts, warned
 from pipeline.study.statistics.frames import (
     Outcomes,
@@ -39,13 +39,13 @@ from pipeline.study.statistics.frames import (
     score_frame,
 )
 from pipeline.study.statistics.probe_frames import band_frame, probe_frame, transfer_frame, unknown_frame
-from pipeline.tracking.run_record import read_record
+from pipeline.tracking.read_record import read_record
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 SPLITS = ("train", "validation", "test")
 
 
-def write_study(finished: Finished, folder: Path) -> dict[str, Any]:
+def write_study(finished: StudyRuns, folder: Path) -> dict[str, Any]:
     """Compare what ran and write report, plots, tables and `study.json` into `folder`; returns the answers."""
     from pipeline.study.report.figures.all import write_figures
     from pipeline.study.report.html import write_report
@@ -78,7 +78,7 @@ def write_study(finished: Finished, folder: Path) -> dict[str, Any]:
     return {"answers": [*(f"warning: {warning.text}" for warning in found.warnings), *answers]}
 
 
-def collect(finished: Finished) -> Findings:
+def collect(finished: StudyRuns) -> StudyResults:
     """Read the records of a study and compare them."""
     study = finished.config.study
     place = {variant: number for number, variant in enumerate(finished.variants)}
@@ -129,7 +129,7 @@ def collect(finished: Finished) -> Findings:
     modes = {mode for _, mode in finished.variants.values()}
     if len(modes) == 1 and modes != {"keep"}:
         title += f" · text.emoticons={modes.pop()}"
-    return Findings(
+    return StudyResults(
         title=title + (" · generated tweets" if facts["generated"] else ""),
         generated=bool(facts["generated"]),
         data={
@@ -194,7 +194,7 @@ def collect(finished: Finished) -> Findings:
     )
 
 
-def _references(finished: Finished) -> dict[str, dict[str, dict[str, float]]]:
+def _references(finished: StudyRuns) -> dict[str, dict[str, dict[str, float]]]:
     """What transfer tasks give without any embedding, by task."""
     return {task: stage.outcome["references"] for task, stage in finished.transfers.items()}
 
@@ -209,7 +209,7 @@ def _confusion(outcomes: Outcomes, budget: int, classes: int, variants: Sequence
     return found
 
 
-def _commands(finished: Finished) -> list[str]:
+def _commands(finished: StudyRuns) -> list[str]:
     """The commands of the study and of one of its runs, without what only says where results go."""
     told = [overrides for overrides in (repeatable(finished.overrides), finished.example) if overrides]
     return [" ".join(["python -m pipeline", *map(shlex.quote, overrides)]) for overrides in told]

@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import PLACEMENT, Config, data_name, study_design
+from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import RunError, UserError
-from pipeline.runtime.files import Stage, fingerprint
+from pipeline.runtime.files import fingerprint
 from pipeline.runtime.log import log
-from pipeline.runtime.worker_pool import Done, Workers
-from pipeline.stages import run as stages
-from pipeline.stages.cache_keys import code
+from pipeline.runtime.worker_pool import TaskResult, WorkerPool
+from pipeline.stages.audit import audit
+from pipeline.stages.baseline import baseline
+from pipeline.stages.cache_keys import LIBRARIES, code_key
+from pipeline.stages.transfer import transfer
+from pipeline.stages.vectors import vectors
 from pipeline.study import jobs as batches
 from pipeline.study.design import (
     Cell,
     Choice,
-    Finished,
+    StudyRuns,
     Variants,
     cell_config,
     cell_overrides,
@@ -39,13 +43,7 @@ from pipeline.study.publish import report
 COMPARING = (
     "classifier/metrics.py",
     "study",
-    "study/statistics",
-    "study/report",
-    "study/report/answers",
-    "study/report/figures",
-    "study/report/sections",
     "tracking",
-    "tracking/mlflow",
 )
 # Keys that say where something lies or is computed: the same study elsewhere has the same name.
 WHERE = ("extra_text", "transfer_path", "similarity_files", "device", "threads", *PLACEMENT)
@@ -96,7 +94,7 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         largest = max(n for _, n in budgets)
         folders, failed_runs = _train(config, workers, cells, base.vectors, choices, overrides, largest)
     return _report(
-        Finished(
+        StudyRuns(
             config=config,
             variants=variants,
             prepared=prepared,
@@ -126,9 +124,9 @@ def _example(
 
 @dataclass(frozen=True)
 class _Foundations:
-    """What runs start from or stand beside; `vectors` by `vectors_key`, the others as in `Finished`."""
+    """What runs start from or stand beside; `vectors` by `vectors_key`, the others as in `StudyRuns`."""
 
-    vectors: dict[Any, Done[Any]]
+    vectors: dict[Any, TaskResult[Any]]
     audits: dict[str, Stage]
     transfers: dict[str, Stage]
     baselines: dict[tuple[str, int, int], Stage]
@@ -137,7 +135,7 @@ class _Foundations:
 
 def _foundations(
     config: Config,
-    workers: Workers,
+    workers: WorkerPool,
     prepared: Mapping[str, Stage],
     cells: Sequence[Cell],
     budgets: Sequence[tuple[int | None, int]],
@@ -147,12 +145,12 @@ def _foundations(
 
     tasks: dict[Any, Callable[[], Any]] = {}
     for cell in cells:
-        tasks.setdefault(vectors_key(cell), partial(stages.vectors, cell.config, cell.prepared))
+        tasks.setdefault(vectors_key(cell), partial(vectors, cell.config, cell.prepared))
     for mode, stage in prepared.items():
         condition = with_emoticons(config, mode)
         for task in config.probe.transfer:
-            tasks["transfer", task, mode] = partial(stages.transfer, condition, stage, task)
-        tasks["audit", mode] = partial(stages.audit, condition, stage)
+            tasks["transfer", task, mode] = partial(transfer, condition, stage, task)
+        tasks["audit", mode] = partial(audit, condition, stage)
     mode, stage = next(iter(prepared.items()))
     members: dict[tuple[str, int, int], Any] = {}
     for name in config.study.baselines:
@@ -167,7 +165,7 @@ def _foundations(
                 alone.data.label_budget = None if name == "vader" else labels
                 alone.seed = seed if drawn and name != "vader" else 0
                 key = ("baseline", name, alone.data.label_budget or stage.outcome["rows"]["train"], alone.seed)
-                tasks[key] = partial(stages.baseline, alone, stage, name)
+                tasks[key] = partial(baseline, alone, stage, name)
                 members[name, budget, seed] = key
     found = workers.do(tasks, "compare: vectors, audit and baselines")
     for key, result in found.items():
@@ -188,9 +186,9 @@ def _foundations(
 
 def _train(
     config: Config,
-    workers: Workers,
+    workers: WorkerPool,
     cells: Sequence[Cell],
-    vectors: Mapping[Any, Done[Stage | None]],
+    vectors: Mapping[Any, TaskResult[Stage | None]],
     choices: Mapping[tuple[str, int], Choice],
     overrides: Sequence[str],
     largest: int,
@@ -216,7 +214,7 @@ def _train(
     return {key: result.value for key, result in done.items() if result.value is not None}, failures
 
 
-def _report(finished: Finished) -> Path:
+def _report(finished: StudyRuns) -> Path:
     """Name the study's report by what was asked for, and have it written and shown; RunError where runs failed."""
     config = finished.config
     identity = {
@@ -228,7 +226,7 @@ def _report(finished: Finished) -> Path:
         "transfers": sorted(stage.key for stage in finished.transfers.values()),
         "failures": finished.failures,
         "commands": [repeatable(finished.overrides), finished.example],
-        "code": code(*COMPARING),
+        "code": code_key(COMPARING, LIBRARIES["compare"]),
     }
     modes = sorted({mode for _, mode in finished.variants.values()})
     # Named by what was asked for, not by what came out: a study that is done again takes the place of the old one.

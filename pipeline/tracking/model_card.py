@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tracking.note import SCORES, escape, table
-from pipeline.tracking.run_record import StoredRun, read_record
+from pipeline.tracking.read_record import read_record
+from pipeline.tracking.run_record import StoredRun
 from pipeline.tracking.score_intervals import macro_recall_interval, wilson
 
 ENCODERS = {

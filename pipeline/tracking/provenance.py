@@ -3,12 +3,16 @@
 import os
 import platform
 import subprocess
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline.runtime.files import library_versions
-
 NO_GIT = "no git"
+LIBRARIES = (
+    *("torch", "gensim", "numpy", "scipy", "nltk", "datasets", "scikit-learn", "regex", "datasketch", "statsmodels"),
+    *("vaderSentiment", "floret"),
+)
 
 
 def environment(root: Path, device: str = "cpu") -> dict[str, Any]:
@@ -26,8 +30,17 @@ def environment(root: Path, device: str = "cpu") -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "device": device,
-        "libraries": library_versions(),
+        "libraries": _library_versions(),
     }
+
+
+def _library_versions() -> dict[str, str]:
+    """Versions of the libraries whose release can change a result; an optional one that is absent is left out."""
+    versions = {}
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def _git_state(root: Path) -> tuple[str, bool | None]:

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from pipeline.cli.explain import main
-from pipeline.prediction.explain.model import newest_record, read_trained
+from pipeline.cli.explain import main, newest_record
+from pipeline.prediction.explain.model import read_trained
 
 TINY_FRESH = ("--set", "data.sample.labelled=300", "--set", "train.max_epochs=2", "--set", "train.min_epoch_steps=5")
 

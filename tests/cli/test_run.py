@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-import pipeline
+import pipeline.stages
 from pipeline.cli.run import main
 from pipeline.config.compose import compose_all, conf_folder
-from pipeline.config.schema import Config, variant_name
+from pipeline.config.schema import Config
+from pipeline.config.variants import variant_name
 from pipeline.runtime.errors import RunError, UserError
 from pipeline.runtime.files import read_json
 
@@ -46,7 +47,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Run], l
         module = types.ModuleType("pipeline.stages.run")
         module.run = record  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "pipeline.stages.run", module)
-        monkeypatch.setattr(pipeline, "stages", module, raising=False)
+        monkeypatch.setattr(pipeline.stages, "run", module, raising=False)
         return configs
 
     return put
@@ -93,13 +94,13 @@ class TestOneRun:
         stages(fail_for("random_trainable", error=RunError("the loss is nan\nin epoch 2")))
         assert main(["paths.root=out"]) == 1
         err = capsys.readouterr().err
-        assert re.fullmatch(r"error: the loss is nan in epoch 2 \(pipeline/__main__\.py:\d+\)\n", err)
+        assert re.fullmatch(r"error: the loss is nan in epoch 2 \(pipeline/cli/run\.py:\d+\)\n", err)
 
     def test_an_unexpected_exception_names_type_and_place(self, stages, capsys: pytest.CaptureFixture[str]):
         stages(lambda config: read_json(Path("absent.json")))
         assert main(["paths.root=out"]) == 1
         err = capsys.readouterr().err
-        assert re.fullmatch(r"error: FileNotFoundError: .*absent\.json' \(pipeline/files\.py:\d+\)\n", err)
+        assert re.fullmatch(r"error: FileNotFoundError: .*absent\.json' \(pipeline/runtime/files\.py:\d+\)\n", err)
 
     def test_an_input_that_is_wrong(self, stages, capsys: pytest.CaptureFixture[str]):
         stages(fail_for("random_trainable", error=UserError("tweets.csv, row 3: no label")))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline.cli import sync
-from pipeline.runtime.files import ensure_folder, read_json, write_json
+from pipeline.runtime.cached_folder import ensure_folder
+from pipeline.runtime.files import read_json, write_json
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.mlflow.log import log_run
 from pipeline.tracking.mlflow.store import mlflow_client
-from pipeline.tracking.run_record import Predictions, RunRecord, write_record
+from pipeline.tracking.run_record import Predictions, RunRecord
+from pipeline.tracking.write_record import write_record
 
 REFUSED = "http://127.0.0.1:9"
 

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from hydra.types import RunMode
 from pipeline.config.compose import CONFIG_NAME, VERSION_BASE, compose, conf_folder
 from pipeline.config.schema import Config
 from pipeline.config.validate import KEYS
-from pipeline.runtime.files import Stage, fingerprint
+from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.files import fingerprint
 from pipeline.runtime.paths import project_root
 from pipeline.stages import run as stages
+from pipeline.study.run import COMPARING
 
 ROOT = project_root()
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
@@ -126,23 +128,29 @@ class TestParams:
         assert not {key for key in moved["prepare"] if key.startswith(("train.", "model.", "embedding.", "probe."))}
 
     def test_code_is_what_the_program_itself_counts(self, monkeypatch: pytest.MonkeyPatch):
-        counted: list[tuple[str, ...]] = []
-        for module in ("stages", "identity"):
-            monkeypatch.setattr(f"pipeline.{module}.code", lambda *parts: counted.append(parts) or {})
+        counted: dict[str, set[str]] = {}
+
+        def count(parts: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:
+            parts = set(parts)
+            stage = (
+                next(part for part in parts if part.startswith("stages/")).removeprefix("stages/").removesuffix(".py")
+            )
+            counted[{"vectors": "cbow", "learn": "train"}.get(stage, stage)] = parts
+            return {}
+
+        for module in ("prepare", "vectors", "cache_keys"):
+            monkeypatch.setattr(f"pipeline.stages.{module}.code_key", count)
         identities(compose(["+experiment=cbow_frozen"]), monkeypatch)
-        for stage, parts in zip(("prepare", "cbow", "train"), counted, strict=True):
+        assert set(counted) == {"prepare", "cbow", "train"}
+        for stage, parts in counted.items():
             deps = DVC["stages"][stage]["deps"]
-            assert {f"pipeline/{part}" for part in parts} <= set(deps), stage
+            assert {part for part in parts if not covered(f"pipeline/{part}", deps)} == set(), stage
             assert all((ROOT / path).exists() for path in deps if not path.startswith("dvc_files")), stage
 
     def test_code_of_the_comparison(self):
-        text = (ROOT / "pipeline" / "compare.py").read_text("utf-8")
-        (parts,) = re.findall(r"[^.]code\((.+?)\)", text)
-        deps = set(DVC["stages"]["compare"]["deps"])
-        assert {f"pipeline/{part}" for part in re.findall(r'"(.+?)"', parts)} <= deps
-        imported = set(re.findall(r"from pipeline\.(\w+) import", text))
-        own = {f"pipeline/{name}.py" for name in imported & {"cells", "collect", "gather", "references", "trials"}}
-        assert own <= deps
+        deps = DVC["stages"]["compare"]["deps"]
+        parts = (*COMPARING, "evaluation/audit", "evaluation/baselines")
+        assert {part for part in parts if not covered(f"pipeline/{part}", deps)} == set()
 
     def test_compare_reads_what_train_made(self):
         config = compose(overrides("compare"))
@@ -150,6 +158,11 @@ class TestParams:
         assert list(range(config.study.seeds)) == SEEDS
         assert (config.study.label_budgets, config.study.lr_factors) == ([None], [1])
         assert config.paths.dvc == str(Path.cwd() / "dvc_files")
+
+
+def covered(path: str, deps: Sequence[str]) -> bool:
+    """Whether a file or folder is one of `deps` or lies below one."""
+    return any(path == dep or path.startswith(f"{dep}/") for dep in deps)
 
 
 def other(now: Any, choices: tuple[str, ...]) -> Any:
@@ -180,8 +193,9 @@ def identities(config: Config, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
         found["train"] = fingerprint(identity)
         return {"outcome": {"summary": ""}}, True
 
-    monkeypatch.setattr(stages, "artifact", artifact)
-    monkeypatch.setattr(stages, "ensure_folder", ensure)
+    for module in ("prepare", "vectors"):
+        monkeypatch.setattr(f"pipeline.stages.{module}.cached_stage", artifact)
+    monkeypatch.setattr("pipeline.stages.train.ensure_folder", ensure)
     prepared = stages.prepare(config)
     stages.train(config, prepared, stages.cbow(config, prepared), ())
     return {name: found[name] for name in ("prepare", "cbow", "train")}

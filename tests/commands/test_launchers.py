@@ -17,8 +17,10 @@ from omegaconf import OmegaConf
 
 from pipeline.config import launchers
 from pipeline.config.compose import CONFIG_NAME, VERSION_BASE, compose, conf_folder
+from pipeline.runtime import ray
+from pipeline.runtime.cached_folder import read_manifest
 from pipeline.runtime.errors import UserError
-from pipeline.runtime.files import read_json, read_manifest
+from pipeline.runtime.files import read_json
 from pipeline.runtime.paths import project_root
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("joblib", "submitit", "ray"))
@@ -172,18 +174,18 @@ class TestRay:
 class TestWhereRayIs:
     @pytest.mark.parametrize("address", ["local", "auto", "ray://head:10001", "${oc.env:HEAD}"])
     def test_what_ray_or_hydra_finds(self, monkeypatch: pytest.MonkeyPatch, address: str):
-        monkeypatch.setattr(launchers.os, "environ", {})
-        launchers.before_ray(address, "study.address")
-        assert launchers.os.environ.get("RAY_AUTH_MODE") == ("token" if address == "local" else None)
+        monkeypatch.setattr(ray.os, "environ", {})
+        ray.before_ray(address, "study.address")
+        assert ray.os.environ.get("RAY_AUTH_MODE") == ("token" if address == "local" else None)
 
     def test_a_mode_that_is_set_stays(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(launchers.os, "environ", {"RAY_AUTH_MODE": "disabled"})
-        launchers.before_ray("local", "study.address")
-        assert launchers.os.environ["RAY_AUTH_MODE"] == "disabled"
+        monkeypatch.setattr(ray.os, "environ", {"RAY_AUTH_MODE": "disabled"})
+        ray.before_ray("local", "study.address")
+        assert ray.os.environ["RAY_AUTH_MODE"] == "disabled"
 
     @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "[::1]")])
     def test_something_answers_or_does_not(self, monkeypatch: pytest.MonkeyPatch, family: int, host: str):
-        monkeypatch.setattr(launchers.os, "environ", {})
+        monkeypatch.setattr(ray.os, "environ", {})
         with socket.socket(family) as server:
             try:
                 server.bind((host.strip("[]"), 0))
@@ -191,16 +193,16 @@ class TestWhereRayIs:
                 pytest.skip(f"no {host} here")
             address = f"{host}:{server.getsockname()[1]}"
             with pytest.raises(UserError) as error:
-                launchers.before_ray(address, "RAY_ADDRESS")
+                ray.before_ray(address, "RAY_ADDRESS")
             assert str(error.value).startswith(f"RAY_ADDRESS={address}: nothing answers there (")
             server.listen()
-            launchers.before_ray(address, "RAY_ADDRESS")
+            ray.before_ray(address, "RAY_ADDRESS")
 
     @pytest.mark.parametrize("address", ["nonsense", "head:", ":6379", "head:port"])
     def test_no_address(self, monkeypatch: pytest.MonkeyPatch, address: str):
-        monkeypatch.setattr(launchers.os, "environ", {})
+        monkeypatch.setattr(ray.os, "environ", {})
         with pytest.raises(UserError, match=r"expected host:port of a Ray cluster, auto, or local$"):
-            launchers.before_ray(address, "study.address")
+            ray.before_ray(address, "study.address")
 
     @needs_extras
     @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.runtime.files import read_json, read_manifest
+from pipeline.runtime.cached_folder import read_manifest
+from pipeline.runtime.files import read_json
 from pipeline.runtime.paths import project_root
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
@@ -45,7 +46,7 @@ if __name__ == "__main__":
     import json, errands, logging
     from pipeline.config.compose import compose
     from pipeline.runtime.errors import UserError
-    from pipeline.study.ray_pool import RayWorkers
+    from pipeline.study.ray_pool import RayWorkerPool
 
     logging.basicConfig(level=logging.INFO)
     folder = Path(sys.argv[1])
@@ -53,7 +54,7 @@ if __name__ == "__main__":
     tasks = {"zero": partial(operator.truediv, 1, 0), "once": partial(errands.die, folder, "once", 1),
              "always": partial(errands.die, folder, "always", 9), ("a", 1): partial(pow, 2, 5)}
     tasks["listening"] = errands.listening
-    with RayWorkers(2, study) as workers:
+    with RayWorkerPool(2, study) as workers:
         found = workers.do(tasks, "errands")
         again = workers.do({7: partial(pow, 3, 2)}, "more")
         nothing = workers.do({}, "nothing")
@@ -61,7 +62,7 @@ if __name__ == "__main__":
     refused = []
     for study.address in (None, "nonsense", "127.0.0.1:1"):
         try:
-            RayWorkers(2, study).__enter__()
+            RayWorkerPool(2, study).__enter__()
         except UserError as error:
             refused.append(str(error))
     print(json.dumps([[str(key), done.value, done.reason] for key, done in found.items()]))

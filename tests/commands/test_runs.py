@@ -18,11 +18,11 @@ from mlflow.tracking import MlflowClient
 from pipeline.classifier.batch import Texts, take
 from pipeline.classifier.model import Classifier, Embedding
 from pipeline.config.compose import compose
+from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import read_json
 from pipeline.runtime.paths import project_root
 from pipeline.stages import run as stages
-from pipeline.tracking.run_record import load_embedding
 
 SMALL = (
     "data.sample.labelled=400",

@@ -23,8 +23,9 @@ from pipeline.config.compose import (
     project_root,
     to_typed,
 )
-from pipeline.config.schema import Config, data_name, variant_name
+from pipeline.config.schema import Config, data_name
 from pipeline.config.validate import FIELDS, KEYS
+from pipeline.config.variants import variant_name
 
 EXPERIMENTS = ("random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned", "course")
 VARIANTS = EXPERIMENTS[:4]
@@ -92,7 +93,7 @@ class TestComposed:
         assert (config.seed, config.stage, config.force, config.workers) == (0, "all", False, cpu_count())
         assert config.paths.root == str(project_root())
         assert config.tracking.uri == f"sqlite:///{project_root()}/mlflow.db"
-        assert (project_root() / "pipeline" / "config.py").is_file()
+        assert (project_root() / "pipeline" / "config" / "compose.py").is_file()
 
     @pytest.mark.parametrize("name", EXPERIMENTS)
     def test_an_experiment_changes_what_it_says(self, name: str):

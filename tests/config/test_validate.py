@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from pipeline.config.compose import compose, compose_all, readable
-from pipeline.config.schema import Config, variant_name
+from pipeline.config.schema import Config
+from pipeline.config.variants import variant_name
 from pipeline.runtime.errors import UserError
 
 

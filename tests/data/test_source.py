@@ -292,7 +292,8 @@ def test_local_folders_leave_the_home_folder_alone(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     script = (
-        "import sys; from pathlib import Path; from pipeline.data.splits import load; from pipeline.schema import *\n"
+        "import sys; from pathlib import Path\n"
+        "from pipeline.data.splits import load; from pipeline.config.schema import *\n"
         "config = DataConfig('hub', sys.argv[1], None, None, 'text', 'label', None, 0, 2, 0, None, 'none')\n"
         "load(config, Path(sys.argv[2]))"
     )

@@ -89,7 +89,7 @@ def test_words_of_a_topic_end_close_together(corpus):
 def test_one_worker_is_bit_reproducible_in_every_process(corpus):
     program = (
         "import hashlib, json, sys\nfrom pathlib import Path\n"
-        "from pipeline.embedding.cbow import epochs_for, train_cbow\nfrom pipeline.schema import CbowConfig\n"
+        "from pipeline.embedding.cbow import epochs_for, train_cbow\nfrom pipeline.config.schema import CbowConfig\n"
         "v = train_cbow(Path(sys.argv[1]), CbowConfig(**json.loads(sys.argv[2])), corpus_fingerprint='f00d')\n"
         "print(hashlib.sha256(v.vectors.tobytes() + ' '.join(v.words).encode()).hexdigest())\n"
     )

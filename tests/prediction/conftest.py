@@ -9,11 +9,13 @@ import torch
 from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import Run, Task, train_run
 from pipeline.config.compose import compose
-from pipeline.config.schema import data_name, variant_name
-from pipeline.runtime.files import ensure_folder
+from pipeline.config.schema import data_name
+from pipeline.config.variants import variant_name
+from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
-from pipeline.tracking.run_record import Predictions, RunRecord, write_record
+from pipeline.tracking.run_record import Predictions, RunRecord
+from pipeline.tracking.write_record import write_record
 
 GOOD = ["love this :)", "what a great day", "so happy 😀 today", "great great stuff", "love love @you", "happy days"]
 BAD = [
@@ -130,6 +132,6 @@ def _make(overrides: list[str], keep: bool, root: Path, name: str | None) -> Pat
     folder = root / "results" / name
     with pytest.MonkeyPatch.context() as patch:
         for plot in ("plot_confusion", "plot_curves"):  # most of the time, and nothing here looks at them
-            patch.setattr(f"pipeline.tracking.run_record.{plot}", lambda path, *_: path.write_bytes(b""))
+            patch.setattr(f"pipeline.tracking.write_record.{plot}", lambda path, *_: path.write_bytes(b""))
         ensure_folder(folder, {"name": name, "overrides": overrides}, lambda path: write_record(path, record))
     return folder

@@ -14,7 +14,7 @@ from pipeline.prediction.torch_model import FullModel, full_predictor
 from pipeline.prediction.trained_model import read_trained
 from pipeline.runtime.errors import RunError, UserError
 from pipeline.runtime.paths import project_root
-from pipeline.tracking.run_record import load_predictions
+from pipeline.tracking.read_record import load_predictions
 
 PROJECT = project_root()
 VARIANTS = ["random_trainable", "cbow_projected", "cbow_multichannel"]
@@ -161,7 +161,7 @@ def test_a_table_predicts_without_torch(make_run, tmp_path):
     folder = make_run("embedding=random_trainable", "model=mean")
     export(read_trained(folder), tmp_path / "small", "compact", "", [], [])
     code = (
-        "import sys\nfrom pipeline.predict import main\nassert main(sys.argv[1:]) == 0\n"
+        "import sys\nfrom pipeline.cli.predict import main\nassert main(sys.argv[1:]) == 0\n"
         "heavy = {'torch', 'scipy', 'sklearn', 'pandas', 'mlflow', 'hydra', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

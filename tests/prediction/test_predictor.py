@@ -12,7 +12,7 @@ from pipeline.prediction.score_table import compact_predictor
 from pipeline.prediction.torch_model import full_predictor
 from pipeline.prediction.trained_model import read_trained, write_trained
 from pipeline.runtime.errors import UserError
-from pipeline.tracking.run_record import load_predictions
+from pipeline.tracking.read_record import load_predictions
 
 VARIANTS = [
     ["embedding=random_trainable", "model=mean"],

@@ -1,4 +1,4 @@
-"""Workers: what becomes of tasks when they fail, when processes die, and when the command itself ends."""
+"""WorkerPool: what becomes of tasks when they fail, when processes die, and when the command itself ends."""
 
 import importlib
 import logging
@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.paths import project_root
-from pipeline.runtime.worker_pool import DIED, Done, Workers
+from pipeline.runtime.worker_pool import DIED, TaskResult, WorkerPool
 
 # Worker processes import tasks by name, and test modules have none that they could use.
 ERRANDS = '''
@@ -66,11 +66,11 @@ import signal, sys
 from functools import partial
 from pathlib import Path
 import errands
-from pipeline.runtime.worker_pool import Workers
+from pipeline.runtime.worker_pool import WorkerPool
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 try:
-    with Workers(3) as workers:
+    with WorkerPool(3) as workers:
         workers.do({n: partial(errands.pid_after, 0.2) for n in range(3)}, "one of them has no more to do")
         workers.do({n: partial(errands.stay, Path(sys.argv[1]) / str(n), 600) for n in range(2)}, "work")
 except KeyboardInterrupt:
@@ -120,10 +120,10 @@ class TestResults:
             7: partial(pow, 3, 2),
             "": os.getppid,
         }
-        with Workers(2) as workers:
+        with WorkerPool(2) as workers:
             found = workers.do(tasks, "work")
         assert list(found) == ["slow", ("a", 1), 7, ""]
-        assert (found["a", 1], found[7]) == (Done(32), Done(9))
+        assert (found["a", 1], found[7]) == (TaskResult(32), TaskResult(9))
         assert found["slow"].get() != os.getpid()
 
     def test_a_failed_task_is_reported_and_the_others_are_done(self, caplog: pytest.LogCaptureFixture):
@@ -135,9 +135,9 @@ class TestResults:
             "user": partial(_raise, UserError, "data.path: no file"),
             "empty": partial(next, iter(())),
         }
-        with caplog.at_level(logging.INFO, "pipeline"), Workers(1) as workers:
+        with caplog.at_level(logging.INFO, "pipeline"), WorkerPool(1) as workers:
             found = workers.do(tasks, "sums")
-        assert found["fine"] == Done(0.25)
+        assert found["fine"] == TaskResult(0.25)
         assert {key: done.reason for key, done in found.items() if key != "fine"} == {
             "zero": "ZeroDivisionError: division by zero",
             "key": "KeyError: 'no such key'",
@@ -151,11 +151,14 @@ class TestResults:
 
     def test_a_failure_in_a_process_says_the_same(self):
         tasks = {n: partial(operator.truediv, 1, n) for n in (0, 2)}
-        with Workers(2) as workers:
-            assert workers.do(tasks, "sums") == {0: Done(None, "ZeroDivisionError: division by zero"), 2: Done(0.5)}
+        with WorkerPool(2) as workers:
+            assert workers.do(tasks, "sums") == {
+                0: TaskResult(None, "ZeroDivisionError: division by zero"),
+                2: TaskResult(0.5),
+            }
 
     def test_nothing_to_do(self):
-        with Workers(2) as workers:
+        with WorkerPool(2) as workers:
             assert workers.do({}, "nothing") == {}
             assert multiprocessing.active_children() == []
 
@@ -166,13 +169,13 @@ def _raise(kind: type[Exception], text: str) -> None:
 
 class TestProcesses:
     def test_one_worker_is_this_process(self):
-        with Workers(1) as workers:
+        with WorkerPool(1) as workers:
             found = workers.do({1: os.getpid, 2: lambda: "what no other process could be sent"}, "work")
             assert multiprocessing.active_children() == []
-        assert found == {1: Done(os.getpid()), 2: Done("what no other process could be sent")}
+        assert found == {1: TaskResult(os.getpid()), 2: TaskResult("what no other process could be sent")}
 
     def test_they_live_from_one_call_to_the_next_and_no_longer(self, errands: ModuleType):
-        with Workers(2) as workers:
+        with WorkerPool(2) as workers:
             first = workers.do({n: partial(errands.pid_after, 0.3) for n in range(4)}, "first")
             second = workers.do({n: partial(errands.pid_after, 0.3) for n in range(2)}, "second")
         pids = {done.get() for done in first.values()}
@@ -182,7 +185,7 @@ class TestProcesses:
         assert multiprocessing.active_children() == []
 
     def test_there_are_no_more_of_them_than_tasks(self):
-        with Workers(8) as workers:
+        with WorkerPool(8) as workers:
             workers.do({1: os.getpid}, "one")
             assert len(multiprocessing.active_children()) == 1
 
@@ -194,24 +197,28 @@ class TestProcesses:
         folder.mkdir()
         tasks: dict[str, Callable[[], Any]] = {"beside": partial(errands.note, folder, "beside", 1.0), "dies": death}
         tasks |= {name: partial(errands.note, folder, name) for name in "abc"}
-        with Workers(2) as workers:
+        with WorkerPool(2) as workers:
             found = workers.do(tasks, "work")
-            assert workers.do({"next": partial(pow, 2, 3)}, "next") == {"next": Done(8)}
+            assert workers.do({"next": partial(pow, 2, 3)}, "next") == {"next": TaskResult(8)}
         assert list(found) == list(tasks)
-        assert found.pop("dies") == Done(None, DIED)
-        assert found == {name: Done(name) for name in ("beside", "a", "b", "c")}
+        assert found.pop("dies") == TaskResult(None, DIED)
+        assert found == {name: TaskResult(name) for name in ("beside", "a", "b", "c")}
         assert done_times(folder) == dict.fromkeys(found, 1)
 
     def test_a_task_whose_process_dies_is_done_again_by_itself(self, errands: ModuleType, tmp_path: Path):
         folder = tmp_path / "noted"
         folder.mkdir()
         tasks = {name: partial(errands.die, folder, name, times) for name, times in {"a": 1, "b": 0, "c": 5}.items()}
-        with Workers(2) as workers:
-            assert workers.do(tasks, "work") == {"a": Done("a"), "b": Done("b"), "c": Done(None, DIED)}
+        with WorkerPool(2) as workers:
+            assert workers.do(tasks, "work") == {
+                "a": TaskResult("a"),
+                "b": TaskResult("b"),
+                "c": TaskResult(None, DIED),
+            }
         assert done_times(folder) == {"a": 2, "b": 1, "c": 2}
 
     def test_one_that_dies_with_nothing_to_do_is_replaced(self, errands: ModuleType):
-        with Workers(2) as workers:
+        with WorkerPool(2) as workers:
             first = workers.do({n: partial(errands.pid_after, 0.3) for n in range(2)}, "first")
             victim = first[0].get()
             os.kill(victim, signal.SIGKILL)
@@ -224,7 +231,7 @@ class TestProcesses:
     def test_an_error_of_this_process_ends_them_in_the_middle_of_their_work(
         self, errands: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        def interrupt(_: Any, done: Done[Any]) -> Done[Any]:
+        def interrupt(_: Any, done: TaskResult[Any]) -> TaskResult[Any]:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("pipeline.runtime.worker_pool.Counter.count", interrupt)
@@ -233,7 +240,7 @@ class TestProcesses:
             "short": partial(errands.wait_for, tmp_path / "long.started"),
         }
         begun = time.monotonic()
-        with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
+        with pytest.raises(KeyboardInterrupt), WorkerPool(2) as workers:
             workers.do(tasks, "work")
         assert time.monotonic() - begun < 60
         assert multiprocessing.active_children() == []

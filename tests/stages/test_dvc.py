@@ -59,7 +59,7 @@ class TestLeave:
     def test_manifest_is_of_the_copy(self, made: Path):
         for place in ("prepare", "cbow/s0", "train/cbow_finetuned-s0"):
             manifest = read_json(made / "dvc" / place / "manifest.json")
-            assert set(manifest) == {"identity", "outcome", "files", "versions"}
+            assert set(manifest) == {"identity", "outcome", "files"}
             found = contents(made / "dvc" / place)
             assert manifest["files"] == {name: len(found[name]) for name in found if name != "manifest.json"}
 
@@ -75,8 +75,8 @@ class TestTake:
         monkeypatch.setattr("pipeline.stages.vectors.train_vectors", fail)
         with caplog.at_level("INFO", logger="pipeline"):
             record = run(tmp_path, "train", f"paths.dvc={made / 'dvc'}")
-        assert [line for line in caplog.messages if "taken from" in line] == [
-            f"{stage}: taken from {made / 'dvc' / place}"
+        assert [line for line in caplog.messages if "copied from" in line] == [
+            f"{stage}: copied from {made / 'dvc' / place}"
             for stage, place in (("prepare", "prepare"), ("cbow", "cbow/s0"))
         ]
         assert record is not None
@@ -89,7 +89,7 @@ class TestTake:
             (tmp_path / "artifacts").rename(tmp_path / "away")
             caplog.clear()
             run(tmp_path, "prepare", f"paths.dvc={tmp_path / 'dvc'}", change)
-        assert not [line for line in caplog.messages if "taken from" in line]
+        assert not [line for line in caplog.messages if "copied from" in line]
 
     def test_a_copy_that_is_cut_short_is_not_used(self, tmp_path: Path, caplog: pytest.LogCaptureFixture):
         run(tmp_path, "prepare", f"paths.dvc={tmp_path / 'dvc'}")

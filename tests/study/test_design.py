@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.compose import VERSION_BASE, compose, conf_folder, readable, variants
 from pipeline.config.schema import Config, EmbeddingConfig
-from pipeline.runtime.files import Stage
+from pipeline.runtime.cached_folder import Stage
 from pipeline.study.design import Choice, best_factor, cell_config, cell_overrides, label_budgets, with_emoticons
 
 STUDY = ("+experiment=compare", "data.sample.labelled=400", "embedding.dim=8")

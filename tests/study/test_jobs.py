@@ -10,7 +10,7 @@ from pipeline.classifier import engine
 from pipeline.config.compose import compose
 from pipeline.runtime.errors import RunError
 from pipeline.runtime.files import read_json
-from pipeline.runtime.worker_pool import Workers
+from pipeline.runtime.worker_pool import WorkerPool
 from pipeline.stages import run as stages
 from pipeline.study import jobs as batches
 from pipeline.study.jobs import Training, Trial
@@ -59,7 +59,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_trials_together_have_the_outcomes_they_have_alone(
     tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ):
-    with Workers(1) as workers:
+    with WorkerPool(1) as workers:
         alone = batches.do(workers, work(tmp_path / "alone", Trial), "trials")
         assert asked == [(False, [seed]) for _ in RATES for seed in (0, 1)]
         asked.clear()
@@ -80,7 +80,7 @@ def test_only_what_is_missing_is_trained(tmp_path: Path, asked: Asked, monkeypat
     alone = read_json(first / "metrics.json")
     asked.clear()
     on_gpu(monkeypatch)
-    with Workers(1) as workers:
+    with WorkerPool(1) as workers:
         done = batches.do(workers, pieces, "runs")
     assert asked == [(True, [0, 0, 1])]
     assert list(done) == list(pieces)
@@ -91,7 +91,7 @@ def test_only_what_is_missing_is_trained(tmp_path: Path, asked: Asked, monkeypat
 
 def test_records_of_runs_trained_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def metrics(root: Path) -> list[dict[str, float]]:
-        with Workers(1) as workers:
+        with WorkerPool(1) as workers:
             done = batches.do(workers, work(root, Training, []), "runs")
         return [read_json(found.get() / "metrics.json") for found in done.values()]
 
@@ -110,7 +110,7 @@ def test_a_run_that_diverges_stops_no_other(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(engine, "train_batch", diverge)
     on_gpu(monkeypatch)
-    with Workers(1) as workers:
+    with WorkerPool(1) as workers:
         done = batches.do(workers, work(tmp_path / "runs", Training, []), "runs")
         tried = batches.do(workers, work(tmp_path / "trials", Trial), "trials")
     assert [found.reason for found in done.values()] == [None, "the training loss is nan", None, None]

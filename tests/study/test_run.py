@@ -23,10 +23,13 @@ from mlflow.tracking import MlflowClient
 from pipeline.classifier import engine
 from pipeline.cli.run import main
 from pipeline.config.compose import compose
+from pipeline.runtime.cached_folder import read_manifest
 from pipeline.runtime.errors import RunError
-from pipeline.runtime.files import read_json, read_manifest
+from pipeline.runtime.files import read_json
 from pipeline.runtime.paths import project_root
-from pipeline.stages import run as stages
+from pipeline.stages import vectors
+from pipeline.stages.run import run as run_stages
+from pipeline.study import jobs
 
 # Two variants, two budgets, two seeds on 320 training tweets: 8 runs, and 12 trials with one seed.
 TINY = (
@@ -94,7 +97,7 @@ def runs_of(root: Path) -> dict[tuple[str, int, int], Path]:
 
 
 @dataclass
-class Finished:
+class StudyRuns:
     """A study that was run to its end in this process, and every training that it asked the engine for."""
 
     root: Path
@@ -112,7 +115,7 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> StudyRuns:
     root = tmp_path_factory.mktemp("finished")
     trainings: list[tuple[engine.Task, engine.Run]] = []
     train_batch = engine.train_batch
@@ -124,11 +127,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     with pytest.MonkeyPatch.context() as patch, logging_restored():
         patch.setattr(engine, "train_batch", recorded)
         code = main([*TINY, *ALONE, "probe.transfer=[sample_topic]", f"paths.root={root}"])
-    return Finished(root, code, only(root / "results" / "studies", "sample-*"), trainings)
+    return StudyRuns(root, code, only(root / "results" / "studies", "sample-*"), trainings)
 
 
 class TestReport:
-    def test_everything_is_there(self, finished: Finished):
+    def test_everything_is_there(self, finished: StudyRuns):
         assert finished.code == 0
         files = {path.name for path in finished.folder.iterdir()}
         assert {"report.html", "report.md", "study.json", "manifest.json", "tables", "figures"} <= files
@@ -138,7 +141,7 @@ class TestReport:
         tables = {path.name for path in (finished.folder / "tables").iterdir()}
         assert {"runs.csv", "scores.csv", "scores.tex", "differences.csv", "differences.tex", "trials.csv"} <= tables
 
-    def test_the_pages_agree_and_point_at_files_that_exist(self, finished: Finished):
+    def test_the_pages_agree_and_point_at_files_that_exist(self, finished: StudyRuns):
         study = read_json(finished.folder / "study.json")
         pages = {name: (finished.folder / name).read_text("utf-8") for name in ("report.md", "report.html")}
         for verdict in study["verdicts"]:
@@ -150,7 +153,7 @@ class TestReport:
         assert all((finished.folder / link).is_file() for link in links)
         assert not re.search(r'(src|href)="(https?:)?//', pages["report.html"])
 
-    def test_scores_and_differences_follow_from_the_records(self, finished: Finished):
+    def test_scores_and_differences_follow_from_the_records(self, finished: StudyRuns):
         score = {
             cell: read_json(folder / "metrics.json")["test/macro_recall"]
             for cell, folder in runs_of(finished.root).items()
@@ -171,7 +174,7 @@ class TestReport:
             assert float(row["mean"]) == pytest.approx(np.mean(paired))
             assert float(row["p_smallest"]) == 0.5  # 2 of 2² signs
 
-    def test_warnings_say_what_applies(self, finished: Finished):
+    def test_warnings_say_what_applies(self, finished: StudyRuns):
         found = {warning["code"]: warning["text"] for warning in read_json(finished.folder / "study.json")["warnings"]}
         assert {"generated_data", "too_few_seeds", "left_out"} <= set(found)
         assert found["left_out"] == "label budget 5,000 is left out: there are 320 training tweets."
@@ -179,12 +182,12 @@ class TestReport:
         page = (finished.folder / "report.md").read_text("utf-8").replace("\\", "")
         assert [text for text in found.values() if text not in page] == []
 
-    def test_where_results_lie_is_not_in_them(self, finished: Finished):
+    def test_where_results_lie_is_not_in_them(self, finished: StudyRuns):
         for path in finished.folder.rglob("*"):
             if path.is_file():
                 assert str(finished.root).encode() not in path.read_bytes(), path.name
 
-    def test_the_commands_repeat_the_study_and_a_run(self, finished: Finished):
+    def test_the_commands_repeat_the_study_and_a_run(self, finished: StudyRuns):
         page = (finished.folder / "report.md").read_text("utf-8")
         commands = re.findall(r"^python -m pipeline .*", page, flags=re.MULTILINE)
         assert len(commands) == 2
@@ -194,7 +197,7 @@ class TestReport:
 
 
 class TestFairness:
-    def test_variants_share_labelled_tweets_and_smaller_budgets_are_nested(self, finished: Finished):
+    def test_variants_share_labelled_tweets_and_smaller_budgets_are_nested(self, finished: StudyRuns):
         runs = finished.trained(test=True)
         assert {cell: len(found) for cell, found in runs.items()} == dict.fromkeys(CELLS, 1)
         rows = {cell: set(run.rows_N.tolist()) for cell, (run,) in runs.items()}
@@ -204,13 +207,13 @@ class TestFairness:
             assert rows["cbow_frozen", 60, seed] < rows["cbow_frozen", 320, seed]
         assert rows["cbow_frozen", 60, 0] != rows["cbow_frozen", 60, 1]
 
-    def test_variants_share_token_ids(self, finished: Finished):
+    def test_variants_share_token_ids(self, finished: StudyRuns):
         keys = {read_manifest(folder)["identity"]["prepare"] for folder in runs_of(finished.root).values()}
         assert len(keys) == 1
         ids = {task.train.ids.numpy().tobytes() for task, _ in finished.trainings}
         assert len(ids) == 1
 
-    def test_configurations_differ_only_as_said(self, finished: Finished):
+    def test_configurations_differ_only_as_said(self, finished: StudyRuns):
         configs = {
             cell: flat(yaml.safe_load((folder / "config.yaml").read_text("utf-8")))
             for cell, folder in runs_of(finished.root).items()
@@ -224,7 +227,7 @@ class TestFairness:
             allowed |= {"seed", "cbow.seed"} if one[2] != other[2] else set()
             assert different <= allowed, (one, other)
 
-    def test_embeddings_are_kept_and_transferred_where_it_was_said(self, finished: Finished):
+    def test_embeddings_are_kept_and_transferred_where_it_was_said(self, finished: StudyRuns):
         for (_, budget, seed), folder in runs_of(finished.root).items():
             assert (folder / "embedding.safetensors").exists() == (budget == 320 and seed == 0)
             transferred = [key for key in read_json(folder / "metrics.json") if "transfer/sample_topic" in key]
@@ -239,7 +242,7 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 class TestLearningRates:
-    def test_every_variant_and_budget_has_the_same_trials(self, finished: Finished):
+    def test_every_variant_and_budget_has_the_same_trials(self, finished: StudyRuns):
         trials = finished.trained(test=False)
         assert set(trials) == set(product(VARIANTS, BUDGETS, (0,)))
         for runs in trials.values():
@@ -247,11 +250,11 @@ class TestLearningRates:
             assert sorted(run.train.lr_embedding for run in runs) == [0.001, 0.01, 0.03]
         assert len(finished.trainings) == len(CELLS) + 12
 
-    def test_trials_never_see_the_test_split_and_runs_do_once(self, finished: Finished):
+    def test_trials_never_see_the_test_split_and_runs_do_once(self, finished: StudyRuns):
         assert [task.test is None for task, _ in finished.trainings] == [True] * 12 + [False] * len(CELLS)
         assert all(task.validation is not None for task, _ in finished.trainings)
 
-    def test_the_choice_is_the_best_on_validation(self, finished: Finished):
+    def test_the_choice_is_the_best_on_validation(self, finished: StudyRuns):
         measured = {}
         for path in (finished.root / "artifacts" / "trial").glob("*/manifest.json"):
             manifest = read_json(path)
@@ -281,7 +284,7 @@ class TestLearningRates:
 
 class TestAgain:
     def test_a_second_call_does_nothing_again(
-        self, finished: Finished, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, finished: StudyRuns, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
         def refuse(*args: Any, **kwargs: Any) -> Any:
             raise AssertionError("this was done before")
@@ -297,12 +300,12 @@ class TestAgain:
         assert stderr.count("this run was finished before") == len(CELLS)
         assert "done" not in stderr
 
-    def test_a_run_by_itself_is_the_run_of_the_study(self, finished: Finished, capsys: pytest.CaptureFixture[str]):
+    def test_a_run_by_itself_is_the_run_of_the_study(self, finished: StudyRuns, capsys: pytest.CaptureFixture[str]):
         before = manifests(finished.root)
         runs = runs_of(finished.root)
         for cell in (("cbow_frozen", 320, 0), ("random_trainable", 60, 1)):
             overrides = read_json(runs[cell] / "run.json")["overrides"]
-            assert stages.run(compose(overrides), overrides) == runs[cell]
+            assert run_stages(compose(overrides), overrides) == runs[cell]
             assert main(overrides) == 0
             assert "this run was finished before" in capsys.readouterr().err
         assert manifests(finished.root) == before
@@ -312,7 +315,7 @@ class TestFailures:
     def test_one_failed_run_is_reported_and_the_others_are_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
-        train = stages.train
+        train = jobs.train
 
         def fail_one(config: Any, *args: Any) -> Path:
             if (config.embedding.init, config.seed) == ("cbow", 1):
@@ -320,7 +323,7 @@ class TestFailures:
             return train(config, *args)
 
         with monkeypatch.context() as patch:
-            patch.setattr(stages, "train", fail_one)
+            patch.setattr(jobs, "train", fail_one)
             assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
         stderr = capsys.readouterr().err
         (last,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
@@ -345,7 +348,7 @@ class TestFailures:
     def test_a_variant_without_vectors_fails_by_itself(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
-        cbow = stages.cbow
+        cbow = vectors.cbow
 
         def fail(config: Any, prepared: Any) -> Any:
             if config.seed == 0:
@@ -356,7 +359,7 @@ class TestFailures:
         monkeypatch.setattr(
             "pipeline.study.results.write_study", lambda found, _: told.append(found) or {"answers": []}
         )
-        monkeypatch.setattr(stages, "cbow", fail)
+        monkeypatch.setattr(vectors, "cbow", fail)
         assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
         # The seed whose vectors are there could not be trained either: no learning rate was chosen. That is said.
         assert [tuple(failure.values()) for failure in told[0].failures] == [
@@ -369,7 +372,7 @@ class TestFailures:
         def fail(*args: Any) -> Any:
             raise RunError("the loss is not a number")
 
-        monkeypatch.setattr(stages, "train", fail)
+        monkeypatch.setattr(jobs, "train", fail)
         assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
         assert "error: no run of the study worked: the loss is not a number" in capsys.readouterr().err
         assert not list((tmp_path / "results").glob("studies/sample-*"))
@@ -485,7 +488,7 @@ def within(seconds: float, reached: Callable[[], bool]) -> bool:
     return reached()
 
 
-def test_a_study_that_is_killed_and_then_started_twice_at_once(finished: Finished, tmp_path: Path):
+def test_a_study_that_is_killed_and_then_started_twice_at_once(finished: StudyRuns, tmp_path: Path):
     first = started(tmp_path, "workers=2", "tracking.enabled=false")
     try:
         assert within(300, lambda: len(runs_of(tmp_path)) >= 2 or first.poll() is not None)

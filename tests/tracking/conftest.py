@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 
 from pipeline.tracking.run_record import Predictions, RunRecord
+from tests.prediction.conftest import make_run, one_thread
+
+__all__ = ["make_run", "one_thread"]
 
 
 @pytest.fixture

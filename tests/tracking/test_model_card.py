@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline.tracking.model_card import model_card
-from pipeline.tracking.run_record import load_predicted
+from pipeline.tracking.read_record import load_predicted
 from pipeline.tracking.score_intervals import macro_recall_interval, wilson
 
 

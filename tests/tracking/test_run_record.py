@@ -10,8 +10,11 @@ import yaml
 from matplotlib.image import imread
 from safetensors.numpy import load_file
 
+from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import read_json
-from pipeline.tracking.run_record import Predictions, load_embedding, load_predictions, read_record, write_record
+from pipeline.tracking.read_record import load_predictions, read_record
+from pipeline.tracking.run_record import Predictions
+from pipeline.tracking.write_record import write_record
 
 FILES = {
     "config.yaml",
@@ -84,7 +87,7 @@ def test_predictions_of_a_mapped_column_in_slices_are_those_of_a_list(record, tm
         split: dataclasses.replace(found, texts=pa.chunked_array([found.texts[:1], found.texts[1:]], pa.string()))
         for split, found in record.predictions.items()
     }
-    monkeypatch.setattr("pipeline.tracking.run_record.SLICE", 3)
+    monkeypatch.setattr("pipeline.tracking.write_record.SLICE", 3)
     write_record(tmp_path, dataclasses.replace(record, predictions=mapped))
     assert pq.read_table(tmp_path / "predictions.parquet").equals(whole)
     assert pq.ParquetFile(tmp_path / "predictions.parquet").num_row_groups == 3

@@ -16,7 +16,7 @@ from pipeline.evaluation.audit.split_statistics import compare_classes, describe
 from pipeline.text.encoded_split import EncodedSplit
 
 
-def audit(
+def audit_report(
     texts: Mapping[str, Iterable[str]],
     encoded: Mapping[str, EncodedSplit],
     words: Sequence[str],

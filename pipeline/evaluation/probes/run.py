@@ -17,7 +17,7 @@ from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opin
 from pipeline.evaluation.probes.polarity import polarity
 from pipeline.evaluation.probes.similarity import load_pairs, similarity
 from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
-from pipeline.runtime.files import Stage
+from pipeline.runtime.cached_folder import Stage
 from pipeline.text.encoded_split import EncodedSplit
 from pipeline.text.presets import build_tokenizer
 from pipeline.text.vocabulary import Vocabulary
@@ -32,7 +32,7 @@ MOST_CHANGED, ENOUGH = 40, 5  # words listed, and labelled occurrences that earn
 
 
 @dataclass
-class Probed:
+class ProbeResults:
     """What the probes found: metrics named `probe/…`, and tables by file name."""
 
     metrics: Metrics = field(default_factory=dict)
@@ -53,7 +53,7 @@ def probe_run(
     known: NDArray[np.bool_],
     result: "RunResult",
     tasks: Mapping[str, Stage],
-) -> Probed:
+) -> ProbeResults:
     """Ask everything that `config.probe` names of the embedding before and after training.
 
     Parameters
@@ -68,33 +68,33 @@ def probe_run(
         return tokens[0] if len(tokens) == 1 else None
 
     initial, final, seen = result.initial_VE, result.embedding_VE, result.touched_V
-    probed = Probed()
-    probed.add("drift", drift(initial, final, seen))
+    probes = ProbeResults()
+    probes.add("drift", drift(initial, final, seen))
     queries = [token_of(word) or word for word in config.probe.neighbour_words]
-    probed.neighbours = before_after(initial, final, vocabulary.words, queries, config.probe.neighbours)
+    probes.neighbours = before_after(initial, final, vocabulary.words, queries, config.probe.neighbours)
     for source in (*config.probe.similarity, *config.probe.similarity_files):
-        _similarity(probed, config, source, initial, final, vocabulary, token_of)
+        _similarity(probes, config, source, initial, final, vocabulary, token_of)
 
     kind = resolve_opinion_words(config.probe.polarity, config.data.source)
     if kind is not None:
         metrics, table = polarity(initial, final, opinion_words(kind), vocabulary.id_of, token_of, seen)
-        probed.add("polarity", metrics)
-        probed.tables["polarity"] = table
+        probes.add("polarity", metrics)
+        probes.tables["polarity"] = table
     if config.probe.antonyms:
-        probed.tables["antonyms"] = []
+        probes.tables["antonyms"] = []
         for name, triples in antonym_sets(config.data.source).items():
             metrics, table = antonyms(initial, final, triples, vocabulary.id_of, token_of, seen)
-            probed.add(f"antonyms/{name}", metrics)
-            probed.tables["antonyms"] += [{"set": name} | row for row in table]
+            probes.add(f"antonyms/{name}", metrics)
+            probes.tables["antonyms"] += [{"set": name} | row for row in table]
 
     train, test = splits["train"], splits["test"]
     counts = labelled_counts(train.ids, train.offsets, rows, len(vocabulary))
-    metrics, probed.tables["drift_by_count"] = drift_by_band(initial, final, counts, seen)
-    probed.add("drift", metrics)
-    probed.tables["most_changed"] = most_changed(
+    metrics, probes.tables["drift_by_count"] = drift_by_band(initial, final, counts, seen)
+    probes.add("drift", metrics)
+    probes.tables["most_changed"] = most_changed(
         initial, final, vocabulary.words, counts, seen, MOST_CHANGED, ENOUGH, _upwards(result)
     )
-    metrics, probed.tables["score_by_unseen"] = score_by_unseen(
+    metrics, probes.tables["score_by_unseen"] = score_by_unseen(
         test.ids,
         test.offsets,
         seen,
@@ -102,7 +102,7 @@ def probe_run(
         result.probabilities["test"].argmax(axis=1),
         known if known.any() else None,
     )
-    probed.add("unseen_tokens", metrics)
+    probes.add("unseen_tokens", metrics)
     if tasks:
         from pipeline.evaluation.probes.transfer import open_task, transfer_metrics
 
@@ -110,8 +110,8 @@ def probe_run(
             name: open_task(task.folder, name, len(task.outcome["label_names"]), len(vocabulary))
             for name, task in tasks.items()
         }
-        probed.metrics |= transfer_metrics(opened, initial, final)
-    return probed
+        probes.metrics |= transfer_metrics(opened, initial, final)
+    return probes
 
 
 def _upwards(result: "RunResult") -> NDArray[np.float32] | None:
@@ -123,7 +123,7 @@ def _upwards(result: "RunResult") -> NDArray[np.float32] | None:
 
 
 def _similarity(
-    probed: Probed,
+    probes: ProbeResults,
     config: Config,
     source: str,
     initial: NDArray[np.float32],
@@ -135,8 +135,8 @@ def _similarity(
     before, after = (similarity(matrix, vocabulary.id_of, pairs, token_of) for matrix in (initial, final))
     name = Path(source).stem if source in config.probe.similarity_files else source
     found: Metrics = {key: after[key] for key in ("spearman", "coverage", "n")}
-    probed.add(f"similarity/{name}", found | {"spearman_before": before["spearman"]})
-    probed.similarity.append(
+    probes.add(f"similarity/{name}", found | {"spearman_before": before["spearman"]})
+    probes.similarity.append(
         {
             "set": name,
             "n": after["n"],

@@ -14,14 +14,14 @@ from safetensors import SafetensorError
 
 from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import Run, Task, Trainer
-from pipeline.config.schema import PAD, Config, EmbeddingConfig, ModelConfig, TextConfig, TrainConfig, variant_name
+from pipeline.config.schema import PAD, EmbeddingConfig, ModelConfig, TextConfig, TrainConfig
+from pipeline.config.variants import variant_name
+from pipeline.prediction.trained_model import load_embedding
 from pipeline.prediction.trained_model import read_trained as read_model
-from pipeline.runtime.errors import UserError, nearest
-from pipeline.runtime.files import MANIFEST, read_json, read_manifest
-from pipeline.stages import run as stages
-from pipeline.stages.train import alone, learn, run_title, start
+from pipeline.runtime.cached_folder import MANIFEST, read_manifest
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.files import read_json
 from pipeline.text.vocabulary import SPECIAL, Vocabulary
-from pipeline.tracking.run_record import EMBEDDING, load_embedding
 
 Section = TypeVar("Section", EmbeddingConfig, TrainConfig)
 
@@ -62,26 +62,6 @@ class Trained:
         return np.linalg.lstsq(before, after, rcond=None)[0].astype(np.float32)
 
 
-def newest_record(results: Path) -> Path | None:
-    """The whole record below `results` that was finished last and kept its embedding; None where there is none."""
-    folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
-    finished = [
-        (str(manifest.get("finished", "")), folder.name, folder)
-        for folder in folders
-        if (folder / EMBEDDING).is_file() and (manifest := read_manifest(folder)) is not None
-    ]
-    return max(finished)[-1] if finished else None
-
-
-def find_record(run: str, results: Path) -> Path:
-    """The folder of a run: a path, or a name below `results`. Raises UserError with the nearest name."""
-    for folder in (Path(run), results / run):
-        if run and folder.is_dir():
-            return folder
-    names = sorted(manifest.parent.name for manifest in results.glob(f"[!.]*/{MANIFEST}"))
-    raise UserError(f"--run={run}: no such folder and no run below {results}{nearest(run, names[:12])}")
-
-
 def read_trained(folder: Path) -> Trained:
     """Read a record as a classifier.
 
@@ -115,29 +95,6 @@ def read_trained(folder: Path) -> Trained:
         line = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{folder}: cannot be read as the record of a run ({line})") from error
     return trained
-
-
-def train_fresh(config: Config) -> Trained:
-    """Train a classifier on what the configuration names, through the stages' own doors, and leave no record."""
-    prepared = stages.prepare(config)
-    begun = start(config, prepared, stages.vectors(config, prepared))
-    result = alone(learn([(config, begun)], len(prepared.outcome["label_names"]), test=False))
-    generated = bool(prepared.outcome["generated"])
-    return Trained(
-        name="a fresh model, trained just now and not kept",
-        title=run_title(config, generated),
-        generated=generated,
-        label_names=list(prepared.outcome["label_names"]),
-        text=config.text,
-        embedding=config.embedding,
-        model=config.model,
-        train=config.train,
-        seed=config.seed,
-        vocabulary=begun.vocabulary,
-        initial_VE=result.initial_VE,
-        final_VE=result.embedding_VE,
-        layers=result.layers,
-    )
 
 
 def trainer_of(trained: Trained, ids: list[int], label: int, embedding: EmbeddingConfig | None = None) -> Trainer:

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from pipeline.classifier.batch import take
 from pipeline.classifier.engine import Trainer
-from pipeline.config.schema import PAD, EmbeddingConfig, variant_name
+from pipeline.config.schema import PAD, EmbeddingConfig
+from pipeline.config.variants import variant_name
 from pipeline.prediction.explain.model import Trained, trainer_of
 
 

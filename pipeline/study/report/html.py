@@ -19,12 +19,12 @@ from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, T
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.markdown import page_markdown
 from pipeline.study.report.sections.all import page_of
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 
 DIGEST = ("differences", "label-budgets", "factorial", "transfer", "commands")  # sections of the digest
 
 
-def write_report(findings: Findings, figures: Sequence[Figure], folder: Path) -> None:
+def write_report(findings: StudyResults, figures: Sequence[Figure], folder: Path) -> None:
     """Write `report.html`, `report.md` and `digest.md` into `folder`, which exists; equal findings give equal bytes.
 
     figures : what `write_figures` wrote; the page holds their SVG and links to the files, which should lie below

@@ -7,7 +7,7 @@ from pipeline.config.schema import Config
 
 
 def methods(design: Mapping[str, Any], facts: Mapping[str, Any], config: Config) -> list[str]:
-    """Paragraphs on data, runs, choices and statistics; `design` of `Findings`, `facts` of the stage `prepare`."""
+    """Paragraphs on data, runs, choices and statistics; `design` of `StudyResults`, `facts` of the stage `prepare`."""
     rows, corpus, study = facts["rows"], facts["corpus"], config.study
     splits = ", ".join(f"{count:,} {name}" for name, count in rows.items())
     texts = " and ".join(f"{count:,} {name}" for name, count in corpus["texts"].items())

@@ -20,7 +20,7 @@ NOT_PLANNED = "not planned"
 class Difference:
     """First minus second variant at a label budget: mean and interval (other seeds and tweets) as fractions.
 
-    `decision` is that of `Findings.differences`, or `not planned`.
+    `decision` is that of `StudyResults.differences`, or `not planned`.
     """
 
     mean: float
@@ -76,7 +76,7 @@ def row_of(frame: pd.DataFrame, **wanted: Any) -> dict[str, Any] | None:
 
 
 def difference_of(differences: pd.DataFrame, first: str, second: str, budget: int) -> Difference | None:
-    """First minus second at a label budget, whichever way round it stands in `Findings.differences`."""
+    """First minus second at a label budget, whichever way round it stands in `StudyResults.differences`."""
     if row := row_of(differences, a=first, b=second, label_budget=budget):
         decision = str(row["decision"]) if row["planned"] else NOT_PLANNED
         low, high = number(row["low_total"]), number(row["high_total"])

@@ -33,7 +33,7 @@ class Warned:
 
 
 @dataclass(frozen=True)
-class Findings:
+class StudyResults:
     """A finished study.
 
     Attributes

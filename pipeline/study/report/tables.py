@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.study.report.latex import latex_table
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.statistics.tests import smallest_p
 
 Rows = list[dict[str, str]]
@@ -75,7 +75,7 @@ def p_text(p: Any, smallest: Any = None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def p_note(findings: Findings) -> str | None:
+def p_note(findings: StudyResults) -> str | None:
     """The sentence that has to stand with the p-values where there are too few seeds for a small one, else None."""
     frame = findings.differences
     least = [
@@ -87,7 +87,7 @@ def p_note(findings: Findings) -> str | None:
     return f"With {n} seeds the sign-flip p cannot fall below {smallest:.4f}, however large the difference is."
 
 
-def budget_name(findings: Findings, budget: Any) -> str:
+def budget_name(findings: StudyResults, budget: Any) -> str:
     """A label budget as the design names it, such as `1,000` or `all (7,200)`."""
     names = dict(zip(findings.design["label_budgets"], findings.design["budget_names"], strict=True))
     return str(names.get(int(budget), f"{int(budget):,}"))
@@ -99,7 +99,7 @@ def count_text(value: Any) -> str:
     return DASH if whole is None else f"{whole:,.0f}"
 
 
-def score_table(findings: Findings) -> Rows:
+def score_table(findings: StudyResults) -> Rows:
     """A row per variant and baseline, a column per label budget; `(n = 9)` where seeds are missing."""
     rows: Rows = []
     place = {name: i for i, name in enumerate(findings.design["variants"])}
@@ -116,7 +116,7 @@ def score_table(findings: Findings) -> Rows:
     return rows
 
 
-def difference_table(findings: Findings, *, planned: bool = True) -> Rows:
+def difference_table(findings: StudyResults, *, planned: bool = True) -> Rows:
     """A row per pair and label budget, the planned pairs or the others."""
     rows = []
     for row in records(findings.differences):
@@ -139,7 +139,7 @@ def difference_table(findings: Findings, *, planned: bool = True) -> Rows:
     return rows
 
 
-def factorial_table(findings: Findings) -> Rows:
+def factorial_table(findings: StudyResults) -> Rows:
     """A row per label budget, columns per effect (CBOW init, training, their interaction), in points."""
     rows: Rows = []
     for budget, group in groupby(records(findings.factorial), key=lambda row: row["label_budget"]):
@@ -152,7 +152,7 @@ def factorial_table(findings: Findings) -> Rows:
     return rows
 
 
-def crossover_table(findings: Findings) -> Rows:
+def crossover_table(findings: StudyResults) -> Rows:
     """A row per variant that random_trainable is to reach: at how many labels, with the interval."""
     budgets = findings.design["label_budgets"]
     rows = []
@@ -166,7 +166,7 @@ def crossover_table(findings: Findings) -> Rows:
     return rows
 
 
-def main_transfer(findings: Findings) -> pd.DataFrame:
+def main_transfer(findings: StudyResults) -> pd.DataFrame:
     """The rows of `transfer` with the study's own metric, or a task's first metric where it lacks that one."""
     frame = findings.transfer
     if frame.empty:
@@ -179,7 +179,7 @@ def main_transfer(findings: Findings) -> pd.DataFrame:
     return frame[frame["metric"] == frame["task"].map(chosen)]
 
 
-def transfer_table(findings: Findings) -> Rows:
+def transfer_table(findings: StudyResults) -> Rows:
     """A row per variant (and reference, which knows no before and after), a column per task and side; in percent."""
     rows: dict[str, dict[str, str]] = {}
     entries = records(main_transfer(findings))
@@ -192,7 +192,7 @@ def transfer_table(findings: Findings) -> Rows:
     return list(rows.values())
 
 
-def main_probes(findings: Findings) -> pd.DataFrame:
+def main_probes(findings: StudyResults) -> pd.DataFrame:
     """The rows of `probes` that tell what embeddings know: no counts, and antonyms only of all words together."""
     frame = findings.probes
     if frame.empty:
@@ -202,7 +202,7 @@ def main_probes(findings: Findings) -> pd.DataFrame:
     return frame[parts.str[-1].isin(PROBE_CHANCE) & ~pd.Series(in_part, index=frame.index)]
 
 
-def probe_table(findings: Findings) -> Rows:
+def probe_table(findings: StudyResults) -> Rows:
     """A row per main probe and variant: before and after training, as fractions."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for entry in records(main_probes(findings)):
@@ -218,7 +218,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-TABLES: dict[str, tuple[str, Callable[[Findings], Rows]]] = {
+TABLES: dict[str, tuple[str, Callable[[StudyResults], Rows]]] = {
     "scores": ("Test {metric} in percent: mean and half of the 95 % t-interval over seeds.", score_table),
     "differences": (
         "Paired differences in test {metric}, in points: mean and 95 % t-interval over seeds; the interval for other "
@@ -235,7 +235,7 @@ TABLES: dict[str, tuple[str, Callable[[Findings], Rows]]] = {
 }
 
 
-def write_tables(findings: Findings, folder: Path) -> list[Path]:
+def write_tables(findings: StudyResults, folder: Path) -> list[Path]:
     """Write every frame that has columns as CSV at full precision, and the main tables that have rows as LaTeX.
 
     In the CSV files all texts are quoted, as tweets hold line breaks of every kind. The LaTeX files need the package
@@ -258,14 +258,14 @@ def write_tables(findings: Findings, folder: Path) -> list[Path]:
     return written
 
 
-def table_caption(findings: Findings, name: str, caption: str) -> str:
+def table_caption(findings: StudyResults, name: str, caption: str) -> str:
     """The caption with the metric's name, a note on p-values that cannot be small, and whether tweets are generated."""
     note = (p_note(findings) if name in ("differences", "factorial") else None) or ""
     data = f"Data: {findings.data['name']}{' (generated tweets)' if findings.generated else ''}."
     return " ".join([caption.format(metric=findings.design["metric_name"]), note, data]).replace("  ", " ")
 
 
-def confusion_frame(findings: Findings) -> pd.DataFrame:
+def confusion_frame(findings: StudyResults) -> pd.DataFrame:
     """The confusion matrices as rows of variant, true label, predicted label, tweets (mean over seeds)."""
     names = findings.data["label_names"]
     rows = [

@@ -14,7 +14,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Facts:
-    """What warnings are made from; frames are those of `Findings`.
+    """What warnings are made from; frames are those of `StudyResults`.
 
     not_comparable : keys outside `embedding` that differ between runs. audits : reports by `text.emoticons`.
     notes : what was left out of the design.

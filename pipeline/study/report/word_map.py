@@ -19,7 +19,7 @@ def words_map(
     asked: Sequence[str],
     matrices: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
 ) -> dict[str, Any]:
-    """`Findings.words_map`: places of up to 300 words in the embedding of each variant before and after training.
+    """`StudyResults.words_map`: places of up to 300 words in the embedding of each variant before and after training.
 
     Shown are the words `asked` for, then up to 200 opinion words, then others, the most frequent first. Each
     variant's two matrices (V, D) are brought to unit rows and projected together on the first two principal components

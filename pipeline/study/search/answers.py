@@ -5,29 +5,29 @@ from typing import Any
 from pipeline.study.report.phrases import listed, points
 from pipeline.study.report.study_results import Verdict, Warned
 from pipeline.study.report.tables import records, signed
-from pipeline.study.search.search_results import DEFAULT, SearchFindings
+from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.statistics.expected_best import Band, crossing
 
 INDEPENDENT = ("random",)  # samplers whose trials are independent draws
 NAMES = {"macro_recall": "macro recall", "macro_f1": "macro F1"}
 
 
-def monitor_name(found: SearchFindings) -> str:
+def monitor_name(found: SearchResults) -> str:
     """The validation score in words."""
     return NAMES.get(found.monitor, found.monitor)
 
 
-def factor(found: SearchFindings) -> int:
+def factor(found: SearchResults) -> int:
     """What a score is multiplied with to be shown: percent, or nats as they are."""
     return 1 if found.monitor == "nll" else 100
 
 
-def unit(found: SearchFindings) -> str:
+def unit(found: SearchResults) -> str:
     """The unit after a score's name: `, %`."""
     return ", nats" if found.monitor == "nll" else ", %"
 
 
-def shown_score(found: SearchFindings, value: float) -> str:
+def shown_score(found: SearchResults, value: float) -> str:
     """A validation score as it stands in tables: `81.3`, or nats `0.412`."""
     return f"{value:.3f}" if found.monitor == "nll" else f"{100 * value:.1f}"
 
@@ -37,7 +37,7 @@ def value_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "null" if value is None else str(value)
 
 
-def lead_text(found: SearchFindings, band: Band, trials: int) -> str:
+def lead_text(found: SearchResults, band: Band, trials: int) -> str:
     """How much better the first is with so many trials: `+3.2 points [+2.1, +4.3]`."""
     mean, low, high = (float(values[trials - 1]) for values in (band.mean, band.low, band.high))
     if found.monitor == "nll":
@@ -45,12 +45,12 @@ def lead_text(found: SearchFindings, band: Band, trials: int) -> str:
     return points(mean, low, high)
 
 
-def answers(found: SearchFindings) -> list[Verdict]:
+def answers(found: SearchResults) -> list[Verdict]:
     """What the search says: who is ahead at equal budget, and what the best settings are worth on test."""
     return [_ahead(found), _worth(found), *_on_test(found)]
 
 
-def _ahead(found: SearchFindings) -> Verdict:
+def _ahead(found: SearchResults) -> Verdict:
     budget, name = found.budget, monitor_name(found)
     bands = found.bands()
     ranked = sorted(bands, key=lambda variant: -bands[variant].mean[-1])
@@ -70,7 +70,7 @@ def _ahead(found: SearchFindings) -> Verdict:
     return Verdict(f"Which variant is best when each may try {budget} settings?", answer, evidence)
 
 
-def _lead_sentence(found: SearchFindings, pair: tuple[str, str], band: Band) -> str:
+def _lead_sentence(found: SearchResults, pair: tuple[str, str], band: Band) -> str:
     """How far the expected best of one variant is above that of the other, where, and from how many trials on."""
     first, second = pair if band.mean[-1] >= 0 else pair[::-1]
     if first != pair[0]:
@@ -87,7 +87,7 @@ def _lead_sentence(found: SearchFindings, pair: tuple[str, str], band: Band) -> 
     return f"{told}; the curves do not cross." if found.budget > 1 else f"{told}."
 
 
-def _worth(found: SearchFindings) -> Verdict:
+def _worth(found: SearchResults) -> Verdict:
     """The best setting of each variant against the default settings, on test."""
     design = found.findings.design
     rows = [row for row in records(found.findings.differences) if row["b"] == f"{row['a']}{DEFAULT}"]
@@ -111,7 +111,7 @@ def _worth(found: SearchFindings) -> Verdict:
     return Verdict("Do searched settings beat the default ones?", answer, evidence)
 
 
-def _on_test(found: SearchFindings) -> list[Verdict]:
+def _on_test(found: SearchResults) -> list[Verdict]:
     rows = [row for row in records(found.findings.differences) if DEFAULT not in row["b"]]
     if not rows:
         return []
@@ -123,7 +123,7 @@ def _on_test(found: SearchFindings) -> list[Verdict]:
     return [Verdict("And on test, each with its own best setting?", answer, [f"{row['sentence']}." for row in rows])]
 
 
-def search_warnings(found: SearchFindings) -> list[Warned]:
+def search_warnings(found: SearchResults) -> list[Warned]:
     """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
     warned = []
     edges = [

@@ -9,23 +9,24 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from pipeline.config.variants import variant_style
 from pipeline.study.report.figures.all import Figure, draw_all
 from pipeline.study.report.figures.differences import differences
-from pipeline.study.report.figures.style import GREY, Sketch, legend_below, new_drawing, variant_style
+from pipeline.study.report.figures.style import GREY, Sketch, legend_below, new_drawing
 from pipeline.study.search.answers import INDEPENDENT, factor, monitor_name, unit
-from pipeline.study.search.search_results import SearchFindings, Space
+from pipeline.study.search.search_results import SearchResults, Space
 from pipeline.study.statistics.expected_best import best_so_far
 
 COLUMNS = 2
 BAND = 0.13  # opacity
 
 
-def write_search_figures(found: SearchFindings, folder: Path) -> list[Figure]:
+def write_search_figures(found: SearchResults, folder: Path) -> list[Figure]:
     """Draw the curves, the slices and the forest plot of the test scores as `NAME.png` and `NAME.svg` in `folder`."""
     return draw_all(FIGURES, found, folder, kind="search-")
 
 
-def curves(found: SearchFindings) -> Sketch:
+def curves(found: SearchResults) -> Sketch:
     """Expected best validation score against number of trials; with dependent trials, the best so far as well."""
     drawing, title = new_drawing(found.findings, f"Expected best validation {monitor_name(found)} by trials", 4.2)
     axes = drawing.add_subplot()
@@ -64,7 +65,7 @@ def curves(found: SearchFindings) -> Sketch:
     return Sketch(title, caption, drawing)
 
 
-def slices(found: SearchFindings) -> Sketch:
+def slices(found: SearchResults) -> Sketch:
     """The score of every trial by the value of each hyper-parameter, the best ones marked."""
     rows = -(-len(found.spaces) // COLUMNS)
     name = monitor_name(found)
@@ -85,7 +86,7 @@ def slices(found: SearchFindings) -> Sketch:
     return Sketch(title, caption, drawing)
 
 
-def _slice(panel: Axes, found: SearchFindings, space: Space) -> None:
+def _slice(panel: Axes, found: SearchResults, space: Space) -> None:
     texts = [str(choice) for choice in space.choices]
 
     def place(value: Any) -> float:
@@ -120,7 +121,7 @@ def _slice(panel: Axes, found: SearchFindings, space: Space) -> None:
     panel.grid(axis="y")
 
 
-FIGURES: dict[str, Callable[[SearchFindings], Sketch | None]] = {
+FIGURES: dict[str, Callable[[SearchResults], Sketch | None]] = {
     "curves": curves,
     "slices": slices,
     "differences": lambda found: differences(found.findings),

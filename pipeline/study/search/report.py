@@ -19,11 +19,11 @@ from pipeline.study.search.answers import (
     unit,
     value_text,
 )
-from pipeline.study.search.search_results import DEFAULT, SearchFindings, curve_frame, lead_frame, trial_frame
+from pipeline.study.search.search_results import DEFAULT, SearchResults, curve_frame, lead_frame, trial_frame
 from pipeline.study.statistics.expected_best import best_so_far, crossing
 
 
-def write_search_report(found: SearchFindings, figures: Sequence[Figure], folder: Path) -> None:
+def write_search_report(found: SearchResults, figures: Sequence[Figure], folder: Path) -> None:
     """Write the report and the folder `tables` into `folder`; equal findings give equal bytes.
 
     figures : what `write_search_figures` wrote into `folder`/figures.
@@ -41,7 +41,7 @@ def write_search_report(found: SearchFindings, figures: Sequence[Figure], folder
         frame.to_csv(tables / f"{name}.csv", index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
-def search_page(found: SearchFindings, figures: Sequence[Figure]) -> Page:
+def search_page(found: SearchResults, figures: Sequence[Figure]) -> Page:
     """The report's content."""
     findings, design = found.findings, found.findings.design
     drawn = {figure.name: [Plot(figure)] for figure in figures}
@@ -97,7 +97,7 @@ def search_page(found: SearchFindings, figures: Sequence[Figure]) -> Page:
     return Page(findings.title, findings.generated, ran, findings.warnings, findings.verdicts, shown)
 
 
-def _curves(found: SearchFindings) -> list[Block]:
+def _curves(found: SearchResults) -> list[Block]:
     """Expected best of some numbers of trials, and the pairs."""
     counts = sorted({1, *(k for k in (2, 3, 5, 10, 20, 50, 100, 200, 500) if k < found.budget), found.budget})
     scores, bands = found.scores(), found.bands()
@@ -127,7 +127,7 @@ def _curves(found: SearchFindings) -> list[Block]:
     ]
 
 
-def _settings(found: SearchFindings) -> list[Block]:
+def _settings(found: SearchResults) -> list[Block]:
     rows = [
         {"hyper-parameter": space.key, "searched": space.range, "default": value_text(space.default)}
         | {name: value_text(space.best[name]) + (" ←" if name in space.edges else "") for name in found.variants}
@@ -142,7 +142,7 @@ def _settings(found: SearchFindings) -> list[Block]:
     return table_of("Best setting of each variant", rows)
 
 
-def _scores(found: SearchFindings) -> list[Block]:
+def _scores(found: SearchResults) -> list[Block]:
     """Test scores, best beside default."""
     scores = {row["variant"]: row for row in records(found.findings.scores)}
     gains = {row["first − second"]: row["points"] for row in difference_table(found.findings)}

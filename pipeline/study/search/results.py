@@ -11,16 +11,18 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.schema import Config, data_name
-from pipeline.runtime.files import Stage, write_json
+from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.files import write_json
 from pipeline.study.design import Variants, repeatable
 from pipeline.study.load_runs import parameters
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.warnings import Facts, warned
 from pipeline.study.search.answers import INDEPENDENT, answers, search_warnings
-from pipeline.study.search.search_results import DEFAULT, SearchFindings, Space, Trial
+from pipeline.study.search.search_results import DEFAULT, SearchResults, Space, Trial
 from pipeline.study.search.space import Range, value_of
 from pipeline.study.statistics.frames import Cell, Outcomes, difference_frame, score_frame
-from pipeline.tracking.run_record import StoredRun, load_predicted, read_record
+from pipeline.tracking.read_record import load_predicted, read_record
+from pipeline.tracking.run_record import StoredRun
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 SPLITS = ("train", "validation", "test")
@@ -82,12 +84,12 @@ def write_search(ended: Ended, folder: Path) -> dict[str, Any]:
     return {"answers": [*warnings, told[0], *leads, *told[1:]]}
 
 
-def collect_search(ended: Ended) -> SearchFindings:
+def collect_search(ended: Ended) -> SearchResults:
     """Read the records of a search and compare them."""
     config, study = ended.config, ended.config.study
     records = {key: read_record(folder) for key, folder in ended.folders.items()}
     names = list(dict.fromkeys(name for name, _, _ in records))
-    found = SearchFindings(
+    found = SearchResults(
         findings=_on_test(ended, records, names),
         trials=sorted(ended.trials, key=lambda trial: (list(ended.variants).index(trial.variant), trial.number)),
         spaces=[_space(ended, range_) for range_ in ended.searched],
@@ -120,7 +122,7 @@ def _space(ended: Ended, range_: Range) -> Space:
     return Space(range_.key, str(range_), ends, range_.log, list(range_.choices), default, best, edges)
 
 
-def _on_test(ended: Ended, records: Mapping[tuple[str, int, int], StoredRun], names: Sequence[str]) -> Findings:
+def _on_test(ended: Ended, records: Mapping[tuple[str, int, int], StoredRun], names: Sequence[str]) -> StudyResults:
     """The runs with the best and the default settings, compared as in a study."""
     config, study = ended.config, ended.config.study
     facts = next(iter(ended.prepared.values())).outcome
@@ -142,7 +144,7 @@ def _on_test(ended: Ended, records: Mapping[tuple[str, int, int], StoredRun], na
     metric = METRIC_NAMES[study.metric]
     first = next(iter(records.values()))
     data = data_name(config.data)
-    return Findings(
+    return StudyResults(
         title=f"{data}: settings searched for {len(ended.chosen)} variants"
         + (" · generated tweets" if facts["generated"] else ""),
         generated=bool(facts["generated"]),

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import Config, data_name
+from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
-from pipeline.runtime.files import Stage, fingerprint
+from pipeline.runtime.files import fingerprint
 from pipeline.runtime.log import log
-from pipeline.runtime.worker_pool import Done, Workers
-from pipeline.stages import run as stages
-from pipeline.stages.cache_keys import code
+from pipeline.runtime.worker_pool import TaskResult, WorkerPool
+from pipeline.stages.cache_keys import LIBRARIES, code_key
+from pipeline.stages.vectors import vectors
 from pipeline.study import jobs as batches
 from pipeline.study.design import (
     Cell,
@@ -35,10 +36,7 @@ from pipeline.study.search.sampler import Sampler, need_optuna
 from pipeline.study.search.search_results import DEFAULT, Trial, best_of
 from pipeline.study.search.space import Range, Setting, ranges, value_of, with_setting
 
-SEARCHING = (
-    *("study", "study/statistics", "study/report", "study/report/answers", "study/report/figures"),
-    *("study/report/sections", "study/search", "tracking", "tracking/mlflow"),
-)
+SEARCHING = ("study", "tracking")
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
@@ -91,13 +89,13 @@ class _Work:
     """What trials and runs share: the encoded tweets, word vectors as they are needed, and who does the work."""
 
     def __init__(
-        self, config: Config, variants: Variants, prepared: Mapping[str, Stage], workers: Workers, rows: int
+        self, config: Config, variants: Variants, prepared: Mapping[str, Stage], workers: WorkerPool, rows: int
     ) -> None:
         self.config, self.variants, self.prepared, self.workers = config, variants, prepared, workers
         budget = config.data.label_budget
         self.labels = budget or rows
         self._budget = None if budget == rows else budget
-        self._vectors: dict[Any, Done[Stage | None]] = {}
+        self._vectors: dict[Any, TaskResult[Stage | None]] = {}
 
     def cells(self, variant: str, setting: Setting, seeds: int) -> list[Cell]:
         """The runs of a variant with a setting, one for each seed."""
@@ -112,28 +110,28 @@ class _Work:
             for seed in range(seeds)
         ]
 
-    def vectors(self, cells: Sequence[Cell]) -> list[Done[Stage | None]]:
+    def vectors(self, cells: Sequence[Cell]) -> list[TaskResult[Stage | None]]:
         """The word vectors that runs start from, made where they are not there yet."""
         tasks: dict[Any, Any] = {}
         for cell in cells:
             if vectors_key(cell) not in self._vectors:
-                tasks.setdefault(vectors_key(cell), partial(stages.vectors, cell.config, cell.prepared))
+                tasks.setdefault(vectors_key(cell), partial(vectors, cell.config, cell.prepared))
         if tasks:
             self._vectors |= self.workers.do(tasks, "search: vectors")
         return [self._vectors[vectors_key(cell)] for cell in cells]
 
-    def do(self, pieces: Mapping[Any, tuple[Cell, Any]], label: str) -> dict[Any, Done[Any]]:
+    def do(self, pieces: Mapping[Any, tuple[Cell, Any]], label: str) -> dict[Any, TaskResult[Any]]:
         """Do trials, or trainings where a piece has overrides; a piece without its word vectors has failed."""
         found = self.vectors([cell for cell, _ in pieces.values()])
-        done: dict[Any, Done[Any]] = {}
+        done: dict[Any, TaskResult[Any]] = {}
         tasks: dict[Any, batches.Trial] = {}
-        for (key, (cell, overrides)), vectors in zip(pieces.items(), found, strict=True):
-            if vectors.reason is not None:
-                done[key] = Done(None, f"its word vectors: {vectors.reason}")
+        for (key, (cell, overrides)), start in zip(pieces.items(), found, strict=True):
+            if start.reason is not None:
+                done[key] = TaskResult(None, f"its word vectors: {start.reason}")
             elif overrides is None:
-                tasks[key] = batches.Trial(cell.config, cell.prepared, vectors.value)
+                tasks[key] = batches.Trial(cell.config, cell.prepared, start.value)
             else:
-                tasks[key] = batches.Training(cell.config, cell.prepared, vectors.value, overrides)
+                tasks[key] = batches.Training(cell.config, cell.prepared, start.value, overrides)
         return done | batches.do(self.workers, tasks, label)
 
 
@@ -165,7 +163,7 @@ def _tried(work: _Work, searched: Sequence[Range]) -> Iterator[list[Trial]]:
         yield batch
 
 
-def _trial(variant: str, number: int, setting: Setting, results: Sequence[Done[Stage]]) -> Trial:
+def _trial(variant: str, number: int, setting: Setting, results: Sequence[TaskResult[Stage]]) -> Trial:
     """A setting with its scores over seeds; one that failed or diverged with any seed has none."""
     reasons = [result.reason or result.get().outcome.get("reason") for result in results]
     reason = next((reason for reason in reasons if reason), None)
@@ -216,7 +214,7 @@ def _report(ended: Ended) -> Path:
         "failures": ended.failures,
         "report": [config.study.smallest_effect, config.study.resamples],
         "commands": repeatable(ended.overrides),
-        "code": code(*SEARCHING),
+        "code": code_key(SEARCHING, LIBRARIES["compare"]),
     }
     budget = config.data.label_budget or "all"
     name = f"{data_name(config.data)}-n{budget}-{config.search.sampler}-{fingerprint(asked)[:8]}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.statistics.expected_best import Band, bands, best_so_far, crossing, expected_best_replaced, lead
 
 DEFAULT = "@default"  # ends the name of a variant with the settings of the configuration
@@ -53,7 +53,7 @@ class Space:
 
 
 @dataclass(frozen=True)
-class SearchFindings:
+class SearchResults:
     """A finished search.
 
     Attributes
@@ -65,7 +65,7 @@ class SearchFindings:
     monitor : the validation score of trials. sampler : `random` or `tpe`. pairs : of variants, to compare curves.
     """
 
-    findings: Findings
+    findings: StudyResults
     trials: list[Trial]
     spaces: list[Space]
     monitor: str
@@ -117,7 +117,7 @@ class SearchFindings:
         return {pair: lead(scores, *pair, self.resamples) for pair in self.pairs if set(pair) <= set(scores)}
 
 
-def trial_frame(found: SearchFindings) -> pd.DataFrame:
+def trial_frame(found: SearchResults) -> pd.DataFrame:
     """A row per trial: variant, trial, a column per key, score, best (whether it was chosen), reason."""
     rows = [
         {"variant": trial.variant, "trial": trial.number}
@@ -129,7 +129,7 @@ def trial_frame(found: SearchFindings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def curve_frame(found: SearchFindings) -> pd.DataFrame:
+def curve_frame(found: SearchResults) -> pd.DataFrame:
     """A row per variant and number of trials, from 1: both estimates of the best score, the band, the best so far."""
     scores, sign = found.scores(), found.sign
     rows = []
@@ -146,7 +146,7 @@ def curve_frame(found: SearchFindings) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def lead_frame(found: SearchFindings) -> pd.DataFrame:
+def lead_frame(found: SearchResults) -> pd.DataFrame:
     """A row per pair and number of trials: how much better the first is (mean, low, high); crossing (or none)."""
     rows = [
         (*pair, k, *values, crossing(band.mean))

@@ -76,7 +76,7 @@ class Outcomes:
 
 
 def score_frame(outcomes: Outcomes, parameters: Mapping[Cell, tuple[float | None, float | None]]) -> pd.DataFrame:
-    """`Findings.scores`; `parameters` gives trainable and total parameters of each cell."""
+    """`StudyResults.scores`; `parameters` gives trainable and total parameters of each cell."""
     rows = []
     for cell in outcomes.predictions:
         values = list(outcomes.scores[cell].values())
@@ -113,7 +113,7 @@ def difference_frame(
     others: Sequence[tuple[str, str]],
     smallest_effect: float,
 ) -> pd.DataFrame:
-    """`Findings.differences`: planned pairs at every budget are one family; `others` are described, not tested."""
+    """`StudyResults.differences`: planned pairs at every budget are one family; `others` are described, not tested."""
     rows: list[dict[str, Any]] = []
     for pairs, is_planned in ((planned, True), (others, False)):
         found = {}
@@ -183,7 +183,7 @@ def difference_sentence(first: str, second: str, found: Comparison, smallest_eff
 
 
 def factorial_frame(outcomes: Outcomes) -> pd.DataFrame:
-    """`Findings.factorial`, where all four variants of the 2 × 2 design are there."""
+    """`StudyResults.factorial`, where all four variants of the 2 × 2 design are there."""
     rows = []
     for budget in outcomes.budgets:
         columns = [(variant, budget) for variant in FACTORIAL]
@@ -205,7 +205,7 @@ def factorial_frame(outcomes: Outcomes) -> pd.DataFrame:
 
 
 def crossover_frame(outcomes: Outcomes, variants: Sequence[str]) -> pd.DataFrame:
-    """`Findings.crossover`: from how many labels on learned embeddings have reached each of `variants`."""
+    """`StudyResults.crossover`: from how many labels on learned embeddings have reached each of `variants`."""
     rows = []
     for variant in variants:
         shared = [n for n in outcomes.budgets if {(variant, n), (LEARNED, n)} <= set(outcomes.predictions)]
@@ -252,7 +252,7 @@ def crossover_sentence(variant: str, found: Crossover, budgets: Sequence[int]) -
 
 
 def mcnemar_frame(outcomes: Outcomes, pair: tuple[str, str]) -> pd.DataFrame:
-    """`Findings.mcnemar`: the headline pair at the largest budget, seed by seed."""
+    """`StudyResults.mcnemar`: the headline pair at the largest budget, seed by seed."""
     budget = outcomes.budgets[-1]
     first, second = (outcomes.predictions.get((name, budget), {}) for name in pair)
     rows = []

@@ -15,7 +15,7 @@ TRANSFER_METRICS = ("accuracy", "macro_recall", "macro_f1")
 
 
 def probe_frame(runs: pd.DataFrame, label_budget: int) -> pd.DataFrame:
-    """`Findings.probes`: every probe metric of every variant at a label budget, transfer aside."""
+    """`StudyResults.probes`: every probe metric of every variant at a label budget, transfer aside."""
     rows = []
     for variant, members in _members(runs, label_budget):
         for column in sorted(column for column in map(str, members) if column.startswith("probe/")):
@@ -29,7 +29,7 @@ def probe_frame(runs: pd.DataFrame, label_budget: int) -> pd.DataFrame:
 def transfer_frame(
     runs: pd.DataFrame, label_budget: int, references: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> pd.DataFrame:
-    """`Findings.transfer`; `references` are the scores without an embedding, by task and name."""
+    """`StudyResults.transfer`; `references` are the scores without an embedding, by task and name."""
     rows = []
     for variant, members in _members(runs, label_budget):
         for column in sorted(column for column in map(str, members) if column.startswith(TRANSFER)):
@@ -46,7 +46,7 @@ def transfer_frame(
 
 
 def band_frame(tables: Tables) -> pd.DataFrame:
-    """`Findings.bands` from the runs' `drift_by_count.csv`: means over seeds."""
+    """`StudyResults.bands` from the runs' `drift_by_count.csv`: means over seeds."""
     columns = {"rows": "rows", "touched": "touched", "mean_drift": "mean_drift", "relative_l2": "mean_relative_l2"}
     rows = []
     for variant, seeds in tables.items():
@@ -57,7 +57,7 @@ def band_frame(tables: Tables) -> pd.DataFrame:
 
 
 def unknown_frame(tables: Tables) -> pd.DataFrame:
-    """`Findings.unknown` from the runs' `score_by_unseen.csv`: mean accuracy over seeds, Wilson's interval for tweets.
+    """`StudyResults.unknown` of the runs' `score_by_unseen.csv`: mean accuracy over seeds, Wilson interval over tweets.
 
     Which tokens are unseen depends on the labelled tweets of the seed, so the number of tweets is a mean too.
     """

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from pipeline.prediction.trained_model import EMBEDDING
+from pipeline.runtime.cached_folder import read_manifest
 from pipeline.runtime.errors import one_line
-from pipeline.runtime.files import file_fingerprint, fingerprint, read_json, read_manifest
+from pipeline.runtime.files import file_fingerprint, fingerprint, read_json
 from pipeline.runtime.log import log
 from pipeline.tracking.mlflow.models import log_model
 from pipeline.tracking.mlflow.saved_views import NOTE, experiment_views
 from pipeline.tracking.mlflow.store import LOCK_SECONDS, mlflow_client
 from pipeline.tracking.mlflow.values import NEIGHBOURS, datasets, points, run_tags, shortened, table_of
-from pipeline.tracking.run_record import EMBEDDING, read_record
+from pipeline.tracking.read_record import read_record
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

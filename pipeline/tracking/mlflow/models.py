@@ -16,7 +16,8 @@ from pipeline.runtime.log import log
 from pipeline.tracking.mlflow.model_folder import write_model_folder
 from pipeline.tracking.mlflow.store import mlflow_client
 from pipeline.tracking.model_card import model_card, registered_name
-from pipeline.tracking.run_record import StoredRun, read_record
+from pipeline.tracking.read_record import read_record
+from pipeline.tracking.run_record import StoredRun
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.study.report.figures.style import variant_style
+from pipeline.config.variants import variant_style
 from pipeline.tracking.run_record import StoredRun
 
 if TYPE_CHECKING:

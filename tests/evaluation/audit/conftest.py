@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.evaluation.audit.concatenated import Rows, gather
-from pipeline.evaluation.audit.report import audit
+from pipeline.evaluation.audit.report import audit_report
 from pipeline.text.encoded_split import EncodedSplit, encode_splits
 
 Splits = dict[str, list[tuple[str, int]]]
@@ -39,6 +39,6 @@ def rows_of(encode: Encode) -> Callable[..., Rows]:
 @pytest.fixture
 def report_of(encode: Encode) -> Callable[..., dict[str, Any]]:
     def make(splits: Splits, label_names: tuple[str, ...] = ("bad", "good"), **settings: Any) -> dict[str, Any]:
-        return audit(*encode(splits, **settings), label_names)
+        return audit_report(*encode(splits, **settings), label_names)
 
     return make

@@ -12,7 +12,7 @@ from pipeline.data.duplicates import exact_key
 from pipeline.data.sample.generate import LEAKS
 from pipeline.data.splits import load
 from pipeline.evaluation.audit.label_leaks import find_leaks
-from pipeline.evaluation.audit.report import audit
+from pipeline.evaluation.audit.report import audit_report
 from pipeline.text.encoded_split import EncodedSplit, encode_splits
 from pipeline.text.presets import build_tokenizer
 
@@ -61,7 +61,7 @@ def sample(leak: float) -> dict[str, Any]:
 
 
 def test_the_planted_leak_is_found(prepare):
-    report = audit(*prepare("sample", **sample(0.3)))
+    report = audit_report(*prepare("sample", **sample(0.3)))
     deciding = report["leaks"]["deciding"]
     assert {(record["token"], record["label"]) for record in deciding["tokens"]} == {
         (LEAKS[0], "negative"),
@@ -76,7 +76,7 @@ def test_the_planted_leak_is_found(prepare):
 
 
 def test_the_plain_sample_has_no_leak_and_its_copies_are_counted(prepare):
-    report = audit(*prepare("sample", **sample(0.0)))
+    report = audit_report(*prepare("sample", **sample(0.0)))
     assert report["leaks"]["deciding"]["count"] == 0
     assert not {"label_leak", "shortcut", "deciding_tokens"} & set(codes(report))
     assert codes(report, "warning") == ["duplicates_between_splits"] * 2
@@ -85,17 +85,17 @@ def test_the_plain_sample_has_no_leak_and_its_copies_are_counted(prepare):
 
 def test_equal_input_gives_equal_bytes(prepare):
     given = prepare("sample", **sample(0.1))
-    first, again = (json.dumps(audit(*given), allow_nan=False) for _ in range(2))
+    first, again = (json.dumps(audit_report(*given), allow_nan=False) for _ in range(2))
     assert first == again
     turned = ({name: given[0][name] for name in ("test", "train", "validation")}, dict(reversed(given[1].items())))
-    assert json.dumps(audit(*turned, *given[2:]), allow_nan=False) == first
+    assert json.dumps(audit_report(*turned, *given[2:]), allow_nan=False) == first
 
 
 def test_nltk_emoticons_are_found_and_what_they_leave_behind(prepare, shared):
     path = str(shared("nltk_data"))
     found = {}
     for emoticons in ("keep", "strip", "strip_fragments"):
-        report = audit(*prepare("nltk_twitter", emoticons, path=path))
+        report = audit_report(*prepare("nltk_twitter", emoticons, path=path))
         found[emoticons] = (report, [record["token"] for record in report["leaks"]["deciding"]["tokens"]])
     report, tokens = found["keep"]
     assert tokens[:2] == [":(", ":)"]
@@ -117,7 +117,7 @@ def test_nltk_emoticons_are_found_and_what_they_leave_behind(prepare, shared):
 
 
 def test_offensive_leaks_five_texts(prepare, shared):
-    report = audit(*prepare("tweet_eval", path=str(shared("hub/cardiffnlp/tweet_eval")), name="offensive"))
+    report = audit_report(*prepare("tweet_eval", path=str(shared("hub/cardiffnlp/tweet_eval")), name="offensive"))
     across = {(r["first"], r["second"]): r for r in report["duplicates"]["exact"]["across"]}
     assert across["train", "test"]["rows_second"] == across["train", "test"]["groups"] == 5
     for one, other in across["train", "test"]["examples"]:

@@ -15,11 +15,13 @@ from pipeline.data.arrow import read_texts
 from pipeline.data.label_budget import budget_rows
 from pipeline.evaluation.probes.drift import drift
 from pipeline.evaluation.probes.neighbours import before_after
-from pipeline.evaluation.probes.run import Probed, probe_run
+from pipeline.evaluation.probes.run import ProbeResults, probe_run
 from pipeline.evaluation.probes.transfer import open_task, transfer_score
-from pipeline.runtime.files import Stage
+from pipeline.runtime.cached_folder import Stage
 from pipeline.stages import run as stages
-from pipeline.stages.references import audit_splits, encode_transfer, fit_baseline
+from pipeline.stages.audit import audit_splits
+from pipeline.stages.baseline import fit_baseline
+from pipeline.stages.transfer import encode_transfer, transfer
 from pipeline.text.encoded_split import EncodedSplit
 from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
@@ -49,7 +51,7 @@ def vocabulary(prepared: Stage) -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def task(root: Path, prepared: Stage) -> Stage:
-    return stages.transfer(settings(root, "data.sample.leak=0.5"), prepared, "sample_topic")
+    return transfer(settings(root, "data.sample.leak=0.5"), prepared, "sample_topic")
 
 
 def result(vocabulary: Vocabulary, test: EncodedSplit, *, moved: bool = True, **layers: np.ndarray) -> RunResult:
@@ -66,7 +68,7 @@ def result(vocabulary: Vocabulary, test: EncodedSplit, *, moved: bool = True, **
     return RunResult(initial, final, layers, touched, {"test": scores}, {}, [], 1, "cpu", 0.0)
 
 
-def probed(config: Config, prepared: Stage, vocabulary: Vocabulary, run: RunResult, **tasks: Stage) -> Probed:
+def probed(config: Config, prepared: Stage, vocabulary: Vocabulary, run: RunResult, **tasks: Stage) -> ProbeResults:
     splits = {name: EncodedSplit.open(prepared.folder, name) for name in ("train", "validation", "test")}
     rows, known = np.arange(50), np.zeros(len(vocabulary), dtype=bool)
     return probe_run(config, vocabulary, splits, rows, known, run, tasks)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.study.report.study_results import Findings, Verdict, Warned
+from pipeline.study.report.study_results import StudyResults, Verdict, Warned
 from tests.study.report import fake_frames as frames
 from tests.study.report.fake_frames import BUDGETS, MEANS, PAIRS, VARIANTS
 
@@ -22,7 +22,7 @@ TEXTS = [
 WORDS = ["good", "bad", "<b>happy</b>", "sad_", "50%", "R&D", "c|d", "\\o/", "سعيد", "😂", '"quoted"', "$x_1$"]
 
 
-def fake_findings(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -> Findings:
+def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -> StudyResults:
     """Build the findings of a study on a bigger data set than the sample, with one failed run of `random_frozen`.
 
     empty : names of fields left empty; frames keep their columns; "all" empties everything that can be.
@@ -30,7 +30,7 @@ def fake_findings(empty: Collection[str] = (), seeds: int = 10, **changes: Any) 
     changes : other values of fields, such as `generated=True`.
     """
     runs = frames.runs(seeds)
-    findings = Findings(
+    findings = StudyResults(
         title="tweet_eval-sentiment: macro recall of 4 variants",
         generated=False,
         data={
@@ -108,7 +108,7 @@ def fake_findings(empty: Collection[str] = (), seeds: int = 10, **changes: Any) 
             "device": "cpu",
         },
     )
-    for name in {field.name for field in fields(Findings)} - {"title", "generated", "data", "design"}:
+    for name in {field.name for field in fields(StudyResults)} - {"title", "generated", "data", "design"}:
         if name in empty or "all" in empty:
             value = getattr(findings, name)
             changes.setdefault(name, value.iloc[:0] if isinstance(value, pd.DataFrame) else type(value)())

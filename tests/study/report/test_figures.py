@@ -12,16 +12,18 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.text import Text
 
+from pipeline.config import variants
+from pipeline.config.variants import variant_style
 from pipeline.study.report.figures import style as figures_style
 from pipeline.study.report.figures.all import FIGURES, write_figures
-from pipeline.study.report.figures.style import Sketch, fixed_look, variant_style
-from pipeline.study.report.study_results import Findings
-from tests.study.report.fake_results import fake_findings
+from pipeline.study.report.figures.style import Sketch, fixed_look
+from pipeline.study.report.study_results import StudyResults
+from tests.study.report.fake_results import fake_results
 
 FRAMES = ("differences", "scores", "trials", "factorial", "crossover", "probes", "transfer", "bands", "unknown")
 
 
-def draw(name: str, findings: Findings) -> Sketch:
+def draw(name: str, findings: StudyResults) -> Sketch:
     with fixed_look(name):
         sketch = FIGURES[name](findings)
         assert sketch is not None
@@ -41,7 +43,7 @@ def lines_of(axes: Axes, colour: str) -> list[tuple[list[float], list[float]]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("figures")
-    write_figures(fake_findings(), path)
+    write_figures(fake_results(), path)
     return path
 
 
@@ -57,7 +59,7 @@ def test_every_figure_is_written_as_png_and_svg(folder: Path) -> None:
 def test_equal_findings_give_equal_bytes_whatever_the_settings_and_the_thread(folder: Path, tmp_path: Path) -> None:
     settings = {"font.size": 22, "axes.facecolor": "red", "svg.hashsalt": "other", "savefig.dpi": 50, "axes.grid": True}
     with matplotlib.rc_context(settings):
-        thread = threading.Thread(target=write_figures, args=(fake_findings(), tmp_path))
+        thread = threading.Thread(target=write_figures, args=(fake_results(), tmp_path))
         thread.start()
         thread.join()
         assert matplotlib.rcParams["font.size"] == 22, "the user's settings are put back"
@@ -75,16 +77,16 @@ def test_svg_holds_no_date_or_version_and_shares_no_identifier_with_the_others(f
 
 
 def test_what_there_is_no_data_for_is_left_out(tmp_path: Path) -> None:
-    assert write_figures(fake_findings(empty=["all"]), tmp_path) == []
-    assert write_figures(fake_findings(confusion={}, **{name: pd.DataFrame() for name in FRAMES}), tmp_path) == []
+    assert write_figures(fake_results(empty=["all"]), tmp_path) == []
+    assert write_figures(fake_results(confusion={}, **{name: pd.DataFrame() for name in FRAMES}), tmp_path) == []
     assert list(tmp_path.iterdir()) == []
-    fewer = write_figures(fake_findings(empty=set(FRAMES) - {"bands", "crossover"}, confusion={}), tmp_path)
+    fewer = write_figures(fake_results(empty=set(FRAMES) - {"bands", "crossover"}, confusion={}), tmp_path)
     assert [figure.name for figure in fewer] == ["drift_by_frequency"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_text_is_large_enough_inside_the_picture_and_says_that_tweets_are_generated(name: str) -> None:
-    sketch = draw(name, fake_findings(generated=True))
+    sketch = draw(name, fake_results(generated=True))
     shown = [text for text in sketch.drawing.findobj(Text) if text.get_text() and text.get_visible()]
     assert len(shown) > 5
     assert min(text.get_fontsize() for text in shown) >= 9
@@ -100,13 +102,13 @@ def test_text_is_large_enough_inside_the_picture_and_says_that_tweets_are_genera
 
 def test_titles_of_real_tweets_do_not_call_them_generated() -> None:
     with fixed_look("titles"):
-        titles = [sketch.title for build in FIGURES.values() if (sketch := build(fake_findings()))]
+        titles = [sketch.title for build in FIGURES.values() if (sketch := build(fake_results()))]
     assert len(set(titles)) == len(FIGURES)
     assert not any("generated" in title for title in titles)
 
 
 def test_variants_have_a_colour_and_a_marker_of_their_own() -> None:
-    names = list(figures_style.VARIANT_STYLES)
+    names = list(variants.VARIANT_STYLES)
     assert len({variant_style(name)["color"] for name in names}) == len(names)
     assert len({variant_style(name)["marker"] for name in names}) == len(names)
     assert variant_style("cbow_frozen@strip")["color"] == variant_style("cbow_frozen")["color"]
@@ -115,7 +117,7 @@ def test_variants_have_a_colour_and_a_marker_of_their_own() -> None:
 
 
 def test_curves_show_means_in_percent_and_bands_of_the_interval() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     axes, strip = draw("score_curves", findings).drawing.axes
     line = findings.scores[findings.scores["variant"] == "cbow_finetuned"].sort_values("label_budget")
     (xs, ys), *_ = lines_of(axes, "#0072b2")
@@ -148,7 +150,7 @@ def crossover_frame(*row: object) -> pd.DataFrame:
 def test_the_crossover_is_marked_with_its_interval(
     row: tuple[object, ...], interval: list[float] | None, words: str
 ) -> None:
-    sketch = draw("score_curves", fake_findings(crossover=crossover_frame(*row, "sentence")))
+    sketch = draw("score_curves", fake_results(crossover=crossover_frame(*row, "sentence")))
     curves, strip = sketch.drawing.axes
     colour = variant_style("cbow_frozen")["color"]
     drawn = lines_of(strip, colour)
@@ -161,7 +163,7 @@ def test_the_crossover_is_marked_with_its_interval(
 
 
 def test_the_forest_plot_tells_decisions_apart_by_marker_and_word() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     axes = draw("differences", findings).drawing.axes[0]
     planned = findings.differences[findings.differences["planned"]]
     points = [line for line in axes.get_lines() if line.get_marker() not in ("None", None, "")]
@@ -183,13 +185,13 @@ def test_the_forest_plot_tells_decisions_apart_by_marker_and_word() -> None:
 
 
 def test_five_seeds_are_said_to_be_too_few() -> None:
-    sketch = draw("differences", fake_findings(seeds=5))
+    sketch = draw("differences", fake_results(seeds=5))
     assert sum(text.endswith("too few seeds") for text in texts(sketch)) == 20 + 1
     assert "5 paired seeds" in sketch.caption
 
 
 def test_the_transfer_matrix_holds_each_number_at_its_place() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     before, after, _ = draw("transfer", findings).drawing.axes
     rows = [label.get_text() for label in before.get_yticklabels()]
     columns = [label.get_text() for label in before.get_xticklabels()]
@@ -202,15 +204,15 @@ def test_the_transfer_matrix_holds_each_number_at_its_place() -> None:
 
 
 def test_transfer_shows_the_metric_of_the_study_alone() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     other = findings.transfer.assign(metric="accuracy", mean=0.999)
     mixed = pd.concat([other, findings.transfer], ignore_index=True)
-    assert not any("99.9" in text for text in texts(draw("transfer", fake_findings(transfer=mixed))))
-    assert any("99.9" in text for text in texts(draw("transfer", fake_findings(transfer=other))))
+    assert not any("99.9" in text for text in texts(draw("transfer", fake_results(transfer=mixed))))
+    assert any("99.9" in text for text in texts(draw("transfer", fake_results(transfer=other))))
 
 
 def test_probes_are_hollow_before_and_filled_after() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     panels = draw("probes", findings).drawing.axes
     panel = next(axes for axes in panels if axes.get_title(loc="left") == "polarity seen:\nAUC")
     points = [line for line in panel.get_lines() if line.get_marker() == "^"]
@@ -219,7 +221,7 @@ def test_probes_are_hollow_before_and_filled_after() -> None:
 
 
 def test_probes_leave_out_counts_and_parts_of_the_antonyms() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     names = [
         "antonyms/evaluative/seen/nearer",
         "polarity/coverage",
@@ -229,13 +231,13 @@ def test_probes_leave_out_counts_and_parts_of_the_antonyms() -> None:
     ]
     places = dict(zip(findings.probes["probe"].unique(), names, strict=True))
     renamed = findings.probes.assign(probe=[places[probe] for probe in findings.probes["probe"]])
-    panels = draw("probes", fake_findings(probes=renamed)).drawing.axes
+    panels = draw("probes", fake_results(probes=renamed)).drawing.axes
     assert [axes.get_title(loc="left") for axes in panels if axes.axison] == ["a:\nSpearman's ρ"]
 
 
 def test_confusion_matrices_show_shares_of_the_true_label() -> None:
     matrix = [[8.0, 2.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 2.0]]
-    (axes,) = draw("confusion", fake_findings(confusion={"cbow_frozen": matrix})).drawing.axes
+    (axes,) = draw("confusion", fake_results(confusion={"cbow_frozen": matrix})).drawing.axes
     cells = {text.get_position(): text.get_text() for text in axes.texts}
     assert cells[0, 0] == "80 %\n8"
     assert cells[2, 2] == "50 %\n2"
@@ -244,7 +246,7 @@ def test_confusion_matrices_show_shares_of_the_true_label() -> None:
 
 
 def test_many_classes_have_no_numbers_in_the_cells() -> None:
-    findings = fake_findings(confusion={"cbow_frozen": np.eye(20).tolist()})
+    findings = fake_results(confusion={"cbow_frozen": np.eye(20).tolist()})
     findings.data["label_names"] = [f"label {i}" for i in range(20)]
     (axes,) = draw("confusion", findings).drawing.axes
     assert not axes.texts
@@ -252,7 +254,7 @@ def test_many_classes_have_no_numbers_in_the_cells() -> None:
 
 
 def test_the_chosen_learning_rate_is_marked_and_an_edge_framed() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     panels = {axes.get_title(loc="left"): axes for axes in draw("learning_rates", findings).drawing.axes}
     for name, panel in panels.items():
         rows = findings.trials[findings.trials["variant"] == name]
@@ -264,9 +266,9 @@ def test_the_chosen_learning_rate_is_marked_and_an_edge_framed() -> None:
 
 
 def test_a_study_of_one_budget_one_variant_and_one_seed_is_drawn(tmp_path: Path) -> None:
-    findings = fake_findings()
+    findings = fake_results()
     scores = findings.scores.query("variant == 'cbow_frozen' and label_budget == 7200").assign(
         n=1, sd=None, low=None, high=None, low_total=None, high_total=None
     )
-    alone = fake_findings(empty=["all"], scores=scores)
+    alone = fake_results(empty=["all"], scores=scores)
     assert [figure.name for figure in write_figures(alone, tmp_path)] == ["score_curves", "parameters_and_score"]

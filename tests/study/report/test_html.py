@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.audit.report import audit
+from pipeline.evaluation.audit.report import audit_report
 from pipeline.study.report.blocks import Table
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.html import island, write_report
@@ -21,10 +21,10 @@ from pipeline.study.report.mapping_tables import nested_tables
 from pipeline.study.report.markdown import escape
 from pipeline.study.report.sections.all import SECTIONS, ran_line
 from pipeline.study.report.sections.scores import baselines, p_floor, points, trials
-from pipeline.study.report.study_results import Findings, Verdict, Warned
+from pipeline.study.report.study_results import StudyResults, Verdict, Warned
 from pipeline.study.report.tables import difference_table, score_table
 from pipeline.text.encoded_split import EncodedSplit
-from tests.study.report.fake_results import TEXTS, fake_findings
+from tests.study.report.fake_results import TEXTS, fake_results
 
 SVG = '<svg viewBox="0 0 72 36" xmlns="http://www.w3.org/2000/svg"><title>{}</title></svg>'
 
@@ -76,14 +76,14 @@ def figure_files(folder: Path, names: tuple[str, ...] = ("differences", "an unkn
     return figures
 
 
-def written(findings: Findings, folder: Path) -> tuple[str, str]:
+def written(findings: StudyResults, folder: Path) -> tuple[str, str]:
     write_report(findings, figure_files(folder / "figures"), folder)
     return (folder / "report.html").read_text("utf-8"), (folder / "report.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    return written(fake_findings(), tmp_path_factory.mktemp("report"))
+    return written(fake_results(), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def html(both: tuple[str, str]) -> Reading:
 
 class TestFirstScreen:
     def test_warnings_verdicts_and_what_ran_stand_before_the_first_section(self, both: tuple[str, str]) -> None:
-        findings = fake_findings()
+        findings = fake_results()
         top = Reading(both[0].partition("<section")[0]).text
         markdown = both[1].partition("## Paired differences")[0]
         lines = [findings.title, ran_line(findings)]
@@ -107,18 +107,18 @@ class TestFirstScreen:
         assert order == sorted(order)
 
     def test_generated_data_are_labelled_at_the_top_and_only_they(self, tmp_path: Path, html: Reading) -> None:
-        page, markdown = written(fake_findings(generated=True), tmp_path)
+        page, markdown = written(fake_results(generated=True), tmp_path)
         assert "GENERATED" in Reading(page.partition("<section")[0]).text
-        assert "generated tweets" in ran_line(fake_findings(generated=True))
+        assert "generated tweets" in ran_line(fake_results(generated=True))
         assert "**GENERATED**" in markdown.partition("##")[0]
         assert "GENERATED" not in html.text
 
     def test_no_box_of_warnings_without_any(self, tmp_path: Path) -> None:
-        page, markdown = written(fake_findings(empty=["warnings"]), tmp_path)
+        page, markdown = written(fake_results(empty=["warnings"]), tmp_path)
         assert "Mind this" not in page + markdown
 
     def test_what_ran_names_data_budgets_seeds_metric_and_smallest_effect(self) -> None:
-        line = ran_line(fake_findings(seeds=5))
+        line = ran_line(fake_results(seeds=5))
         for part in (
             "12,284 test",
             "540,000",
@@ -148,7 +148,7 @@ class TestEscaping:
 
     def test_every_text_of_the_findings_is_escaped(self, tmp_path: Path) -> None:
         evil = '</script><img src=x onerror="alert(1)">&amp;'
-        findings = fake_findings()
+        findings = fake_results()
         words_map = findings.words_map | {"words": [evil, *findings.words_map["words"][1:]]}
         words_map["variants"] = {evil: words_map["variants"]["cbow_frozen"]}
         findings = replace(
@@ -195,11 +195,11 @@ class TestEscaping:
         assert escape("a &lt; | <b>\n*c*") == "a &amp;lt; \\| \\<b\\> \\*c\\*"
 
     def test_half_a_surrogate_pair_does_not_stop_the_report(self, tmp_path: Path) -> None:
-        findings = fake_findings(methods=["broken \ud83d sign"])
+        findings = fake_results(methods=["broken \ud83d sign"])
         assert "broken ? sign" in written(findings, tmp_path)[0]
 
     def test_a_fence_is_longer_than_any_in_the_command(self, tmp_path: Path) -> None:
-        _, markdown = written(fake_findings(commands=["echo ```` x"]), tmp_path)
+        _, markdown = written(fake_results(commands=["echo ```` x"]), tmp_path)
         assert "`````\necho ```` x\n`````\n" in markdown
 
 
@@ -248,7 +248,7 @@ class TestOffline:
 
 class TestSections:
     def test_equal_findings_give_equal_bytes(self, tmp_path: Path, both: tuple[str, str]) -> None:
-        assert written(fake_findings(), tmp_path) == both
+        assert written(fake_results(), tmp_path) == both
 
     def test_every_section_stands_once_and_in_the_contents(self, html: Reading) -> None:
         keys = [key for key, *_ in SECTIONS] + ["figures"]
@@ -276,23 +276,21 @@ class TestSections:
         ],
     )
     def test_a_section_without_data_is_left_out(self, tmp_path: Path, field: str, key: str) -> None:
-        write_report(fake_findings(empty=[field]), [], tmp_path)
+        write_report(fake_results(empty=[field]), [], tmp_path)
         page = Reading((tmp_path / "report.html").read_text("utf-8"))
         assert key not in page.ids()
         assert "#" + key not in [attributes.get("href") for _, attributes in page.elements]
         assert len([1 for tag, _ in page.elements if tag == "section"]) == len(SECTIONS) - 1
 
     def test_a_study_of_nothing_gives_a_page(self, tmp_path: Path) -> None:
-        write_report(fake_findings(empty=["all"]), [], tmp_path)
+        write_report(fake_results(empty=["all"]), [], tmp_path)
         page = Reading((tmp_path / "report.html").read_text("utf-8"))
         assert not [tag for tag, _ in page.elements if tag in ("section", "script")]
-        assert fake_findings().title in page.text
+        assert fake_results().title in page.text
 
     def test_frames_without_columns_are_as_good_as_empty_ones(self, tmp_path: Path) -> None:
-        bare = {
-            name: pd.DataFrame() for name, value in vars(fake_findings()).items() if isinstance(value, pd.DataFrame)
-        }
-        write_report(fake_findings(empty=["confusion", "words_map"], **bare), [], tmp_path)
+        bare = {name: pd.DataFrame() for name, value in vars(fake_results()).items() if isinstance(value, pd.DataFrame)}
+        write_report(fake_results(empty=["confusion", "words_map"], **bare), [], tmp_path)
         assert "<table>" in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -304,7 +302,7 @@ class TestNumbers:
         assert len(rows) > 150
 
     def test_scores_and_differences_are_those_of_the_tables(self, html: Reading) -> None:
-        findings = fake_findings()
+        findings = fake_results()
         for row in score_table(findings):
             assert list(row.values()) in html.rows
         early = ["first − second", "labels", "n", "points", "decision"]
@@ -320,28 +318,28 @@ class TestNumbers:
         assert set(headers) == {"col", "row"}
 
     def test_the_floor_of_p_is_said(self) -> None:
-        few = p_floor(fake_findings(seeds=5))
+        few = p_floor(fake_results(seeds=5))
         assert "With 5 seeds the sign-flip p cannot fall below 0.0625" in few
         assert "Holm's correction" in few
         assert few.endswith("is 1.")
-        many = p_floor(fake_findings(seeds=10))
+        many = p_floor(fake_results(seeds=10))
         assert "With 10 seeds the sign-flip p cannot fall below 0.002," in many
         assert many.endswith("the floor is 0.039.")
 
     def test_examples_mark_right_and_wrong(self, tmp_path: Path) -> None:
         examples = pd.DataFrame([{"text": "x", "label": "a", "one": "a", "two": "b"}])
-        page, _ = written(fake_findings(examples=examples), tmp_path)
+        page, _ = written(fake_results(examples=examples), tmp_path)
         assert ["x", "a", "✓ a", "✗ b"] in Reading(page).rows
 
     def test_learning_rates_name_the_chosen_factor_and_whether_it_is_at_the_edge(self) -> None:
-        (table,) = trials(fake_findings())
+        (table,) = trials(fake_results())
         assert isinstance(table, Table)
         found = {(row[0], row[1]): row[-3:] for row in table.rows}
         assert found["cbow_frozen", "100"] == ["× 10 (edge)", "0.1", "0.02"]
         assert found["cbow_frozen", "300"] == ["× 3", "0.03", "0.006"]
 
     def test_confusion_gives_counts_and_shares_of_the_row(self, tmp_path: Path) -> None:
-        findings = fake_findings(confusion={"v": [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 2.0]]})
+        findings = fake_results(confusion={"v": [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 2.0]]})
         page, _ = written(findings, tmp_path)
         rows = [row[1:] for row in Reading(page).rows]
         assert ["3 (75 %)", "1 (25 %)", "0 (0 %)"] in rows
@@ -349,7 +347,7 @@ class TestNumbers:
         assert 'class="number shade8">3 (75 %)' in page
 
     def test_baselines_name_the_variants_below_them(self) -> None:
-        (table,) = baselines(fake_findings())
+        (table,) = baselines(fake_results())
         assert isinstance(table, Table)
         found = {(row[0], row[1]): row[-1] for row in table.rows}
         assert found["majority", "100"] == "none"
@@ -366,7 +364,7 @@ def real_audit(texts: dict[str, list[str]], labels: dict[str, list[int]]) -> dic
         tokens = [[words.index(word) for word in text.split()] for text in split]
         offsets = np.cumsum([0, *map(len, tokens)])
         encoded[name] = EncodedSplit(np.concatenate(tokens).astype(np.int32), offsets, np.array(labels[name]))
-    return audit(texts, encoded, words, ["bad <b>", "good"])
+    return audit_report(texts, encoded, words, ["bad <b>", "good"])
 
 
 class TestAudit:
@@ -378,7 +376,7 @@ class TestAudit:
 
     def rows(self, folder: Path, **changes: Any) -> Reading:
         report = real_audit(self.TEXTS, self.LABELS)
-        page, _ = written(fake_findings(audit=report | changes), folder)
+        page, _ = written(fake_results(audit=report | changes), folder)
         return Reading(page)
 
     def test_tells_findings_splits_copies_tokens_and_examples(self, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pipeline.study.report.figures.all import write_figures
 from pipeline.study.report.html import write_report
 from tests.study.report.browser import BINARY, Browser
-from tests.study.report.fake_results import fake_findings
+from tests.study.report.fake_results import fake_results
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no chromium on this machine")
 
@@ -26,7 +26,7 @@ FOUND = "[...document.querySelectorAll('.word.found')].map((word) => word.lastCh
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("report")
-    findings = fake_findings(generated=True)
+    findings = fake_results(generated=True)
     write_report(findings, write_figures(findings, folder / "figures"), folder)
     return (folder / "report.html").as_uri()
 
@@ -173,7 +173,7 @@ class TestMap:
         assert page.value(STATUS) == "cbow_frozen: frozen, so every word stays where it was."
 
     def test_places_keep_their_proportions(self, page: Browser) -> None:
-        words_map = fake_findings().words_map
+        words_map = fake_results().words_map
         places = dict(zip(words_map["words"], words_map["variants"]["random_trainable"]["before"], strict=True))
         drawn = dict(page.value(DRAWN))
         first, second, third, fourth = "good", "bad", "word7", "word200"

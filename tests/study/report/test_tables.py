@@ -26,7 +26,7 @@ from pipeline.study.report.tables import (
     transfer_table,
     write_tables,
 )
-from tests.study.report.fake_results import TEXTS, WORDS, fake_findings
+from tests.study.report.fake_results import TEXTS, WORDS, fake_results
 
 
 def test_display_of_scores_and_differences() -> None:
@@ -66,7 +66,7 @@ def test_a_signed_number_reads_back(value: float) -> None:
 
 
 def test_scores_have_a_row_per_variant_and_a_column_per_budget() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     rows = score_table(findings)
     assert [row["variant"] for row in rows] == [*findings.design["variants"], "majority", "tfidf_logistic", "vader"]
     assert list(rows[0]) == ["variant", "trainable", *findings.design["budget_names"]]
@@ -80,13 +80,13 @@ def test_scores_have_a_row_per_variant_and_a_column_per_budget() -> None:
 
 
 def test_a_missing_cell_is_a_dash() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     scores = findings.scores.query("not (variant == 'cbow_frozen' and label_budget == 1000)")
-    assert score_table(fake_findings(scores=scores))[2]["1,000"] == "–"
+    assert score_table(fake_results(scores=scores))[2]["1,000"] == "–"
 
 
 def test_planned_differences_carry_holm_and_the_others_do_not() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     planned, others = difference_table(findings), difference_table(findings, planned=False)
     assert len(planned) + len(others) == len(findings.differences)
     assert planned[0]["first − second"] == "cbow_frozen − random_trainable"
@@ -100,18 +100,18 @@ def test_planned_differences_carry_holm_and_the_others_do_not() -> None:
 
 
 def test_with_five_seeds_the_tables_say_what_p_cannot_be(tmp_path: Path) -> None:
-    few = fake_findings(seeds=5)
+    few = fake_results(seeds=5)
     assert p_note(few) == "With 5 seeds the sign-flip p cannot fall below 0.0625, however large the difference is."
-    assert p_note(fake_findings()) is None
-    assert p_note(fake_findings(empty=["differences"])) is None
-    assert p_note(fake_findings(differences=pd.DataFrame())) is None
+    assert p_note(fake_results()) is None
+    assert p_note(fake_results(empty=["differences"])) is None
+    assert p_note(fake_results(differences=pd.DataFrame())) is None
     assert all("cannot fall below 0.0625" in row["p"] for row in difference_table(few))
     write_tables(few, tmp_path)
     assert "cannot fall below 0.0625, however large" in (tmp_path / "differences.tex").read_text("utf-8")
 
 
 def test_effects_have_a_column_each() -> None:
-    rows = factorial_table(fake_findings())
+    rows = factorial_table(fake_results())
     assert [row["labels"] for row in rows] == ["100", "300", "1,000", "3,000", "all (7,200)"]
     assert rows[3]["n"] == "9"
     assert [name for name in rows[0] if not name.startswith("p ")] == [
@@ -134,19 +134,19 @@ def test_open_ends_of_a_crossover_are_said(
 ) -> None:
     columns = ["variant", "kind", "estimate", "low", "high", "sentence"]
     frame = pd.DataFrame([["cbow_frozen", "reached", estimate, low, high, ""]], columns=columns)
-    (row,) = crossover_table(fake_findings(crossover=frame))
+    (row,) = crossover_table(fake_results(crossover=frame))
     assert (row["labels"], row["95 % interval"]) == (labels, interval)
 
 
 def test_transfer_references_stand_on_both_sides() -> None:
-    rows = {row["variant"]: row for row in transfer_table(fake_findings())}
+    rows = {row["variant"]: row for row in transfer_table(fake_results())}
     assert rows["(majority)"]["emotion, before"] == rows["(majority)"]["emotion, after"] == "25.0"
     assert rows["random_trainable"]["emotion, before"] == "41.0 ± 1.2"
     assert rows["random_trainable"]["emotion, after"] == "44.0 ± 1.2"
 
 
 def test_probes_are_grouped_by_probe_in_their_order() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     rows = probe_table(findings)
     assert len(rows) == 5 * 4
     assert [row["variant"] for row in rows[:4]] == findings.design["variants"]
@@ -164,18 +164,18 @@ def same(cell: str, value: object) -> bool:
 
 
 def test_probes_that_only_count_are_not_in_the_table() -> None:
-    findings = fake_findings()
+    findings = fake_results()
     more = findings.probes.head(8).assign(
         probe=["polarity/coverage", "drift/mean", "antonyms/evaluative/seen/nearer", "similarity/x/n"] * 2
     )
     both = pd.concat([more, findings.probes], ignore_index=True)
-    assert probe_table(fake_findings(probes=both)) == probe_table(findings)
+    assert probe_table(fake_results(probes=both)) == probe_table(findings)
 
 
 def test_every_frame_comes_back_from_its_csv(tmp_path: Path) -> None:
-    findings = fake_findings()
+    findings = fake_results()
     nasty = pd.DataFrame({"text": [*TEXTS, "a\rb", "c\r\nd", 'quote " and, comma', "\u2028"], "label": [*WORDS[:9]]})
-    findings = fake_findings(examples=nasty)
+    findings = fake_results(examples=nasty)
     written = {path.name for path in write_tables(findings, tmp_path)}
     frames = [field.name for field in fields(findings) if isinstance(getattr(findings, field.name), pd.DataFrame)]
     assert len(frames) == 14
@@ -191,7 +191,7 @@ def test_every_frame_comes_back_from_its_csv(tmp_path: Path) -> None:
 
 
 def test_confusion_is_written_as_rows(tmp_path: Path) -> None:
-    findings = fake_findings(confusion={"cbow_frozen": [[1.5, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]})
+    findings = fake_results(confusion={"cbow_frozen": [[1.5, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]})
     write_tables(findings, tmp_path)
     rows = pd.read_csv(tmp_path / "confusion.csv")
     assert rows["tweets"].tolist() == [1.5, 2, 3, 4, 5, 6, 7, 8, 9]
@@ -199,13 +199,13 @@ def test_confusion_is_written_as_rows(tmp_path: Path) -> None:
 
 
 def test_tables_are_the_same_bytes_twice_and_empty_ones_have_no_latex(tmp_path: Path) -> None:
-    first, second = (write_tables(fake_findings(), tmp_path / name) for name in ("first", "second"))
+    first, second = (write_tables(fake_results(), tmp_path / name) for name in ("first", "second"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    empty = write_tables(fake_findings(empty=["all"]), tmp_path / "empty")
+    empty = write_tables(fake_results(empty=["all"]), tmp_path / "empty")
     assert not [path for path in empty if path.suffix == ".tex"]
-    assert pd.read_csv(tmp_path / "empty" / "scores.csv").columns.tolist() == fake_findings().scores.columns.tolist()
+    assert pd.read_csv(tmp_path / "empty" / "scores.csv").columns.tolist() == fake_results().scores.columns.tolist()
     bare = {name: pd.DataFrame() for name in ("scores", "differences", "factorial", "crossover", "transfer", "probes")}
-    assert not [p for p in write_tables(fake_findings(**bare), tmp_path / "bare") if p.stem in bare]
+    assert not [p for p in write_tables(fake_results(**bare), tmp_path / "bare") if p.stem in bare]
 
 
 @given(st.text())
@@ -230,6 +230,6 @@ def test_a_latex_table_has_as_many_cells_in_every_line() -> None:
 
 
 def test_captions_say_that_tweets_are_generated(tmp_path: Path) -> None:
-    for path in write_tables(fake_findings(generated=True), tmp_path):
+    for path in write_tables(fake_results(generated=True), tmp_path):
         if path.suffix == ".tex":
             assert "(generated tweets)" in path.read_text("utf-8")

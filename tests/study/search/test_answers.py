@@ -9,7 +9,7 @@ from pipeline.study.search.answers import answers, search_warnings
 from pipeline.study.search.figures import curves, slices
 from pipeline.study.search.report import search_page
 from pipeline.study.search.search_results import (
-    SearchFindings,
+    SearchResults,
     Space,
     Trial,
     best_of,
@@ -17,13 +17,13 @@ from pipeline.study.search.search_results import (
     lead_frame,
     trial_frame,
 )
-from tests.study.report.fake_results import fake_findings
+from tests.study.report.fake_results import fake_results
 
 # cbow_frozen is good at once, cbow_finetuned better with more settings.
 SCORES = {"cbow_frozen": [0.70, 0.71, 0.70, 0.71], "cbow_finetuned": [0.60, 0.80, 0.62, None]}
 
 
-def invented(**changes: Any) -> SearchFindings:
+def invented(**changes: Any) -> SearchResults:
     trials = [
         Trial(name, number, {"train.lr_head": 10.0**-number}, score, None if score else "the loss is not finite.")
         for name, scores in SCORES.items()
@@ -32,7 +32,7 @@ def invented(**changes: Any) -> SearchFindings:
     best = {"cbow_frozen": 0.01, "cbow_finetuned": 0.01}
     space = Space("train.lr_head", "0.0001 to 0.1, log", (1e-4, 0.1), True, [], 0.003, best, ["cbow_frozen"])
     pairs = [("cbow_finetuned", "cbow_frozen")]
-    return replace(SearchFindings(fake_findings(), trials, [space], "macro_recall", "random", pairs, 200), **changes)
+    return replace(SearchResults(fake_results(), trials, [space], "macro_recall", "random", pairs, 200), **changes)
 
 
 class TestTrials:

@@ -17,8 +17,9 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.classifier import engine
 from pipeline.cli.run import main
-from pipeline.runtime.files import Stage, read_json
-from pipeline.runtime.worker_pool import Done
+from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.files import read_json
+from pipeline.runtime.worker_pool import TaskResult
 from pipeline.study.search import run as search
 from pipeline.study.statistics.expected_best import expected_best
 
@@ -62,7 +63,7 @@ def _restore_logging() -> Iterator[None]:
 
 
 @dataclass
-class Finished:
+class StudyRuns:
     """A search that was run to its end in this process, and every training that it asked the engine for."""
 
     root: Path
@@ -79,9 +80,9 @@ class Finished:
             return list(csv.DictReader(stream))
 
 
-def searched(root: Path, *overrides: str, stop_after: int | None = None) -> Finished:
+def searched(root: Path, *overrides: str, stop_after: int | None = None) -> StudyRuns:
     """Run the tiny search; `stop_after` so many trainings it is interrupted, as by Ctrl-C."""
-    finished = Finished(root, -1)
+    finished = StudyRuns(root, -1)
     train_batch = engine.train_batch
 
     def recorded(task: engine.Task, runs: Sequence[engine.Run], *args: Any, **kwargs: Any) -> Any:
@@ -97,12 +98,12 @@ def searched(root: Path, *overrides: str, stop_after: int | None = None) -> Fini
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> StudyRuns:
     return searched(tmp_path_factory.mktemp("finished"), *ALONE)
 
 
 class TestSearch:
-    def test_everything_is_there_and_the_pages_agree(self, finished: Finished):
+    def test_everything_is_there_and_the_pages_agree(self, finished: StudyRuns):
         assert finished.code == 0
         names = {path.relative_to(finished.folder).as_posix() for path in finished.folder.rglob("*")}
         figures = {f"figures/{name}.{kind}" for name in ("curves", "slices", "differences") for kind in ("svg", "png")}
@@ -114,7 +115,7 @@ class TestSearch:
         assert all(verdict["question"] in page for verdict in verdicts for page in pages)
         assert not any(str(finished.root) in page for page in pages)
 
-    def test_every_variant_has_the_same_number_of_trials_and_no_trial_sees_the_test_split(self, finished: Finished):
+    def test_every_variant_has_the_same_number_of_trials_and_no_trial_sees_the_test_split(self, finished: StudyRuns):
         trials = finished.table("trials")
         assert Counter(row["variant"] for row in trials) == dict.fromkeys(VARIANTS, 4)
         kinds = Counter((task.test is None, run.embedding.init) for task, run in finished.trainings)
@@ -125,7 +126,7 @@ class TestSearch:
         assert first == second
         assert len({tuple(row) for row in first}) == 4
 
-    def test_the_best_on_validation_is_trained_with_every_seed_beside_the_default(self, finished: Finished):
+    def test_the_best_on_validation_is_trained_with_every_seed_beside_the_default(self, finished: StudyRuns):
         best = {row["variant"]: row for row in finished.table("trials") if row["best"] == "True"}
         assert set(best) == set(VARIANTS)
         runs = finished.table("runs")
@@ -144,7 +145,7 @@ class TestSearch:
             curve = [float(row["expected_best"]) for row in finished.table("curves") if row["variant"] == variant]
             assert curve == pytest.approx(expected_best(scores))
 
-    def test_best_is_compared_with_default_and_with_other_variants_on_test(self, finished: Finished):
+    def test_best_is_compared_with_default_and_with_other_variants_on_test(self, finished: StudyRuns):
         differences = {(row["a"], row["b"]): float(row["mean"]) for row in finished.table("differences")}
         assert set(differences) == {
             *((name, f"{name}@default") for name in VARIANTS),
@@ -156,7 +157,7 @@ class TestSearch:
         for (first, second), mean in differences.items():
             assert mean == pytest.approx(np.mean(scores[first]) - np.mean(scores[second]))
 
-    def test_a_second_call_reads_what_is_there_and_mlflow_shows_runs_below_the_search(self, finished: Finished):
+    def test_a_second_call_reads_what_is_there_and_mlflow_shows_runs_below_the_search(self, finished: StudyRuns):
         before = (finished.folder / "manifest.json").stat().st_mtime_ns
         again = searched(finished.root, "workers=1")
         assert (again.code, again.trainings) == (0, [])
@@ -173,7 +174,7 @@ class TestSearch:
             assert float(parent.data.params[f"best.{row['variant']}.train.lr_head"]) == float(row["train.lr_head"])
 
     def test_one_that_was_interrupted_ends_as_if_it_had_not_been_whatever_the_workers(
-        self, finished: Finished, tmp_path: Path
+        self, finished: StudyRuns, tmp_path: Path
     ):
         assert searched(tmp_path, *ALONE, stop_after=5).code == 130
         assert not (tmp_path / "results" / "searches").exists()
@@ -185,7 +186,7 @@ class TestSearch:
         assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
-def same(first: Finished, second: Finished) -> bool:
+def same(first: StudyRuns, second: StudyRuns) -> bool:
     """Whether two searches wrote the same bytes, but for manifests, which hold times."""
     files = [
         {path.relative_to(one.folder): path.read_bytes() for path in one.folder.rglob("*.*") if path.stem != "manifest"}
@@ -205,14 +206,14 @@ class TestRefusals:
         assert main([*TINY, "++search.space.train.lr_hed={low:1,high:2}", f"paths.root={tmp_path}"]) == 2
         assert "did you mean 'train.lr_head'?" in capsys.readouterr().err
 
-    def test_more_labels_than_there_are(self, finished: Finished, capsys: Any):
+    def test_more_labels_than_there_are(self, finished: StudyRuns, capsys: Any):
         assert main([*TINY, *ALONE, "data.label_budget=5000", f"paths.root={finished.root}"]) == 2
         assert "error: data.label_budget=5000: there are 320 training tweets\n" in capsys.readouterr().err
 
 
-def outcome(score: float | None, reason: str | None = None) -> Done[Stage]:
+def outcome(score: float | None, reason: str | None = None) -> TaskResult[Stage]:
     manifest = {"outcome": {"score": score} | ({"reason": reason} if reason else {})}
-    return Done(Stage(Path(), "", json.loads(json.dumps(manifest))))
+    return TaskResult(Stage(Path(), "", json.loads(json.dumps(manifest))))
 
 
 class TestTrial:
@@ -220,7 +221,9 @@ class TestTrial:
         trial = search._trial("a", 0, {}, [outcome(0.5), outcome(0.7)])
         assert (trial.number, trial.score, trial.reason) == (1, pytest.approx(0.6), None)
 
-    @pytest.mark.parametrize("bad", [outcome(None, "the loss is not finite"), Done(None, "the loss is not finite")])
-    def test_with_one_seed_that_fails_there_is_none(self, bad: Done[Stage]):
+    @pytest.mark.parametrize(
+        "bad", [outcome(None, "the loss is not finite"), TaskResult(None, "the loss is not finite")]
+    )
+    def test_with_one_seed_that_fails_there_is_none(self, bad: TaskResult[Stage]):
         trial = search._trial("a", 0, {}, [outcome(0.5), bad])
         assert (trial.score, trial.reason) == (None, "the loss is not finite")

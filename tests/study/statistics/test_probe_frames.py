@@ -7,7 +7,7 @@ from statsmodels.stats.proportion import proportion_confint
 from pipeline.evaluation.probes.drift_by_word import drift_by_band
 from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
 from pipeline.study.statistics.probe_frames import band_frame, probe_frame, transfer_frame, unknown_frame
-from pipeline.tracking.run_record import _csv
+from pipeline.tracking.write_record import _csv
 
 
 def runs():

@@ -1,10 +1,10 @@
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.runtime.files import ensure_folder
+from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.tracking.mlflow import background as mlflow_beside
 from pipeline.tracking.mlflow.background import Beside, start_process
-from pipeline.tracking.run_record import write_record
+from pipeline.tracking.write_record import write_record
 
 
 @pytest.fixture

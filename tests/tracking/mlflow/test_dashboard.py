@@ -8,11 +8,11 @@ import urllib.request
 
 import pytest
 
-from pipeline.runtime.files import ensure_folder
+from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.mlflow.log import log_run
 from pipeline.tracking.mlflow.store import mlflow_client
-from pipeline.tracking.run_record import write_record
+from pipeline.tracking.write_record import write_record
 
 DASHBOARD = project_root() / "scripts" / "dashboard"
 

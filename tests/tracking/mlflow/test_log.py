@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.files import ensure_folder
+from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.mlflow.log import flat_params, log_run, log_study, metric_names
 from pipeline.tracking.mlflow.store import mlflow_client
-from pipeline.tracking.run_record import write_record
+from pipeline.tracking.write_record import write_record
 
 PROJECT = project_root()
 LOG_IN_PROCESSES = """
@@ -261,7 +261,7 @@ def test_metric_names_are_valid_and_distinct():
 
 
 def test_nothing_but_logging_imports_mlflow():
-    code = "import sys, pipeline.tracking.record, pipeline.tracking.mlflow_log; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, pipeline.tracking.write_record, pipeline.tracking.mlflow.log; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(PROJECT)}, check=True)
 
 

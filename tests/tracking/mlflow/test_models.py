@@ -22,7 +22,7 @@ from pipeline.tracking.mlflow.log import log_run
 from pipeline.tracking.mlflow.model_folder import CODE
 from pipeline.tracking.mlflow.models import find_model, promote
 from pipeline.tracking.mlflow.store import mlflow_client
-from pipeline.tracking.run_record import load_predictions
+from pipeline.tracking.read_record import load_predictions
 
 NAME = "tweet-sentiment-sample"
 CHAMPION = f"models:/{NAME}@champion"

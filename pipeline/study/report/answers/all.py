@@ -50,8 +50,9 @@ def verdicts(
 
     Parameters
     ----------
-    scores, differences, crossover, runs : frames of `Findings`. leak : the audit's sentence on a label leak, if any.
-    design : of `Findings`. tasks : what `write_task` returned for each of `probe.transfer`.
+    scores, differences, crossover, runs : frames of `StudyResults`.
+    leak : the audit's sentence on a label leak, if any.
+    design : of `StudyResults`. tasks : what `write_task` returned for each of `probe.transfer`.
     """
     three = [
         _enough(scores, differences, runs, leak, design),

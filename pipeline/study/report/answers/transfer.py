@@ -37,7 +37,7 @@ def elsewhere(runs: pd.DataFrame, design: Mapping[str, Any], tasks: Mapping[str,
 
     Parameters
     ----------
-    runs, design : of `Findings`. tasks : what `write_task` returned for each task.
+    runs, design : of `StudyResults`. tasks : what `write_task` returned for each task.
     """
     budget = design["label_budgets"][-1]
     own = runs[(runs["kind"] == "variant") & (runs["label_budget"] == budget)]

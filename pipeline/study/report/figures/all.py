@@ -10,11 +10,11 @@ from pipeline.study.report.figures.differences import differences
 from pipeline.study.report.figures.errors import confusion, unknown_words
 from pipeline.study.report.figures.style import Sketch, fixed_look, save
 from pipeline.study.report.figures.words import drift_by_frequency, probes, transfer
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 
 Found = TypeVar("Found")
 
-FIGURES: dict[str, Callable[[Findings], Sketch | None]] = {
+FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
     "differences": differences,
     "score_curves": score_curves,
     "parameters_and_score": parameters_and_score,
@@ -39,7 +39,7 @@ class Figure:
     svg: Path
 
 
-def write_figures(findings: Findings, folder: Path) -> list[Figure]:
+def write_figures(findings: StudyResults, folder: Path) -> list[Figure]:
     """Draw what the findings hold data for, in the order of a report, as `NAME.png` and `NAME.svg` in `folder`."""
     return draw_all(FIGURES, findings, folder)
 

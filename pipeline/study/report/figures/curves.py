@@ -10,6 +10,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from pipeline.config.variants import variant_style
 from pipeline.study.report.figures.style import (
     GREY,
     SMALL,
@@ -22,10 +23,9 @@ from pipeline.study.report.figures.style import (
     log_budget_axis,
     new_drawing,
     ordered,
-    variant_style,
     variants_in,
 )
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import budget_name, crossover_table, number, records
 
 # Not the colours of variants.
@@ -36,7 +36,7 @@ EDGE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def score_curves(findings: Findings) -> Sketch | None:
+def score_curves(findings: StudyResults) -> Sketch | None:
     """Label-budget curves with bands, baselines, and a strip that says where random vectors catch up."""
     scores = findings.scores.dropna(subset=["mean"]) if len(findings.scores) else findings.scores
     if scores.empty:
@@ -79,7 +79,7 @@ def score_curves(findings: Findings) -> Sketch | None:
     return Sketch(title, caption.strip(), drawing)
 
 
-def _crossover_strip(curves: Axes, strip: Axes, findings: Findings) -> None:
+def _crossover_strip(curves: Axes, strip: Axes, findings: StudyResults) -> None:
     """Two lines per rival: in words, and below the estimate with its interval (an arrow where that is open)."""
     end = curves.get_xlim()[1]
     rows, texts = records(findings.crossover), crossover_table(findings)
@@ -101,7 +101,7 @@ def _crossover_strip(curves: Axes, strip: Axes, findings: Findings) -> None:
     strip.set_title("random_trainable reaches", loc="left", fontsize=SMALL, fontweight="bold")
 
 
-def parameters_and_score(findings: Findings) -> Sketch | None:
+def parameters_and_score(findings: StudyResults) -> Sketch | None:
     """Trainable parameters against the score at the largest label budget."""
     scores = findings.scores.dropna(subset=["mean"]) if len(findings.scores) else findings.scores
     sized = scores[(scores["kind"] == "variant") & (pd.to_numeric(scores["trainable"]) > 0)] if len(scores) else scores
@@ -145,7 +145,7 @@ def parameters_and_score(findings: Findings) -> Sketch | None:
     return Sketch(title, caption, drawing)
 
 
-def factorial(findings: Findings) -> Sketch | None:
+def factorial(findings: StudyResults) -> Sketch | None:
     """Main effects and interaction of CBOW init and training at every label budget."""
     frame = findings.factorial.dropna(subset=["mean"]) if len(findings.factorial) else findings.factorial
     if frame.empty:
@@ -177,7 +177,7 @@ def factorial(findings: Findings) -> Sketch | None:
     return Sketch(title, caption, drawing)
 
 
-def learning_rates(findings: Findings) -> Sketch | None:
+def learning_rates(findings: StudyResults) -> Sketch | None:
     """Validation score of every tried learning-rate factor; the chosen one is marked."""
     trials = findings.trials.dropna(subset=["score"]) if len(findings.trials) else findings.trials
     if trials.empty:
@@ -221,7 +221,7 @@ def _mark_chosen(panel: Axes, line: pd.DataFrame, shade: Any) -> None:
             panel.plot(row["factor"], 100 * row["score"], **EDGE)
 
 
-def _trial_legend(drawing: Drawing, findings: Findings, budgets: list[int], shades: Any) -> None:
+def _trial_legend(drawing: Drawing, findings: StudyResults, budgets: list[int], shades: Any) -> None:
     handles = [
         Line2D([], [], color=shade, marker="o", markersize=4, label=f"{budget_name(findings, budget)} labels")
         for budget, shade in zip(budgets, shades, strict=True)

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, count_range, new_drawing, variant_style
-from pipeline.study.report.study_results import Findings
+from pipeline.config.variants import variant_style
+from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, count_range, new_drawing
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import budget_name, number, points_text, records
 
 ROW = 0.27  # inches
@@ -22,7 +23,7 @@ DECISIONS = {
 }
 
 
-def differences(findings: Findings) -> Sketch | None:
+def differences(findings: StudyResults) -> Sketch | None:
     """Every planned pair at every label budget, with both intervals, the zone too small to matter, and the decision."""
     rows = [row for row in records(findings.differences) if row["planned"] and number(row["mean"]) is not None]
     if not rows:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.variants import variant_style
 from pipeline.study.report.figures.style import (
     SMALL,
     Sketch,
@@ -13,10 +14,9 @@ from pipeline.study.report.figures.style import (
     new_drawing,
     ordered,
     shorten,
-    variant_style,
     variants_in,
 )
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import budget_name, records
 
 BESIDE = 4  # up to so many classes, two matrices stand side by side
@@ -28,7 +28,7 @@ TILTED: tuple[dict[str, Any], dict[str, Any]] = (
 )
 
 
-def unknown_words(findings: Findings) -> Sketch | None:
+def unknown_words(findings: StudyResults) -> Sketch | None:
     """Accuracy by the share of a tweet's tokens that no labelled tweet had."""
     frame = findings.unknown.dropna(subset=["accuracy"]) if len(findings.unknown) else findings.unknown
     if frame.empty:
@@ -59,7 +59,7 @@ def unknown_words(findings: Findings) -> Sketch | None:
     return Sketch(title, caption, drawing)
 
 
-def confusion(findings: Findings) -> Sketch | None:
+def confusion(findings: StudyResults) -> Sketch | None:
     """One matrix per variant: shares of the true label, and how many tweets."""
     names = ordered(list(findings.confusion), findings.design["variants"])
     if not names:

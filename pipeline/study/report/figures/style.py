@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import matplotlib
 import numpy as np
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 
 WIDTH = 7.0  # inches: at this width the smallest text, 9 points, can be read on a phone held sideways
 DPI = 160
@@ -27,22 +26,6 @@ GREY = "#6b6b6b"
 LIGHT = "#e9e9e9"
 MARGIN = 1.25  # beyond the smallest and the largest label budget, on a logarithmic axis
 
-# Hue tells where the rows come from, as far as a palette for every kind of colour vision allows (Okabe and Ito 2008).
-VARIANT_STYLES = {
-    "random_trainable": ("#d55e00", "o"),
-    "random_frozen": ("#e69f00", "s"),
-    "cbow_frozen": ("#56b4e9", "D"),
-    "cbow_finetuned": ("#0072b2", "^"),
-    "cbow_anchored": ("#009e73", "v"),
-    "cbow_multichannel": ("#cc79a7", "P"),
-    "cbow_projected": ("#6a3d9a", "X"),
-    "ppmi_frozen": ("#999933", "<"),
-    "ppmi_finetuned": ("#117733", ">"),
-    "pretrained_frozen": ("#aa4499", "p"),
-    "pretrained_finetuned": ("#661100", "h"),
-}
-OTHER_COLOURS = ("#000000", "#332288", "#44aa99", "#882255", "#b8860b")
-OTHER_MARKERS = ("d", "8", "H", "*")
 BASELINE_STYLES: dict[str, tuple[Any, str]] = {
     "majority": (":", "1"),
     "vader": ("--", "2"),
@@ -100,23 +83,13 @@ def save(drawing: Drawing, png: Path, svg: Path) -> None:
     drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def variant_style(name: str) -> dict[str, Any]:
-    """Colour and marker of a variant, the same in every figure; hollow where `name` has an @ with another text."""
-    base, _, other_text = name.partition("@")
-    code = crc32(base.encode())
-    other = OTHER_COLOURS[code % len(OTHER_COLOURS)], OTHER_MARKERS[code % len(OTHER_MARKERS)]
-    colour, marker = VARIANT_STYLES.get(base, other)
-    face = "white" if other_text else colour
-    return {"color": colour, "marker": marker, "markerfacecolor": face, "linestyle": "--" if other_text else "-"}
-
-
 def baseline_style(name: str) -> dict[str, Any]:
     """Grey line of a baseline, told from the others by its dashes and marker."""
     dashes, marker = BASELINE_STYLES.get(name, ("-", "x"))
     return {"color": GREY, "linestyle": dashes, "marker": marker, "linewidth": 1.1}
 
 
-def new_drawing(findings: Findings, title: str, height: float) -> tuple[Drawing, str]:
+def new_drawing(findings: StudyResults, title: str, height: float) -> tuple[Drawing, str]:
     """An empty drawing of the common width, `height` inches, and its title, which names the data set."""
     title = f"{title}, {findings.data['name']}" + (" (generated tweets)" if findings.generated else "")
     lines = textwrap.wrap(title, 62, break_on_hyphens=False)
@@ -140,18 +113,18 @@ def ordered(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return [*(n for n in wanted if n in set(names)), *sorted(set(names) - set(wanted))]
 
 
-def variants_in(findings: Findings, frame: pd.DataFrame) -> list[str]:
+def variants_in(findings: StudyResults, frame: pd.DataFrame) -> list[str]:
     """The variants that `frame` has rows of, in the order of the design."""
     return ordered([str(name) for name in frame["variant"]], findings.design["variants"])
 
 
-def budget_labels(findings: Findings, budgets: Sequence[int]) -> list[str]:
+def budget_labels(findings: StudyResults, budgets: Sequence[int]) -> list[str]:
     """Tick labels of label budgets; the brackets of `all (7,200)` go on a line of their own."""
     names = dict(zip(findings.design["label_budgets"], findings.design["budget_names"], strict=True))
     return [str(names.get(budget, f"{budget:,}")).replace(" (", "\n(") for budget in budgets]
 
 
-def log_budget_axis(axes: Axes, findings: Findings, budgets: Sequence[int]) -> None:
+def log_budget_axis(axes: Axes, findings: StudyResults, budgets: Sequence[int]) -> None:
     """Make x a logarithmic axis of label budgets, ticks at those of the study."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator([float(budget) for budget in budgets]))

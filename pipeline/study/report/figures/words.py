@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from pipeline.config.variants import variant_style
 from pipeline.study.report.figures.style import (
     GREY,
     SMALL,
@@ -17,10 +18,9 @@ from pipeline.study.report.figures.style import (
     new_drawing,
     ordered,
     shorten,
-    variant_style,
     variants_in,
 )
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import (
     PROBE_CHANCE,
     budget_name,
@@ -40,7 +40,7 @@ MEASURES = {
 }
 
 
-def probes(findings: Findings) -> Sketch | None:
+def probes(findings: StudyResults) -> Sketch | None:
     """One panel per probe, one row per variant: where it stood before training (hollow) and after (filled)."""
     frame = main_probes(findings)
     frame = frame.dropna(subset=["mean"]) if len(frame) else frame
@@ -98,7 +98,7 @@ def _probe_title(name: str) -> str:
     return f"{shorten(' '.join(part for part in parts if part != 'similarity'), 36)}:\n{MEASURES[last]}"
 
 
-def transfer(findings: Findings) -> Sketch | None:
+def transfer(findings: StudyResults) -> Sketch | None:
     """Heat maps of variant × task, before and after training, with the references."""
     frame = main_transfer(findings)
     frame = frame.dropna(subset=["mean"]) if len(frame) else frame
@@ -145,7 +145,7 @@ def transfer(findings: Findings) -> Sketch | None:
     return Sketch(title, caption, drawing)
 
 
-def drift_by_frequency(findings: Findings) -> Sketch | None:
+def drift_by_frequency(findings: StudyResults) -> Sketch | None:
     """How far rows moved, by how often their words stand in the training text."""
     frame = findings.bands.dropna(subset=["mean_drift"]) if len(findings.bands) else findings.bands
     if frame.empty:

@@ -9,27 +9,27 @@ from pipeline.study.report.phrases import NAMES
 from pipeline.study.report.sections import scores as runs
 from pipeline.study.report.sections import words
 from pipeline.study.report.sections.data import audit
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 
-Blocks = Callable[[Findings], Sequence[Block]]
+Blocks = Callable[[StudyResults], Sequence[Block]]
 
 
-def methods(findings: Findings) -> list[Block]:
+def methods(findings: StudyResults) -> list[Block]:
     """Paragraphs on how it was done."""
     return [Text(paragraph) for paragraph in findings.methods]
 
 
-def commands(findings: Findings) -> list[Block]:
+def commands(findings: StudyResults) -> list[Block]:
     """Command lines that give this report again."""
     return [Commands(findings.commands)] if findings.commands else []
 
 
-def environment(findings: Findings) -> list[Block]:
+def environment(findings: StudyResults) -> list[Block]:
     """Libraries and machine."""
     return [Tables(tables)] if (tables := nested_tables("Libraries and machine", findings.environment)) else []
 
 
-def word_map(findings: Findings) -> list[Block]:
+def word_map(findings: StudyResults) -> list[Block]:
     """The interactive map."""
     has_places = findings.words_map.get("words") and findings.words_map.get("variants")
     return [WordMap(findings.words_map)] if has_places else []
@@ -158,7 +158,7 @@ SECTIONS: list[tuple[str, str, str, tuple[str, ...], Blocks]] = [
 ]
 
 
-def page_of(findings: Findings, figures: Sequence[Figure]) -> Page:
+def page_of(findings: StudyResults, figures: Sequence[Figure]) -> Page:
     """The report's content: sections in order, each opened by its figures."""
     drawn = {figure.name: figure for figure in figures}
     sections = []
@@ -173,7 +173,7 @@ def page_of(findings: Findings, figures: Sequence[Figure]) -> Page:
     return Page(findings.title, findings.generated, ran_line(findings), findings.warnings, findings.verdicts, sections)
 
 
-def ran_line(findings: Findings) -> str:
+def ran_line(findings: StudyResults) -> str:
     """What was run, in one line."""
     data, design = findings.data, findings.design
     rows = ", ".join(f"{count:,} {split}" for split, count in data.get("rows", {}).items())

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.study.report.blocks import Block, Points, Tables, table_of
 from pipeline.study.report.mapping_tables import nested_tables, shown
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import DASH, count_text, number
 
 Audit = Mapping[str, Any]
@@ -13,7 +13,7 @@ KEYS = {"splits", "duplicates", "near_duplicates", "leaks", "findings"}
 KINDS = ("exact", "masked", "nearly alike")
 
 
-def audit(findings: Findings) -> list[Block]:
+def audit(findings: StudyResults) -> list[Block]:
     """What was found in the data, for each condition of the text where there are several."""
     conditions = findings.audit.get("conditions") or {"": findings.audit}
     return [block for name, report in conditions.items() for block in _report(str(name), report)]

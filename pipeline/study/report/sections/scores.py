@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pipeline.study.report.blocks import Block, Points, Table, Tables, Text, table_of
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import (
     DASH,
     budget_name,
@@ -20,7 +20,7 @@ from pipeline.study.report.tables import (
 )
 
 
-def differences(findings: Findings) -> list[Block]:
+def differences(findings: StudyResults) -> list[Block]:
     """What each planned pair says at most labels, both tables, the note on p, and McNemar's test."""
     planned, others = difference_table(findings), difference_table(findings, planned=False)
     if not planned and not others:
@@ -64,7 +64,7 @@ def points(effect: float) -> str:
     return f"{100 * effect:g} point{'' if 100 * effect == 1 else 's'}"
 
 
-def p_floor(findings: Findings) -> str:
+def p_floor(findings: StudyResults) -> str:
     """Below which value p cannot fall with the most seeds there are, before and after correction."""
     frame = findings.differences
     floor = min(filter(None, map(number, frame["p_smallest"])), default=None)
@@ -80,7 +80,7 @@ def p_floor(findings: Findings) -> str:
     return f"{sentence} After Holm's correction for all planned comparisons the floor is {corrected:.2g}."
 
 
-def label_budgets(findings: Findings) -> list[Block]:
+def label_budgets(findings: StudyResults) -> list[Block]:
     """Crossover in words, then every score."""
     rows = score_table(findings)
     metric = findings.design["metric_name"]
@@ -91,7 +91,7 @@ def label_budgets(findings: Findings) -> list[Block]:
     ]
 
 
-def _crossovers(findings: Findings) -> list[str]:
+def _crossovers(findings: StudyResults) -> list[str]:
     return [_sentence(row["sentence"]) for row in records(findings.crossover)]
 
 
@@ -99,7 +99,7 @@ def _sentence(text: object) -> str:
     return f"{str(text).rstrip('.')}."
 
 
-def parameters(findings: Findings) -> list[Block]:
+def parameters(findings: StudyResults) -> list[Block]:
     """A row per variant at the largest label budget."""
     entries = [row for row in records(findings.scores) if number(row["trainable"]) is not None]
     most = max((row["label_budget"] for row in entries), default=None)
@@ -116,12 +116,12 @@ def parameters(findings: Findings) -> list[Block]:
     return table_of(f"Parameters and score with {budget_name(findings, most)} labels", rows) if rows else []
 
 
-def factorial(findings: Findings) -> list[Block]:
+def factorial(findings: StudyResults) -> list[Block]:
     """Main effects and interaction."""
     return table_of("Effects in points of score", factorial_table(findings))
 
 
-def _mcnemar(findings: Findings) -> list[Block]:
+def _mcnemar(findings: StudyResults) -> list[Block]:
     groups: dict[tuple[str, str, int], list[dict[str, object]]] = {}
     for row in records(findings.mcnemar):
         groups.setdefault((row["a"], row["b"], row["label_budget"]), []).append(row)
@@ -147,7 +147,7 @@ def _mean(values: Iterable[object]) -> str:
     return f"{sum(known) / len(known):,.1f}" if known else DASH
 
 
-def confusion(findings: Findings) -> list[Block]:
+def confusion(findings: StudyResults) -> list[Block]:
     """A shaded matrix per variant."""
     names = [str(name) for name in findings.data["label_names"]]
     tables = []
@@ -164,7 +164,7 @@ def confusion(findings: Findings) -> list[Block]:
     return [Tables(tables)] if tables else []
 
 
-def trials(findings: Findings) -> list[Block]:
+def trials(findings: StudyResults) -> list[Block]:
     """A row per variant and budget, a column per factor."""
     factors = sorted({row["factor"] for row in records(findings.trials)})
     rows: dict[tuple[str, int], dict[str, str]] = {}
@@ -182,7 +182,7 @@ def trials(findings: Findings) -> list[Block]:
     return table_of(caption, list(rows.values()))
 
 
-def baselines(findings: Findings) -> list[Block]:
+def baselines(findings: StudyResults) -> list[Block]:
     """Each baseline at each budget, with the variants that stay below it."""
     entries = [row for row in records(findings.scores) if number(row["mean"]) is not None]
     rows = []
@@ -204,7 +204,7 @@ def baselines(findings: Findings) -> list[Block]:
     return table_of("Scores of the baselines, and the variants that stay below", rows)
 
 
-def failures(findings: Findings) -> list[Block]:
+def failures(findings: StudyResults) -> list[Block]:
     """A row per failed run."""
     rows = [
         {

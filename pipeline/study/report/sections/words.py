@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.study.report.blocks import Block, Table, Tables, Text, table_of
-from pipeline.study.report.study_results import Findings
+from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import (
     DASH,
     count_text,
@@ -18,12 +18,12 @@ from pipeline.study.report.tables import (
 )
 
 
-def probes(findings: Findings) -> list[Block]:
+def probes(findings: StudyResults) -> list[Block]:
     """A row per probe and variant."""
     return table_of("Probes before and after training, mean ± half the 95 % interval", probe_table(findings))
 
 
-def transfer(findings: Findings) -> list[Block]:
+def transfer(findings: StudyResults) -> list[Block]:
     """A row per variant, columns per task."""
     rows = transfer_table(findings)
     if not rows:
@@ -36,7 +36,7 @@ def transfer(findings: Findings) -> list[Block]:
     ]
 
 
-def drift(findings: Findings) -> list[Block]:
+def drift(findings: StudyResults) -> list[Block]:
     """Drift per frequency band, then the words that changed most."""
     rows = [
         {
@@ -59,7 +59,7 @@ def drift(findings: Findings) -> list[Block]:
     return [*blocks, Tables(tables)] if tables else blocks
 
 
-def unknown(findings: Findings) -> list[Block]:
+def unknown(findings: StudyResults) -> list[Block]:
     """A row per variant, a column per share of unknown words."""
     rows: dict[str, dict[str, str]] = {}
     bands = {str(row["band"]): count_text(row["tweets"]) for row in records(findings.unknown)}
@@ -75,7 +75,7 @@ def _band(band: str, tweets: Mapping[str, str]) -> str:
     return f"{band} ({tweets[band]} tweets)"
 
 
-def examples(findings: Findings) -> list[Block]:
+def examples(findings: StudyResults) -> list[Block]:
     """A row per tweet, with what each variant said."""
     frame = findings.examples
     if not len(frame):

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.runtime.files import ensure_folder, file_fingerprint, fingerprint, read_json, read_manifest, write_json
+from pipeline.runtime.cached_folder import ensure_folder, read_manifest
+from pipeline.runtime.files import file_fingerprint, fingerprint, read_json, write_json
 from pipeline.runtime.paths import project_root
 
 JSON = st.recursive(
@@ -98,7 +99,7 @@ def test_files_that_are_missing_or_cut_short_are_made_again(tmp_path: Path, dama
 SLOW = """
 import sys, time
 from pathlib import Path
-from pipeline.runtime.files import ensure_folder
+from pipeline.runtime.cached_folder import ensure_folder
 
 def work(folder):
     (folder / "half").write_text("half")

@@ -1,0 +1,43 @@
+"""The stage `transfer`: the tweets of another task, encoded with the vocabulary of this one."""
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.schema import Config
+from pipeline.runtime.cached_folder import Stage
+from pipeline.stages.cache_keys import LIBRARIES, code_key
+from pipeline.stages.cached import cached_stage
+
+CODE = ("stages/transfer.py", "evaluation/probes/transfer.py", "evaluation/probes/transfer_tasks.py")
+
+
+def transfer(config: Config, prepared: Stage, task: str) -> Stage:
+    """Encode another task's tweets with the vocabulary of this one; all runs on the data share it."""
+    from pipeline.evaluation.probes.transfer_tasks import task_fingerprint
+
+    key = {
+        "prepare": prepared.key,
+        "task": task_fingerprint(task, config.probe.transfer_path, config.data.sample),
+        "code": code_key(CODE, LIBRARIES["transfer"]),
+    }
+    return cached_stage(config, "transfer", key, partial(encode_transfer, config, prepared, task))
+
+
+def encode_transfer(config: Config, prepared: Stage, task: str, folder: Path) -> dict[str, Any]:
+    """Encode another task's tweets with the vocabulary of this one, and see which of them this one has read."""
+    from pipeline.data.arrow import read_texts
+    from pipeline.evaluation.probes.transfer_tasks import write_task
+    from pipeline.text.corpus import read_lines
+    from pipeline.text.presets import build_tokenizer
+    from pipeline.text.vocabulary import VOCABULARY, Vocabulary
+
+    read: dict[str, Iterable[str]] = {"train": read_texts(prepared.folder, "train")}
+    if (prepared.folder / "unlabelled.arrow").exists() and config.cbow.use_unlabelled:
+        read["unlabelled"] = read_texts(prepared.folder, "unlabelled")
+    if config.cbow.extra_text is not None:
+        read["extra_text"] = read_lines(Path(config.cbow.extra_text))
+    vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
+    tokenizer = build_tokenizer(config.text)
+    return write_task(task, config.probe.transfer_path, config.data.sample, tokenizer, vocabulary, read, folder)

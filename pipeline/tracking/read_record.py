@@ -1,0 +1,61 @@
+"""Read a run's record: its small files, or its predictions."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+from numpy.typing import NDArray
+
+from pipeline.runtime.files import read_csv, read_json
+from pipeline.tracking.run_record import Predictions, StoredRun
+
+
+def read_record(folder: Path) -> StoredRun:
+    """Read the small files of a record.
+
+    Raises
+    ------
+    OSError, ValueError : a file is missing or is not what `write_record` writes.
+    """
+    config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder / 'config.yaml'} is not a mapping")
+    history = [
+        {key: float(value) for key, value in row.items() if value != ""} for row in read_csv(folder / "history.csv")
+    ]
+    return StoredRun(
+        header=read_json(folder / "run.json"),
+        config=config,
+        metrics=read_json(folder / "metrics.json"),
+        timings=read_json(folder / "timings.json"),
+        history=history,
+        neighbours=read_csv(folder / "neighbours.csv"),
+        note=(folder / "note.md").read_text("utf-8"),
+    )
+
+
+def load_predicted(folder: Path, split: str = "test") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True and predicted labels (N,) of a split, as indices into the run's label names; without the texts."""
+    names = pa.array(read_json(folder / "run.json")["label_names"])
+    table = pq.read_table(folder / "predictions.parquet", columns=["split", "label", "predicted"])
+    part = table.filter(pc.equal(table["split"], split))
+    label, predicted = (
+        np.asarray(pc.index_in(part[column].combine_chunks(), names), np.int64) for column in ("label", "predicted")
+    )
+    return label, predicted
+
+
+def load_predictions(folder: Path) -> dict[str, Predictions]:
+    """Predictions by split, with labels as indices into the run's label names."""
+    names = read_json(folder / "run.json")["label_names"]
+    table = pq.read_table(folder / "predictions.parquet")
+    found = {}
+    for split in table["split"].unique().to_pylist():
+        part = table.filter(pc.equal(table["split"], split))
+        labels = np.array([names.index(name) for name in part["label"].to_pylist()], np.int64)
+        columns = [part[f"p_{name}"].to_numpy() for name in names]
+        found[split] = Predictions(part["text"].to_pylist(), labels, np.stack(columns, axis=1))
+    return found

@@ -1,0 +1,154 @@
+"""Write a run's record: a folder of plain files from which every table, plot and tracker can be rebuilt."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from safetensors.numpy import save
+
+from pipeline.classifier.metrics import confusion_matrix
+from pipeline.prediction.trained_model import EMBEDDING
+from pipeline.runtime.files import write_json
+from pipeline.tracking.note import neighbour_table, run_note
+from pipeline.tracking.plots import plot_confusion, plot_curves
+from pipeline.tracking.run_record import RunRecord
+
+SLICE = 1 << 17  # predictions written at a time
+HEADER = ("name", "title", "tags", "label_names", "notes", "dataset", "environment", "overrides", "chosen_epoch")
+NEIGHBOUR_COLUMNS = ("word", "rank", "before", "before_cosine", "after", "after_cosine")
+BEFORE_COLUMNS = ("spearman_before", "before_low", "before_high")
+SIMILARITY_COLUMNS = ("set", "n", "pairs", "coverage", *BEFORE_COLUMNS, "spearman", "low", "high")
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write every file of the record into an existing folder.
+
+    Equal records give byte-equal files. A metric that is not a finite number is written as null, with a note.
+
+    Raises
+    ------
+    ValueError : the parts of the record do not fit together (lengths, classes, a missing test split).
+    """
+    record = _checked(record)
+    settings = yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(settings, "utf-8")
+    write_json(folder / "metrics.json", record.metrics)
+    write_json(folder / "timings.json", {key: float(value) for key, value in record.timings.items()})
+    write_json(folder / "run.json", {key: getattr(record, key) for key in HEADER})
+    (folder / "history.csv").write_text(_csv(record.history), "utf-8")
+    _write_predictions(folder / "predictions.parquet", record)
+
+    test = record.predictions["test"]
+    confusion = confusion_matrix(test.labels, test.probabilities.argmax(axis=1), len(record.label_names))
+    rows = [
+        {"true \\ predicted": name} | dict(zip(record.label_names, counts, strict=True))
+        for name, counts in zip(record.label_names, confusion.tolist(), strict=True)
+    ]
+    (folder / "confusion_matrix.csv").write_text(_csv(rows), "utf-8")
+    plot_confusion(folder / "confusion_matrix.png", confusion, record.label_names, record.title)
+    plot_curves(folder / "curves.png", record.history, _monitor(record), record.chosen_epoch, record.title)
+
+    (folder / "neighbours.csv").write_text(_csv(record.neighbours, NEIGHBOUR_COLUMNS), "utf-8")
+    (folder / "neighbours.md").write_text(neighbour_table(record.neighbours), "utf-8")
+    (folder / "similarity.csv").write_text(_csv(record.similarity, SIMILARITY_COLUMNS), "utf-8")
+    for name, rows in record.tables.items():
+        (folder / f"{name}.csv").write_text(_csv(rows), "utf-8")
+    if record.keep_embedding:
+        _write_embedding(folder, record)
+    weights = {name: np.ascontiguousarray(values) for name, values in sorted(record.weights.items())}
+    (folder / "model.safetensors").write_bytes(save(weights))
+    (folder / "note.md").write_text(run_note(record, confusion), "utf-8")
+
+
+def _write_embedding(folder: Path, record: RunRecord) -> None:
+    words = [_encodable(word) for word in record.words]
+    write_json(folder / "vocabulary.json", {"words": words, "counts": [int(count) for count in record.counts]})
+    matrices = {"initial": np.ascontiguousarray(record.initial, np.float32)}
+    final = np.ascontiguousarray(record.final, np.float32)
+    if final.tobytes() != matrices["initial"].tobytes():
+        matrices["final"] = final
+    (folder / EMBEDDING).write_bytes(save(matrices))
+
+
+def _checked(record: RunRecord) -> RunRecord:
+    """Check that the parts of the record fit together, and give it plain numbers."""
+    if "test" not in record.predictions:
+        raise ValueError("a record needs the predictions of the test split")
+    classes = len(record.label_names)
+    for split, found in record.predictions.items():
+        shape = (len(found.texts), classes)
+        if found.probabilities.shape != shape or found.labels.shape != shape[:1]:
+            raise ValueError(
+                f"{split}: {shape[0]} texts and {classes} labels do not fit labels of shape "
+                f"{found.labels.shape} and probabilities of shape {found.probabilities.shape}"
+            )
+    if not len(record.words) == len(record.counts) == len(record.initial) == len(record.final):
+        raise ValueError("words, counts, initial and final rows of the embedding differ in number")
+    metrics = {key: _number(value) for key, value in record.metrics.items()}
+    lost = [key for key, value in record.metrics.items() if value is not None and metrics[key] is None]
+    notes = [*record.notes, *(f"{key} came out as {record.metrics[key]} and is recorded as undefined." for key in lost)]
+    return replace(record, metrics=metrics, notes=notes)
+
+
+def _number(value: float | None) -> float | int | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return int(value) if isinstance(value, int | np.integer) else float(value)
+
+
+def _monitor(record: RunRecord) -> str:
+    return str(record.config.get("train", {}).get("monitor", "accuracy"))
+
+
+def _write_predictions(path: Path, record: RunRecord) -> None:
+    """One row per text: split, row, text, true and predicted label name, and a probability column per label."""
+    names = pa.array(record.label_names, pa.string())
+    strings = [(name, pa.string()) for name in ("text", "label", "predicted")]
+    dtype = pa.from_numpy_dtype(record.predictions["test"].probabilities.dtype)
+    shares = [(f"p_{name}", dtype) for name in record.label_names]
+    schema = pa.schema([("split", pa.string()), ("row", pa.int64()), *strings, *shares])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for split, found in sorted(record.predictions.items(), reverse=True):
+            for start in range(0, len(found.texts), SLICE):
+                rows = slice(start, min(start + SLICE, len(found.texts)))
+                texts, probabilities = found.texts[rows], found.probabilities[rows]
+                columns = [
+                    pa.array([split] * len(texts), pa.string()),
+                    pa.array(range(rows.start, rows.stop), pa.int64()),
+                    texts if isinstance(texts, pa.ChunkedArray) else pa.array(map(_encodable, texts), pa.string()),
+                    names.take(pa.array(found.labels[rows])),
+                    names.take(pa.array(probabilities.argmax(axis=1))),
+                    *(pa.array(np.ascontiguousarray(column)) for column in probabilities.T),
+                ]
+                writer.write_table(pa.table(columns, schema=schema))
+
+
+def _encodable(text: str) -> str:
+    """Spell out lone surrogates, which UTF-8 cannot hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """CSV text; columns in order of first appearance, after those given. Absent and None are empty cells."""
+    rows = list(rows)
+    names = list(dict.fromkeys([*columns, *(key for row in rows for key in row)]))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    return stream.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) < 2**53 else repr(number)
+    return _encodable(value) if isinstance(value, str) else value
