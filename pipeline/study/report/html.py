@@ -18,19 +18,22 @@ from jinja2 import Environment, StrictUndefined
 from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, Table, WordMap
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.markdown import page_markdown
-from pipeline.study.report.sections.all import page_of
+from pipeline.study.report.sections.all import SectionSpec, page_of
 from pipeline.study.report.study_results import StudyResults
 
-DIGEST = ("differences", "label-budgets", "factorial", "transfer", "commands")  # sections of the digest
+# Sections of the digest.
+DIGEST = ("curves", "settings", "differences", "label-budgets", "factorial", "transfer", "commands")
 
 
-def write_report(findings: StudyResults, figures: Sequence[Figure], folder: Path) -> None:
+def write_report(
+    findings: StudyResults, figures: Sequence[Figure], folder: Path, sections: Sequence[SectionSpec] = ()
+) -> None:
     """Write `report.html`, `report.md` and `digest.md` into `folder`, which exists; equal findings give equal bytes.
 
     figures : what `write_figures` wrote; the page holds their SVG and links to the files, which should lie below
-        `folder` so that the links survive a move.
+        `folder` so that the links survive a move. sections : further ones, which come first.
     """
-    page = page_of(findings, figures)
+    page = page_of(findings, figures, sections)
     files = {figure.name: _address(figure.png, folder) for figure in figures}
     _write(folder / "report.html", page_html(page, folder))
     _write(folder / "report.md", page_markdown(page, files))

@@ -1,13 +1,18 @@
 """How the study was done, in paragraphs for its report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.config.schema import Config
 
 
-def methods(design: Mapping[str, Any], facts: Mapping[str, Any], config: Config) -> list[str]:
-    """Paragraphs on data, runs, choices and statistics; `design` of `StudyResults`, `facts` of the stage `prepare`."""
+def methods(
+    design: Mapping[str, Any], facts: Mapping[str, Any], config: Config, choices: Sequence[str] | None = None
+) -> list[str]:
+    """Paragraphs on data, runs, choices and statistics; `design` of `StudyResults`, `facts` of the stage `prepare`.
+
+    choices : paragraphs on how settings were chosen, in place of the one on learning rates.
+    """
     rows, corpus, study = facts["rows"], facts["corpus"], config.study
     splits = ", ".join(f"{count:,} {name}" for name, count in rows.items())
     texts = " and ".join(f"{count:,} {name}" for name, count in corpus["texts"].items())
@@ -36,6 +41,8 @@ def methods(design: Mapping[str, Any], facts: Mapping[str, Any], config: Config)
         "interval of the difference along the label budgets, straight in log labels between them. McNemar's test "
         "compares the two classifiers of one seed. Factorial effects are contrasts per seed. Neither is corrected.",
     ]
+    if choices is not None:
+        paragraphs[1:2] = choices
     if tasks := design["transfer"]:
         paragraphs.append(
             f"Other tasks ({', '.join(tasks)}): with the most labels, the embedding of every run, before and after "

@@ -6,7 +6,7 @@ Display strings: scores in percent as `59.7 ± 0.6` (half the 95 % interval), di
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
@@ -235,16 +235,17 @@ TABLES: dict[str, tuple[str, Callable[[StudyResults], Rows]]] = {
 }
 
 
-def write_tables(findings: StudyResults, folder: Path) -> list[Path]:
+def write_tables(findings: StudyResults, folder: Path, extra: Mapping[str, pd.DataFrame] | None = None) -> list[Path]:
     """Write every frame that has columns as CSV at full precision, and the main tables that have rows as LaTeX.
 
     In the CSV files all texts are quoted, as tweets hold line breaks of every kind. The LaTeX files need the package
-    booktabs. Equal findings give equal bytes.
+    booktabs. Equal findings give equal bytes. `extra` frames become CSV files too; one with the name of a frame of the
+    findings takes its place.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     frames = {field.name: getattr(findings, field.name) for field in fields(findings)}
-    frames["confusion"] = confusion_frame(findings)
+    frames |= {"confusion": confusion_frame(findings), **(extra or {})}
     for name, frame in frames.items():
         if isinstance(frame, pd.DataFrame) and len(frame.columns):
             path = folder / f"{name}.csv"

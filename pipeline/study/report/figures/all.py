@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from pipeline.study.report.figures.curves import factorial, learning_rates, parameters_and_score, score_curves
 from pipeline.study.report.figures.differences import differences
@@ -11,8 +10,6 @@ from pipeline.study.report.figures.errors import confusion, unknown_words
 from pipeline.study.report.figures.style import Sketch, fixed_look, save
 from pipeline.study.report.figures.words import drift_by_frequency, probes, transfer
 from pipeline.study.report.study_results import StudyResults
-
-Found = TypeVar("Found")
 
 FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
     "differences": differences,
@@ -39,20 +36,15 @@ class Figure:
     svg: Path
 
 
-def write_figures(findings: StudyResults, folder: Path) -> list[Figure]:
-    """Draw what the findings hold data for, in the order of a report, as `NAME.png` and `NAME.svg` in `folder`."""
-    return draw_all(FIGURES, findings, folder)
-
-
-def draw_all(
-    figures: Mapping[str, Callable[[Found], Sketch | None]], found: Found, folder: Path, kind: str = ""
+def write_figures(
+    findings: StudyResults, folder: Path, extra: Mapping[str, Callable[[StudyResults], Sketch | None]] | None = None
 ) -> list[Figure]:
-    """Draw every figure that `found` holds data for; `kind` keeps the marks within SVG files of two pages apart."""
+    """Draw the figures that the findings hold data for as `NAME.png` and `NAME.svg` in `folder`, `extra` ones first."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, draw in figures.items():
-        with fixed_look(f"tweet-embeddings-{kind}{name}"):
-            sketch = draw(found)
+    for name, draw in {**(extra or {}), **FIGURES}.items():
+        with fixed_look(f"tweet-embeddings-{name}"):
+            sketch = draw(findings)
             if sketch is None:
                 continue
             png, svg = folder / f"{name}.png", folder / f"{name}.svg"

@@ -12,6 +12,8 @@ from pipeline.study.report.sections.data import audit
 from pipeline.study.report.study_results import StudyResults
 
 Blocks = Callable[[StudyResults], Sequence[Block]]
+# key, title, how to read it, the figures that open it, what follows them
+SectionSpec = tuple[str, str, str, tuple[str, ...], Blocks]
 
 
 def methods(findings: StudyResults) -> list[Block]:
@@ -35,8 +37,7 @@ def word_map(findings: StudyResults) -> list[Block]:
     return [WordMap(findings.words_map)] if has_places else []
 
 
-# key, title, how to read it, the figures that open it, what follows them
-SECTIONS: list[tuple[str, str, str, tuple[str, ...], Blocks]] = [
+SECTIONS: list[SectionSpec] = [
     (
         "differences",
         "Paired differences",
@@ -158,15 +159,16 @@ SECTIONS: list[tuple[str, str, str, tuple[str, ...], Blocks]] = [
 ]
 
 
-def page_of(findings: StudyResults, figures: Sequence[Figure]) -> Page:
-    """The report's content: sections in order, each opened by its figures."""
+def page_of(findings: StudyResults, figures: Sequence[Figure], extra: Sequence[SectionSpec] = ()) -> Page:
+    """The report's content: `extra` sections, then SECTIONS in order, each opened by its figures."""
     drawn = {figure.name: figure for figure in figures}
     sections = []
-    for key, title, guide, names, blocks in SECTIONS:
+    specs = [*extra, *SECTIONS]
+    for key, title, guide, names, blocks in specs:
         found = [*(Plot(drawn[name]) for name in names if name in drawn), *blocks(findings)]
         if found:
             sections.append(Section(key, title, guide, found))
-    placed = {name for _, _, _, names, _ in SECTIONS for name in names}
+    placed = {name for _, _, _, names, _ in specs for name in names}
     others: list[Block] = [Plot(figure) for figure in figures if figure.name not in placed]
     if others:
         sections.append(Section("figures", "More figures", "What each shows stands below it.", others))
