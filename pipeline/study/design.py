@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,13 @@ Pair = tuple[str, str]  # of variants, first minus second
 RunKey = tuple[str, int, int]  # variant (or baseline), label budget, seed
 EMOTICONS = "text.emoticons"
 
+# Keys that follow another key in conf/, unless the command gives them a value of their own.
+FOLLOWS = {
+    "cbow.seed": "seed",
+    "cbow.vector_size": "embedding.dim",
+    "ppmi.window": "cbow.window",
+    "ppmi.min_count": "cbow.min_count",
+}
 # Overrides that say where and how results are computed and stored, not what they are.
 PLACES = (
     *("paths", "workers", "force", "tracking.enabled", "tracking.uri", "tracking.experiment"),
@@ -95,8 +103,7 @@ class Study:
     def command(self, cell: Cell) -> list[str]:
         """The overrides that repeat one run by itself: those of the study that it shares, then its own settings."""
         own_section = ("study", "search")
-        # Left out, cbow.seed is the seed of the run, as it is here unless the study fixes another one.
-        replaced = {*cell.settings, "cbow.seed"} if _cbow_follows_seed(self.config) else set(cell.settings)
+        replaced = {*cell.settings, *_following(self.config)}
         shared = [
             text
             for text in self.overrides
@@ -159,21 +166,27 @@ def study_cells(study: Study, budgets: Sequence[LabelBudget]) -> list[Cell]:
 
 
 def with_settings(config: Config, settings: Settings, variants: Variants | None = None) -> Config:
-    """The configuration that a command with these settings gives: a copy of `config` with other values.
-
-    As in conf/, `cbow.vector_size` follows `embedding.dim`, and `cbow.seed` the seed unless `config` fixes another.
-    """
+    """The configuration that a command with these settings gives: a copy of `config` with other values."""
     changed = copy.deepcopy(config)
     for key, value in settings.items():
         if key == "embedding":
             changed.embedding = copy.deepcopy(_embedding(value, variants or {}))
-            continue
-        section, _, name = key.rpartition(".")
-        setattr(getattr(changed, section) if section else changed, name, copy.deepcopy(value))
-    if _cbow_follows_seed(config):
-        changed.cbow.seed = changed.seed
-    changed.cbow.vector_size = changed.embedding.dim
+        else:
+            _set_value(changed, key, copy.deepcopy(value))
+    for key in _following(config):
+        if key not in settings:
+            _set_value(changed, key, value_of(changed, FOLLOWS[key]))
     return changed
+
+
+def value_of(config: Config, key: str) -> Any:
+    """The value of a dotted key."""
+    return attrgetter(key)(config)
+
+
+def _set_value(config: Config, key: str, value: Any) -> None:
+    section, _, name = key.rpartition(".")
+    setattr(attrgetter(section)(config) if section else config, name, value)
 
 
 def _embedding(option: str, variants: Variants) -> EmbeddingConfig:
@@ -181,8 +194,9 @@ def _embedding(option: str, variants: Variants) -> EmbeddingConfig:
     return next(section for variant, (section, _) in variants.items() if variant.partition("@")[0] == option)
 
 
-def _cbow_follows_seed(config: Config) -> bool:
-    return config.cbow.seed == config.seed
+def _following(config: Config) -> list[str]:
+    """The keys of FOLLOWS with the value of the key that they follow."""
+    return [key for key, source in FOLLOWS.items() if value_of(config, key) == value_of(config, source)]
 
 
 def learning_rates(config: Config, factor: float) -> dict[str, float]:

@@ -16,6 +16,7 @@ from pipeline.study.design import (
     Variants,
     failure,
     planned_pairs,
+    value_of,
     varied_keys,
     without_places,
 )
@@ -24,7 +25,7 @@ from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.publish import publish, report_key, report_name
 from pipeline.study.search.sampler import require_optuna
 from pipeline.study.search.search_results import DEFAULT, SearchResults
-from pipeline.study.search.space import Range, search_space, value_of
+from pipeline.study.search.space import Range, search_space
 from pipeline.study.search.trials import Trial, best_trials, failed_variants, run_trials, setting_cell, with_vectors
 
 

@@ -67,12 +67,6 @@ def with_setting(config: Config, setting: Settings) -> Config:
     return check(dataclasses.asdict(with_settings(config, setting)))
 
 
-def value_of(config: Config, key: str) -> Any:
-    """The value of a dotted key."""
-    section, _, name = key.partition(".")
-    return getattr(getattr(config, section), name)
-
-
 def _entries(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys with the range of each; raises UserError for unknown keys and for keys that are not searched."""
     for name, value in space.items():
