@@ -29,7 +29,7 @@ from pipeline.study.load_runs import (
 )
 from pipeline.study.report.answers.all import verdicts
 from pipeline.study.report.methods import methods
-from pipeline.study.report.study_results import StudyResults
+from pipeline.study.report.study_results import StudyResults, Verdict
 from pipeline.study.report.warnings import Facts, warned
 from pipeline.study.statistics.frames import (
     Outcomes,
@@ -41,7 +41,7 @@ from pipeline.study.statistics.frames import (
 )
 from pipeline.study.statistics.probe_frames import band_frame, probe_frame, transfer_frame, unknown_frame
 
-METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
+METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall", "macro_f1": "macro F1", "nll": "nll"}
 SPLITS = ("train", "validation", "test")
 ENVIRONMENT = ("python", "platform", "cpu", "cores", "device", "libraries", "git_sha", "git_dirty")
 
@@ -244,7 +244,7 @@ def warning_facts(runs: StudyRuns, records: Records, results: StudyResults) -> F
     )
 
 
-def study_answers(runs: StudyRuns, results: StudyResults) -> list[Any]:
+def study_answers(runs: StudyRuns, results: StudyResults) -> list[Verdict]:
     """The answers to the questions of a study."""
     leak = next((f["text"] for f in results.audit.get("findings", []) if f["code"] == "label_leak"), None)
     tasks = {task: stage.outcome for task, stage in runs.transfers.items()}

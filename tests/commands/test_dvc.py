@@ -26,7 +26,7 @@ from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
 from pipeline.runtime.paths import project_root
 from pipeline.stages import run as stages
-from pipeline.study.run import COMPARING
+from pipeline.study.publish import REPORT_CODE
 
 ROOT = project_root()
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
@@ -149,7 +149,7 @@ class TestParams:
 
     def test_code_of_the_comparison(self):
         deps = DVC["stages"]["compare"]["deps"]
-        parts = (*COMPARING, "evaluation/audit", "evaluation/baselines")
+        parts = (*REPORT_CODE, "evaluation/audit", "evaluation/baselines")
         assert {part for part in parts if not covered(f"pipeline/{part}", deps)} == set()
 
     def test_compare_reads_what_train_made(self):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.config.compose import VERSION_BASE, compose, conf_folder, readable, variants
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.files import flatten
 from pipeline.study.design import (
     FOLLOWS,
     Cell,
@@ -67,15 +68,8 @@ def with_budgets(budgets: list[int | None]) -> Config:
     return dataclasses.replace(BASE, study=dataclasses.replace(BASE.study, label_budgets=budgets))
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
-
-
 def different_keys(one: Config, other: Config) -> set[str]:
-    first, second = flat(dataclasses.asdict(one)), flat(dataclasses.asdict(other))
+    first, second = flatten(dataclasses.asdict(one)), flatten(dataclasses.asdict(other))
     return {key for key in first.keys() | second.keys() if first.get(key) != second.get(key)}
 
 

@@ -1,7 +1,6 @@
 """The answers and warnings of a search, in sentences."""
 
-from typing import Any
-
+from pipeline.config.validate import shown
 from pipeline.config.variants import prose_name
 from pipeline.study.report.phrases import listed, points
 from pipeline.study.report.study_results import StudyResults, Verdict, Warned
@@ -9,32 +8,10 @@ from pipeline.study.report.tables import records, signed
 from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.statistics.expected_best import Band, crossing
 
-METRIC_NAMES = {"macro_recall": "macro recall", "macro_f1": "macro F1"}
-
-
-def monitor_name(search: SearchResults) -> str:
-    """The validation score in words."""
-    return METRIC_NAMES.get(search.monitor, search.monitor)
-
-
-def display_factor(search: SearchResults) -> int:
-    """The factor from a score to its displayed value: percent, or nats as they are."""
-    return 1 if search.monitor == "nll" else 100
-
-
-def unit(search: SearchResults) -> str:
-    """The unit after a score's name: `, %`."""
-    return ", nats" if search.monitor == "nll" else ", %"
-
 
 def score_text(search: SearchResults, value: float) -> str:
-    """A validation score as in tables: `81.3`, or nats `0.412`."""
-    return f"{value:.3f}" if search.monitor == "nll" else f"{100 * value:.1f}"
-
-
-def value_text(value: Any) -> str:
-    """The value of a hyper-parameter."""
-    return f"{value:g}" if isinstance(value, float) else "null" if value is None else str(value)
+    """A score, more is better, as in tables: `81.3`, or nats `0.412`."""
+    return f"{search.display_factor * value:.{search.decimals}f}"
 
 
 def lead_text(search: SearchResults, band: Band, trials: int) -> str:
@@ -52,12 +29,8 @@ def search_answers(search: SearchResults, results: StudyResults) -> list[Verdict
 
 def _ahead(search: SearchResults) -> Verdict:
     ranked = sorted(search.bands, key=lambda variant: -search.bands[variant].mean[-1])
-    best = [
-        f"{prose_name(variant)} {score_text(search, search.sign * float(search.bands[variant].mean[-1]))}"
-        for variant in ranked
-    ]
-    score = f"validation {monitor_name(search)}{unit(search)}"
-    answer = f"With {search.budget} settings each, the best {score} is: {'; '.join(best)}."
+    best = [f"{prose_name(variant)} {score_text(search, search.bands[variant].mean[-1])}" for variant in ranked]
+    answer = f"With {search.budget} settings each, the best {search.score_name} is: {'; '.join(best)}."
     if search.independent:
         note = (
             "Intervals are 95 % for another draw of the settings, with the same seeds and tweets. They are somewhat "
@@ -95,25 +68,23 @@ def _lead_sentence(search: SearchResults, pair: tuple[str, str], band: Band) -> 
 def _gain(results: StudyResults) -> Verdict:
     """The best setting of each variant against the default settings, on test."""
     rows = [row for row in records(results.differences) if row["b"] == f"{row['a']}{DEFAULT}"]
-    better, worse, open_ = (
-        [prose_name(row["a"]) for row in rows if row["decision"] in decisions]
-        for decisions in (["higher"], ["lower"], ["equivalent", "undecided", "too few seeds"])
-    )
-    clauses = []
-    if better:
-        clauses.append(f"the searched settings score higher than the default ones for {listed(better)}")
-    if worse:
-        clauses.append(
-            f"they score lower for {listed(worse)}"
-            if better
-            else f"the searched settings score lower than the default ones for {listed(worse)}"
-        )
-    if open_:
-        clauses.append(f"no difference was shown for {listed(open_)}")
+    by_decision: dict[str, list[str]] = {}
+    for row in rows:
+        by_decision.setdefault(row["decision"], []).append(prose_name(row["a"]))
+    clauses = [
+        f"searched settings score {decision} than the default ones for {listed(by_decision.pop(decision))}"
+        for decision in ("higher", "lower")
+        if decision in by_decision
+    ]
     metric, seeds = results.design["metric_name"], results.design["seeds"]
-    answer = f"In test {metric}, {'; '.join(clauses)}." if better or worse else f"No gain in test {metric} was shown."
-    if rows and all(row["decision"] == "too few seeds" for row in rows):
-        answer = f"{seeds} seeds are too few to tell: read the intervals."
+    if not clauses:
+        answer = f"No gain in test {metric} was shown."
+        if set(by_decision) == {"too few seeds"}:
+            answer = f"{seeds} seeds are too few to tell: read the intervals."
+    else:
+        if undecided := [name for names in by_decision.values() for name in names]:
+            clauses.append(f"no difference was shown for {listed(undecided)}")
+        answer = f"In test {metric}, {'; '.join(clauses)}."
     evidence = [
         f"{prose_name(row['a'])}: {points(row['mean'], row['low_total'], row['high_total'])} ({row['decision']})"
         for row in rows
@@ -137,7 +108,7 @@ def search_warnings(search: SearchResults) -> list[Warned]:
     """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
     warnings = []
     edges = [
-        f"{range_.key} of {prose_name(name)} ({value_text(search.best[name].setting[range_.key])})"
+        f"{range_.key} of {prose_name(name)} ({shown(search.best[name].setting[range_.key])})"
         for range_ in search.ranges
         for name in search.edges(range_)
     ]

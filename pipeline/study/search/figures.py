@@ -10,7 +10,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures.style import GREY, Sketch, legend_below, new_drawing
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.search.answers import display_factor, monitor_name, unit
 from pipeline.study.search.search_results import SearchResults
 from pipeline.study.search.space import Range
 from pipeline.study.statistics.expected_best import best_so_far
@@ -21,10 +20,10 @@ BAND = 0.13  # opacity
 
 def curves(search: SearchResults, results: StudyResults) -> Sketch:
     """Expected best validation score against number of trials; with dependent trials, the best so far as well."""
-    name = f"validation {monitor_name(search)}"
+    name = search.score_name.partition(",")[0]
     drawing, title = new_drawing(results, f"Expected best {name} by trials", 4.2)
     axes = drawing.add_subplot()
-    scale = search.sign * display_factor(search)
+    scale = search.display_factor
     trials = np.arange(1, search.budget + 1)
     for variant, band in search.bands.items():
         style = variant_style(variant)
@@ -43,7 +42,7 @@ def curves(search: SearchResults, results: StudyResults) -> Sketch:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid()
     axes.set_xlabel("settings tried")
-    axes.set_ylabel(f"best {name}{unit(search)}")
+    axes.set_ylabel(f"best {search.score_name}")
     caption = (
         f"Mean best {name} of k of the {search.budget} settings tried for each variant (all subsets of k, no bias for "
         "independent trials), with a 95 % bootstrap band over settings."
@@ -61,7 +60,7 @@ def curves(search: SearchResults, results: StudyResults) -> Sketch:
 def slices(search: SearchResults, results: StudyResults) -> Sketch:
     """The score of every trial by the value of each hyper-parameter, the best ones marked."""
     rows = -(-len(search.ranges) // COLUMNS)
-    score = f"validation {monitor_name(search)}"
+    score = search.score_name.partition(",")[0]
     drawing, title = new_drawing(results, f"Every trial's {score} by hyper-parameter", 2.3 * rows)
     panels = drawing.subplots(rows, COLUMNS, squeeze=False, sharey=True).flatten()
     for panel, range_ in zip(panels, search.ranges, strict=False):
@@ -69,7 +68,7 @@ def slices(search: SearchResults, results: StudyResults) -> Sketch:
     for unused in panels[len(search.ranges) :]:
         unused.set_axis_off()
     for panel in panels[::COLUMNS]:
-        panel.set_ylabel(f"{score}{unit(search)}")
+        panel.set_ylabel(search.score_name)
     legend_below(drawing, panels[0], 2)
     caption = (
         f"Every trial's mean {score} by the value of one hyper-parameter, the others varying with it; large marks are "
@@ -80,6 +79,7 @@ def slices(search: SearchResults, results: StudyResults) -> Sketch:
 
 def _slice(panel: Axes, search: SearchResults, range_: Range) -> None:
     choices = [str(choice) for choice in range_.choices]
+    scale = abs(search.display_factor)  # as measured, a loss too
 
     def position(value: Any) -> float:
         return float(choices.index(str(value)) if choices else value)
@@ -95,14 +95,14 @@ def _slice(panel: Axes, search: SearchResults, range_: Range) -> None:
         # Choices stand side by side, so that variants do not hide each other.
         shift = 0.12 * (number - (len(search.best) - 1) / 2) if choices else 0.0
         points = [
-            (position(trial.setting[range_.key]) + shift, display_factor(search) * trial.score)
+            (position(trial.setting[range_.key]) + shift, scale * trial.score)
             for trial in search.trials
             if trial.variant == variant and trial.score is not None
         ]
         x, y = zip(*points, strict=True)
         panel.plot(x, y, linestyle="", markersize=4, alpha=0.65, label=prose_name(variant), **style)
         assert best.score is not None
-        marked = position(best.setting[range_.key]) + shift, display_factor(search) * best.score
+        marked = position(best.setting[range_.key]) + shift, scale * best.score
         panel.plot(*marked, markersize=10, markeredgecolor="black", **style)
     default = search.defaults[range_.key]
     on_axis = str(default) in choices if choices else default is not None and (default > 0 or not range_.log)

@@ -1,15 +1,20 @@
 """What a search adds to the report of a study: sections, figures, tables and a paragraph on method."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from pipeline.config.schema import Config
+from pipeline.config.validate import shown
 from pipeline.config.variants import prose_name
+from pipeline.study.design import StudyRuns
 from pipeline.study.report.blocks import Block, table_of
 from pipeline.study.report.sections.all import SectionSpec
-from pipeline.study.report.study_results import StudyResults
-from pipeline.study.results import Extension
-from pipeline.study.search.answers import lead_text, monitor_name, score_text, unit, value_text
+from pipeline.study.results import Extension, compare_runs, write_results
+from pipeline.study.search.answers import lead_sentences, lead_text, score_text, search_answers, search_warnings
+from pipeline.study.search.figures import curves, slices
 from pipeline.study.search.search_results import (
     INDEPENDENT,
     SearchResults,
@@ -23,15 +28,35 @@ from pipeline.study.statistics.expected_best import best_so_far, crossing
 TRIAL_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # at which the curves stand in a table
 
 
+def write_search(runs: StudyRuns, search: SearchResults, folder: Path) -> dict[str, Any]:
+    """Compare the runs of a search and write its report into `folder`; returns the answers to log."""
+    config = runs.study.config
+    results = compare_runs(runs, search_methods(config, search.ranges))
+    title = f"{results.data['name']}: settings searched for {len(search.best)} variants"
+    results = replace(
+        results,
+        title=f"{title} · generated tweets" if results.generated else title,
+        warnings=[*results.warnings, *search_warnings(search)],
+        verdicts=search_answers(search, results),
+    )
+    outcome = write_results(results, runs, folder, search_extension(search, config))
+    return {"answers": [*outcome["answers"], *lead_sentences(search)]}
+
+
+def search_extension(search: SearchResults, config: Config) -> Extension:
+    """What a search adds to the files that a study writes."""
+    return Extension(
+        sections=search_sections(search),
+        figures={"curves": partial(curves, search), "slices": partial(slices, search)},
+        frames={"trials": trial_frame(search), "curves": curve_frame(search), "leads": lead_frame(search)},
+        tags={"kind": "search"},
+        params={"search": asdict(config.search), "best": {name: trial.setting for name, trial in search.best.items()}},
+        metrics={f"best_validation/{name}": trial.score for name, trial in search.best.items()},
+    )
+
+
 def search_sections(search: SearchResults) -> list[SectionSpec]:
     """The sections on the curves and on the best settings."""
-
-    def curves(results: StudyResults) -> Sequence[Block]:
-        return curve_tables(search)
-
-    def settings(results: StudyResults) -> Sequence[Block]:
-        return setting_table(search)
-
     return [
         (
             "curves",
@@ -39,7 +64,7 @@ def search_sections(search: SearchResults) -> list[SectionSpec]:
             "A curve that lies higher reaches a better score with the same number of trials; where two curves cross, "
             "which variant is better depends on how many settings one can afford to try.",
             ("curves",),
-            curves,
+            lambda results: curve_tables(search),
         ),
         (
             "settings",
@@ -47,28 +72,9 @@ def search_sections(search: SearchResults) -> list[SectionSpec]:
             "What was searched, the default, and the best setting of each variant on validation; ← marks a value at an "
             "end of its range.",
             ("slices",),
-            settings,
+            lambda results: setting_table(search),
         ),
     ]
-
-
-def search_extension(search: SearchResults, config: Config) -> Extension:
-    """What a search adds to the files that a study writes."""
-    from dataclasses import asdict
-
-    from pipeline.study.search.figures import curves, slices
-
-    return Extension(
-        sections=search_sections(search),
-        figures={"curves": partial(curves, search), "slices": partial(slices, search)},
-        frames={"trials": trial_frame(search), "curves": curve_frame(search), "leads": lead_frame(search)},
-        tags={"kind": "search"},
-        params={
-            "search": asdict(config.search),
-            "best": {name: trial.setting for name, trial in search.best.items()},
-        },
-        metrics={f"best_validation/{name}": trial.score for name, trial in search.best.items()},
-    )
 
 
 def curve_tables(search: SearchResults) -> list[Block]:
@@ -78,11 +84,11 @@ def curve_tables(search: SearchResults) -> list[Block]:
     for variant, band in search.bands.items():
         row = {"variant": prose_name(variant)}
         for k in counts:
-            mean = score_text(search, search.sign * float(band.mean[k - 1]))
-            row[f"k = {k}"] = f"{mean} ± {score_text(search, float(band.high[k - 1] - band.low[k - 1]) / 2)}"
+            half = abs(search.display_factor) * (band.high[k - 1] - band.low[k - 1]) / 2
+            row[f"k = {k}"] = f"{score_text(search, band.mean[k - 1])} ± {half:.{search.decimals}f}"
         if not search.independent:
-            so_far = search.sign * best_so_far(search.scores[variant])
-            row |= {f"best after {k}": score_text(search, float(so_far[k - 1])) for k in counts}
+            so_far = best_so_far(search.scores[variant])
+            row |= {f"best after {k}": score_text(search, so_far[k - 1]) for k in counts}
         rows.append(row)
     halves = sorted({max(1, search.budget // 2), search.budget})
     pairs = []
@@ -91,9 +97,8 @@ def curve_tables(search: SearchResults) -> list[Block]:
         row = {"first − second": " − ".join(map(prose_name, pair))}
         row |= {f"k = {k}": lead_text(search, band, k) for k in halves}
         pairs.append(row | {"curves cross at": "–" if since is None else f"k = {since}"})
-    score = f"validation {monitor_name(search)}{unit(search)}"
     return [
-        *table_of(f"Expected best {score}, of k trials: mean ± half the 95 % band", rows),
+        *table_of(f"Expected best {search.score_name}, of k trials: mean ± half the 95 % band", rows),
         *table_of("How much better the expected best of the first is", pairs),
     ]
 
@@ -103,16 +108,16 @@ def setting_table(search: SearchResults) -> list[Block]:
     rows = []
     for range_ in search.ranges:
         row = {"hyper-parameter": range_.key, "searched": str(range_)}
-        row["default"] = value_text(search.defaults[range_.key])
+        row["default"] = shown(search.defaults[range_.key])
         edges = search.edges(range_)
         for name, trial in search.best.items():
             mark = " ←" if name in edges else ""
-            row[prose_name(name)] = f"{value_text(trial.setting[range_.key])}{mark}"
+            row[prose_name(name)] = f"{shown(trial.setting[range_.key])}{mark}"
         rows.append(row)
     blank = {"searched": "–", "default": "–"}
-    scores = {prose_name(name): score_text(search, trial.score or 0.0) for name, trial in search.best.items()}
+    scores = {prose_name(name): score_text(search, scores.max()) for name, scores in search.scores.items()}
     numbers = {prose_name(name): str(trial.number) for name, trial in search.best.items()}
-    rows.append({"hyper-parameter": f"validation {monitor_name(search)}{unit(search)}", **blank, **scores})
+    rows.append({"hyper-parameter": search.score_name, **blank, **scores})
     rows.append({"hyper-parameter": "found at trial", **blank, **numbers})
     return table_of("Best setting of each variant", rows)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import Config, data_name
+from pipeline.config.schema import Config
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log
 from pipeline.study.design import (
@@ -16,7 +16,6 @@ from pipeline.study.design import (
     Variants,
     failure,
     planned_pairs,
-    value_of,
     varied_keys,
     without_places,
 )
@@ -24,9 +23,9 @@ from pipeline.study.foundations import encode_tweets
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.publish import publish, report_key, report_name
 from pipeline.study.search.sampler import require_optuna
-from pipeline.study.search.search_results import DEFAULT, SearchResults
-from pipeline.study.search.space import Range, search_space
-from pipeline.study.search.trials import Trial, best_trials, failed_variants, run_trials, setting_cell, with_vectors
+from pipeline.study.search.search_results import DEFAULT, SearchResults, search_results
+from pipeline.study.search.space import search_space
+from pipeline.study.search.trials import Trial, failed_variants, run_trials, setting_cell, with_vectors
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
@@ -52,31 +51,27 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
     with worker_pool(config) as workers:
         # Trials: every setting scored on validation.
         trials = run_trials(workers, searched, ranges, budget)
-        best = best_trials(trials, config.train.monitor)
+        search = search_results(config, ranges, trials)
 
         # Runs: the best and the default setting of every variant, each read on the test split once.
-        study, cells = best_and_default(searched, best, budget)
-        vectors = with_vectors(workers, cells, {})
-        results = train_cells(workers, study, cells, vectors, "search: runs")
+        study, cells = best_and_default(searched, search.best, budget)
+        results = train_cells(workers, study, cells, with_vectors(workers, cells, {}), "search: runs")
 
     # Statistics and report, as in a study.
-    own_pairs = planned_pairs(study)
+    between_variants = planned_pairs(study)
     finished = [cell for cell in cells if results[cell.key].reason is None]
+    failures = [failure(*key, result.reason) for key, result in results.items() if result.reason is not None]
+    for name, reason in failed_variants(trials).items():
+        failures.append(failure(name, budget.tweets, None, f"no trial worked: {reason}"))
     runs = StudyRuns(
         study=study,
         folders={cell.key: results[cell.key].get() for cell in finished},
-        planned=[*((name, f"{name}{DEFAULT}") for name in best), *own_pairs],
-        varied=varied_keys(own_pairs) | {range_.key for range_ in ranges},
-        failures=[
-            *(failure(*key, result.reason) for key, result in results.items() if result.reason is not None),
-            *(
-                failure(name, budget.tweets, None, f"no trial worked: {reason}")
-                for name, reason in failed_variants(trials).items()
-            ),
-        ],
+        planned=[*((name, f"{name}{DEFAULT}") for name in search.best), *between_variants],
+        varied=varied_keys(between_variants) | {range_.key for range_ in ranges},
+        failures=failures,
         example=without_places(study.command(finished[0])) if finished else [],
     )
-    return publish_search(runs, trials, ranges)
+    return publish_search(runs, search)
 
 
 def search_budget(study: Study) -> LabelBudget:
@@ -112,42 +107,16 @@ def best_and_default(searched: Study, best: Mapping[str, Trial], budget: LabelBu
     return study, cells
 
 
-def publish_search(runs: StudyRuns, trials: Sequence[Trial], ranges: Sequence[Range]) -> Path:
+def publish_search(runs: StudyRuns, search: SearchResults) -> Path:
     """Write the report of a search below results/searches/ and log it; RunError, after that, where runs failed."""
     config = runs.study.config
     labels = [f"n{config.data.label_budget or 'all'}", config.search.sampler]
     name = report_name(runs, labels, [asdict(config.search), config.data.label_budget])
-    key = report_key(runs) | {"search": asdict(config.search), "trials": [asdict(trial) for trial in trials]}
+    key = report_key(runs) | {"search": asdict(config.search), "trials": [asdict(trial) for trial in search.trials]}
 
     def write(folder: Path) -> dict[str, Any]:
-        return write_search(runs, trials, ranges, folder)
+        from pipeline.study.search.report import write_search
+
+        return write_search(runs, search, folder)
 
     return publish(runs, "search", name, key, write)
-
-
-def write_search(runs: StudyRuns, trials: Sequence[Trial], ranges: Sequence[Range], folder: Path) -> dict[str, Any]:
-    """Compare what was tried and trained, and write the report into `folder`; returns the answers to log."""
-    from pipeline.study.results import compare_runs, write_results
-    from pipeline.study.search.answers import lead_sentences, search_answers, search_warnings
-    from pipeline.study.search.report import search_extension, search_methods
-
-    config, study = runs.study.config, runs.study.config.study
-    search = SearchResults(
-        trials=trials,
-        ranges=ranges,
-        defaults={range_.key: value_of(config, range_.key) for range_ in ranges},
-        monitor=config.train.monitor,
-        sampler=config.search.sampler,
-        pairs=[(first, second) for first, second in study.pairs],
-        resamples=study.resamples,
-    )
-    results = compare_runs(runs, search_methods(config, ranges))
-    generated = " · generated tweets" if results.generated else ""
-    results = replace(
-        results,
-        title=f"{data_name(config.data)}: settings searched for {len(search.best)} variants{generated}",
-        warnings=[*results.warnings, *search_warnings(search)],
-        verdicts=search_answers(search, results),
-    )
-    outcome = write_results(results, runs, folder, search_extension(search, config))
-    return {"answers": [*outcome["answers"], *lead_sentences(search)]}

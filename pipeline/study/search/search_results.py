@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.config.schema import Config
+from pipeline.study.design import value_of
+from pipeline.study.results import METRIC_NAMES
 from pipeline.study.search.space import Range
 from pipeline.study.search.trials import Trial, best_trials
 from pipeline.study.statistics.expected_best import Band, bands, best_so_far, crossing, expected_best_replaced, lead
@@ -40,6 +43,21 @@ class SearchResults:
     def sign(self) -> int:
         """1 where a higher score is better, else -1."""
         return -1 if self.monitor == "nll" else 1
+
+    @property
+    def score_name(self) -> str:
+        """The validation score in words, with its unit: `validation macro recall, %`."""
+        return f"validation {METRIC_NAMES[self.monitor]}, {'nats' if self.monitor == 'nll' else '%'}"
+
+    @property
+    def display_factor(self) -> int:
+        """The factor from a score, more is better, to its displayed value: percent, or nats."""
+        return -1 if self.monitor == "nll" else 100
+
+    @property
+    def decimals(self) -> int:
+        """Decimals of a displayed score."""
+        return 3 if self.monitor == "nll" else 1
 
     @property
     def independent(self) -> bool:
@@ -83,6 +101,19 @@ class SearchResults:
     def leads(self) -> dict[tuple[str, str], Band]:
         """For each pair, how much better the expected best of the first is."""
         return {pair: lead(self.scores, *pair, self.resamples) for pair in self.pairs if set(pair) <= set(self.scores)}
+
+
+def search_results(config: Config, ranges: Sequence[Range], trials: Sequence[Trial]) -> SearchResults:
+    """The results of the trials of a search."""
+    return SearchResults(
+        trials=trials,
+        ranges=ranges,
+        defaults={range_.key: value_of(config, range_.key) for range_ in ranges},
+        monitor=config.train.monitor,
+        sampler=config.search.sampler,
+        pairs=[(first, second) for first, second in config.study.pairs],
+        resamples=config.study.resamples,
+    )
 
 
 def trial_frame(search: SearchResults) -> pd.DataFrame:
