@@ -31,17 +31,12 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "ppmi": ("numpy", "scipy"),
     "trial": ("numpy", "torch"),
     "train": ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
-    "transfer": ("numpy", *TOKENIZER),
-    "audit": ("datasketch", "numpy"),
-    "baseline": ("numpy",),
+    "transfer": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
+    "audit": ("datasketch", "numpy", "scipy", *TOKENIZER),
+    "baseline": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
     "compare": ("matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
 }
-BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {
-    "vader": ("vaderSentiment",),
-    "fasttext": ("floret",),
-    "tfidf_logistic": ("scikit-learn", "scipy"),
-    "nb_logistic": ("scikit-learn", "scipy"),
-}
+BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {"vader": ("vaderSentiment",), "fasttext": ("floret",)}
 
 # Environment variables that choose the kernels of OpenBLAS (gensim, scipy), MKL and torch: other last digits.
 KERNEL_SETTINGS = ("OPENBLAS_CORETYPE", "MKL_CBWR", "ATEN_CPU_CAPABILITY")

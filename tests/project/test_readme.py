@@ -64,4 +64,5 @@ def test_links_lead_somewhere(page: Path):
 def test_scripts_are_executable_and_short():
     for path in (path for path in files("scripts") if not path.startswith("scripts/bench/")):
         assert (ROOT / path).stat().st_mode & 0o111, path
-        assert len((ROOT / path).read_text("utf-8").splitlines()) < 90
+        text = (ROOT / path).read_text("utf-8")
+        assert len(text.splitlines()) < 60 or "python3" in text.partition("\n")[0], path
