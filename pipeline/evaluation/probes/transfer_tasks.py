@@ -151,7 +151,7 @@ def topic_config(sample: SampleConfig | None) -> SampleConfig:
 def topic_task(config: SampleConfig) -> TaskTexts:
     """Generated tweets labelled by what they are about, `TOPIC_ROWS` of them; no tweet is a copy of another."""
     from pipeline.data.sample.generate import blocks
-    from pipeline.data.sample.topics import TOPICS
+    from pipeline.data.sample.words import TOPICS
 
     (block,) = blocks(config, "labelled")
     originals = np.flatnonzero(block.source == np.arange(len(block.texts)))
