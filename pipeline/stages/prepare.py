@@ -67,12 +67,12 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
     tokenizer = build_tokenizer(config.text)
     splits = load(config.data, folder)
-    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
+    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.tables()))
     counts = Counter({row["values"]: row["counts"] for row in splits.train["label"].value_counts().to_pylist()})
     most = ", ".join(f"{splits.label_names[label]} {count:,}" for label, count in counts.most_common(SHOWN_LABELS))
     more = len(counts) - SHOWN_LABELS
     log.info("prepare: training labels: %s%s", most, f" and {more} more" if more > 0 else "")
-    labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
+    labelled = {name: rows for name, rows in splits.tables() if name != "unlabelled"}
 
     def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
         parts = labelled[name].to_batches(max_chunksize=BATCH)

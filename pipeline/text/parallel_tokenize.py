@@ -16,7 +16,7 @@ from itertools import chain
 
 import numpy as np
 
-from pipeline.data.duplicates import UIntArray, among, digests
+from pipeline.data.duplicates import UIntArray, digests, is_member
 from pipeline.runtime.errors import RunError
 from pipeline.runtime.processes import can_fork, end_with_parent, forking
 from pipeline.text.batch_encoder import Encoder, Ids, Offsets
@@ -39,7 +39,7 @@ class Tokens:
     maker : the process. known : words that it had numbered before; 0 where it begins, or begins anew.
     new : the words numbered `known` and on; some may stand in no text, as those that are cut off a long one.
     ids : int32, all texts end to end. offsets : int64, (n + 1,).
-    dropped : texts of the batch that were held out, and are not among the n.
+    dropped : texts of the batch that were held out, and are not is_member the n.
     lines : one line for each text that has tokens, these apart by one space, in UTF-8; None where not asked for.
     """
 
@@ -58,7 +58,7 @@ class Tokens:
 class Lookup:
     """What `number` says of the tokens of batches; it is asked once for each word of a maker.
 
-    Batches of one process come in their order, and none of another stream of it among them.
+    Batches of one process come in their order, and none of another stream of it is_member them.
     """
 
     def __init__(self, number: Callable[[str], int]) -> None:
@@ -101,7 +101,7 @@ class Columns:
             self._clear()
         kept = texts
         if len(self._held_out):
-            dropped = among(digests([texts], "masked"), self._held_out).tolist()
+            dropped = is_member(digests([texts], "masked"), self._held_out).tolist()
             kept = [text for text, drop in zip(texts, dropped, strict=True) if not drop]
         known = len(self._words)
         ids, offsets = self._encoder.encode(kept)

@@ -21,7 +21,7 @@ SIZES = {"validation_size": 0, "test_size": 2}
 
 def all_rows(splits):
     rows = []
-    for _, part in splits.parts():
+    for _, part in splits.tables():
         rows += [
             (text, splits.label_names[label])
             for text, label in zip(part["text"].to_pylist(), part["label"].to_pylist(), strict=True)

@@ -115,7 +115,7 @@ def load_task(name: str, transfer_path: str, sample: SampleConfig | None, folder
         loaded = load(tweet_eval_config(name, transfer_path), Path(scratch))
         splits = {
             split: LabelledTexts(rows["text"].to_pylist(), rows["label"].to_numpy())
-            for split, rows in loaded.parts()
+            for split, rows in loaded.tables()
             if split != "unlabelled"
         }
     return TaskTexts(loaded.label_names, splits)
