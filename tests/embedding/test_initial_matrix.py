@@ -96,7 +96,7 @@ def test_coverage_is_of_the_training_text():
     known = np.array([False, False, True, False, True, True])
     assert coverage(counts, known, 4) == {"coverage/types": 2 / 7, "coverage/tokens": 7 / 20}
     assert coverage(np.zeros(2, int), known[:2], 0) == {"coverage/types": 0.0, "coverage/tokens": 0.0}
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="differ in length"):
         coverage(counts[:2], known, 0)
 
 

@@ -116,7 +116,7 @@ def random_texts(seed=0, lines=400, words=60):
 def test_rows_are_the_truncated_decomposition(tmp_path, monkeypatch, power, dense):
     texts = random_texts()
     path = write(tmp_path / "corpus.txt", texts)
-    monkeypatch.setattr(ppmi, "DENSE", dense)  # 0: ARPACK
+    monkeypatch.setattr(ppmi, "MAX_DENSE_WORDS", dense)  # 0: ARPACK
     found = train(path, 5, window=3, smoothing=0.75, eigenvalue_power=power)
     information = dense_information(dense_pairs(texts, found.words, 3), 0.75, 1.0)
     left, singular, _ = np.linalg.svd(information)
@@ -188,7 +188,7 @@ def test_the_same_bits_whatever_ran_before_and_however_many_threads(tmp_path):
     path = write(tmp_path / "corpus.txt", random_texts(seed=2, lines=4000, words=1300))
     np.random.seed(7)  # a state that a library could draw from
     here = train_ppmi(path, PpmiConfig(3, 1, 0.75, 1.0, 0.5), 60, corpus_fingerprint="")
-    assert here.info["words"] > ppmi.DENSE
+    assert here.info["words"] > ppmi.MAX_DENSE_WORDS
     elsewhere = subprocess.run(
         [sys.executable, "-c", CHILD, str(path)],
         env=os.environ | {"OPENBLAS_NUM_THREADS": "3", "OMP_NUM_THREADS": "3"},
@@ -203,7 +203,7 @@ def test_the_same_bits_whatever_ran_before_and_however_many_threads(tmp_path):
         ([], 3, {}, ["embedding.dim=3 need 4 words", "0 of the 0 words in 0 tokens"]),
         ([["a", "b", "c"]], 3, {}, ["need 4 words", "3 of the 3 words in 3 tokens reach ppmi.min_count=1"]),
         ([["a", "b", "c", "d"], ["a", "b"]], 2, {"min_count": 2}, ["2 of the 4 words in 6 tokens", "min_count=2"]),
-        ([["a"], ["b"], ["c"]], 2, {}, ["no two words stand together"]),
+        ([["a"], ["b"], ["c"]], 2, {}, ["no two words co-occur"]),
         ([["a", "b"], ["c", "d"]], 2, {"shift": 100.0}, ["lower ppmi.shift=100"]),
     ],
 )

@@ -122,7 +122,7 @@ def test_the_first_of_two_rows_of_a_word_counts(tmp_path, caplog):
     assert ours.words == ["a", "c"]
     assert ours.vectors.tolist() == [[1, 2], [9, 9]]
     assert ours.info["repeated"] == 1
-    assert "1 words stand more than once" in caplog.text
+    assert "1 rows repeat a word" in caplog.text
 
 
 def test_layouts_found_in_the_wild(tmp_path):
