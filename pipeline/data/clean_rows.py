@@ -1,4 +1,4 @@
-"""Validation of raw rows: unusable rows are reported and left out, the others are stored as Arrow with label codes.
+"""Validation of raw rows: unusable rows are reported, the others are stored as Arrow with label codes.
 
 Every source is a stream of rows. Texts go to an Arrow file in batches; labels are codes in order of first appearance.
 Memory therefore grows by two bytes per row.

@@ -1,4 +1,4 @@
-"""Row selection for train, validation and test: stratified splits, de-duplication and checks of the classes.
+"""Row selection for train, validation and test: stratified splits, de-duplication, class checks.
 
 Shapes: `N` rows of a split of the source.
 """

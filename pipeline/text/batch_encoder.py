@@ -1,4 +1,4 @@
-r"""Fast encoder: a batch of texts to a ragged array of token ids, by a table of all white-space chunks seen before.
+r"""Fast encoder from a batch of texts to a ragged array of token ids, with a table of known chunks.
 
 A *ragged array* holds the token ids of many texts laid end to end, and n + 1 offsets that separate the texts:
 

@@ -1,4 +1,4 @@
-"""Encoded splits on disk: token ids as a ragged array, and labels, made in one pass with one batch in memory.
+"""Encoded splits on disk: token ids as a ragged array, and labels, written in one pass over the tweets.
 
 A split is three files: `<split>.ids.npy` (int32, the tokens of all tweets end to end), `<split>.offsets.npy` (int64,
 n + 1; tweet i is `ids[offsets[i]:offsets[i + 1]]`) and `<split>.labels.npy` (int32, n).

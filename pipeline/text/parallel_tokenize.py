@@ -1,4 +1,4 @@
-"""Tokenization of text batches in one or several processes, and word counts and vocabulary ids of the result.
+"""Tokenization in one or several processes; word counts and vocabulary ids of the tokenized batches.
 
 Processes send each other arrays: sending a list of tokens takes longer than making it. Each process numbers words in
 order of appearance and sends every word once. A batch is a ragged array (see `batch_encoder`) of these local ids:

@@ -1,4 +1,4 @@
-"""Vocabulary: words, ids and counts. Id 0 is padding, 1 the unknown word; the others are in order of falling count."""
+"""Vocabulary: words, ids and counts; id 0 is padding, 1 the unknown word, the others by falling count."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

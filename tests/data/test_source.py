@@ -172,8 +172,8 @@ def test_nltk_twitter_is_the_course_split(shared, data_config, tmp_path, nltk_pa
     validation = list(zip(splits.validation["text"].to_pylist(), splits.validation["label"].to_pylist(), strict=True))
     assert sorted(train + validation) == sorted(pool)
     assert sum(label for _, label in validation) == 400
-    places = iter(pool)
-    assert all(row in places for row in train), "training rows keep the order of the corpus"
+    rows = iter(pool)
+    assert all(row in rows for row in train), "training rows keep the order of the corpus"
     assert sum("\n" in text for text, _ in train) > 0
 
 

@@ -100,22 +100,20 @@ REPEATS = [
 
 
 @pytest.mark.parametrize(
-    ("deduplicate", "kept"),
+    ("deduplicate", "remaining"),
     [
         ("none", ["a  b", "A B", "@ann hi http://t.co/1", "fine", "v w", "good", "good"]),
         ("exact", ["A B", "@ann hi http://t.co/1", "fine", "good", "good"]),
         ("masked", ["fine", "good", "good"]),
     ],
 )
-def test_training_rows_that_repeat_held_out_ones_are_dropped(deduplicate, kept, tmp_path, data_config):
+def test_training_rows_that_repeat_held_out_ones_are_dropped(deduplicate, remaining, tmp_path, data_config):
     for name, rows in REPEATS:
         (tmp_path / name).write_text("text,label\n" + rows, "utf-8")
     splits = load(data_config("files", path=str(tmp_path), deduplicate=deduplicate), tmp_path / "cache")
-    assert texts(splits.train) == kept
+    assert texts(splits.train) == remaining
     assert (len(splits.validation), len(splits.test)) == (2, 2)
-    dropped = (
-        f"train: {7 - len(kept)} of 7 rows dropped, their text is in another split (data.deduplicate={deduplicate})"
-    )
+    dropped = f"train: {7 - len(remaining)} of 7 rows dropped, their text is in another split (data.deduplicate={deduplicate})"
     assert splits.notes == ([] if deduplicate == "none" else [dropped])
 
 

@@ -177,8 +177,8 @@ def test_loss_per_word_starts_at_the_entropy_of_a_coin_per_pair(corpus):
     """While all scores are 0 each of the 1 + negative pairs costs ln 2; a negative equal to the target is skipped."""
     ours = train(corpus, sample=0, alpha=1e-6, min_alpha=1e-7, epochs=2)
     weights = (ours.counts / ours.counts.sum()) ** 0.75
-    kept = 1 - (weights / weights.sum()) @ (ours.counts / ours.counts.sum())
-    np.testing.assert_allclose(ours.info["loss_per_word"], ln(2) * (1 + CONFIG.negative * kept), rtol=0.03)
+    not_target = 1 - (weights / weights.sum()) @ (ours.counts / ours.counts.sum())
+    np.testing.assert_allclose(ours.info["loss_per_word"], ln(2) * (1 + CONFIG.negative * not_target), rtol=0.03)
 
 
 def test_loss_falls_and_is_given_only_where_it_means_something(corpus, monkeypatch):
@@ -210,7 +210,7 @@ def test_log_reports_progress_and_reproducibility(corpus, caplog):
 
 @pytest.mark.parametrize("hs", [0, 1])
 @pytest.mark.parametrize(
-    ("text", "changes", "says"),
+    ("text", "changes", "expected"),
     [
         ("", {}, ["no tokens"]),
         ("\n \n", {}, ["no tokens"]),
@@ -223,12 +223,12 @@ def test_log_reports_progress_and_reproducibility(corpus, caplog):
         ("a b c a b c\n", {"max_final_vocab": 1, "min_count": 1}, ["raised to 3 by cbow.max_final_vocab=1"]),
     ],
 )
-def test_a_corpus_that_is_too_small_is_refused_with_numbers(tmp_path, text, changes, says, hs):
+def test_a_corpus_that_is_too_small_is_refused_with_numbers(tmp_path, text, changes, expected, hs):
     path = tmp_path / "corpus.txt"
     path.write_text(text)
     with pytest.raises(UserError) as caught:
         train(path, hs=hs, negative=5 * (1 - hs), **changes)
-    assert all(part in str(caught.value) for part in says), str(caught.value)
+    assert all(text in str(caught.value) for text in expected), str(caught.value)
 
 
 def test_subsampling_that_leaves_no_token_is_refused(corpus):

@@ -62,10 +62,10 @@ def test_known_rows_do_not_shift_the_draw_of_others(n, dim, seed, chosen):
     words = vocabulary(n)
     here = [words[i + 2] for i in sorted(chosen) if i < n]
     vectors = vectors_of(here, dim) if here else None
-    generator, alone = np.random.default_rng(seed), np.random.default_rng(seed)
-    matrix, known = initial_matrix(words, vectors, dim, generator)
-    plain, _ = initial_matrix(words, None, dim, alone)
-    assert generator.bit_generator.state == alone.bit_generator.state
+    rng, rng_without_vectors = np.random.default_rng(seed), np.random.default_rng(seed)
+    matrix, known = initial_matrix(words, vectors, dim, rng)
+    plain, _ = initial_matrix(words, None, dim, rng_without_vectors)
+    assert rng.bit_generator.state == rng_without_vectors.bit_generator.state
     assert matrix.shape == (n + 2, dim)
     assert [w for w, k in zip(words, known, strict=True) if k] == here
     assert not matrix[0].any()

@@ -211,7 +211,7 @@ def binary_infinite(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "form", "says"),
+    ("name", "write", "form", "expected"),
     [
         ("v.txt", lambda path: None, "auto", ["no such file"]),
         ("v.txt", content(b""), "auto", ["is empty"]),
@@ -244,13 +244,13 @@ def binary_infinite(path):
         ("v.txt", content(b"a 1 2 3\n\nb 1 2 3\n"), "auto", ["line 2 ('') has 0 values"]),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path, name, write, form, says):
+def test_unusable_files_are_one_line(tmp_path, name, write, form, expected):
     path = tmp_path / name
     write(path)
     with pytest.raises(UserError) as caught:
         read_pretrained(path, form, 3, [])
     message = str(caught.value)
-    assert all(part in message for part in says), message
+    assert all(text in message for text in expected), message
     assert "\n" not in message
     assert str(path) in message or form == "golve"
 

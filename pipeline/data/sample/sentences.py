@@ -1,4 +1,4 @@
-"""Sentences of the generated tweets: weighted random words in sentence templates, a block of 10,000 rows at a time.
+"""Sentences of the generated tweets: random words in sentence templates, 10,000 rows at a time.
 
 Every method draws one number per row from the block's `RandomStream`, so ten thousand tweets cost a few hundred array
 operations. Only the raw bits of PCG64 are used, which NumPy keeps the same in all versions (NEP 19).

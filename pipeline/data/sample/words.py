@@ -1,4 +1,4 @@
-"""Sentiment lexicon, topics and sentence templates of the generated tweets, read from the three YAML files beside.
+"""Sentiment lexicon, topics and sentence templates of the generated tweets, read from YAML files.
 
 The words of every list go from frequent to rare. The words of a synonym group stand in the same sentences about the
 same topics; the two groups of a pair differ only in the label that the rest of the tweet agrees with.
