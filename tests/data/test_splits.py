@@ -113,7 +113,8 @@ def test_training_rows_that_repeat_held_out_ones_are_dropped(deduplicate, remain
     splits = load(data_config("files", path=str(tmp_path), deduplicate=deduplicate), tmp_path / "cache")
     assert texts(splits.train) == remaining
     assert (len(splits.validation), len(splits.test)) == (2, 2)
-    dropped = f"train: {7 - len(remaining)} of 7 rows dropped, their text is in another split (data.deduplicate={deduplicate})"
+    count = 7 - len(remaining)
+    dropped = f"train: {count} of 7 rows dropped, their text is in another split (data.deduplicate={deduplicate})"
     assert splits.notes == ([] if deduplicate == "none" else [dropped])
 
 
