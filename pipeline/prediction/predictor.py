@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import UNK, TextConfig
 from pipeline.prediction.trained_model import encode, word_ids
-from pipeline.text.batch_encoder import Encoder
+from pipeline.text.batch_encoder import BatchEncoder
 from pipeline.text.presets import Preset, build_tokenizer
 
 FloatArray = NDArray[np.float32]
@@ -100,9 +100,9 @@ class Predictor:
         return build_tokenizer(self.text)
 
     @cached_property
-    def _encoder(self) -> Encoder:
+    def _encoder(self) -> BatchEncoder:
         known = self._id_of.get
-        return Encoder(self.tokenizer, lambda token: known(token, UNK))
+        return BatchEncoder(self.tokenizer, lambda token: known(token, UNK))
 
     def ids(self, texts: Sequence[str]) -> tuple[FlatIds, Offsets]:
         """Token ids of all texts end to end, and where each begins (N + 1); pieces of text seen before are known.

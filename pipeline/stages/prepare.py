@@ -23,7 +23,7 @@ from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
     from pipeline.text.corpus import CorpusWriter
-    from pipeline.text.parallel_tokenize import Tally
+    from pipeline.text.parallel_tokenize import WordCounter
     from pipeline.text.presets import Preset
 
 BATCH = 10_000
@@ -67,12 +67,12 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
     tokenizer = build_tokenizer(config.text)
     splits = load(config.data, folder)
-    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
+    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.tables()))
     counts = Counter({row["values"]: row["counts"] for row in splits.train["label"].value_counts().to_pylist()})
     labels = ", ".join(f"{splits.label_names[label]} {count:,}" for label, count in counts.most_common(LOGGED_LABELS))
     others = len(counts) - LOGGED_LABELS
     log.info("prepare: training labels: %s%s", labels, f" and {others} more" if others > 0 else "")
-    labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
+    labelled = {name: rows for name, rows in splits.tables() if name != "unlabelled"}
 
     def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
         chunks = labelled[name].to_batches(max_chunksize=BATCH)
@@ -89,7 +89,7 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
             config.text.min_count,
             folder,
             config.workers,
-            also=(*tokenizer.reserved, *frequent),
+            required_words=(*tokenizer.reserved, *frequent),
             on_train=corpus.write,
         )
         info = corpus.info
@@ -110,7 +110,7 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
 def write_unlabelled(
     config: Config, folder: Path, splits: Sequence[str], tokenizer: "Preset", corpus: "CorpusWriter"
-) -> "tuple[Tally, dict[str, int], int]":
+) -> "tuple[WordCounter, dict[str, int], int]":
     """Write the configured unlabelled text into the corpus, without texts of validation and test.
 
     Returns the counts of its tokens (empty where no key needs them), the number of texts of each source, and the
@@ -119,7 +119,7 @@ def write_unlabelled(
     from pipeline.data.arrow import in_batches, read_texts
     from pipeline.data.duplicates import digests
     from pipeline.text.corpus import read_lines
-    from pipeline.text.parallel_tokenize import Tally, tokenize_batches
+    from pipeline.text.parallel_tokenize import WordCounter, tokenize_batches
 
     sources: dict[str, Iterable[str]] = {}
     if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
@@ -130,7 +130,7 @@ def write_unlabelled(
     texts_held_out = (batch for split in others for batch in in_batches(read_texts(folder, split), BATCH))
     held_out = digests(texts_held_out, "masked")
     held_out.sort()
-    tally = Tally()
+    counter = WordCounter()
     texts, dropped = dict.fromkeys(sources, 0), 0
     for name, source in sources.items():
         before = dropped
@@ -140,10 +140,10 @@ def write_unlabelled(
             texts[name] += len(tokens)
             dropped += tokens.dropped
             if config.text.unlabelled_min_count is not None:
-                tally.add(tokens)
+                counter.add(tokens)
         if name == "extra_text" and not texts[name] and dropped == before:
             raise UserError(f"cbow.extra_text: {config.cbow.extra_text} holds no text; expected one text per line")
         log.info("prepare: %s texts from %s", f"{texts[name]:,}", name)
     if dropped:
         log.info("prepare: left out %d unlabelled texts that are in validation or test", dropped)
-    return tally, texts, dropped
+    return counter, texts, dropped

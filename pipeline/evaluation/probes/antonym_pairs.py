@@ -1,6 +1,6 @@
 """Words with a synonym and an antonym, all common in tweets: our own list, and the one that the sample plants."""
 
-from pipeline.data.sample.lexicon import PAIRS
+from pipeline.data.sample.words import PAIRS
 
 Triple = tuple[str, str, str]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipeline.data.sample.lexicon import POLARITY
+from pipeline.data.sample.words import POLARITY
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.files import fingerprint
 

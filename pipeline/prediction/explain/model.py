@@ -21,7 +21,7 @@ from pipeline.prediction.trained_model import read_trained as read_model
 from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import read_json
-from pipeline.text.vocabulary import SPECIAL, Vocabulary
+from pipeline.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
 Section = TypeVar("Section", EmbeddingConfig, TrainConfig)
 
@@ -154,7 +154,7 @@ def _check(trained: Trained) -> None:
     words = trained.vocabulary.words
     shapes = {trained.initial_VE.shape, trained.final_VE.shape}
     dim = trained.embedding.dim * (2 if trained.embedding.multichannel else 1)
-    if tuple(words[: len(SPECIAL)]) != SPECIAL or shapes != {(len(words), dim)}:
+    if tuple(words[: len(SPECIAL_WORDS)]) != SPECIAL_WORDS or shapes != {(len(words), dim)}:
         raise ValueError(f"{len(words)} words and an embedding.dim of {dim} do not fit rows of shape {max(shapes)}")
     if trained.final_VE[PAD].any():
         raise ValueError("row 0 of the embedding is padding and must be zero")
