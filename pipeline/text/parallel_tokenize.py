@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.data.duplicates import UIntArray, among, digests
 from pipeline.runtime.errors import RunError
-from pipeline.runtime.processes import can_fork, end_with_parent, forking
+from pipeline.runtime.processes import can_fork, end_with_parent, no_fork_warning
 from pipeline.text.batch_encoder import Encoder, Ids, Offsets
 from pipeline.text.encoded_split import Tokenizer
 
@@ -203,7 +203,7 @@ def _in_pool(batches: Iterable[list[str]], workers: int, start: tuple[Tokenizer,
     pool = ProcessPoolExecutor(workers, context, _start_worker, start)
     try:
         for batch in batches:
-            with forking():
+            with no_fork_warning():
                 waiting.append(pool.submit(_tokenize_in_worker, batch))
             if len(waiting) >= 2 * workers:
                 yield waiting.popleft().result()
