@@ -110,8 +110,8 @@ def _label_conflicts(report: dict[str, Any]) -> list[Finding]:
     share = masked["rows"] / total
     text = (
         f"Texts with conflicting labels: {exact['groups']:,} among exact duplicates, {masked['groups']:,} if handles, "
-        f"links and case are ignored. These are {masked['rows']:,} of {total:,} rows ({_percent(share)}). For each text "
-        "at least one label is wrong or doubtful."
+        f"links and case are ignored. These are {masked['rows']:,} of {total:,} rows ({_percent(share)}). At least one "
+        "label of each text is wrong or doubtful."
     )
     return [Finding("label_conflicts", _severity(share), text)]
 

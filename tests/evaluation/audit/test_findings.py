@@ -106,7 +106,7 @@ def test_conflicts_duplicates_and_texts_without_words(report_of):
         (
             "note",
             "Texts with conflicting labels: 0 among exact duplicates, 1 if handles, links and case are ignored. "
-            "These are 2 of 424 rows (0.47 %). For each text at least one label is wrong or doubtful.",
+            "These are 2 of 424 rows (0.47 %). At least one label of each text is wrong or doubtful.",
         )
     ]
     assert grouped["duplicates_in_train"] == [
