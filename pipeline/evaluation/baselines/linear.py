@@ -26,7 +26,10 @@ MAX_ITERATIONS = 1000
 
 
 def tfidf_logistic(training: TrainingSet) -> Callable[[float], FittedBaseline]:
-    """Return a function of C that fits multinomial logistic regression on TF-IDF (1 + log count) of words and bigrams."""
+    """Return a function of C that fits multinomial logistic regression on TF-IDF of words and bigrams.
+
+    Term frequencies are sublinear, 1 + log(count).
+    """
     vectorizer = TfidfVectorizer(sublinear_tf=True, **TOKENS)
     features_NF = vectorizer.fit_transform(training.tokens)
 
@@ -72,9 +75,8 @@ def nb_logistic(training: TrainingSet) -> Callable[[float], FittedBaseline]:
             return _all_classes(softmax(log_expit(decision_NM), axis=1), present, training.classes)
 
         parameters = sum(model.coef_.size + model.intercept_.size for model, _ in fitted)
-        return FittedBaseline(
-            probabilities, parameters, tuple(dict.fromkeys(note for _, notes in fitted for note in notes))
-        )
+        notes = tuple(dict.fromkeys(note for _, model_notes in fitted for note in model_notes))
+        return FittedBaseline(probabilities, parameters, notes)
 
     return fit
 

@@ -33,9 +33,7 @@ def test_learns_and_gives_probabilities(generated: Generated) -> None:
     assert (probabilities.argmax(axis=1) == data.test.labels).mean() > 0.85
 
 
-def test_probabilities_are_the_softmax_of_its_own_matrices(
-    generated: Generated, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probabilities_are_the_softmax_of_the_matrices(generated: Generated, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mean of the rows of words, line end and pairs, times the output matrix: here without pairs."""
     monkeypatch.setitem(module.SETTINGS, "wordNgrams", 1)
     trained = []

@@ -72,11 +72,11 @@ def test_log_count_ratio_by_hand() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 15)), min_size=2, max_size=20))
 def test_log_count_ratio_changes_sign_with_the_side(rows: list[tuple[bool, int]]) -> None:
-    occurs = csr_array([[float(bits >> place & 1) for place in range(4)] for _, bits in rows])
+    occurs = csr_array([[float(bits >> column & 1) for column in range(4)] for _, bits in rows])
     positive = np.array([side for side, _ in rows])
-    probabilities = log_count_ratio(occurs, positive)
-    assert np.isfinite(probabilities).all()
-    np.testing.assert_allclose(probabilities, -log_count_ratio(occurs, ~positive), atol=1e-12)
+    ratio = log_count_ratio(occurs, positive)
+    assert np.isfinite(ratio).all()
+    np.testing.assert_allclose(ratio, -log_count_ratio(occurs, ~positive), atol=1e-12)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -115,9 +115,7 @@ def test_nb_normalises_as_scikit_learns_one_against_rest(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("recipe", [tfidf_logistic, nb_logistic])
 class TestBoth:
-    def test_a_class_without_training_rows_gets_nothing(
-        self, generated: Generated, recipe: Callable[..., object]
-    ) -> None:
+    def test_a_class_without_training_rows_gets_zero(self, generated: Generated, recipe: Callable[..., object]) -> None:
         data = generated(3)
         rows = np.flatnonzero(data.train.labels != 1)
         part = TrainingSet([data.train.tokens[row] for row in rows], data.train.labels[rows], 3, seed=0)
@@ -134,9 +132,7 @@ class TestBoth:
         seen = {part for tokens in data.train.tokens[:50] for part in words_and_pairs(tokens)}
         assert model.parameters == len(seen) + 1
 
-    def test_unknown_and_empty_tweets_get_the_same_answer(
-        self, generated: Generated, recipe: Callable[..., object]
-    ) -> None:
+    def test_unknown_and_empty_tweets_score_the_same(self, generated: Generated, recipe: Callable[..., object]) -> None:
         model = recipe(training(generated(3)))(1.0)
         probabilities = model.probabilities(Split(["", ""], ["", "neverseen"], np.array([0, 0])))
         assert probabilities[0].tolist() == probabilities[1].tolist()
