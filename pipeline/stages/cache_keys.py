@@ -18,7 +18,7 @@ from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import fingerprint
-from pipeline.runtime.fingerprint_cache import known_fingerprint
+from pipeline.runtime.fingerprint_cache import cached_fingerprint
 from pipeline.runtime.paths import project_root
 from pipeline.stages.paths import record_folder, root
 
@@ -211,7 +211,7 @@ def input_fingerprint(config: Config, key: str, path: str | None) -> str | None:
 
 def files_fingerprint(config: Config, paths: Sequence[Path]) -> str:
     """The fingerprint of input files and folders; large ones are read again only where they changed, or by force."""
-    return known_fingerprint(paths, root(config) / "artifacts" / "inputs", afresh=config.force)
+    return cached_fingerprint(paths, root(config) / "artifacts" / "inputs", refresh=config.force)
 
 
 def device_used(config: Config) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 
 from pipeline.data.duplicates import UIntArray, digests, is_member
 from pipeline.runtime.errors import RunError
-from pipeline.runtime.processes import can_fork, end_with_parent, forking
+from pipeline.runtime.processes import can_fork, end_with_parent, no_fork_warning
 from pipeline.text.batch_encoder import BatchEncoder, Ids, Offsets
 from pipeline.text.encoded_split import Tokenizer
 
@@ -216,7 +216,7 @@ def _tokenize_in_pool(
     pool = ProcessPoolExecutor(workers, context, _start_worker, arguments)
     try:
         for batch in batches:
-            with forking():
+            with no_fork_warning():
                 pending.append(pool.submit(_tokenize_in_worker, batch))
             if len(pending) >= 2 * workers:
                 yield pending.popleft().result()
