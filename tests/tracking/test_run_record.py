@@ -87,7 +87,7 @@ def test_predictions_of_a_mapped_column_in_slices_are_those_of_a_list(record, tm
         split: dataclasses.replace(found, texts=pa.chunked_array([found.texts[:1], found.texts[1:]], pa.string()))
         for split, found in record.predictions.items()
     }
-    monkeypatch.setattr("pipeline.tracking.write_record.SLICE", 3)
+    monkeypatch.setattr("pipeline.tracking.write_record.CHUNK_ROWS", 3)
     write_record(tmp_path, dataclasses.replace(record, predictions=mapped))
     assert pq.read_table(tmp_path / "predictions.parquet").equals(whole)
     assert pq.ParquetFile(tmp_path / "predictions.parquet").num_row_groups == 3
