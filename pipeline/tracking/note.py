@@ -19,7 +19,7 @@ INITIAL_VECTORS = {
     "cbow": "every word vector starts from CBOW, which learns vectors without labels by predicting a word from its "
     "neighbours",
     "ppmi": "every word vector starts from PPMI: a factorized matrix of word co-occurrence counts",
-    "pretrained": "every word vector starts from a file of vectors trained elsewhere",
+    "pretrained": "every word vector starts from a file of word vectors trained elsewhere",
 }
 TRAINING = {
     True: "and training on the labelled tweets updates the vectors together with the classifier",

@@ -14,8 +14,9 @@ import pytest
 
 from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.paths import project_root
-from pipeline.tracking.mlflow.log import flat_params, log_run, log_study, metric_names
+from pipeline.tracking.mlflow.log import log_run, log_study
 from pipeline.tracking.mlflow.store import mlflow_client
+from pipeline.tracking.mlflow.values import metric_names, mlflow_params
 from pipeline.tracking.write_record import write_record
 
 PROJECT = project_root()
@@ -243,10 +244,10 @@ def test_awkward_values_do_not_stop_the_log(tmp_path, store, record):
 
 
 def test_a_different_long_value_has_a_different_fingerprint():
-    one, other = (flat_params({"words": ["a" * 7000 + end]})["words"] for end in "xy")
+    one, other = (mlflow_params({"words": ["a" * 7000 + end]})["words"] for end in "xy")
     assert one != other
     assert len(one) < 300
-    assert flat_params({"a": {"b": {"c": 1}}, "d": "x" * 6000}) == {"a.b.c": "1", "d": "x" * 6000}
+    assert mlflow_params({"a": {"b": {"c": 1}}, "d": "x" * 6000}) == {"a.b.c": "1", "d": "x" * 6000}
 
 
 def test_metric_names_are_valid_and_distinct():
