@@ -35,7 +35,7 @@ def environment(root: Path, device: str = "cpu") -> dict[str, Any]:
 
 
 def _library_versions() -> dict[str, str]:
-    """Versions of the libraries whose release can change a result; optional ones that are not installed are left out."""
+    """Versions of the installed libraries whose release can change a result."""
     versions = {}
     for name in LIBRARIES:
         with suppress(metadata.PackageNotFoundError):

@@ -57,7 +57,7 @@ def test_bytes_that_are_no_text_are_told():
 
 
 def test_a_line_without_end_does_not_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(module, "LONGEST", 1000)
+    monkeypatch.setattr(module, "MAX_LINE", 1000)
     with pytest.raises(UserError, match="line 2: longer than 1,000 bytes"):
         all_lines(b"a\n" + b"x" * 200_000)
 

@@ -48,7 +48,7 @@ class BackgroundLogger:
         return None if result["run_id"] is None else str(result["run_id"])
 
     def close(self) -> None:
-        """Close the pipes of the process. It finishes a request in progress, without being waited for, and then ends."""
+        """Close the pipes of the process: it finishes a request in progress and ends, and nothing waits for it."""
         if self._process is None:
             return
         for stream in (self._process.stdin, self._process.stdout):

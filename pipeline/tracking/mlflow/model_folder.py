@@ -14,14 +14,14 @@ from platform import python_version
 
 import yaml
 
-from pipeline.prediction.trained_model import CARD, write_trained
+from pipeline.prediction.trained_model import CARD, write_model
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.model_card import EXAMPLES
 
 # The modules below pipeline/ that the served code imports, and the packages that these modules import.
 CODE = (
     "__init__.py",
-    *(f"runtime/{name}.py" for name in ("__init__", "errors")),
+    *(f"runtime/{name}.py" for name in ("__init__", "errors", "files")),
     *(f"config/{name}.py" for name in ("__init__", "schema")),
     *(f"classifier/{name}.py" for name in ("__init__", "model", "batch")),
     *(f"text/{name}.py" for name in ("__init__", "clean", "batch_encoder", "presets", "tweet_tokenizer")),
@@ -48,7 +48,7 @@ def write_model_folder(record: Path, folder: Path, card: str, run_id: str, model
     from mlflow.types.schema import Map
 
     (folder / WEIGHTS).mkdir(parents=True)
-    write_trained(record, folder / WEIGHTS)
+    write_model(record, folder / WEIGHTS)
     (folder / WEIGHTS / CARD).write_text(card, "utf-8")
     shutil.copyfile(SERVED, folder / SERVED.name)
     (folder / "input_example.json").write_text(json.dumps(EXAMPLES), "utf-8")

@@ -11,8 +11,8 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from pipeline.prediction.torch_model import full_predictor
-from pipeline.prediction.trained_model import read_trained
+from pipeline.prediction.torch_model import torch_predictor
+from pipeline.prediction.trained_model import read_model
 
 
 class TweetClassifier(PythonModel):
@@ -20,7 +20,7 @@ class TweetClassifier(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read weights, vocabulary and configuration."""
-        self.predictor = full_predictor(read_trained(Path(context.artifacts["model"])))
+        self.predictor = torch_predictor(read_model(Path(context.artifacts["model"])))
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -34,7 +34,7 @@ class TweetClassifier(PythonModel):
         for row, text in enumerate(texts):
             if not isinstance(text, str):
                 raise ValueError(f"row {row}: expected a text, found {text!r}")
-        predictions = self.predictor.predict(texts, words=False)
+        predictions = self.predictor.predict(texts, explain=False)
         labels = self.predictor.labels
         return pd.DataFrame(
             {

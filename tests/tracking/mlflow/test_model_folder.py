@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 import yaml
 
-from pipeline.prediction.trained_model import write_trained
+from pipeline.prediction.trained_model import write_model
 from pipeline.tracking.mlflow.model_folder import CODE, PACKAGE, PACKAGES, SERVED, _environment, write_model_folder
 from pipeline.tracking.model_card import EXAMPLES, model_card
 
@@ -37,7 +37,7 @@ def by_mlflow(record, place):
 
     weights = place / "model"
     weights.mkdir()
-    write_trained(record, weights)
+    write_model(record, weights)
     (weights / "model_card.md").write_text(model_card(record), "utf-8")
     for part in CODE:
         copy = place / "code" / PACKAGE.name / part
