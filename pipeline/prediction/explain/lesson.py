@@ -194,8 +194,8 @@ def _one_hot(trace: Trace) -> Section:
             Paragraph(
                 "The one-hot vector of an id has V entries: a one at the position of the id, and zeros. The one-hot "
                 "vectors of T tokens form a (T, V) matrix. Its product with the embedding matrix (V, D) has shape "
-                "(T, D): an entry of 1 selects a row, and entries of 0 drop the others. Both ways were computed and give "
-                f"{same} (largest difference {one_hot.largest_difference:g})."
+                "(T, D): an entry of 1 selects a row, and entries of 0 drop the others. Both ways were computed and "
+                f"give {same} (largest difference {one_hot.largest_difference:g})."
             ),
             Table(["method", "shapes", "multiplications", "numbers copied"], rows, numeric=(2, 3)),
             Paragraph(
