@@ -105,9 +105,8 @@ def _token_ids(trace: Trace) -> Section:
         columns = ["", "token", "id", "in the training text"]
         blocks.append(Table(columns, rows, numeric=(0, 2), omitted=len(tokens) - MAX_ROWS))
     if trace.truncated:
-        blocks.append(
-            Paragraph(f"{counted(trace.truncated, 'further token')} beyond text.max_tokens={len(tokens)} are not read.")
-        )
+        unread = counted(trace.truncated, "further token")
+        blocks.append(Paragraph(f"{unread} beyond text.max_tokens={len(tokens)} are not read."))
     if not tokens:
         blocks.append(Paragraph("The text has no tokens, so the following sections work on an empty list of ids."))
     elif unknown:
