@@ -51,6 +51,13 @@ def variant_name(embedding: EmbeddingConfig) -> str:
     return "random_trainable" if embedding.init == "random" else f"{embedding.init}_finetuned"
 
 
+def prose_name(name: str) -> str:
+    """The variant's name in prose; what follows an @ in `name` says how the text treats emoticons."""
+    base, _, emoticons = name.partition("@")
+    suffix = {"": "", "keep": " (emoticons kept)", "strip": " (emoticons stripped)"}.get(emoticons, f" ({emoticons})")
+    return PROSE_NAMES.get(base, base) + suffix
+
+
 def variant_style(name: str) -> dict[str, Any]:
     """Colour and marker of a variant, the same in every figure; hollow where `name` has an @ with another text."""
     base, _, other_text = name.partition("@")

@@ -44,7 +44,7 @@ KERNEL_SETTINGS = ("OPENBLAS_CORETYPE", "MKL_CBWR", "ATEN_CPU_CAPABILITY")
 # Code that determines the weights of a run, and the code that adds to its record.
 TRAINING_CODE = ("stages/learn.py", "classifier", "embedding", "data/label_budget.py")
 RECORD_CODE = (
-    *("stages/train.py", "evaluation/probes"),
+    *("stages/train.py", "evaluation/probes", "runtime/markdown.py"),
     *(f"tracking/{name}.py" for name in ("run_record", "write_record", "note", "plots", "score_intervals")),
 )
 

@@ -7,7 +7,7 @@ from statsmodels.stats.proportion import proportion_confint
 from pipeline.evaluation.probes.drift_by_word import drift_by_count
 from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
 from pipeline.study.statistics.probe_frames import band_frame, probe_frame, transfer_frame, unknown_frame
-from pipeline.tracking.write_record import _csv
+from pipeline.tracking.write_record import csv_text
 
 
 def runs():
@@ -63,7 +63,7 @@ def test_no_probes_give_empty_tables_with_columns():
 
 def written(rows):
     """Rows as they come back from a record's CSV file."""
-    header, *lines = _csv(rows).splitlines()
+    header, *lines = csv_text(rows).splitlines()
     return [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
 
 
