@@ -28,6 +28,7 @@ from pipeline.study.load_runs import (
 )
 from pipeline.study.report.answers.all import verdicts
 from pipeline.study.report.methods import methods
+from pipeline.study.report.phrases import with_crossover_sentences, with_difference_sentences
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.warnings import Facts, warned
 from pipeline.study.statistics.frames import (
@@ -47,9 +48,9 @@ SPLITS = ("train", "validation", "test")
 
 def write_study(finished: StudyRuns, folder: Path) -> dict[str, Any]:
     """Compare what ran and write report, plots, tables and `study.json` into `folder`; returns the answers."""
+    from pipeline.study.report.export import write_tables
     from pipeline.study.report.figures.all import write_figures
     from pipeline.study.report.html import write_report
-    from pipeline.study.report.tables import write_tables
 
     found = collect(finished)
     log.info("compare: statistics done, drawing")
@@ -117,7 +118,9 @@ def collect(finished: StudyRuns) -> StudyResults:
     )
     others = [pair for pair in combinations(finished.variants, 2) if pair not in planned and pair[::-1] not in planned]
     differences = difference_frame(outcomes, planned, others, study.smallest_effect)
+    differences = with_difference_sentences(differences, study.smallest_effect)
     crossover = crossover_frame(outcomes, [name for name in finished.variants if name.partition("_")[0] != "random"])
+    crossover = with_crossover_sentences(crossover, scores)
     audits = {mode: stage.outcome for mode, stage in finished.audits.items()}
     audit = next(iter(audits.values()))
     leak = next((f["text"] for f in audit["findings"] if f["code"] == "label_leak"), None)

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.study.statistics.intervals import Interval, Share, combined_interval, seed_values, superiority, t_interval
-from pipeline.study.statistics.tests import difference_p, equivalence_p, holm, sign_flip_p, smallest_holm_p, smallest_p
+from pipeline.study.statistics.significance import (
+    difference_p,
+    equivalence_p,
+    holm,
+    sign_flip_p,
+    smallest_holm_p,
+    smallest_p,
+)
 
 K = TypeVar("K", bound=Hashable)
 Verdict = Literal["higher", "lower", "equivalent", "undecided", "too few seeds"]

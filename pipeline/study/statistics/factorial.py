@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from pipeline.study.statistics.bootstrap import TweetResamples
 from pipeline.study.statistics.intervals import Interval, combined_interval, seed_values, t_interval
-from pipeline.study.statistics.tests import sign_flip_p
+from pipeline.study.statistics.significance import sign_flip_p
 
 K = TypeVar("K", bound=Hashable)
 # Weights of (random, frozen), (random, trainable), (informed, frozen), (informed, trainable).

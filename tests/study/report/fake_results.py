@@ -2,12 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluation.audit.report import audit_report
 from pipeline.study.report.study_results import StudyResults, Verdict, Warned
+from pipeline.text.encoded_split import EncodedSplit
 from tests.study.report import fake_frames as frames
 from tests.study.report.fake_frames import BUDGETS, MEANS, PAIRS, VARIANTS
 
@@ -175,13 +178,20 @@ def _verdicts() -> list[Verdict]:
     ]
 
 
+def audit_of(texts: dict[str, list[str]], labels: dict[str, list[int]], label_names: list[str]) -> dict[str, Any]:
+    """The audit of splits whose tokens are the words between spaces."""
+    words = ["", "", *sorted({word for split in texts.values() for text in split for word in text.split()})]
+    encoded = {}
+    for name, split in texts.items():
+        tokens = [[words.index(word) for word in text.split()] for text in split]
+        offsets = np.cumsum([0, *map(len, tokens)])
+        encoded[name] = EncodedSplit(np.concatenate(tokens).astype(np.int32), offsets, np.array(labels[name]))
+    return audit_report(texts, encoded, words, label_names)
+
+
+@cache
 def _audit() -> dict[str, Any]:
-    return {
-        "rows": {"train": 7200, "validation": 800, "test": 12284},
-        "exact_duplicates": {"within": {"train": 12, "validation": 0, "test": 31}, "across": {"train-test": 3}},
-        "masked_duplicates": {"within": {"train": 40, "validation": 1, "test": 77}, "across": {"train-test": 9}},
-        "near_duplicates": {"across": {"train-test": 21}, "examples": [TEXTS[:2]]},
-        "label_conflicts": 4,
-        "empty_texts": 1,
-        "leaks": [{"token": ":)", "count": 2310, "label": LABELS[2], "share": 0.998, "mutual_information": 0.41}],
-    }
+    """Hostile texts, two of them copied into the test split and one under another label."""
+    texts = {"train": [*TEXTS, "good day :)"] * 12, "validation": TEXTS[:2], "test": [*TEXTS[2:4], "a new day :)"]}
+    labels = {"train": [0, 1, 2, 0, 1, 2] * 12, "validation": [0, 2], "test": [2, 0, 1]}
+    return audit_of(texts, labels, LABELS)

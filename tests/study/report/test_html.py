@@ -7,24 +7,20 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.audit.report import audit_report
 from pipeline.study.report.blocks import Table
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.html import island, write_report
-from pipeline.study.report.mapping_tables import nested_tables
 from pipeline.study.report.markdown import escape
 from pipeline.study.report.sections.all import SECTIONS, ran_line
 from pipeline.study.report.sections.scores import baselines, p_floor, points, trials
 from pipeline.study.report.study_results import StudyResults, Verdict, Warned
 from pipeline.study.report.tables import difference_table, score_table
-from pipeline.text.encoded_split import EncodedSplit
-from tests.study.report.fake_results import TEXTS, fake_results
+from tests.study.report.fake_results import TEXTS, audit_of, fake_results
 
 SVG = '<svg viewBox="0 0 72 36" xmlns="http://www.w3.org/2000/svg"><title>{}</title></svg>'
 
@@ -160,7 +156,7 @@ class TestEscaping:
             methods=[evil],
             commands=[evil],
             environment={evil: evil},
-            audit={evil: {evil: [{evil: evil}]}},
+            audit=findings.audit | {"findings": [{"code": evil, "severity": evil, "text": evil}]},
             data=findings.data | {"name": evil, "label_names": [evil] * 3},
             confusion={evil: [[1.0, 2.0, 3.0]] * 3},
             **{name: _with_text(getattr(findings, name), evil) for name in ("changed", "examples", "scores", "probes")},
@@ -358,13 +354,7 @@ class TestNumbers:
 
 
 def real_audit(texts: dict[str, list[str]], labels: dict[str, list[int]]) -> dict[str, Any]:
-    words = ["", "", *sorted({word for split in texts.values() for text in split for word in text.split()})]
-    encoded = {}
-    for name, split in texts.items():
-        tokens = [[words.index(word) for word in text.split()] for text in split]
-        offsets = np.cumsum([0, *map(len, tokens)])
-        encoded[name] = EncodedSplit(np.concatenate(tokens).astype(np.int32), offsets, np.array(labels[name]))
-    return audit_report(texts, encoded, words, ["bad <b>", "good"])
+    return audit_of(texts, labels, ["bad <b>", "good"])
 
 
 class TestAudit:
@@ -397,28 +387,6 @@ class TestAudit:
         for mode in ("keep", "strip"):
             assert page.text.count(f"Splits, text.emoticons={mode}") == 2  # the caption, and what is seen of it
         assert page.text.count(report["findings"][0]["text"]) == 2
-
-
-class TestNestedTables:
-    def test_every_value_stands_once(self) -> None:
-        facts: dict[str, Any] = {
-            "empty_texts": 1200,
-            "share": 0.25,
-            "absent": None,
-            "grid": {"train": {"a": 1, "b": 2}, "test": {"a": 3, "b": 4}},
-            "deep": {"within": {"train": 7}, "across": [{"pair": "train-test", "found": 8, "examples": ["p", "q"]}]},
-            "records": [{"token": ":)", "first": {"row": 5, "text": "x"}}],
-            "nothing": [],
-        }
-        tables = {table.caption: (table.columns, table.rows) for table in nested_tables("Facts", facts)}
-        assert tables == {
-            "Facts": (["what", "value"], [["empty texts", "1,200"], ["share", "0.25"], ["absent", "–"]]),
-            "grid": (["", "a", "b"], [["train", "1", "2"], ["test", "3", "4"]]),
-            "deep": (["what", "value"], [["within, train", "7"]]),
-            "deep: across": (["pair", "found"], [["train-test", "8"]]),
-            "deep: across: examples": (["pair", "examples"], [["train-test", "p"], ["train-test", "q"]]),
-            "records": (["token", "first, row", "first, text"], [[":)", "5", "x"]]),
-        }
 
 
 class TestColumns:

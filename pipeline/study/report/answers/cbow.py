@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.study.report.formatting import number, signed
 from pipeline.study.report.phrases import (
     FROZEN,
     LEARNED,
@@ -20,7 +21,6 @@ from pipeline.study.report.phrases import (
     too_few,
 )
 from pipeline.study.report.study_results import Verdict
-from pipeline.study.report.tables import number, signed
 
 QUESTION = "Would CBOW vectors have been better than rows learned from random, and up to how many labels?"
 THEM = "{learned}"

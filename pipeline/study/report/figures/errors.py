@@ -16,8 +16,8 @@ from pipeline.study.report.figures.style import (
     shorten,
     variants_in,
 )
+from pipeline.study.report.formatting import budget_name, records
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import budget_name, records
 
 BESIDE = 4  # up to so many classes, two matrices stand side by side
 NUMBERED = 12  # up to so many classes, cells hold numbers

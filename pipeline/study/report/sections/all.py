@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, Tables, Text, WordMap
+from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, Text, WordMap, table_of
 from pipeline.study.report.figures.all import Figure
-from pipeline.study.report.mapping_tables import nested_tables
 from pipeline.study.report.phrases import NAMES
 from pipeline.study.report.sections import scores as runs
 from pipeline.study.report.sections import words
 from pipeline.study.report.sections.data import audit
 from pipeline.study.report.study_results import StudyResults
+from pipeline.study.report.tables import environment_table
 
 Blocks = Callable[[StudyResults], Sequence[Block]]
 
@@ -26,7 +26,7 @@ def commands(findings: StudyResults) -> list[Block]:
 
 def environment(findings: StudyResults) -> list[Block]:
     """Libraries and machine."""
-    return [Tables(tables)] if (tables := nested_tables("Libraries and machine", findings.environment)) else []
+    return table_of("Libraries and machine", environment_table(findings.environment))
 
 
 def word_map(findings: StudyResults) -> list[Block]:

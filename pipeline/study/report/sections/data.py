@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.study.report.blocks import Block, Points, Tables, table_of
-from pipeline.study.report.mapping_tables import nested_tables, shown
+from pipeline.study.report.blocks import Block, Points, table_of
+from pipeline.study.report.formatting import DASH, count_text, number
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import DASH, count_text, number
 
 Audit = Mapping[str, Any]
-KEYS = {"splits", "duplicates", "near_duplicates", "leaks", "findings"}
 KINDS = ("exact", "masked", "nearly alike")
 
 
@@ -20,12 +18,10 @@ def audit(findings: StudyResults) -> list[Block]:
 
 
 def _report(condition: str, report: Audit) -> list[Block]:
-    """The blocks of one audit; one of another shape is shown key by key."""
+    """The blocks of one audit."""
     if not report:
         return []
     end = f", text.emoticons={condition}" if condition else ""
-    if not set(report) >= KEYS:
-        return [Tables(nested_tables(f"Counts{end}", report))]
     names = [str(record["split"]) for record in report["splits"]]
     told = [f"{found['severity'].capitalize()}{end}: {found['text']}" for found in report["findings"]]
     deciding = report["leaks"]["deciding"]
@@ -52,7 +48,7 @@ def _splits(report: Audit) -> Iterator[dict[str, str]]:
         yield row | {
             "without text": count_text(record["empty"]),
             "of unknown words alone": count_text(record["only_unknown"]),
-            "tokens of the median tweet": shown(record["tokens_per_text"].get("0.5")),
+            "tokens of the median tweet": _median(record["tokens_per_text"].get("0.5")),
             "tokens no training tweet has": _percent(record["unseen_tokens"]),
         }
 
@@ -105,6 +101,11 @@ def _examples(report: Audit) -> Iterator[dict[str, str]]:
 
 def _tweet(record: Audit) -> str:
     return f"{record['split']} {record['row']:,}, {record['label']}: {' '.join(record['text'].split())}"
+
+
+def _median(value: Any) -> str:
+    known = number(value)
+    return DASH if known is None else f"{known:.4g}"
 
 
 def _percent(value: Any) -> str:

@@ -3,21 +3,9 @@
 from collections.abc import Iterable
 
 from pipeline.study.report.blocks import Block, Points, Table, Tables, Text, table_of
+from pipeline.study.report.formatting import DASH, budget_name, count_text, number, p_note, p_text, records, score_text
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import (
-    DASH,
-    budget_name,
-    count_text,
-    crossover_table,
-    difference_table,
-    factorial_table,
-    number,
-    p_note,
-    p_text,
-    records,
-    score_table,
-    score_text,
-)
+from pipeline.study.report.tables import crossover_table, difference_table, factorial_table, score_table
 
 
 def differences(findings: StudyResults) -> list[Block]:

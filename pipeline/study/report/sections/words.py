@@ -4,18 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.study.report.blocks import Block, Table, Tables, Text, table_of
+from pipeline.study.report.formatting import DASH, count_text, number, records, score_text, signed
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import (
-    DASH,
-    count_text,
-    main_transfer,
-    number,
-    probe_table,
-    records,
-    score_text,
-    signed,
-    transfer_table,
-)
+from pipeline.study.report.tables import main_transfer, probe_table, transfer_table
 
 
 def probes(findings: StudyResults) -> list[Block]:
