@@ -39,7 +39,12 @@ from pipeline.study.statistics.frames import (
     mcnemar_frame,
     score_frame,
 )
-from pipeline.study.statistics.probe_frames import band_frame, probe_frame, transfer_frame, unknown_frame
+from pipeline.study.statistics.probe_frames import (
+    drift_by_count_frame,
+    probe_frame,
+    score_by_unseen_frame,
+    transfer_frame,
+)
 from pipeline.tracking.read_record import read_record
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
@@ -181,8 +186,8 @@ def collect(finished: StudyRuns) -> StudyResults:
         mcnemar=mcnemar_frame(outcomes, planned[0]) if planned else pd.DataFrame(),
         probes=probe_frame(runs, largest),
         transfer=transfer_frame(runs, largest, _references(finished)),
-        bands=band_frame(probe_tables(finished, "drift_by_count", largest)),
-        unknown=unknown_frame(probe_tables(finished, "score_by_unseen", largest)),
+        bands=drift_by_count_frame(probe_tables(finished, "drift_by_count", largest)),
+        unknown=score_by_unseen_frame(probe_tables(finished, "score_by_unseen", largest)),
         changed=changed_words(finished, largest),
         words_map=map_of_words(finished, largest),
         examples=example_tweets(finished, outcomes, planned, facts["label_names"]),

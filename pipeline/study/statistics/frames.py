@@ -1,4 +1,4 @@
-"""A study's statistics as data frames: scores, paired differences, factorial effects, crossovers, McNemar's test."""
+"""A study's statistics as data frames: scores, paired differences, effects, crossovers, McNemar."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
