@@ -17,7 +17,7 @@ from pipeline.study.design import Variants, repeatable
 from pipeline.study.load_runs import parameters
 from pipeline.study.report.phrases import with_difference_sentences
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.warnings import Facts, warned
+from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.search.answers import INDEPENDENT, answers, search_warnings
 from pipeline.study.search.search_results import DEFAULT, SearchResults, Space, Trial
 from pipeline.study.search.space import Range, value_of
@@ -99,8 +99,8 @@ def collect_search(ended: Ended) -> SearchResults:
         pairs=[(first, second) for first, second in study.pairs],
         resamples=study.resamples,
     )
-    own = warned(
-        Facts(
+    own = study_warnings(
+        WarningInputs(
             generated=found.findings.generated,
             not_comparable=[],
             scores=found.findings.scores,

@@ -18,7 +18,7 @@ from pipeline.study.report.html import island, write_report
 from pipeline.study.report.markdown import escape
 from pipeline.study.report.sections.all import SECTIONS, ran_line
 from pipeline.study.report.sections.scores import baselines, p_floor, points, trials
-from pipeline.study.report.study_results import StudyResults, Verdict, Warned
+from pipeline.study.report.study_results import StudyResults, StudyWarning, Verdict
 from pipeline.study.report.tables import difference_table, score_table
 from tests.study.report.fake_results import TEXTS, audit_of, fake_results
 
@@ -150,7 +150,7 @@ class TestEscaping:
         findings = replace(
             findings,
             title=evil,
-            warnings=[Warned(evil, evil)],
+            warnings=[StudyWarning(evil, evil)],
             verdicts=[Verdict(evil, evil, [evil])],
             words_map=words_map,
             methods=[evil],
