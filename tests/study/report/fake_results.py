@@ -176,12 +176,38 @@ def _verdicts() -> list[Verdict]:
 
 
 def _audit() -> dict[str, Any]:
+    """Counts of a real audit's shape, with two texts that occur in two splits."""
+    splits = {"train": 7200, "validation": 800, "test": 12284}
+    across = {"first": "train", "second": "test", "rows_second": 3, "examples": []}
+    rows = [
+        {"split": split, "row": 12, "label": LABELS[0], "text": text}
+        for split, text in zip(splits, TEXTS, strict=False)
+    ]
+    duplicates = {
+        "within": [{"split": name, "rows": 12} for name in splits],
+        "across": [across],
+        "conflicts": {"rows": 4},
+    }
+    token = {"token": ":)", "label": LABELS[2], "tweets": 2310, "label_share": 0.998, "label_share_low": 0.99}
+    rule = {"tweets": 2310, "coverage": 0.3, "accuracy": 0.998, "by_class_shares": 0.5}
     return {
-        "rows": {"train": 7200, "validation": 800, "test": 12284},
-        "exact_duplicates": {"within": {"train": 12, "validation": 0, "test": 31}, "across": {"train-test": 3}},
-        "masked_duplicates": {"within": {"train": 40, "validation": 1, "test": 77}, "across": {"train-test": 9}},
-        "near_duplicates": {"across": {"train-test": 21}, "examples": [TEXTS[:2]]},
-        "label_conflicts": 4,
-        "empty_texts": 1,
-        "leaks": [{"token": ":)", "count": 2310, "label": LABELS[2], "share": 0.998, "mutual_information": 0.41}],
+        "splits": [
+            {
+                "split": name,
+                "texts": count,
+                "classes": {LABELS[0]: count // 2, LABELS[2]: count - count // 2},
+                "empty": 1,
+                "only_unknown": 2,
+                "tokens_per_text": {"0.5": 14.0},
+                "unseen_tokens": None if name == "train" else 0.08,
+            }
+            for name, count in splits.items()
+        ],
+        "duplicates": {"exact": duplicates, "masked": duplicates},
+        "near_duplicates": duplicates | {"across": [across | {"examples": [{"rows": rows[:2]}]}]},
+        "leaks": {
+            "tokens": [token | {"bits": 0.41, "test_tweets": 301, "test_label_share": 0.99}],
+            "deciding": {"count": 1, "rule": dict.fromkeys(splits, rule)},
+        },
+        "findings": [{"code": "label_leak", "severity": "warning", "text": "“:)” nearly decides the label <b>."}],
     }
