@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, table_of, with_prose_names
-from pipeline.study.report.phrases import effect_text
+from pipeline.study.report.phrases import capital, effect_text
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import (
     DASH,
@@ -52,7 +52,7 @@ def differences(results: StudyResults) -> list[Block]:
 
 
 def _sentence(text: object) -> str:
-    return f"{str(text).rstrip('.')}."
+    return f"{capital(str(text).rstrip('.'))}."
 
 
 def _decision_first(row: dict[str, str]) -> dict[str, str]:
