@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from pipeline.config.variants import prose_name
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.study_results import Verdict, Warned
 
 NUMBER = re.compile(r"[\[+\-−<×]*\s?\d[\d,.]*([ (,].*)?")
 EMPTY_CELLS = {"", "-", "–", "—"}
-NAME_COLUMNS = {"variant", "rival", "first − second"}
 LONG, SHORT = 60, 34  # characters: from LONG on a cell needs room; a column of cells below SHORT does not wrap
 
 
@@ -84,15 +82,6 @@ def table_of(caption: str, rows: Sequence[Mapping[str, str]]) -> "list[Block]":
     """One table with a column per key and a dash for missing cells; no table without rows."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return [Table(caption, columns, [[row.get(key, "–") for key in columns] for row in rows])] if rows else []
-
-
-def with_prose_names(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Rows of display strings whose variants and pairs, such as `cbow_frozen − random_trainable`, have prose names."""
-
-    def prose(key: str, cell: str) -> str:
-        return " − ".join(map(prose_name, cell.split(" − "))) if key in NAME_COLUMNS else cell
-
-    return [{key: prose(key, cell) for key, cell in row.items()} for row in rows]
 
 
 @dataclass(frozen=True)

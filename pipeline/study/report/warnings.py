@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.study.report.study_results import Warned
-from pipeline.study.statistics.tests import smallest_holm_p
+from pipeline.study.statistics.significance import smallest_holm_p
 
 ALPHA = 0.05
 

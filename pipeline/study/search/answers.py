@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from pipeline.study.report.formatting import records, signed
 from pipeline.study.report.phrases import listed, points
 from pipeline.study.report.study_results import Verdict, Warned
-from pipeline.study.report.tables import records, signed
 from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.statistics.expected_best import Band, crossing
 

@@ -15,6 +15,7 @@ from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import write_json
 from pipeline.study.design import Variants, repeatable
 from pipeline.study.load_runs import parameters
+from pipeline.study.report.phrases import with_difference_sentences
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.warnings import Facts, warned
 from pipeline.study.search.answers import INDEPENDENT, answers, search_warnings
@@ -172,7 +173,9 @@ def _on_test(ended: Ended, records: Mapping[tuple[str, int, int], StoredRun], na
             columns=["variant", "label_budget", "seed", "reason"],
         ),
         scores=score_frame(outcomes, parameters(runs)),
-        differences=difference_frame(outcomes, planned, [], study.smallest_effect),
+        differences=with_difference_sentences(
+            difference_frame(outcomes, planned, [], study.smallest_effect), study.smallest_effect
+        ),
         **dict.fromkeys(UNUSED, EMPTY),
         words_map={},
         confusion={},

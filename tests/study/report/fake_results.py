@@ -2,12 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluation.audit.report import audit_report
 from pipeline.study.report.study_results import StudyResults, Verdict, Warned
+from pipeline.text.encoded_split import EncodedSplit
 from tests.study.report import fake_frames as frames
 from tests.study.report.fake_frames import BUDGETS, MEANS, PAIRS, VARIANTS
 
@@ -175,33 +178,20 @@ def _verdicts() -> list[Verdict]:
     ]
 
 
+def audit_of(texts: dict[str, list[str]], labels: dict[str, list[int]], label_names: list[str]) -> dict[str, Any]:
+    """The audit of splits whose tokens are the words between spaces."""
+    words = ["", "", *sorted({word for split in texts.values() for text in split for word in text.split()})]
+    encoded = {}
+    for name, split in texts.items():
+        tokens = [[words.index(word) for word in text.split()] for text in split]
+        offsets = np.cumsum([0, *map(len, tokens)])
+        encoded[name] = EncodedSplit(np.concatenate(tokens).astype(np.int32), offsets, np.array(labels[name]))
+    return audit_report(texts, encoded, words, label_names)
+
+
+@cache
 def _audit() -> dict[str, Any]:
-    """Counts of a real audit's shape, with two texts that occur in two splits."""
-    splits = {"train": 7200, "validation": 800, "test": 12284}
-    across = {"first": "train", "second": "test", "rows_second": 3, "examples": []}
-    example = {"rows": [{"split": "train", "row": i, "label": LABELS[0], "text": TEXTS[i]} for i in range(2)]}
-    within = [{"split": name, "rows": 12} for name in splits]
-    duplicates: dict[str, Any] = {"within": within, "across": [across], "conflicts": {"rows": 4}}
-    token = {"token": ":)", "label": LABELS[2], "tweets": 2310, "label_share": 0.998, "label_share_low": 0.99}
-    rule = {"tweets": 2310, "coverage": 0.3, "accuracy": 0.998, "by_class_shares": 0.5}
-    return {
-        "splits": [
-            {
-                "split": name,
-                "texts": count,
-                "classes": {LABELS[0]: count // 2, LABELS[2]: count - count // 2},
-                "empty": 1,
-                "only_unknown": 2,
-                "tokens_per_text": {"0.5": 14.0},
-                "unseen_tokens": None if name == "train" else 0.08,
-            }
-            for name, count in splits.items()
-        ],
-        "duplicates": {"exact": duplicates, "masked": duplicates},
-        "near_duplicates": duplicates | {"across": [across | {"examples": [example]}]},
-        "leaks": {
-            "tokens": [token | {"bits": 0.41, "test_tweets": 301, "test_label_share": 0.99}],
-            "deciding": {"count": 1, "rule": dict.fromkeys(splits, rule)},
-        },
-        "findings": [{"code": "label_leak", "severity": "warning", "text": "“:)” nearly decides the label <b>."}],
-    }
+    """Hostile texts, two of them copied into the test split and one under another label."""
+    texts = {"train": [*TEXTS, "good day :)"] * 12, "validation": TEXTS[:2], "test": [*TEXTS[2:4], "a new day :)"]}
+    labels = {"train": [0, 1, 2, 0, 1, 2] * 12, "validation": [0, 2], "test": [2, 0, 1]}
+    return audit_of(texts, labels, LABELS)

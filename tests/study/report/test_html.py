@@ -7,25 +7,21 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.audit.report import audit_report
-from pipeline.study.report.blocks import Table, with_prose_names
+from pipeline.study.report.blocks import Table
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.html import script_json, write_report
-from pipeline.study.report.mapping_tables import nested_tables
 from pipeline.study.report.markdown import escape
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.sections.all import SECTIONS, design_summary
 from pipeline.study.report.sections.scores import baselines, smallest_p_note, trials
 from pipeline.study.report.study_results import StudyResults, Verdict, Warned
 from pipeline.study.report.tables import difference_table, score_table
-from pipeline.text.encoded_split import EncodedSplit
-from tests.study.report.fake_results import TEXTS, fake_results
+from tests.study.report.fake_results import TEXTS, audit_of, fake_results
 
 SVG = '<svg viewBox="0 0 72 36" xmlns="http://www.w3.org/2000/svg"><title>{}</title></svg>'
 
@@ -317,12 +313,12 @@ class TestNumbers:
 
     def test_scores_and_differences_are_those_of_the_tables(self, html: Reading) -> None:
         results = fake_results()
-        for row in with_prose_names(score_table(results)):
+        for row in score_table(results):
             assert list(row.values()) in html.rows
         early = ["first − second", "labels", "n", "points", "decision"]
-        for row in with_prose_names(difference_table(results)):
+        for row in difference_table(results):
             assert [row[key] for key in [*early, *(key for key in row if key not in early)]] in html.rows
-        for row in with_prose_names(difference_table(results, planned=False)):
+        for row in difference_table(results, planned=False):
             assert [text for key, text in row.items() if key != "decision"] in html.rows
 
     def test_tables_say_what_they_are(self, html: Reading) -> None:
@@ -375,13 +371,7 @@ class TestNumbers:
 
 
 def real_audit(texts: dict[str, list[str]], labels: dict[str, list[int]]) -> dict[str, Any]:
-    words = ["", "", *sorted({word for split in texts.values() for text in split for word in text.split()})]
-    encoded = {}
-    for name, split in texts.items():
-        tokens = [[words.index(word) for word in text.split()] for text in split]
-        offsets = np.cumsum([0, *map(len, tokens)])
-        encoded[name] = EncodedSplit(np.concatenate(tokens).astype(np.int32), offsets, np.array(labels[name]))
-    return audit_report(texts, encoded, words, ["bad <b>", "good"])
+    return audit_of(texts, labels, ["bad <b>", "good"])
 
 
 class TestAudit:
@@ -414,28 +404,6 @@ class TestAudit:
         for mode in ("keep", "strip"):
             assert page.text.count(f"Splits, text.emoticons={mode}") == 2  # the caption, and what is seen of it
         assert page.text.count(report["findings"][0]["text"]) == 2
-
-
-class TestNestedTables:
-    def test_every_value_stands_once(self) -> None:
-        facts: dict[str, Any] = {
-            "empty_texts": 1200,
-            "share": 0.25,
-            "absent": None,
-            "grid": {"train": {"a": 1, "b": 2}, "test": {"a": 3, "b": 4}},
-            "deep": {"within": {"train": 7}, "across": [{"pair": "train-test", "found": 8, "examples": ["p", "q"]}]},
-            "records": [{"token": ":)", "first": {"row": 5, "text": "x"}}],
-            "nothing": [],
-        }
-        tables = {table.caption: (table.columns, table.rows) for table in nested_tables("Facts", facts)}
-        assert tables == {
-            "Facts": (["what", "value"], [["empty texts", "1,200"], ["share", "0.25"], ["absent", "–"]]),
-            "grid": (["", "a", "b"], [["train", "1", "2"], ["test", "3", "4"]]),
-            "deep": (["what", "value"], [["within, train", "7"]]),
-            "deep: across": (["pair", "found"], [["train-test", "8"]]),
-            "deep: across: examples": (["pair", "examples"], [["train-test", "p"], ["train-test", "q"]]),
-            "records": (["token", "first, row", "first, text"], [[":)", "5", "x"]]),
-        }
 
 
 class TestColumns:

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.study.report.study_results import Warned
 from pipeline.study.report.warnings import Facts, warned
-from pipeline.study.statistics.tests import smallest_holm_p, smallest_p
+from pipeline.study.statistics.significance import smallest_holm_p, smallest_p
 
 
 def differences(count: int, seeds: int) -> pd.DataFrame:

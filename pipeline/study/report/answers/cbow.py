@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config.variants import prose_name
+from pipeline.study.report.formatting import number, signed
 from pipeline.study.report.phrases import (
     FROZEN,
     LEARNED,
@@ -20,7 +21,6 @@ from pipeline.study.report.phrases import (
     too_few,
 )
 from pipeline.study.report.study_results import Verdict
-from pipeline.study.report.tables import number, signed
 
 QUESTION = "Would CBOW vectors have been better than vectors learned from scratch, and up to how many labels?"
 Curve = Sequence[tuple[int, Difference]]  # a difference at ascending label budgets

@@ -26,9 +26,10 @@ from pipeline.study.report.figures.style import (
     variants_in,
     with_values,
 )
+from pipeline.study.report.formatting import budget_name, number, records
 from pipeline.study.report.phrases import capital
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import budget_name, crossover_table, number, records
+from pipeline.study.report.tables import crossover_table
 
 # Not the colours of variants.
 EFFECT_STYLES = {"CBOW init": ("#222222", "o"), "training": ("#882255", "s"), "interaction": ("#808000", "^")}

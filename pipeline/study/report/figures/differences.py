@@ -8,9 +8,9 @@ from matplotlib.patches import Patch
 
 from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, count_range, new_drawing
+from pipeline.study.report.formatting import budget_name, number, points_text, records
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import budget_name, number, points_text, records
 
 ROW = 0.27  # inches
 HEADING = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}

@@ -17,8 +17,8 @@ from pipeline.study.report.figures.style import (
     variants_in,
     with_values,
 )
+from pipeline.study.report.formatting import budget_name, records
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import budget_name, records
 
 MAX_SIDE_BY_SIDE = 4  # classes up to which two matrices share a row of panels
 MAX_NUMBERED = 12  # classes up to which cells hold numbers

@@ -22,16 +22,9 @@ from pipeline.study.report.figures.style import (
     with_values,
     wrapped_name,
 )
+from pipeline.study.report.formatting import budget_name, number, records, score_text
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import (
-    PROBE_CHANCE,
-    budget_name,
-    main_probes,
-    main_transfer,
-    number,
-    records,
-    score_text,
-)
+from pipeline.study.report.tables import PROBE_CHANCE, main_probes, main_transfer
 
 SIDES = ("before", "after")
 MEASURES = {

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, Tables, Text, WordMap
+from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, Text, WordMap, table_of
 from pipeline.study.report.figures.all import Figure
-from pipeline.study.report.mapping_tables import nested_tables
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.sections import scores, words
 from pipeline.study.report.sections.data import audit
 from pipeline.study.report.study_results import StudyResults
+from pipeline.study.report.tables import environment_table
 
 Blocks = Callable[[StudyResults], Sequence[Block]]
 
@@ -25,7 +25,7 @@ def commands(results: StudyResults) -> list[Block]:
 
 def environment(results: StudyResults) -> list[Block]:
     """Libraries and machine."""
-    return [Tables(tables)] if (tables := nested_tables("Libraries and machine", results.environment)) else []
+    return table_of("Libraries and machine", environment_table(results.environment))
 
 
 def word_map(results: StudyResults) -> list[Block]:

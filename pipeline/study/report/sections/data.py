@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.study.report.blocks import Block, Bullets, table_of
+from pipeline.study.report.formatting import DASH, count_text, number
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import DASH, count_text, number
 
 Audit = Mapping[str, Any]
 NEAR = "nearly alike"

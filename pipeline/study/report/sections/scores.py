@@ -3,28 +3,16 @@
 from collections.abc import Iterable
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, table_of, with_prose_names
+from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, table_of
+from pipeline.study.report.formatting import DASH, budget_name, count_text, number, p_note, p_text, records, score_text
 from pipeline.study.report.phrases import capital, effect_text
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import (
-    DASH,
-    budget_name,
-    count_text,
-    crossover_table,
-    difference_table,
-    factorial_table,
-    number,
-    p_note,
-    p_text,
-    records,
-    score_table,
-    score_text,
-)
+from pipeline.study.report.tables import crossover_table, difference_table, factorial_table, score_table
 
 
 def differences(results: StudyResults) -> list[Block]:
     """Sentences on the planned pairs at the most labels, both tables, notes on p, and McNemar's test."""
-    planned, others = (with_prose_names(difference_table(results, planned=side)) for side in (True, False))
+    planned, others = (difference_table(results, planned=side) for side in (True, False))
     if not planned and not others:
         return []
     rows = [row for row in records(results.differences) if row["planned"] and row["sentence"]]
@@ -84,8 +72,8 @@ def label_budgets(results: StudyResults) -> list[Block]:
     scores_caption = f"Test {metric} in percent by label budget: mean ± half the 95 % interval over seeds"
     return [
         *([Bullets(sentences)] if sentences else []),
-        *table_of("Where vectors learned from scratch catch up", with_prose_names(crossover_table(results))),
-        *table_of(scores_caption, with_prose_names(score_table(results))),
+        *table_of("Where vectors learned from scratch catch up", crossover_table(results)),
+        *table_of(scores_caption, score_table(results)),
     ]
 
 

@@ -3,30 +3,21 @@
 from typing import Any
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.blocks import Block, Table, Tables, Text, table_of, with_prose_names
+from pipeline.study.report.blocks import Block, Table, Tables, Text, table_of
+from pipeline.study.report.formatting import DASH, count_text, number, records, score_text, signed
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import (
-    DASH,
-    count_text,
-    main_transfer,
-    number,
-    probe_table,
-    records,
-    score_text,
-    signed,
-    transfer_table,
-)
+from pipeline.study.report.tables import main_transfer, probe_table, transfer_table
 
 
 def probes(results: StudyResults) -> list[Block]:
     """A row per probe and variant, before and after training."""
     caption = "Probes before and after training, mean ± half the 95 % interval"
-    return table_of(caption, with_prose_names(probe_table(results)))
+    return table_of(caption, probe_table(results))
 
 
 def transfer(results: StudyResults) -> list[Block]:
     """A row per variant and reference method, columns per task before and after training."""
-    rows = with_prose_names(transfer_table(results))
+    rows = transfer_table(results)
     if not rows:
         return []
     metrics = ", ".join(dict.fromkeys(str(row["metric"]).replace("_", " ") for row in records(main_transfer(results))))
