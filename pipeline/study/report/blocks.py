@@ -11,6 +11,7 @@ from pipeline.study.report.study_results import Verdict, Warned
 
 NUMBER = re.compile(r"[\[+\-−<×]*\s?\d[\d,.]*([ (,].*)?")
 EMPTY_CELLS = {"", "-", "–", "—"}
+MINUS = " − "  # between the variants of a difference, where the page may break the line
 LONG, SHORT = 60, 34  # characters: from LONG on a cell needs room; a column of cells below SHORT does not wrap
 
 
@@ -55,8 +56,8 @@ class Table:
 
     @cached_property
     def short(self) -> list[bool]:
-        """Per column: whether all its cells fit on one line."""
-        return [all(len(cell) < SHORT for cell in column) for column in self._cells]
+        """Per column: whether all its cells, or both halves of a difference, fit on one line."""
+        return [all(len(half) < SHORT for cell in column for half in cell.split(MINUS)) for column in self._cells]
 
     @cached_property
     def wide(self) -> bool:

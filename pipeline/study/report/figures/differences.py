@@ -74,8 +74,8 @@ def differences(results: StudyResults) -> Sketch | None:
     seeds = count_range(row["n"] for row in rows)
     caption = (
         f"First minus second variant in test {metric}, {seeds} paired seeds: mean, 95 % t-interval over seeds (thick), "
-        f"and 95 % interval for other seeds and other test tweets (thin). Within the grey zone, ±{100 * smallest:g} "
-        "points, a difference is too small to matter."
+        f"and 95 % interval for other seeds and other test tweets (thin). Within the grey zone, "
+        f"±{effect_text(smallest)}, a difference is too small to matter."
     )
     return Sketch(title, caption, drawing)
 

@@ -44,7 +44,7 @@ def probes(results: StudyResults) -> Sketch | None:
     variants = variants_in(results, frame)
     rows = -(-len(names) // 2)
     height = rows * (0.9 + 0.4 * len(variants)) + 0.8
-    drawing, title = new_drawing(results, "Probes of the embedding before and after training", height)
+    drawing, title = new_drawing(results, "Probes of the word vectors before and after training", height)
     panels = drawing.subplots(rows, 2, squeeze=False, sharey=True).flatten()
     for panel, name in zip(panels, names, strict=False):
         for y, variant in enumerate(variants):
@@ -130,7 +130,7 @@ def transfer(results: StudyResults) -> Sketch | None:
     drawing.colorbar(image, ax=panels, label=f"{', '.join(measures).replace('_', ' ')}, %", pad=0.02)
     seeds = count_range([row["n"] for row in records(frame) if not str(row["variant"]).startswith("(")] or [0])
     caption = (
-        "Test score of a logistic regression on another task with the frozen embedding of each variant as features, "
+        "Test score of a logistic regression on another task with the frozen word vectors of each variant as features, "
         f"in percent: mean over {seeds} seeds ± half of the 95 % interval. "
         "Names in brackets are reference methods without word vectors, equal on both sides."
     )

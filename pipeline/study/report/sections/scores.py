@@ -108,7 +108,7 @@ def _mcnemar(results: StudyResults) -> list[Block]:
         p_values = [p for p in map(number, (row["p"] for row in members)) if p is not None]
         rows.append(
             {
-                "first, second": f"{prose_name(first)}; {prose_name(second)}",
+                "first − second": f"{prose_name(first)} − {prose_name(second)}",
                 "labels": budget_name(results, budget),
                 "seeds": str(len(members)),
                 "only first correct": _mean(row["only_a"] for row in members),
