@@ -12,7 +12,6 @@ from pipeline.study.statistics.intervals import Interval
 
 FLOOR = "random_frozen"
 FROZEN, TUNED = "cbow_frozen", "cbow_finetuned"
-NAMES = {LEARNED: "learned rows", FLOOR: "rows that stay random", FROZEN: "frozen CBOW", TUNED: "fine-tuned CBOW"}
 SWAPPED = {"higher": "lower", "lower": "higher"}
 NOT_PLANNED = "not planned"
 
