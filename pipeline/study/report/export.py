@@ -91,9 +91,9 @@ def confusion_frame(results: StudyResults) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "true", "predicted", "tweets"])
 
 
-def latex_escape(text: str) -> str:
+def latex_escape(text: object) -> str:
     """`text` such that LaTeX prints it as it is."""
-    return "".join(LATEX_SIGNS.get(sign, sign) for sign in text)
+    return "".join(LATEX_SIGNS.get(sign, sign) for sign in str(text))
 
 
 def latex_table(rows: Rows, caption: str, label: str) -> str:
