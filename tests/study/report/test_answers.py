@@ -29,21 +29,21 @@ def row(
     n: int = 10,
 ) -> dict[str, Any]:
     """A row of differences; `decision` None: not planned."""
-    found = {"a": a, "b": b, "label_budget": budget, "planned": decision is not None, "n": n, "mean": mean}
-    found |= {"low_total": mean - half, "high_total": mean + half, "decision": decision, "equivalent": small}
-    return found | {"sentence": f"{a} and {b}: {decision} with {budget}"}
+    entry = {"a": a, "b": b, "label_budget": budget, "planned": decision is not None, "n": n, "mean": mean}
+    entry |= {"low_total": mean - half, "high_total": mean + half, "decision": decision, "equivalent": small}
+    return entry | {"sentence": f"{a} and {b}: {decision} with {budget}"}
 
 
 def score(
     variant: str, mean: float, budget: int = 1000, kind: str = "variant", trainable: float = 10.0
 ) -> dict[str, Any]:
-    found = {"kind": kind, "variant": variant, "label_budget": budget, "n": 10, "mean": mean, "trainable": trainable}
-    return found | {"low_total": mean - 0.01, "high_total": mean + 0.01}
+    entry = {"kind": kind, "variant": variant, "label_budget": budget, "n": 10, "mean": mean, "trainable": trainable}
+    return entry | {"low_total": mean - 0.01, "high_total": mean + 0.01}
 
 
 def run(variant: str, seed: int, **metrics: float | None) -> dict[str, Any]:
-    found = {"kind": "variant", "variant": variant, "label_budget": 1000, "seed": seed}
-    return found | {"params/embedding": 20_000.0, "params/touched_rows": 500.0} | metrics
+    entry = {"kind": "variant", "variant": variant, "label_budget": 1000, "seed": seed}
+    return entry | {"params/embedding": 20_000.0, "params/touched_rows": 500.0} | metrics
 
 
 def answers(
@@ -100,7 +100,7 @@ class TestEnoughLabels:
         ]
 
     @pytest.mark.parametrize(
-        ("decision", "mean", "small", "opening", "said"),
+        ("decision", "mean", "small", "opening", "ending"),
         [
             ("higher", 0.006, True, "Barely", "against random vectors, frozen. The gain is below 1 point."),
             ("lower", -0.05, False, "No", "−5.0 points [−6.0, −4.0] against random vectors, frozen."),
@@ -116,10 +116,10 @@ class TestEnoughLabels:
             (None, 0.01, False, "Not tested", "frozen. The comparison was not planned."),
         ],
     )
-    def test_every_other_outcome(self, decision: str | None, mean: float, small: bool, opening: str, said: str):
+    def test_every_other_outcome(self, decision: str | None, mean: float, small: bool, opening: str, ending: str):
         answer = enough(decision, mean, small=small, n=3).answer
         assert answer.startswith(f"{opening}. Vectors learned from scratch reach macro recall 0.700")
-        assert answer.endswith(said)
+        assert answer.endswith(ending)
         assert "no difference" not in answer.lower()
 
     def test_a_better_baseline_is_said_at_once(self):
@@ -162,7 +162,7 @@ class TestEnoughLabels:
 
 
 def cbow_answer(rows: list[dict[str, Any]], crossover: list[list[Any]] | None = None) -> str:
-    budgets = tuple(sorted({found["label_budget"] for found in rows}))
+    budgets = tuple(sorted({entry["label_budget"] for entry in rows}))
     (verdict,) = answers(differences=rows, crossover=crossover, budgets=budgets)
     assert verdict.question == (
         "Would CBOW vectors have been better than vectors learned from scratch, and up to how many labels?"
@@ -252,7 +252,7 @@ class TestCbow:
         )
 
     @pytest.mark.parametrize(
-        ("found", "said"),
+        ("entry", "ending"),
         [
             (
                 ["reached", 250.0, 100.0, None, False],
@@ -269,9 +269,9 @@ class TestCbow:
             (["ahead from the start", np.nan, 100.0, 100.0, True], "(+9.0 to +10.0 points)."),
         ],
     )
-    def test_where_learned_rows_catch_up(self, found: list[Any], said: str):
+    def test_where_learned_rows_catch_up(self, entry: list[Any], ending: str):
         rows = course(FROZEN, (100, 0.1, "higher"), (300, 0.09, "higher"))
-        assert cbow_answer(rows, [[FROZEN, *found, "a sentence"]]).endswith(said)
+        assert cbow_answer(rows, [[FROZEN, *entry, "a sentence"]]).endswith(ending)
 
     def test_no_lead_no_catching_up(self):
         rows = course(FROZEN, (100, 0.001, "undecided"), (300, -0.001, "undecided"))
@@ -381,8 +381,8 @@ class TestElsewhere:
 
     def test_the_mean_of_tasks_is_of_those_asked_for(self):
         runs = transfer_runs([0.05, 0.06, 0.07])
-        for found in runs:
-            found |= {"probe/transfer/emotion/macro_recall": 0.3, "probe/transfer/emotion/macro_recall_before": 0.2}
+        for entry in runs:
+            entry |= {"probe/transfer/emotion/macro_recall": 0.3, "probe/transfer/emotion/macro_recall_before": 0.2}
         (verdict,) = answers(runs=runs, transfer=("irony", "emotion", "offensive"))
         assert (
             "(irony and emotion), vectors learned from scratch reach macro recall 0.430. This is +8.0" in verdict.answer
@@ -437,8 +437,8 @@ class TestOtherStudies:
     def test_the_default_study_has_three_answers(self):
         rows = [row(LEARNED, FLOOR, 1000, 0.2, "higher"), row(FROZEN, LEARNED, 1000, 0.1, "higher")]
         rows += [row(TUNED, LEARNED, 1000, 0.1, "higher"), row(TUNED, FROZEN, 1000, 0.0, "undecided")]
-        found = answers([score(LEARNED, 0.7)], rows, runs=transfer_runs([0.1, 0.2, 0.15]), transfer=("irony",))
-        assert [verdict.question.split()[0] for verdict in found] == ["Are", "Are", "Would"]
-        assert [verdict.evidence[-1] == INTERVALS for verdict in found] == [True, False, False]
+        entry = answers([score(LEARNED, 0.7)], rows, runs=transfer_runs([0.1, 0.2, 0.15]), transfer=("irony",))
+        assert [verdict.question.split()[0] for verdict in entry] == ["Are", "Are", "Would"]
+        assert [verdict.evidence[-1] == INTERVALS for verdict in entry] == [True, False, False]
         without_scores = answers(differences=rows, runs=transfer_runs([0.1, 0.2, 0.15]), transfer=("irony",))
         assert [verdict.evidence[-1] == INTERVALS for verdict in without_scores] == [False, True]

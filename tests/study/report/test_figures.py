@@ -56,7 +56,7 @@ def test_every_figure_is_written_as_png_and_svg(folder: Path) -> None:
         assert ElementTree.parse(folder / f"{name}.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_equal_findings_give_equal_bytes_whatever_the_settings_and_the_thread(folder: Path, tmp_path: Path) -> None:
+def test_equal_results_give_equal_bytes_whatever_the_settings_and_the_thread(folder: Path, tmp_path: Path) -> None:
     settings = {"font.size": 22, "axes.facecolor": "red", "svg.hashsalt": "other", "savefig.dpi": 50, "axes.grid": True}
     with matplotlib.rc_context(settings):
         thread = threading.Thread(target=write_figures, args=(fake_results(), tmp_path))

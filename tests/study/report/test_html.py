@@ -89,7 +89,7 @@ def html(both: tuple[str, str]) -> Reading:
 
 
 class TestFirstScreen:
-    def test_warnings_verdicts_and_what_ran_stand_before_the_first_section(self, both: tuple[str, str]) -> None:
+    def test_warnings_verdicts_and_the_design_come_before_the_first_section(self, both: tuple[str, str]) -> None:
         results = fake_results()
         top = Reading(both[0].partition("<section")[0]).text
         markdown = both[1].partition("## Paired differences")[0]
@@ -114,7 +114,7 @@ class TestFirstScreen:
         page, markdown = written(fake_results(empty=["warnings"]), tmp_path)
         assert "Warnings" not in page + markdown
 
-    def test_what_ran_names_data_budgets_seeds_metric_and_smallest_effect(self) -> None:
+    def test_the_design_summary_names_data_budgets_seeds_metric_and_smallest_effect(self) -> None:
         line = design_summary(fake_results(seeds=5))
         for part in (
             "12,284 test",
@@ -143,7 +143,7 @@ class TestEscaping:
             assert escape(text) in both[1]
         assert "<script" not in both[1].replace("\\<script", "")
 
-    def test_every_text_of_the_findings_is_escaped(self, tmp_path: Path) -> None:
+    def test_every_text_of_the_results_is_escaped(self, tmp_path: Path) -> None:
         evil = '</script><img src=x onerror="alert(1)">&amp;'
         results = fake_results()
         words_map = results.words_map | {"words": [evil, *results.words_map["words"][1:]]}
@@ -172,12 +172,12 @@ class TestEscaping:
         assert json.loads(reading.scripts[0])["words"][0] == evil
 
     @given(st.text())
-    def test_the_island_holds_any_text_and_cannot_end_its_element(self, text: str) -> None:
+    def test_script_json_holds_any_text_and_cannot_end_its_element(self, text: str) -> None:
         held = script_json({"words": [text]})
         assert not set("<>&\u2028\u2029") & set(held)
         assert json.loads(held) == {"words": [text]}
 
-    def test_the_island_has_no_number_that_json_lacks(self) -> None:
+    def test_script_json_has_no_number_that_json_lacks(self) -> None:
         assert script_json({"b": [float("nan"), 1.5], "a": (float("inf"),)}) == '{"a":[null],"b":[null,1.5]}'
 
     @given(st.text(alphabet="a|`<>&*_[]()#\\~$ \n\r\t", max_size=30))
@@ -257,7 +257,7 @@ class TestOffline:
 
 
 class TestSections:
-    def test_equal_findings_give_equal_bytes(self, tmp_path: Path, both: tuple[str, str]) -> None:
+    def test_equal_results_give_equal_bytes(self, tmp_path: Path, both: tuple[str, str]) -> None:
         assert written(fake_results(), tmp_path) == both
 
     def test_every_section_stands_once_and_in_the_contents(self, html: Reading) -> None:
@@ -327,7 +327,7 @@ class TestNumbers:
         headers = [attributes.get("scope") for tag, attributes in html.elements if tag == "th"]
         assert set(headers) == {"col", "row"}
 
-    def test_the_floor_of_p_is_said(self) -> None:
+    def test_the_smallest_p_is_named(self) -> None:
         few = smallest_p_note(fake_results(seeds=5))
         assert "With 5 seeds the sign-flip p cannot fall below 0.0625" in few
         assert "Holm's correction" in few

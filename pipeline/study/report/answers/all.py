@@ -12,7 +12,6 @@ from pipeline.study.report.answers.transfer import transfer_verdict
 from pipeline.study.report.phrases import (
     FLOOR,
     FROZEN,
-    LEARNED,
     TUNED,
     Difference,
     capital,
@@ -24,6 +23,7 @@ from pipeline.study.report.phrases import (
     too_few,
 )
 from pipeline.study.report.study_results import Verdict
+from pipeline.study.statistics.frames import LEARNED
 
 EMOTICONS = "How much of the score comes from the emoticons?"
 OTHERS = "What do the other planned comparisons show?"

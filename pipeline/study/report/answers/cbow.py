@@ -9,7 +9,6 @@ from pipeline.config.variants import prose_name
 from pipeline.study.report.formatting import number, signed
 from pipeline.study.report.phrases import (
     FROZEN,
-    LEARNED,
     TUNED,
     Difference,
     capital,
@@ -21,6 +20,7 @@ from pipeline.study.report.phrases import (
     too_few,
 )
 from pipeline.study.report.study_results import Verdict
+from pipeline.study.statistics.frames import LEARNED
 
 QUESTION = "Would CBOW vectors have been better than vectors learned from scratch, and up to how many labels?"
 Curve = Sequence[tuple[int, Difference]]  # a difference at ascending label budgets

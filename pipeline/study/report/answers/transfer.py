@@ -11,7 +11,6 @@ from pipeline.config.variants import prose_name
 from pipeline.study.report.phrases import (
     FLOOR,
     FROZEN,
-    LEARNED,
     TUNED,
     capital,
     effect_text,
@@ -19,6 +18,7 @@ from pipeline.study.report.phrases import (
     listed,
 )
 from pipeline.study.report.study_results import Verdict
+from pipeline.study.statistics.frames import LEARNED
 from pipeline.study.statistics.intervals import Interval, t_interval
 
 QUESTION = "Are word vectors learned on this task useful for other tasks, or do they serve this task only?"

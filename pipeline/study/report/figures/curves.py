@@ -34,7 +34,6 @@ from pipeline.study.report.tables import crossover_table
 # Not the colours of variants.
 EFFECT_STYLES = {"CBOW init": ("#222222", "o"), "training": ("#882255", "s"), "interaction": ("#808000", "^")}
 OTHER_EFFECT = ("#6b6b6b", "x")
-EFFECT_NAMES = {"CBOW init": "CBOW initialisation"}
 EDGE: dict[str, Any] = {
     "linestyle": "", "marker": "s", "markersize": 15, "markerfacecolor": "none", "markeredgecolor": "black",
 }  # fmt: skip
@@ -98,7 +97,7 @@ def _crossover_strip(curves: Axes, strip: Axes, results: StudyResults) -> None:
             strip.plot(estimate, y + 0.2, **(style | {"linestyle": ""}), markersize=8, markeredgecolor="black")
             curves.axvline(estimate, color=style["color"], linewidth=1.3, linestyle=":", zorder=0)
         words = f"at {text['labels']} labels" if estimate is not None else text["outcome"]
-        words = f"{prose_name(row['variant'])}: {words}, 95 % interval {text['95 % interval']}"
+        words = f"{text['rival']}: {words}, 95 % interval {text['95 % interval']}"
         strip.text(0.01, y - 0.22, words, transform=strip.get_yaxis_transform(), va="center", fontsize=SMALL)
     strip.set_ylim(len(rows) - 0.4, -0.6)
     strip.set_yticks([])
@@ -166,7 +165,7 @@ def factorial(results: StudyResults) -> Sketch | None:
         colour, marker = EFFECT_STYLES.get(effect, OTHER_EFFECT)
         axes.errorbar(
             x, 100 * line["mean"], half_widths(line, 100), color=colour, marker=marker, markersize=7, capsize=4,
-            linewidth=1, elinewidth=2, linestyle=":", label=EFFECT_NAMES.get(effect, effect),
+            linewidth=1, elinewidth=2, linestyle=":", label=effect,
         )  # fmt: skip
     axes.set_xticks(range(len(budgets)), budget_labels(results, budgets))
     axes.grid(axis="y")
