@@ -74,7 +74,8 @@ def _edge_warnings(trials: pd.DataFrame) -> list[StudyWarning]:
     if not len(edges):
         return []
     cells = [
-        f"{prose_name(str(row.variant))} at {row.label_budget:,} labels (× {row.factor:g})" for row in edges.itertuples()
+        f"{prose_name(str(row.variant))} at {row.label_budget:,} labels (× {row.factor:g})"
+        for row in edges.itertuples()
     ]
     rest = f"; and {len(cells) - EDGES_NAMED} more" if len(cells) > EDGES_NAMED else ""
     text = (
