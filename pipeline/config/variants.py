@@ -19,6 +19,13 @@ PROSE_NAMES = {
     "pretrained_frozen": "pretrained vectors, frozen",
     "pretrained_finetuned": "pretrained vectors, fine-tuned",
 }
+# What follows the @ of a variant's name: a value of `text.emoticons`, or a search's default settings.
+CONDITIONS = {
+    "keep": "emoticons kept",
+    "strip": "emoticons stripped",
+    "strip_fragments": "emoticons and their fragments stripped",
+    "default": "default settings",
+}
 # Hue tells where the vectors come from, as far as a palette for every kind of colour vision allows
 # (Okabe and Ito 2008).
 VARIANT_STYLES = {
@@ -52,10 +59,10 @@ def variant_name(embedding: EmbeddingConfig) -> str:
 
 
 def prose_name(name: str) -> str:
-    """The variant's name in prose; what follows an @ in `name` says how the text treats emoticons."""
-    base, _, emoticons = name.partition("@")
-    suffix = {"": "", "keep": " (emoticons kept)", "strip": " (emoticons stripped)"}.get(emoticons, f" ({emoticons})")
-    return PROSE_NAMES.get(base, base) + suffix
+    """The name for readers: `CBOW, frozen (emoticons stripped)` for `cbow_frozen@strip`; baselines keep their name."""
+    base, _, condition = name.partition("@")
+    text = PROSE_NAMES.get(base, base)
+    return f"{text} ({CONDITIONS.get(condition, condition)})" if condition else text
 
 
 def variant_style(name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import read_json
 from pipeline.study.design import StudyRuns
 from pipeline.study.report.examples import disagreements
-from pipeline.study.report.word_map import words_map
+from pipeline.study.report.word_map import word_map
 from pipeline.study.statistics.frames import Cell, Outcomes
 from pipeline.tracking.read_record import load_predicted_labels, load_predictions
 from pipeline.tracking.run_record import StoredRun
@@ -147,7 +147,7 @@ def map_of_words(finished: StudyRuns, budget: int) -> dict[str, Any]:
             matrices[variant] = load_embedding(folder)
     if vocabulary is None:
         return {}
-    return words_map(
+    return word_map(
         vocabulary["words"], vocabulary["counts"], opinions, finished.config.probe.neighbour_words, matrices
     )
 
