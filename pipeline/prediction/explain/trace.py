@@ -222,7 +222,7 @@ def _token(trained: Trained, word: str, id: int) -> Token:
 
 def _shapes(model: Classifier, bags: Bags) -> list[Shape]:
     """The tensors on the way, as they come out of the model's own parts; dropout is off outside training."""
-    ids_BT, _ = bags.padded(at_least=1)
+    ids_BT, _ = bags.padded()
     ids_BT = ids_BT[:, : int(bags.lengths_B[0])]
     found = [
         Shape("ids", "(1, T)", list(ids_BT.shape), "an id for each token"),
@@ -231,7 +231,7 @@ def _shapes(model: Classifier, bags: Bags) -> list[Shape]:
     encoder = model.encoder
     if isinstance(encoder, CnnEncoder):
         for width, convolution in zip(encoder.widths, encoder.convolutions, strict=True):
-            rows_BDT = model.embedding.look_up(bags.padded(at_least=1)[0]).transpose(1, 2)
+            rows_BDT = model.embedding.look_up(bags.padded()[0]).transpose(1, 2)
             windows = convolution(F.pad(rows_BDT, (0, width - 1)))
             how = f"{windows.shape[1]} filters over {width} tokens at a time"
             found.append(Shape("windows", f"(1, {windows.shape[1]}, T)", list(windows.shape), how))
