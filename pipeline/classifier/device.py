@@ -7,10 +7,7 @@ from pipeline.runtime.errors import UserError
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that `train.device` names; `auto` is the GPU where there is one.
-
-    Raises UserError for `cuda` where there is no GPU.
-    """
+    """`auto` is the GPU where there is one. Raises UserError for `cuda` where there is none."""
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("train.device=cuda: no CUDA GPU is visible to torch; use train.device=cpu or auto")
     if name == "auto":

@@ -22,16 +22,10 @@ __all__ = ["Report", "Run", "RunResult", "Task", "Trainer", "class_weights", "tr
 
 
 def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
-    """Train one run. The test split is scored once, after the choice of the epoch.
+    """Train one run; the test split is scored once, after the choice of the epoch.
 
-    Parameters
-    ----------
-    report : called with the history row of every finished epoch.
-
-    Raises
-    ------
-    UserError : the device is not there, or there is no training tweet.
-    RunError : the loss is not finite.
+    `report` is called with the history row of every epoch. Raises UserError without the device or without training
+    tweets, and RunError where the loss is not finite.
     """
     if len(run.rows_N) == 0:
         raise UserError("the training split is empty: nothing to train on")
@@ -75,13 +69,8 @@ def train_batch(
     `train_run`. On a CPU all numbers equal those of `train_run`: up to `workers` runs with one thread each train in
     parallel, without reports, or all runs train in sequence.
 
-    Returns
-    -------
-    Results in the order of `runs`; a failed run has its RunError there and does not stop the others.
-
-    Raises
-    ------
-    UserError : the device is not there, or there is no training tweet.
+    Results are in the order of `runs`; a failed run has its RunError there and does not stop the others. Raises
+    UserError without the device or without training tweets.
     """
     results: dict[int, RunResult | RunError] = {}
     on_gpu = any(resolve_device(run.train.device).type == "cuda" for run in runs)

@@ -7,6 +7,7 @@ step updates the rows of its batch, and the moments of a row decay only then. Sh
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 BLOCK = 1 << 17  # numbers that each thread updates at once: with gradient and moments they about fit into its cache
+fused_adamw = partial(torch._fused_adamw_, beta1=BETA_1, beta2=BETA_2, amsgrad=False, maximize=False)
 
 
 @dataclass
@@ -61,20 +63,17 @@ class Adam:
         self.steps += 1
         self.steps_tensor += 1
         for group in self.groups:
-            torch._fused_adamw_(
+            gradients = [parameter.grad for parameter in group.parameters if parameter.grad is not None]
+            fused_adamw(
                 group.parameters,
-                [parameter.grad for parameter in group.parameters if parameter.grad is not None],
+                gradients,
                 group.first_moments,
                 group.second_moments,
                 [],
                 [self.steps_tensor] * len(group.parameters),
                 lr=group.lr * lr_factor,
-                beta1=BETA_1,
-                beta2=BETA_2,
                 weight_decay=group.weight_decay,
                 eps=EPSILON,
-                amsgrad=False,
-                maximize=False,
             )
         if self.rows_VD is not None and self.rows_VD.grad is not None:
             gradient = self.rows_VD.grad.coalesce()
@@ -94,21 +93,9 @@ class Adam:
         for table, values_UD in zip(self.tables, gathered, strict=True):
             torch.index_select(table, 0, ids_U, out=values_UD)
         rows_UD, first_UD, second_UD = gathered
-        torch._fused_adam_(
-            [rows_UD],
-            [gradient_UD],
-            [first_UD],
-            [second_UD],
-            [],
-            [self.steps_tensor],
-            lr=lr,
-            beta1=BETA_1,
-            beta2=BETA_2,
-            weight_decay=0.0,
-            eps=EPSILON / math.sqrt(1 - BETA_2**self.steps),  # SparseAdam adds it before the bias correction
-            amsgrad=False,
-            maximize=False,
-        )
+        epsilon = EPSILON / math.sqrt(1 - BETA_2**self.steps)  # SparseAdam adds it before the bias correction
+        steps = [self.steps_tensor]
+        fused_adamw([rows_UD], [gradient_UD], [first_UD], [second_UD], [], steps, lr=lr, weight_decay=0.0, eps=epsilon)
         for table, values_UD in zip(self.tables, gathered, strict=True):
             _widest_view(table).index_copy_(0, ids_U, _widest_view(values_UD))
 

@@ -46,7 +46,7 @@ Before, the optimizer was torch's SparseAdam.
 | `sparse_mask` | 0.466 | `index_select`, rows and moments | 0.113 |
 | `add_` | 0.330 | `index_copy_`, rows and moments | 0.090 |
 | `coalesce` | 0.191 | `embedding_bag`, forward and backward | 0.060 |
-| `run_backward` | 0.179 | `_fused_adam_` | 0.054 |
+| `run_backward` | 0.179 | `_fused_adamw_` | 0.054 |
 | `embedding_bag` | 0.066 | `MeanGradients.of_batch` | 0.029 |
 | `sqrt_` | 0.056 | `Adam._update_rows` | 0.009 |
 | `take` | 0.047 | `addmm` | 0.007 |

@@ -2,9 +2,9 @@
 
 fastText is trained on the same tweets with the same dimensions. It splits its text at spaces, so NLTK's TweetTokenizer
 tokenizes for it. The tokens are the same except literal escapes, which the project also decodes.
-Each round is a new process; rates are tweets per CPU-second of its only busy thread. Both label new texts (at first with
-an empty cache of words and fresh memory pages), the same texts again, and then other new texts. The predictor caches
-nothing about texts when it is created.
+Each round is a new process; rates are tweets per CPU-second of its only busy thread. Both label new texts (at first
+with an empty cache of words and fresh memory pages), the same texts again, and then other new texts. The predictor
+caches nothing about texts when it is created.
 """
 
 import multiprocessing

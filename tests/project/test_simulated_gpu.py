@@ -52,7 +52,7 @@ def test_a_capture_refuses_synchronization_and_random_numbers(operation):
         tensor = torch.zeros(4, device=CUDA)
         operation(tensor)
         with pytest.raises(RuntimeError, match="not permitted during the capture of a graph"):
-            CudaGraphs(CUDA).capture("key", lambda: operation(tensor))
+            CudaGraphs(CUDA).capture(lambda: operation(tensor))
 
 
 def test_a_graph_replays_on_the_tensors_of_its_capture():
@@ -64,13 +64,12 @@ def test_a_graph_replays_on_the_tensors_of_its_capture():
             calls.append(1)
             total.add_(number[:1] * 2)
 
-        graphs = CudaGraphs(CUDA)
-        graphs.capture("add", add)
+        replay = CudaGraphs(CUDA).capture(add)
         number.fill_(3)
-        graphs.functions["add"]()
+        replay()
         assert total.cpu().tolist() == [6.0, 6.0]
         number = torch.ones(2, device=CUDA)  # another tensor than the captured one
-        graphs.functions["add"]()
+        replay()
         assert total.cpu().tolist() == [12.0, 12.0]
         assert len(calls) == WARM_UP + 1
         assert gpu.replayed == 2

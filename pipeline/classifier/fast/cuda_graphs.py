@@ -1,6 +1,6 @@
 """Functions of fixed shapes, captured as CUDA graphs and replayed on a GPU; called directly on a CPU."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 import torch
 
@@ -8,7 +8,7 @@ WARM_UP = 3
 
 
 class CudaGraphs:
-    """Functions by key, each captured once and replayed many times.
+    """Captures functions, to be replayed many times.
 
     A function runs WARM_UP times on a side stream before its capture (see "CUDA Graphs" in torch's notes on CUDA
     semantics). Its buffers must then hold an input that changes nothing. The function must not synchronize with the
@@ -18,16 +18,14 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.functions: dict[Hashable, Callable[[], None]] = {}
         self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
         # One side stream for all graphs: cuBLAS keeps a workspace for every stream that it ran on.
         self.side_stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
-    def capture(self, key: Hashable, function: Callable[[], None]) -> None:
-        """Capture `function`; `functions[key]` replays it."""
+    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Capture `function`; returns the function that replays it."""
         if self.side_stream is None:
-            self.functions[key] = function
-            return
+            return function
         self.side_stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.side_stream):
             for _ in range(WARM_UP):
@@ -36,4 +34,5 @@ class CudaGraphs:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self.pool, stream=self.side_stream):
             function()
-        self.functions[key] = graph.replay
+        replay: Callable[[], None] = graph.replay
+        return replay

@@ -46,15 +46,9 @@ def stacks(runs: Sequence[Run]) -> list[list[int]]:
 def train_stacked(task: Task, runs: Sequence[Run], report: Report | None = None) -> list[RunResult | RunError]:
     """Train `stackable` runs in as few stacks as their shapes and the device's memory allow.
 
-    Returns
-    -------
-    Results in the order of `runs`; `seconds` is a run's share of the time until it ended. A run whose loss is not
-    finite has its RunError there and leaves the stack.
-
-    Raises
-    ------
-    ValueError : a run cannot be stacked.
-    UserError : the device is not there, or there is no training tweet.
+    Results are in the order of `runs`; `seconds` is a run's share of the time until it ended. A run whose loss is not
+    finite has its RunError there and leaves the stack. Raises ValueError for a run that cannot be stacked, UserError
+    without the device or without training tweets.
     """
     if any(len(run.rows_N) == 0 for run in runs):
         raise UserError("the training split is empty: nothing to train on")

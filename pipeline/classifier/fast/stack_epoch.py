@@ -4,7 +4,7 @@ Shapes: see `stack_batches` and `stack_step`.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import torch
@@ -63,22 +63,21 @@ class StackTrainer:
         embedding = stack_embeddings(corpus, runs, device)
         self.model = StackedModel(embedding, torch.stack(heads).to(device), hyperparameters, train.labels_N)
         self.graphs = CudaGraphs(device)
-        self.inputs: dict[Sizes, tuple[Tensor, Tensor]] = {}
+        self.captured: dict[Sizes, tuple[Tensor, Tensor, Callable[[], None]]] = {}  # buffer, mask, replay
         self.min_sizes = (0, 0)  # tokens and rows of the largest steps so far
 
     def step(self, packed: Tensor, mask_RBD: Tensor, sizes: Sizes) -> None:
         """One step of all runs: copy the batch into the buffers of the captured step, then replay it."""
-        if sizes not in self.graphs.functions:
+        if sizes not in self.captured:
             buffer, mask = torch.zeros_like(packed), torch.ones_like(mask_RBD)
             batch = StackedBatch.view(buffer, sizes)
             # A batch of no tweets, which changes nothing: no tweet has a token, so none reads the spare row.
             batch.tweets_RB.fill_(-1)
-            self.graphs.capture(sizes, lambda: self.model.step(batch, mask))
-            self.inputs[sizes] = buffer, mask
-        buffer, mask = self.inputs[sizes]
+            self.captured[sizes] = buffer, mask, self.graphs.capture(lambda: self.model.step(batch, mask))
+        buffer, mask, replay = self.captured[sizes]
         buffer.copy_(packed)
         mask.copy_(mask_RBD)
-        self.graphs.functions[sizes]()
+        replay()
 
     def dropout_masks(self) -> list[DropoutMasks | None]:
         """Dropout masks of the runs in their next epoch; None for a run without dropout."""
@@ -130,7 +129,7 @@ class StackTrainer:
         if "validation" in self.corpus.splits:
             model.restore_best()
         self.states = [self.states[index] for index in remaining]
-        self.graphs, self.inputs = CudaGraphs(self.device), {}
+        self.graphs, self.captured = CudaGraphs(self.device), {}
         if remaining:
             self.model.select_runs(remaining)
         return model

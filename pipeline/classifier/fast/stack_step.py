@@ -211,10 +211,9 @@ class StackedModel:
         self.loss_R += (loss_R * valid_RB.sum(1)).masked_fill(~active_R, 0)
 
         logit_gradient_RBC = (log_probs_RBC.exp() - one_hot_RBC.float()) * weight_RB[:, :, None]
-        head_gradient_RFC = torch.cat(
-            [features_RBD.mT @ logit_gradient_RBC, logit_gradient_RBC.sum(1, keepdim=True)], dim=1
-        )
-        squared_norm_R = head_gradient_RFC.square().sum((1, 2))
+        bias_gradient_R1C = logit_gradient_RBC.sum(1, keepdim=True)
+        gradient_RFC = torch.cat([features_RBD.mT @ logit_gradient_RBC, bias_gradient_R1C], dim=1)
+        squared_norm_R = gradient_RFC.square().sum((1, 2))
         trainable = self.embedding if isinstance(self.embedding, TrainableRows) else None
         if trainable is not None:
             mean_gradient_RBD = (logit_gradient_RBC @ self.head_RFC[:, :-1].mT) * scale_RBD
@@ -227,9 +226,7 @@ class StackedModel:
         if trainable is not None:
             step_size_R = (settings.lr_embedding_R * lr_factor_R * correction2_R / correction1_R).float()
             trainable.update(batch, row_gradient_RUD, clip_R, step_size_R)
-        self._update_head(
-            head_gradient_RFC * clip_R[:, None, None], active_R, lr_factor_R, correction1_R, correction2_R
-        )
+        self._update_head(gradient_RFC * clip_R[:, None, None], active_R, lr_factor_R, correction1_R, correction2_R)
 
     def _update_head(
         self, gradient_RFC: Tensor, active_R: Tensor, lr_factor_R: Tensor, correction1_R: Tensor, correction2_R: Tensor
