@@ -2,7 +2,7 @@
 
 The output for a tweet does not depend on the other tweets of its batch: every encoder masks padded positions.
 
-Suffixes of array names, here and in the modules beside this one, are their shapes:
+Suffixes of array names are shapes, here and in the other modules of this folder:
 B tweets of a batch, T tokens of a tweet, D dimensions of the matrix given, E those the encoder reads (D or 2 D),
 F features of the encoder, C classes, V vocabulary, N tweets of a split, U distinct rows that a batch reads, K steps.
 """

@@ -1,7 +1,7 @@
 """Adam that updates only the embedding rows of the batch, as torch's SparseAdam does; gradient clipping.
 
-Dense Adam (Kingma & Ba 2015) keeps moving a row that it saw once, and reads and writes all V rows in every step. Here a
-step updates the rows of its batch, and the moments of a row decay only then. Shapes: see `model`.
+Dense Adam (Kingma & Ba 2015) reads and writes all V rows in every step, and keeps updating a row after a single
+gradient. Here a step updates the rows of its batch, and a row's moments decay only then. Shapes: see `model`.
 """
 
 import math

@@ -237,11 +237,11 @@ def test_the_test_split_changes_nothing_but_its_own_scores(task):
 
 
 def test_without_a_test_split_none_is_read(task):
-    whole = train_run(task, make_run(task))
+    with_test = train_run(task, make_run(task))
     trial = train_run(dataclasses.replace(task, test=None), make_run(task))
     assert set(trial.probabilities) == {"validation"}
-    assert trial.metrics == {name: value for name, value in whole.metrics.items() if not name.startswith("test/")}
-    assert trial.embedding_VE.tobytes() == whole.embedding_VE.tobytes()
+    assert trial.metrics == {name: value for name, value in with_test.metrics.items() if not name.startswith("test/")}
+    assert trial.embedding_VE.tobytes() == with_test.embedding_VE.tobytes()
 
 
 def test_without_validation_the_last_epoch_counts(task):
@@ -328,12 +328,12 @@ def test_other_runs_of_the_batch_change_nothing(task):
     runs[3] = dataclasses.replace(runs[3], train=dataclasses.replace(runs[3].train, threads=2))
     results = train_batch(task, runs, workers=2)
     for run, result in zip(runs, results, strict=True):
-        alone = train_run(task, run)
-        assert alone.history == result.history
-        assert alone.initial_VE.tobytes() == result.initial_VE.tobytes()
-        assert alone.embedding_VE.tobytes() == result.embedding_VE.tobytes()
-        assert alone.probabilities["test"].tobytes() == result.probabilities["test"].tobytes()
-        assert alone.metrics == result.metrics
+        single = train_run(task, run)
+        assert single.history == result.history
+        assert single.initial_VE.tobytes() == result.initial_VE.tobytes()
+        assert single.embedding_VE.tobytes() == result.embedding_VE.tobytes()
+        assert single.probabilities["test"].tobytes() == result.probabilities["test"].tobytes()
+        assert single.metrics == result.metrics
 
 
 @pytest.mark.parametrize("workers", [1, 2])

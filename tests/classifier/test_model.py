@@ -105,8 +105,8 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(encoder, kind):
     split = texts([3, 5], [2, 4, 6, 8, 9, 10], [], [1])
     logits = model(take(split, torch.arange(4)))
     for row in range(4):
-        alone = model(take(split, torch.tensor([row])))
-        assert torch.allclose(alone[0], logits[row], atol=1e-6)
+        single = model(take(split, torch.tensor([row])))
+        assert torch.allclose(single[0], logits[row], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["trained", "multichannel", "anchored"])

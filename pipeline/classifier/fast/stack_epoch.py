@@ -1,4 +1,4 @@
-"""One epoch of a stack of runs: batches drawn as each run draws them alone, packed, and replayed step by step.
+"""One epoch of a stack of runs: draws the batches of each run, packs them, and replays the captured step.
 
 Shapes: see `stack_batches` and `stack_step`.
 """
@@ -24,7 +24,7 @@ from pipeline.classifier.training_state import TrainingState
 
 
 def epoch_tweets(state: TrainingState) -> NDArray[np.int64]:
-    """Training tweets (K, B) of a run's next epoch, in the order it has alone; -1 pads the last batch of a pass."""
+    """Training tweets (K, B) of a run's next epoch, ordered as without a stack; -1 pads the last batch of a pass."""
     run, size = state.run, state.run.train.batch_size
     tweets = np.full((run.passes, run.steps_per_pass * size), -1, dtype=np.int64)
     for of_pass, order_N in zip(tweets, state.permutations(), strict=True):
@@ -38,13 +38,12 @@ class StackTrainer:
     def __init__(self, corpus: Corpus, runs: Sequence[Run], classes: int, device: torch.device) -> None:
         self.corpus, self.device = corpus, device
         self.states = [TrainingState(run, device) for run in runs]
-        train = corpus.splits["train"]
-        heads, weights, labels_N = [], [], train.labels_N.cpu()
+        heads, weights, labels_N = [], [], corpus.splits["train"].labels_N
         for run in runs:
-            layer = Embedding(torch.zeros(1, run.embedding_VD.shape[1]))  # the head alone is needed
+            layer = Embedding(torch.zeros(1, run.embedding_VD.shape[1]))  # only the head is needed
             head = Classifier(layer, run.model, classes, seeded_generator(run.seed, "initial weights")).head
             heads.append(torch.cat([head.weight.detach().T, head.bias.detach()[None]]))
-            weights_C = class_weights(labels_N[torch.from_numpy(run.rows_N)], classes, run.train.class_weights)
+            weights_C = class_weights(labels_N.cpu()[torch.from_numpy(run.rows_N)], classes, run.train.class_weights)
             weights.append(torch.ones(classes) if weights_C is None else weights_C)
         settings = [run.train for run in runs]
 
@@ -61,7 +60,7 @@ class StackTrainer:
             class_weights_RC=torch.stack(weights).to(device),
         )
         embedding = stack_embeddings(corpus, runs, device)
-        self.model = StackedModel(embedding, torch.stack(heads).to(device), hyperparameters, train.labels_N)
+        self.model = StackedModel(embedding, torch.stack(heads).to(device), hyperparameters, labels_N)
         self.graphs = CudaGraphs(device)
         self.captured: dict[Sizes, tuple[Tensor, Tensor, Callable[[], None]]] = {}  # buffer, mask, replay
         self.min_sizes = (0, 0)  # tokens and rows of the largest steps so far

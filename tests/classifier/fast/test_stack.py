@@ -66,23 +66,23 @@ def make_run(task, seed=0, trainable=True, dropout=0.2, rows=None, **train):
     )
 
 
-def assert_same(stacked, alone, tolerance=TOLERANCE):
-    assert stacked.chosen_epoch == alone.chosen_epoch
-    assert len(stacked.history) == len(alone.history)
-    for ours, theirs in zip(stacked.history, alone.history, strict=True):
+def assert_same(stacked, single, tolerance=TOLERANCE):
+    assert stacked.chosen_epoch == single.chosen_epoch
+    assert len(stacked.history) == len(single.history)
+    for ours, theirs in zip(stacked.history, single.history, strict=True):
         assert ours == pytest.approx(theirs, abs=tolerance)
-    assert stacked.metrics == pytest.approx(alone.metrics, abs=tolerance)
-    assert np.array_equal(stacked.touched_V, alone.touched_V)
-    assert np.array_equal(stacked.initial_VE, alone.initial_VE)
-    assert np.allclose(stacked.embedding_VE, alone.embedding_VE, atol=tolerance)
-    assert stacked.layers.keys() == alone.layers.keys()
-    for name, layer in alone.layers.items():
+    assert stacked.metrics == pytest.approx(single.metrics, abs=tolerance)
+    assert np.array_equal(stacked.touched_V, single.touched_V)
+    assert np.array_equal(stacked.initial_VE, single.initial_VE)
+    assert np.allclose(stacked.embedding_VE, single.embedding_VE, atol=tolerance)
+    assert stacked.layers.keys() == single.layers.keys()
+    for name, layer in single.layers.items():
         assert stacked.layers[name].shape == layer.shape
         assert np.allclose(stacked.layers[name], layer, atol=tolerance)
-    assert stacked.probabilities.keys() == alone.probabilities.keys()
-    for name, probabilities in alone.probabilities.items():
+    assert stacked.probabilities.keys() == single.probabilities.keys()
+    for name, probabilities in single.probabilities.items():
         assert np.allclose(stacked.probabilities[name], probabilities, atol=tolerance)
-    assert stacked.device == alone.device
+    assert stacked.device == single.device
 
 
 def different_runs(task, trainable):
@@ -102,10 +102,10 @@ def different_runs(task, trainable):
 def test_each_run_has_the_numbers_of_the_run_alone(task, trainable):
     runs = different_runs(task, trainable)
     assert stacks(runs) == [[0, 1, 2, 3, 4, 5]]
-    alone = [train_run(task, run) for run in runs]
-    assert len({len(result.history) for result in alone}) >= 3
-    assert alone[3].chosen_epoch + 1 == len(alone[3].history) < 9
-    for stacked, expected in zip(train_stacked(task, runs), alone, strict=True):
+    single = [train_run(task, run) for run in runs]
+    assert len({len(result.history) for result in single}) >= 3
+    assert single[3].chosen_epoch + 1 == len(single[3].history) < 9
+    for stacked, expected in zip(train_stacked(task, runs), single, strict=True):
         assert_same(stacked, expected)
 
 
@@ -220,10 +220,10 @@ def test_a_run_whose_loss_is_not_finite_has_its_error_and_stops_no_other(task, t
     for stacked, run in ((good, runs[0]), (short, runs[2])):
         assert_same(stacked, train_run(task, run))
     for stacked, run in ((first, infinite), (second, late)):
-        with pytest.raises(RunError) as alone:
+        with pytest.raises(RunError) as single:
             train_run(task, run)
         assert isinstance(stacked, RunError)
-        assert str(stacked) == str(alone.value)
+        assert str(stacked) == str(single.value)
     assert isinstance(train_stacked(task, [infinite])[0], RunError)
 
 
@@ -266,11 +266,11 @@ def test_a_run_draws_dropout_in_the_same_portions_alone_and_in_a_stack(task, mon
     monkeypatch.setattr(torch, "rand", lambda size, **kwargs: sizes.append(size) or rand(size, **kwargs))
     run = make_run(task, rows=np.arange(50), min_epoch_steps=8, max_epochs=2)
     train_run(task, run)
-    alone = sizes.copy()
-    assert alone == [(32, D), (18, D)] * 4
+    single = sizes.copy()
+    assert single == [(32, D), (18, D)] * 4
     sizes.clear()
     train_stacked(task, [run])
-    assert sizes == alone
+    assert sizes == single
 
 
 def on_gpu(runs):
@@ -304,5 +304,5 @@ def test_captured_steps_give_each_run_its_numbers_alone_on_the_gpu(task, trainab
 @pytest.mark.parametrize("trainable", [True, False])
 def test_without_dropout_gpu_and_cpu_agree(task, trainable):
     runs = [make_run(task, seed, trainable, dropout=0.0) for seed in range(4)]
-    for stacked, alone in zip(train_stacked(task, on_gpu(runs)), train_stacked(task, runs), strict=True):
-        assert_same(dataclasses.replace(stacked, device="cpu"), alone, 1e-4)
+    for stacked, single in zip(train_stacked(task, on_gpu(runs)), train_stacked(task, runs), strict=True):
+        assert_same(dataclasses.replace(stacked, device="cpu"), single, 1e-4)
