@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,9 +36,11 @@ def compare(
     """
     from threadpoolctl import threadpool_limits
 
+    from pipeline.prediction.torch_model import torch_threads
+
     vocabulary = len(json.dumps(trained.words, ensure_ascii=False).encode())
     weights = trained.embedding_VE.nbytes + sum(layer.nbytes for layer in trained.layers.values())
-    with threadpool_limits(1), _one_torch_thread():
+    with threadpool_limits(1), torch_threads(1):
         name, predictor, size = export
         measurements = [
             _measure("full model (torch)", full, vocabulary + weights, texts),
@@ -48,18 +49,6 @@ def compare(
     if len(labels) == len(texts) and (fasttext := _fasttext(full, texts, labels)) is not None:
         measurements.append(fasttext)
     return measurements
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _measure(model: str, predictor: Predictor, size: int, texts: list[str]) -> Measurement:

@@ -62,7 +62,7 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
     mask_BT1 = graph.add("Unsqueeze", [mask_BT, last])
     rows_BTE = graph.add("Where", [mask_BT1, lookup_BTE, graph.constant("0.0", 0.0)])
     features_BF = _ENCODERS[trained.model.encoder](graph, trained.layers, trained, rows_BTE, mask_BT)
-    head = [graph.constant(f"head.{part}", trained.layers[f"head.{part}"]) for part in ("weight", "bias")]
+    head = [graph.constant(f"head.{name}", trained.layers[f"head.{name}"]) for name in ("weight", "bias")]
     graph.add("Gemm", [features_BF, *head], "logits", transB=1)
     graph.add("Softmax", ["logits"], "probabilities", axis=1)
     onnx_graph = helper.make_graph(

@@ -132,9 +132,7 @@ class Predictor:
         logits_BC = self.scorer.logits(ids)
         return [
             Prediction(
-                self.labels[int(logits_C.argmax())],
-                probabilities_C,
-                self._explanation(tokens[row], ids[row], logits_C),
+                self.labels[int(logits_C.argmax())], probabilities_C, self._explanation(tokens[row], ids[row], logits_C)
             )
             for row, (logits_C, probabilities_C) in enumerate(zip(logits_BC, softmax(logits_BC), strict=True))
         ]

@@ -1,4 +1,4 @@
-"""Score table back end: one score per word and class replaces the embedding and head of a mean encoder; numpy only.
+"""Score table back end: one score per word and class replaces embedding and head of a mean encoder; numpy only.
 
 mean(rows) @ Wᵀ + b = mean(rows @ Wᵀ) + b, so a (V, C) table replaces the (V, E) embedding matrix and the head.
 """

@@ -1,4 +1,4 @@
-"""Read and write a trained model as plain files: configuration, labels, vocabulary, embedding matrix and weights."""
+"""Read and write a trained model as plain files: configuration, labels, vocabulary, embedding and weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -79,7 +79,7 @@ def _data(run: StoredRun) -> list[str]:
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.get("rows", {}).items())
     facts = [
         f"**{escape(str(dataset.get('name', '?')))}** ({escape(source)}), fingerprint `{dataset.get('fingerprint')}`: "
-        f"{counts} tweets; {dataset.get('labelled_used', 0):,} training labels were used.",
+        f"{counts} tweets; {dataset.get('labelled_used', 0):,} training labels were used."
     ]
     return [*facts, "\n".join(f"- {escape(note)}" for note in run.header["notes"])] if run.header["notes"] else facts
 

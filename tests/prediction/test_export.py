@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.prediction import export as module
-from pipeline.prediction import measure as speed
+from pipeline.prediction import measure
 from pipeline.prediction.export import EDGE_CASES, export, export_report, read_export
 from pipeline.prediction.score_table import score_table
 from pipeline.prediction.torch_model import TorchModel, torch_predictor
@@ -20,13 +20,13 @@ PROJECT = project_root()
 VARIANTS = ["random_trainable", "cbow_projected", "cbow_multichannel"]
 
 
-FASTTEXT = speed._fasttext
+FASTTEXT = measure._fasttext
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(speed, "SECONDS", 0.0)
-    monkeypatch.setattr(speed, "_fasttext", lambda *_: None)
+    monkeypatch.setattr(measure, "SECONDS", 0.0)
+    monkeypatch.setattr(measure, "_fasttext", lambda *_: None)
 
 
 def tweets_of(folder):
@@ -35,7 +35,7 @@ def tweets_of(folder):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_table_says_what_the_model_says(make_run, tmp_path, variant):
+def test_the_score_table_predicts_as_the_model(make_run, tmp_path, variant):
     folder = make_run(f"embedding={variant}", "model=mean")
     trained = read_model(folder)
     exported = export(trained, tmp_path / "small", "compact", "# card", *tweets_of(folder))
@@ -63,7 +63,7 @@ def test_the_table_is_rows_times_head(make_run):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
-def test_the_graph_says_what_the_model_says(make_run, tmp_path, variant, encoder):
+def test_the_onnx_graph_predicts_as_the_model(make_run, tmp_path, variant, encoder):
     onnx = pytest.importorskip("onnx")
     folder = make_run(f"embedding={variant}", f"model={encoder}")
     trained = read_model(folder)
@@ -80,7 +80,7 @@ def test_the_graph_says_what_the_model_says(make_run, tmp_path, variant, encoder
     assert sizes == {"ids": ["batch", "tokens"], "lengths": ["batch"]}
 
 
-def test_what_stands_behind_a_text_does_not_count_in_the_graph(make_run, tmp_path):
+def test_padding_does_not_change_the_output_of_the_onnx_graph(make_run, tmp_path):
     pytest.importorskip("onnxruntime")
     for encoder in ("mean", "meanmax", "cnn", "gru"):
         folder = make_run("embedding=random_trainable", f"model={encoder}")
@@ -128,9 +128,9 @@ def test_only_an_earlier_export_is_replaced(make_run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "small"]
 
 
-def test_sizes_and_speeds_are_told(make_run, tmp_path, monkeypatch):
+def test_sizes_and_speeds_are_reported(make_run, tmp_path, monkeypatch):
     pytest.importorskip("floret")
-    monkeypatch.setattr(speed, "_fasttext", FASTTEXT)
+    monkeypatch.setattr(measure, "_fasttext", FASTTEXT)
     folder = make_run("embedding=random_trainable", "model=mean")
     trained = read_model(folder)
     exported = export(trained, tmp_path / "small", "compact", "card", *tweets_of(folder))
@@ -141,13 +141,13 @@ def test_sizes_and_speeds_are_told(make_run, tmp_path, monkeypatch):
     assert forms["full model (torch)"].size >= trained.embedding_VE.nbytes
     assert forms["fastText (floret)"].size > 4 * 10 * 2_000_000
     assert all(found.from_text > 0 for found in exported.measurements)
-    told = export_report(exported, tmp_path / "small", trained, "compact")
-    assert "1e-05 allowed" in told
-    assert "76." in told
+    report = export_report(exported, tmp_path / "small", trained, "compact")
+    assert "1e-05 allowed" in report
+    assert "76." in report
 
 
 @pytest.mark.parametrize("file", ["table.safetensors", "exported.json", "vocabulary.json"])
-def test_a_damaged_export_is_named(make_run, tmp_path, file):
+def test_a_damaged_export_is_an_error_that_names_it(make_run, tmp_path, file):
     trained = read_model(make_run("embedding=random_trainable", "model=mean"))
     export(trained, tmp_path / "small", "compact", "", [], [])
     (tmp_path / "small" / file).write_text("{}")

@@ -33,7 +33,7 @@ TEXTS = ["love this awful day :)", "zzz unheard of", "😀", "", "sad sad sad " 
 
 
 @pytest.mark.parametrize("overrides", VARIANTS, ids="-".join)
-def test_a_loaded_run_says_what_it_said_when_it_was_trained(make_run, overrides):
+def test_a_loaded_run_predicts_as_at_the_end_of_training(make_run, overrides):
     folder = make_run(*overrides)
     predictor = torch_predictor(read_model(folder))
     for found in load_predictions(folder).values():
@@ -42,10 +42,12 @@ def test_a_loaded_run_says_what_it_said_when_it_was_trained(make_run, overrides)
         assert labels == [predictor.labels[column] for column in found.probabilities.argmax(axis=1)]
 
 
-def test_the_runs_differ_in_what_they_say(make_run):
+def test_the_runs_have_different_predictions(make_run):
     """Guards the test above: predictions that hardly depend on the model would pass it."""
-    said = [torch_predictor(read_model(make_run(*overrides))).probabilities(TEXTS[:1]) for overrides in VARIANTS]
-    assert len({tuple(np.round(row[0], 4)) for row in said}) == len(VARIANTS)
+    probabilities = [
+        torch_predictor(read_model(make_run(*overrides))).probabilities(TEXTS[:1]) for overrides in VARIANTS
+    ]
+    assert len({tuple(np.round(row[0], 4)) for row in probabilities}) == len(VARIANTS)
 
 
 @pytest.mark.parametrize("overrides", VARIANTS[:5], ids="-".join)
@@ -64,7 +66,7 @@ def test_contributions_and_bias_sum_to_the_margin(make_run, overrides, make):
 
 
 @pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru"])
-def test_leaving_a_token_out_is_what_it_says(make_run, encoder):
+def test_leave_one_out_contributions_are_losses_of_margin(make_run, encoder):
     predictor = torch_predictor(read_model(make_run("embedding=random_trainable", f"model={encoder}")))
     (whole,) = predictor.predict(["hate mondays again"])
     label, against = predictor.labels.index(whole.label), predictor.labels.index(whole.explanation.against)
@@ -77,7 +79,7 @@ def test_leaving_a_token_out_is_what_it_says(make_run, encoder):
     assert (whole.explanation.method, whole.explanation.bias) == ("leave one token out", None)
 
 
-def test_a_long_text_is_left_out_in_pieces(make_run):
+def test_a_long_text_is_left_out_in_spans(make_run):
     predictor = torch_predictor(read_model(make_run("embedding=random_trainable", "model=gru")))
     (found,) = predictor.predict(["sad " * 256])
     assert found.explanation.method == "leave 2 neighbouring tokens out"
@@ -103,7 +105,7 @@ def test_an_empty_text_gets_the_bias_alone(make_run, encoder):
 
 
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
-def test_an_answer_does_not_depend_on_the_texts_beside_it(make_run, encoder, monkeypatch):
+def test_a_prediction_does_not_depend_on_the_other_texts(make_run, encoder, monkeypatch):
     predictor = torch_predictor(read_model(make_run("embedding=random_trainable", f"model={encoder}")))
     alone = np.concatenate([predictor.probabilities([text]) for text in TEXTS])
     np.testing.assert_allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
@@ -112,7 +114,7 @@ def test_an_answer_does_not_depend_on_the_texts_beside_it(make_run, encoder, mon
     np.testing.assert_allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
 
 
-def test_a_pass_is_bounded_and_every_text_is_in_one():
+def test_batches_are_bounded_and_every_text_is_in_one():
     ids = [[2] * length for length in (0, 40_000, 3, 20_000, 20_000, 0, 5)]
     groups = list(module.length_batches(ids))
     assert sorted(row for group in groups for row in group) == list(range(7))
@@ -137,7 +139,7 @@ def test_no_texts_give_no_predictions(make_run):
     assert predictor.probabilities([]).shape == (0, 3)
 
 
-def test_a_copy_says_the_same_and_tells_no_path(make_run, tmp_path):
+def test_a_copy_predicts_the_same_and_holds_no_paths(make_run, tmp_path):
     folder = make_run("embedding=cbow_projected", "model=gru")
     write_model(folder, tmp_path)
     expected = torch_predictor(read_model(folder)).probabilities(TEXTS)
@@ -162,7 +164,7 @@ def _other_head(folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "run.json").unlink(), "not the record of a run"),
         (
@@ -175,9 +177,9 @@ def _other_head(folder):
         (_other_head, "weights do not fit the configuration"),
     ],
 )
-def test_a_damaged_record_is_named(make_run, tmp_path, damage, told):
+def test_a_damaged_record_is_an_error_that_names_it(make_run, tmp_path, damage, message):
     folder = tmp_path / "run"
     shutil.copytree(make_run("embedding=random_trainable", "model=mean"), folder)
     damage(folder)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         torch_predictor(read_model(folder))

@@ -17,7 +17,7 @@ def folder(make_run, tmp_path):
     return copy
 
 
-def test_scores_stand_with_their_intervals(folder):
+def test_scores_have_intervals(folder):
     card = model_card(folder)
     true, predicted = load_predicted_labels(folder)
     confusion = np.zeros((3, 3), np.int64)
@@ -31,7 +31,7 @@ def test_scores_stand_with_their_intervals(folder):
     assert f"n = {len(true)} test tweets" in card
 
 
-def test_data_limits_and_loading_are_told_without_paths(folder):
+def test_data_limits_and_loading_are_described_without_paths(folder):
     card = model_card(folder)
     assert "TRAINED AND TESTED ON GENERATED TWEETS" in card
     assert "**toy** (tweets.csv), fingerprint `0123456789abcdef`: 27 test, 54 train, 27 validation tweets" in card
@@ -43,7 +43,7 @@ def test_data_limits_and_loading_are_told_without_paths(folder):
     assert "/home/" not in card
 
 
-def test_a_card_of_real_tweets_gives_no_false_alarm(folder):
+def test_a_card_of_real_tweets_has_no_warning(folder):
     facts = json.loads((folder / "run.json").read_text())
     facts["tags"]["generated"] = "false"
     (folder / "run.json").write_text(json.dumps(facts))

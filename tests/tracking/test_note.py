@@ -10,7 +10,7 @@ from pipeline.tracking.note import neighbour_table, run_note
 CONFUSION = np.array([[1, 0], [2, 1]])
 
 
-def test_the_note_tells_what_was_done_and_what_came_out(record):
+def test_the_note_describes_data_variant_and_scores(record):
     note = run_note(record, CONFUSION)
     assert "1,000 of the 8,000 labelled training tweets" in note
     assert "starts from CBOW" in note
@@ -49,7 +49,7 @@ def test_generated_tweets_are_named_first_and_real_ones_never_called_so(record):
         ("pretrained", True, "a file of word vectors", "updates the vectors together"),
     ],
 )
-def test_each_variant_has_its_sentence(record, init, trainable, start, moves):
+def test_each_variant_is_described(record, init, trainable, start, moves):
     config = record.config | {"embedding": {"init": init, "trainable": trainable}}
     note = run_note(dataclasses.replace(record, config=config), CONFUSION)
     sentence = next(line for line in note.splitlines() if line.startswith("The variant"))

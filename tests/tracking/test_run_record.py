@@ -172,7 +172,7 @@ def test_awkward_texts_and_labels_survive(record, tmp_path):
     assert read_record(folder).config == config
 
 
-def test_parts_that_do_not_fit_are_refused(record, tmp_path):
+def test_an_inconsistent_record_is_an_error(record, tmp_path):
     test = record.predictions["test"]
     for wrong in (
         {"predictions": {}},
@@ -185,7 +185,7 @@ def test_parts_that_do_not_fit_are_refused(record, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_have_ink_and_the_chosen_epoch_shows(record, tmp_path):
+def test_plots_are_not_empty_and_mark_the_chosen_epoch(record, tmp_path):
     folder = written(tmp_path / "run", record)
     confusion = imread(folder / "confusion_matrix.png")
     assert min(confusion.shape[:2]) >= 400

@@ -13,7 +13,7 @@ def test_wilson_equals_statsmodels(hits_n):
     assert wilson(hits, n) == pytest.approx(proportion_confint(hits, n, method="wilson"), abs=1e-12)
 
 
-def test_wilson_refuses_what_is_no_proportion():
+def test_wilson_rejects_invalid_counts():
     for hits, n in ((0, 0), (3, 2), (-1, 2)):
         with pytest.raises(ValueError, match="must"):
             wilson(hits, n)

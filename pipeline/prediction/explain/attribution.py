@@ -6,13 +6,13 @@ encoder tells which token a feature comes from.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.classifier.batch import Bags, Texts, take
+from pipeline.classifier.batch import Bags
 from pipeline.classifier.model import Classifier, CnnEncoder, MeanEncoder, MeanMaxEncoder
+from pipeline.prediction.torch_model import bags
 
 MAX_LEFT_OUT = 256  # tokens that are left out one at a time: the work grows with the square of their number
 BATCH_TOKENS = 1 << 15
@@ -49,7 +49,7 @@ class Window:
 
 def attribute_decision(model: Classifier, ids: list[int]) -> Decision:
     """Classify one tweet without dropout, and split the margin into contributions of its tokens."""
-    logits_C = model(_bags([ids]))[0]
+    logits_C = model(bags([ids]))[0]
     order = logits_C.argsort(descending=True, stable=True)
     first, second = int(order[0]), int(order[1])
     margin = float(logits_C[first] - logits_C[second])
@@ -70,7 +70,7 @@ def attribute_decision(model: Classifier, ids: list[int]) -> Decision:
 
 
 def window_contributions(
-    model: Classifier, encoder: CnnEncoder, bags: Bags, decision: Decision
+    model: Classifier, encoder: CnnEncoder, text: Bags, decision: Decision
 ) -> tuple[list[Window], int]:
     """The windows that hold a filter's maximum, in text order, and the number of filters without a positive maximum.
 
@@ -78,7 +78,7 @@ def window_contributions(
     several windows with the same value, the first counts.
     """
     weights_F = model.head.weight[decision.predicted] - model.head.weight[decision.runner_up]
-    rows_BDT = model.embedding.look_up(bags.ids[None]).transpose(1, 2)
+    rows_BDT = model.embedding.look_up(text.ids[None]).transpose(1, 2)
     windows, inactive, offset = [], 0, 0
     for width, convolution in zip(encoder.widths, encoder.convolutions, strict=True):
         maximum_F, start_F = F.relu(convolution(F.pad(rows_BDT, (0, width - 1))))[0].max(1)
@@ -111,12 +111,6 @@ def _leave_one_out(model: Classifier, ids: list[int], first: int, second: int, m
     contributions: list[float | None] = []
     for begin in range(0, number, size):
         positions = range(begin, min(begin + size, number))
-        logits_BC = model(_bags([ids[:position] + ids[position + 1 :] for position in positions]))
+        logits_BC = model(bags([ids[:position] + ids[position + 1 :] for position in positions]))
         contributions += (margin - (logits_BC[:, first] - logits_BC[:, second])).tolist()
     return contributions + [None] * (len(ids) - number)
-
-
-def _bags(tweets: list[list[int]]) -> Bags:
-    offsets = np.cumsum([0, *map(len, tweets)])
-    ids = np.array([id for tweet in tweets for id in tweet], np.int32)
-    return take(Texts.from_arrays(ids, offsets, np.zeros(len(tweets), np.int64)), torch.arange(len(tweets)))

@@ -44,11 +44,13 @@ def build_lesson(trace: Trace) -> Lesson:
     decision = trace.decision
     predicted = trace.label_names[decision.predicted]
     title = f"What happens to “{truncated(trace.text, 200)}”" if trace.text.strip() else "What happens to an empty text"
+    name = prose_name(trace.variant)
+    variant = name if name == trace.variant else f"{name} ({trace.variant})"
     return Lesson(
         title=title,
         facts=[
             ("run", trace.run),
-            ("model", f"{prose_name(trace.variant)} ({trace.variant}), {trace.encoder.name} encoder"),
+            ("model", f"{variant}, {trace.encoder.name} encoder"),
             ("labels", enumeration(trace.label_names, MAX_ROWS)),
             *([("data", "GENERATED tweets, made by this project")] if trace.generated else []),
         ],
@@ -103,9 +105,8 @@ def _token_ids(trace: Trace) -> Section:
         columns = ["", "token", "id", "in the training text"]
         blocks.append(Table(columns, rows, numeric=(0, 2), omitted=len(tokens) - MAX_ROWS))
     if trace.truncated:
-        blocks.append(
-            Paragraph(f"{counted(trace.truncated, 'further token')} beyond text.max_tokens={len(tokens)} are not read.")
-        )
+        unread = counted(trace.truncated, "further token")
+        blocks.append(Paragraph(f"{unread} beyond text.max_tokens={len(tokens)} are not read."))
     if not tokens:
         blocks.append(Paragraph("The text has no tokens, so the following sections work on an empty list of ids."))
     elif unknown:
@@ -158,16 +159,15 @@ def _word_vectors(trace: Trace) -> Section:
     columns = ["id", "word", "norm", "change", *dimensions]
     numeric = (0, *range(2, 4 + len(dimensions)))
     blocks.append(Table(columns, cells, numeric=numeric, omitted=len(distinct) - MAX_ROWS, noun="word vector"))
-    unchanged = all(token.relative_change == 0 for token in trace.tokens)
+    change = "A word without an occurrence in the labelled training tweets keeps its initial vector: 0.0%."
+    if all(token.relative_change == 0 for token in trace.tokens):
+        change = "None of these vectors has changed."
+    elif trace.variant.endswith("_projected"):
+        change = "The projection changes the vectors of all words."
     blocks.append(
         Paragraph(
             "‘norm’ is the L2 norm of the trained vector. ‘change’ is its L2 distance from the initial vector, divided "
-            f"by the norm of the initial vector. Columns 1, 2, … hold the first of its {trace.dim} numbers. "
-            + (
-                "None of these vectors has changed."
-                if unchanged
-                else "A word without an occurrence in the labelled training tweets keeps its initial vector: 0.0%."
-            )
+            f"by the norm of the initial vector. Columns 1, 2, … hold the first of its {trace.dim} numbers. " + change
         )
     )
     if trace.encoder.name != "mean":  # the encoder section shows them together with their mean
@@ -193,8 +193,8 @@ def _one_hot(trace: Trace) -> Section:
             Paragraph(
                 "The one-hot vector of an id has V entries: a one at the position of the id, and zeros. The one-hot "
                 "vectors of T tokens form a (T, V) matrix. Its product with the embedding matrix (V, D) has shape "
-                "(T, D): each one selects a row, and the zeros drop the other rows. Both ways were computed and give "
-                f"{same} (largest difference {one_hot.largest_difference:g})."
+                "(T, D): an entry of 1 selects a row, and entries of 0 drop the others. Both ways were computed and "
+                f"give {same} (largest difference {one_hot.largest_difference:g})."
             ),
             Table(["method", "shapes", "multiplications", "numbers copied"], rows, numeric=(2, 3)),
             Paragraph(
@@ -221,8 +221,8 @@ def _decision(trace: Trace) -> Section:
     ]
     blocks: list[Block] = [
         Paragraph(
-            "The head is one linear layer with a weight for each feature and a bias for each label. The logit of a "
-            "label is the weighted sum of the features plus the bias. Softmax turns logits into probabilities: the "
+            "The head is one linear layer: each label has a weight for each feature, and a bias. The logit of a label "
+            "is the weighted sum of the features plus the bias. Softmax turns logits into probabilities: the "
             "exponential of each logit, divided by the sum of all exponentials."
         ),
         Table(["label", "logit", "probability", ""], rows, numeric=(1, 2), omitted=len(names) - MAX_ROWS, noun="label"),
@@ -253,21 +253,21 @@ def _contributions(trace: Trace, first: str, second: str) -> list[Block]:
     named = [(token_label(trace.tokens[position].token), value) for position, value in known]
     if len(named) > MAX_ROWS and decision.exact:  # the sum of exact contributions is exact
         named = _summed_by_token(named)
-    shown = named
+    top = named
     if len(named) > MAX_ROWS:
         strongest = sorted(range(len(named)), key=lambda position: -abs(named[position][1]))[:TOP]
-        shown = [named[position] for position in sorted(strongest)]
+        top = [named[position] for position in sorted(strongest)]
         text += f" The {TOP} strongest of {len(named)}, in text order:"
-    others = math.fsum(value for _, value in named) - math.fsum(value for _, value in shown)
-    lines = list(shown)
+    others = math.fsum(value for _, value in named) - math.fsum(value for _, value in top)
+    lines = list(top)
     if decision.exact:
-        lines += [("(other tokens)", others)] if len(shown) < len(named) else []
+        lines += [("(other tokens)", others)] if len(top) < len(named) else []
         lines.append(("(bias)", decision.bias))
     largest = max(abs(value) for _, value in lines) or 1.0
     rows: list[list[Cell]] = [[name, f"{value:+.3f}", Bar(value / largest, signed=True)] for name, value in lines]
     if decision.exact:
         rows.append(["= margin", f"{decision.margin:+.3f}", ""])
-    columns = ["token", "contribution", Axis(truncated(second, 16), truncated(first, 16))]
+    columns: list[str | Axis] = ["token", "contribution", Axis(truncated(second, 16), truncated(first, 16))]
     unknown = len(decision.contributions) - len(known)
     note = [Paragraph(f"The last {counted(unknown, 'token')} were not left out one by one.")] if unknown else []
     largest_token = max(abs(value) for _, value in known) or 1.0

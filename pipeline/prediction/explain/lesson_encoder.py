@@ -44,11 +44,11 @@ def encoder_section(trace: Trace) -> Section:
             )
         )
         most = max(encoder.maxima)
-        rows: list[list[Cell]] = [
+        cells: list[list[Cell]] = [
             [token_label(token.token), str(count), Bar(count / most)]
             for token, count in list(zip(tokens, encoder.maxima, strict=True))[:MAX_ROWS]
         ]
-        blocks.append(Table(["token", "maxima", ""], rows, numeric=(1,), omitted=len(tokens) - MAX_ROWS))
+        blocks.append(Table(["token", "maxima", ""], cells, numeric=(1,), omitted=len(tokens) - MAX_ROWS))
     elif encoder.name == "cnn":
         blocks += _windows(trace)
     else:
@@ -56,11 +56,11 @@ def encoder_section(trace: Trace) -> Section:
     features = ", ".join(f"{value:+.3f}" for value in encoder.features[:MAX_FEATURES])
     ellipsis = ", …" if trace.shapes[-3].shape[1] > MAX_FEATURES else ""
     blocks.append(Paragraph(f"The feature vector has norm {encoder.feature_norm:.3f}: [{features}{ellipsis}]."))
-    vectors = (
-        [(token_label(token.token), token.values) for token in tokens[:MAX_ROWS]] if encoder.name == "mean" else []
-    )
-    caption = "The first numbers of each word vector, and of their mean" if vectors else "The first features"
-    blocks.append(HeatMap(caption, [*vectors, ("features", encoder.features)]))
+    caption, rows = "The first features", [("features", encoder.features)]
+    if encoder.name == "mean":
+        caption = "The first numbers of each word vector, and of their mean"
+        rows = [*((token_label(token.token), token.values) for token in tokens[:MAX_ROWS]), *rows]
+    blocks.append(HeatMap(caption, rows))
     return Section("encoder", title, blocks)
 
 

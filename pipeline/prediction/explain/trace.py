@@ -3,8 +3,6 @@
 Shapes: T tokens, V words in the vocabulary, D dimensions of a word vector in the encoder, F features, C labels.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +16,7 @@ from pipeline.config.schema import UNK, EmbeddingConfig
 from pipeline.prediction.explain.attribution import Decision, Window, attribute_decision, window_contributions
 from pipeline.prediction.explain.model import TrainedRun, single_tweet_trainer
 from pipeline.prediction.explain.training_step import TrainingStep, training_step
+from pipeline.prediction.torch_model import torch_threads
 from pipeline.text.clean import clean
 from pipeline.text.presets import build_tokenizer
 
@@ -126,23 +125,12 @@ class Trace:
     steps: list[TrainingStep]
 
 
-@contextmanager
-def threads_of(trained: TrainedRun) -> Iterator[None]:
-    """Compute with as many threads as the run; small tensors on many threads of a busy machine take minutes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(trained.train.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def trace_text(trained: TrainedRun, text: str, label: int | None = None) -> Trace:
     """Trace `text` through the forward pass, then run one training step on it.
 
     label : index of the label to train on; None: the second most probable label, which the model gets wrong.
     """
-    with threads_of(trained):
+    with torch_threads(trained.train.threads):
         return _trace(trained, text, label)
 
 

@@ -1,4 +1,4 @@
-"""One training step on one tweet by the training engine: loss, gradients, and which parameters change by how much."""
+"""One training step on one tweet by the training engine: loss, gradients, and the change of each parameter."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -66,12 +66,7 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run
     _register_name(client, name, stored)
     description = card if len(card) <= MAX_DESCRIPTION else card[:MAX_DESCRIPTION].rpartition("\n")[0]
     version = client.create_model_version(
-        name,
-        model.artifact_location,
-        run_id,
-        tags | {"title": title},
-        description=description,
-        model_id=model.model_id,
+        name, model.artifact_location, run_id, tags | {"title": title}, description=description, model_id=model.model_id
     ).version
     if _champion(client, name) is None:
         client.set_registered_model_alias(name, CHAMPION, str(version))

@@ -127,7 +127,7 @@ def test_a_projected_run_says_that_every_word_vector_changes(trained_with):
 
 
 @given(st.text())
-def test_visible_text_has_a_width_and_no_controls(text):
+def test_printable_text_has_a_width_and_no_controls(text):
     shown = printable(text)
     assert width(shown) > 0 or shown == ""
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]", shown)

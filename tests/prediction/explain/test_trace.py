@@ -10,7 +10,8 @@ import torch
 from pipeline.classifier.batch import Texts, take
 from pipeline.prediction.explain.attribution import MAX_LEFT_OUT, attribute_decision
 from pipeline.prediction.explain.model import single_tweet_trainer
-from pipeline.prediction.explain.trace import one_hot_product, threads_of, trace_text
+from pipeline.prediction.explain.trace import one_hot_product, trace_text
+from pipeline.prediction.torch_model import torch_threads
 
 TEXT = "Good movie zzz"
 VARIANTS = {
@@ -26,7 +27,7 @@ def bags(ids):
     return take(Texts.from_arrays(np.array(ids), np.array([0, len(ids)]), np.zeros(1, int)), torch.tensor([0]))
 
 
-def test_tokens_and_rows_by_hand(tiny):
+def test_tokens_and_word_vectors_by_hand(tiny):
     good, movie, unknown = trace_text(tiny, TEXT).tokens
     assert (good.token, good.id, good.word, good.known, good.count) == ("good", 2, "good", True, 5)
     assert (good.norm, good.relative_change, good.values) == (2.0, 1.0, [2.0, 0.0])
@@ -99,7 +100,7 @@ def test_the_label_can_be_chosen(tiny):
     assert predicted.loss_before == pytest.approx(math.log1p(math.exp(-5 / 6)), rel=1e-5)
 
 
-def test_a_word_that_stands_twice_gets_the_gradient_twice(tiny):
+def test_a_word_that_occurs_twice_gets_the_gradient_twice(tiny):
     good, movie = trace_text(tiny, "good good movie").steps[0].rows
     assert (good.count, movie.count) == (2, 1)
     assert good.gradient_norm == pytest.approx(2 * movie.gradient_norm)
@@ -119,7 +120,7 @@ def test_gradients_above_the_limit_are_clipped(tiny):
     assert held.rows[0].gradient_norm == pytest.approx(free.rows[0].gradient_norm * 0.01 / free.gradient_norm, rel=1e-3)
 
 
-def test_the_pull_of_an_anchor_is_part_of_the_gradient(tiny):
+def test_the_penalty_of_an_anchor_is_part_of_the_gradient(tiny):
     anchored = dataclasses.replace(tiny, embedding=dataclasses.replace(tiny.embedding, anchor=0.5))
     step, frozen = trace_text(anchored, TEXT).steps
     # `good` went from (1, 0) to (2, 0): half the gradient of the squared distance is (1, 0), and is added.
@@ -169,7 +170,7 @@ def test_exact_contributions_and_bias_sum_to_the_margin(trained_with):
         assert sum(decision.contributions) + decision.bias == pytest.approx(decision.margin, abs=1e-5)
 
 
-def test_maxima_are_credited_to_the_token_that_gave_them(tiny):
+def test_maxima_are_credited_to_the_token_that_supplies_them(tiny):
     head = {"head.weight": np.array([[0, 0, 0, 0], [0, 0, 1, 10]], np.float32), "head.bias": np.zeros(2, np.float32)}
     trained = dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, encoder="meanmax"), layers=head)
     found = trace_text(trained, "good movie 😀")  # rows (2, 0), (0, -1), (1, 1)
@@ -186,7 +187,7 @@ def test_left_out_contributions_are_differences_of_margins(trained_with):
     logits = model(bags([2, 4, 3]))[0]
     margin = float(logits[decision.predicted] - logits[decision.runner_up])
     assert decision.contributions[2] == pytest.approx(decision.margin - margin, abs=1e-6)
-    with threads_of(trained):
+    with torch_threads(trained.train.threads):
         many = attribute_decision(model, ids * 100).contributions
     assert [value is None for value in many] == [position >= MAX_LEFT_OUT for position in range(400)]
 

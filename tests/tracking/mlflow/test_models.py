@@ -136,11 +136,11 @@ def test_nothing_logged_is_a_pickle(logged):
         assert b"/home/" not in content, path
 
 
-def test_only_the_code_that_predicts_is_packed(logged):
+def test_only_the_modules_for_prediction_are_packed(logged):
     _, _, root = logged
     packed = {path.relative_to(path.parents[-1]) for path in (root / "artifacts").rglob("code/pipeline/**/*.py")}
-    parts = {str(path).rpartition("/code/pipeline/")[2] for path in packed}
-    assert parts == set(CODE)
+    modules = {str(path).rpartition("/code/pipeline/")[2] for path in packed}
+    assert modules == set(CODE)
 
 
 def test_a_fresh_process_loads_them_without_the_project(logged, tmp_path):
@@ -159,9 +159,9 @@ def test_a_fresh_process_loads_them_without_the_project(logged, tmp_path):
             assert [answer["label"] for answer in answers] == [predictor.labels[row.argmax()] for row in expected]
         assert len(found["answers"][3]) == 1
         assert "row 1: expected a text" in found["refused"]
-        (given,), told = found["signature"]
+        (given,), outputs = found["signature"]
         assert given == {"type": "string", "required": True}
-        assert [column["name"] for column in told] == ["label", "probabilities"]
+        assert [column["name"] for column in outputs] == ["label", "probabilities"]
 
 
 def test_the_model_folder_says_what_it_needs_and_shows_an_example(logged):
@@ -191,7 +191,7 @@ def test_a_model_is_found_by_each_of_its_names(logged, how):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("0" * 32, "not found"),
         ("models:/nothing@champion", "not found"),
@@ -202,9 +202,9 @@ def test_a_model_is_found_by_each_of_its_names(logged, how):
         ("models:/a/b/c", "expected models:/NAME@ALIAS"),
     ],
 )
-def test_a_model_that_is_not_there_is_one_line(logged, name, told):
+def test_an_unknown_model_is_an_error_of_one_line(logged, name, message):
     _, uri, _ = logged
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         find_model(name, uri)
     assert "\n" not in str(caught.value)
 
