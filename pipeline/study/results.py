@@ -30,7 +30,7 @@ from pipeline.study.report.answers.all import verdicts
 from pipeline.study.report.methods import methods
 from pipeline.study.report.phrases import with_crossover_sentences, with_difference_sentences
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.warnings import Facts, warned
+from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.statistics.frames import (
     Outcomes,
     crossover_frame,
@@ -159,8 +159,8 @@ def collect(finished: StudyRuns) -> StudyResults:
             design,
             {task: stage.outcome for task, stage in finished.transfers.items()},
         ),
-        warnings=warned(
-            Facts(
+        warnings=study_warnings(
+            WarningInputs(
                 generated=bool(facts["generated"]),
                 not_comparable=[key for key in different_keys(records) if key != "text.emoticons" or not of_emoticons],
                 scores=scores,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.classifier.run_spec import Run, RunResult, Task
 from pipeline.runtime.errors import RunError
-from pipeline.runtime.processes import end_with_parent, forking
+from pipeline.runtime.processes import end_with_parent, no_fork_warning
 
 Attempt = Callable[[Task, Run], RunResult | RunError]
 _NO_TABLE: NDArray[np.float32] = np.empty((0, 0), np.float32)
@@ -43,7 +43,7 @@ def train_side_by_side(task: Task, runs: Sequence[Run], workers: int, attempt: A
     long_first = sorted(range(len(runs)), key=lambda number: not runs[number].moves)
     context = multiprocessing.get_context("fork")
     try:
-        with forking(), ProcessPoolExecutor(min(workers, len(runs)), context, _begin, (work,)) as pool:
+        with no_fork_warning(), ProcessPoolExecutor(min(workers, len(runs)), context, _begin, (work,)) as pool:
             found = dict(zip(long_first, pool.map(_train, long_first), strict=True))
     except BrokenProcessPool as error:
         raise RunError("a training process ended unexpectedly (out of memory?): fewer workers need less") from error

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from pipeline.study.report.figures.all import Figure
-from pipeline.study.report.study_results import Verdict, Warned
+from pipeline.study.report.study_results import StudyWarning, Verdict
 
 NUMBER = re.compile(r"[\[+\-−<×]*\s?\d[\d,.]*([ (,].*)?")
 EMPTY_CELLS = {"", "-", "–", "—"}
@@ -142,6 +142,6 @@ class Page:
     title: str
     generated: bool
     summary: str
-    warnings: list[Warned]
+    warnings: list[StudyWarning]
     verdicts: list[Verdict]
     sections: list[Section]

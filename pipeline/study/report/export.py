@@ -1,7 +1,7 @@
 """Tables as files: every frame of a study as CSV, the main tables as LaTeX (booktabs)."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -46,15 +46,16 @@ LATEX_SIGNS = {
 }  # fmt: skip
 
 
-def write_tables(results: StudyResults, folder: Path) -> list[Path]:
+def write_tables(results: StudyResults, folder: Path, extra: Mapping[str, pd.DataFrame] | None = None) -> list[Path]:
     """Write every frame that has columns as CSV at full precision, and the main tables that have rows as LaTeX.
 
-    The LaTeX files need the package booktabs. Equal results give equal bytes.
+    The LaTeX files need the package booktabs. `extra` frames become CSV files, too; one with the name of a frame of
+    `results` replaces it. Equal results give equal bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     frames = {field.name: getattr(results, field.name) for field in fields(results)}
-    frames["confusion"] = confusion_frame(results)
+    frames |= {"confusion": confusion_frame(results), **(extra or {})}
     for name, frame in frames.items():
         if isinstance(frame, pd.DataFrame) and len(frame.columns):
             paths.append(folder / f"{name}.csv")
@@ -90,9 +91,9 @@ def confusion_frame(results: StudyResults) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "true", "predicted", "tweets"])
 
 
-def latex_escape(text: str) -> str:
+def latex_escape(text: object) -> str:
     """`text` such that LaTeX prints it as it is."""
-    return "".join(LATEX_SIGNS.get(sign, sign) for sign in text)
+    return "".join(LATEX_SIGNS.get(sign, sign) for sign in str(text))
 
 
 def latex_table(rows: Rows, caption: str, label: str) -> str:

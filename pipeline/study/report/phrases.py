@@ -1,20 +1,22 @@
-"""Sentences and phrases of the report: differences and crossovers in one sentence, lists of words, points of score."""
+"""Sentences and phrases of the report: a difference or a crossover in one sentence, points of score, lists."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from pipeline.config.variants import PROSE_NAMES, prose_name
 from pipeline.study.report.formatting import interval_text, number, records, signed
 from pipeline.study.statistics.frames import LEARNED
 from pipeline.study.statistics.intervals import Interval
 
 FLOOR = "random_frozen"
 FROZEN, TUNED = "cbow_frozen", "cbow_finetuned"
-NAMES = {LEARNED: "learned rows", FLOOR: "rows that stay random", FROZEN: "frozen CBOW", TUNED: "fine-tuned CBOW"}
 SWAPPED = {"higher": "lower", "lower": "higher"}
 NOT_PLANNED = "not planned"
+VARIANT_KEY = re.compile(rf"\b({'|'.join(PROSE_NAMES)})(@\w+)?\b")
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,11 @@ def crossover_sentence(row: Mapping[str, Any], budgets: Sequence[int]) -> str:
     if certain:
         return sentence
     return f"{sentence} (one seed, no interval)" if one_seed else f"{sentence}, which is not certain: {doubt}"
+
+
+def in_prose(sentence: str) -> str:
+    """A sentence of the tables for readers: each variant by its prose name in quotation marks."""
+    return VARIANT_KEY.sub(lambda match: f"“{prose_name(match[0])}”", sentence)
 
 
 def row_of(frame: pd.DataFrame, **values: Any) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Crossover: the number of labels at which vectors learned from scratch reach a rival variant, with an interval.
+"""Crossover: the number of labels at which vectors learned from scratch reach a rival variant.
 
 `S`: seeds, `B`: label budgets.
 """

@@ -1,4 +1,4 @@
-"""Expected best score of k hyper-parameter trials, for each k up to the number of trials, with bootstrap bands.
+"""Expected best score of k hyper-parameter trials, for each k up to N, with bootstrap bands.
 
 `N`: trials, `R`: resamples; higher scores are better. The estimand is the mean of the largest of k independent trials
 (Dodge et al. 2019, "Show Your Work"). Their own estimator draws trials with replacement. It is biased downwards, the

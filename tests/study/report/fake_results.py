@@ -1,4 +1,4 @@
-"""Invented findings of a study: four variants, three baselines, five budgets, ten seeds, and hostile texts."""
+"""Invented results of a study: four variants, three baselines, five budgets, ten seeds, and hostile texts."""
 
 from collections.abc import Collection
 from dataclasses import fields, replace
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.audit.report import audit_report
-from pipeline.study.report.study_results import StudyResults, Verdict, Warned
+from pipeline.study.report.study_results import StudyResults, StudyWarning, Verdict
 from pipeline.text.encoded_split import EncodedSplit
 from tests.study.report import fake_frames as frames
 from tests.study.report.fake_frames import BUDGETS, MEANS, PAIRS, VARIANTS
@@ -26,14 +26,14 @@ WORDS = ["good", "bad", "<b>happy</b>", "sad_", "50%", "R&D", "c|d", "\\o/", "س
 
 
 def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -> StudyResults:
-    """Build the findings of a study on a bigger data set than the sample, with one failed run of `random_frozen`.
+    """Build the results of a study on a bigger data set than the sample, with one failed run of `random_frozen`.
 
     empty : names of fields left empty; frames keep their columns; "all" empties everything that can be.
     seeds : runs per variant and budget; all p-values and intervals follow from them.
     changes : other values of fields, such as `generated=True`.
     """
     runs = frames.runs(seeds)
-    findings = StudyResults(
+    results = StudyResults(
         title="tweet_eval-sentiment: macro recall of 4 variants",
         generated=False,
         data={
@@ -62,8 +62,10 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
         },
         verdicts=_verdicts(),
         warnings=[
-            Warned("learning_rate_at_edge", "cbow_frozen at 100 labels chose the largest factor, 10: a larger may do."),
-            Warned("below_baseline", "random_frozen is worse than tfidf_logistic <at all budgets> & below 'vader'."),
+            StudyWarning("learning_rate_at_edge", "CBOW, frozen at 100 labels chose the largest factor, 10."),
+            StudyWarning(
+                "below_baseline", "Frozen vectors are worse than tfidf_logistic <everywhere> & below 'vader'."
+            ),
         ],
         runs=runs,
         failures=pd.DataFrame(
@@ -113,9 +115,9 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
     )
     for name in {field.name for field in fields(StudyResults)} - {"title", "generated", "data", "design"}:
         if name in empty or "all" in empty:
-            value = getattr(findings, name)
+            value = getattr(results, name)
             changes.setdefault(name, value.iloc[:0] if isinstance(value, pd.DataFrame) else type(value)())
-    return replace(findings, **changes)
+    return replace(results, **changes)
 
 
 def _changed() -> pd.DataFrame:
@@ -130,25 +132,25 @@ def _changed() -> pd.DataFrame:
 def _words_map() -> dict[str, Any]:
     rng = np.random.default_rng(1)
     extra = [f"word{i}" for i in range(288)]
-    words, places = [*WORDS, *extra], {}
+    words, coordinates = [*WORDS, *extra], {}
     for name in VARIANTS:
         before = rng.normal(0, 1, (len(words), 2)).round(3)
         moved = (before + rng.normal(0, 0.3, before.shape) * ("frozen" not in name)).round(3)
-        places[name] = {"before": before.tolist(), "after": moved.tolist()}
+        coordinates[name] = {"before": before.tolist(), "after": moved.tolist()}
     polarity = [(1, -1, 0)[i % 3] for i in range(len(words))]
     return {
         "words": words,
         "counts": [3000 // (i + 1) for i in range(len(words))],
         "polarity": polarity,
-        "variants": places,
+        "variants": coordinates,
     }
 
 
 def _examples() -> pd.DataFrame:
     rows = []
     for i, text in enumerate(TEXTS):
-        said = {name: LABELS[(i + place) % 3] for place, name in enumerate(VARIANTS)}
-        rows.append({"text": text, "label": LABELS[i % 3], **said})
+        predictions = {name: LABELS[(i + shift) % 3] for shift, name in enumerate(VARIANTS)}
+        rows.append({"text": text, "label": LABELS[i % 3], **predictions})
     return pd.DataFrame(rows)
 
 

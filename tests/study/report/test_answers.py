@@ -288,7 +288,7 @@ class TestCbow:
         assert verdict.evidence == [
             "CBOW, frozen − vectors learned from scratch: +10.0 points [+9.0, +11.0] at 100 labels; +9.0 points [+8.0, "
             "+10.0] at 300 labels.",
-            "random_trainable has not reached cbow_frozen.",
+            "“vectors learned from scratch” has not reached “CBOW, frozen”.",
             "CBOW, fine-tuned − CBOW, frozen: +2.0 points [+1.0, +3.0] at 300 labels.",
             "Trained parameters: CBOW, frozen: 34; vectors learned from scratch: 23,650.",
         ]
@@ -429,10 +429,13 @@ class TestOtherStudies:
         ]
         (verdict,) = answers(differences=rows, budgets=(100, 1000))
         assert verdict.answer == (
-            "With 1,000 labels: Ppmi_frozen and cbow_frozen: higher with 1000. Cbow_finetuned and cbow_frozen: higher "
-            "with 1000."
+            "With 1,000 labels: “PPMI, frozen” and “CBOW, frozen”: higher with 1000. “CBOW, fine-tuned” and "
+            "“CBOW, frozen”: higher with 1000."
         )
-        assert verdict.evidence == ["With 100 labels: Ppmi_frozen and cbow_frozen: undecided with 100.", INTERVALS]
+        assert verdict.evidence == [
+            "With 100 labels: “PPMI, frozen” and “CBOW, frozen”: undecided with 100.",
+            INTERVALS,
+        ]
 
     def test_the_default_study_has_three_answers(self):
         rows = [row(LEARNED, FLOOR, 1000, 0.2, "higher"), row(FROZEN, LEARNED, 1000, 0.1, "higher")]

@@ -19,7 +19,7 @@ from pipeline.study.report.markdown import escape
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.sections.all import SECTIONS, design_summary
 from pipeline.study.report.sections.scores import baselines, smallest_p_note, trials
-from pipeline.study.report.study_results import StudyResults, Verdict, Warned
+from pipeline.study.report.study_results import StudyResults, StudyWarning, Verdict
 from pipeline.study.report.tables import difference_table, score_table
 from tests.study.report.fake_results import TEXTS, audit_of, fake_results
 
@@ -151,7 +151,7 @@ class TestEscaping:
         results = replace(
             results,
             title=evil,
-            warnings=[Warned(evil, evil)],
+            warnings=[StudyWarning(evil, evil)],
             verdicts=[Verdict(evil, evil, [evil])],
             words_map=words_map,
             methods=[evil],

@@ -8,6 +8,7 @@ import pytest
 from pipeline.study.report.phrases import (
     crossover_sentence,
     difference_sentence,
+    in_prose,
     with_crossover_sentences,
     with_difference_sentences,
 )
@@ -113,3 +114,21 @@ def test_a_crossover_is_told_over_the_label_budgets_that_both_variants_have():
     ]
     none = with_crossover_sentences(crossovers.iloc[:0], scores)
     assert none.columns.tolist()[-1] == "sentence"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "prose"),
+    [
+        (
+            "random_trainable reaches cbow_frozen at about 512 labels",
+            "“vectors learned from scratch” reaches “CBOW, frozen” at about 512 labels",
+        ),
+        (
+            "cbow_finetuned@strip − vader: 0.0 points (not planned, not tested)",
+            "“CBOW, fine-tuned (emoticons stripped)” − vader: 0.0 points (not planned, not tested)",
+        ),
+        ("my_cbow_frozen is another name", "my_cbow_frozen is another name"),
+    ],
+)
+def test_readers_get_the_prose_names_of_variants(sentence: str, prose: str):
+    assert in_prose(sentence) == prose

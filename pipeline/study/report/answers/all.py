@@ -17,6 +17,7 @@ from pipeline.study.report.phrases import (
     capital,
     difference_of,
     effect_text,
+    in_prose,
     over_budgets,
     row_of,
     score,
@@ -184,7 +185,8 @@ def _others_verdict(differences: pd.DataFrame, answered: list[set[str]]) -> Verd
     sentences: dict[int, list[str]] = {}
     for _, row in differences[differences["planned"].astype(bool)].iterrows():
         if (str(row["a"]), str(row["b"])) in pairs:
-            sentences.setdefault(int(row["label_budget"]), []).append(capital(str(row["sentence"]).rstrip(".")))
+            sentence = in_prose(str(row["sentence"]).rstrip("."))
+            sentences.setdefault(int(row["label_budget"]), []).append(capital(sentence))
     texts = {budget: f"With {budget:,} labels: {'. '.join(lines)}." for budget, lines in sorted(sentences.items())}
     answer = texts.pop(max(texts))
     return Verdict(OTHERS, answer, list(texts.values()))

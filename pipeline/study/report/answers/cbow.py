@@ -14,6 +14,7 @@ from pipeline.study.report.phrases import (
     capital,
     difference_of,
     effect_text,
+    in_prose,
     listed,
     over_budgets,
     row_of,
@@ -48,7 +49,7 @@ def cbow_verdict(
         evidence.append(over_budgets(f"{prose_name(variant)} − {prose_name(LEARNED)}", rows))
         if (crossing := row_of(crossover, variant=variant)) is not None:
             sentences += _catching_up(crossing, rows)
-            evidence.append(f"{crossing['sentence']}.")
+            evidence.append(f"{capital(in_prose(crossing['sentence']))}.")
     if rows := curve(TUNED, FROZEN):
         evidence.append(over_budgets(f"{prose_name(TUNED)} − {prose_name(FROZEN)}", rows))
     if parameters := _trained_parameters(scores, [*curves, LEARNED]):

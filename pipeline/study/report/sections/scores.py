@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, table_of
 from pipeline.study.report.formatting import DASH, budget_name, count_text, number, p_note, p_text, records, score_text
-from pipeline.study.report.phrases import capital, effect_text
+from pipeline.study.report.phrases import capital, effect_text, in_prose
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import crossover_table, difference_table, factorial_table, score_table
 
@@ -40,7 +40,7 @@ def differences(results: StudyResults) -> list[Block]:
 
 
 def _sentence(text: object) -> str:
-    return f"{capital(str(text).rstrip('.'))}."
+    return f"{capital(in_prose(str(text).rstrip('.')))}."
 
 
 def _decision_first(row: dict[str, str]) -> dict[str, str]:
