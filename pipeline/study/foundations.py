@@ -122,11 +122,11 @@ def audit_tasks(study: Study) -> Tasks:
 
 def baseline_fits(study: Study, budgets: Sequence[LabelBudget]) -> dict[RunKey, BaselineFit]:
     """The fit of each baseline at each label budget with each seed; several may share one, as it would be the same."""
-    from pipeline.evaluation.baselines.run import applicable
+    from pipeline.evaluation.baselines.run import reason_to_skip
 
     fits = {}
     for name in study.config.study.baselines:
-        if reason := applicable(name, study.facts["label_names"]):
+        if reason := reason_to_skip(name, study.facts["label_names"]):
             log.info("compare: no baseline %s: %s", name, reason)
             continue
         for budget in sorted(budgets, key=lambda budget: -budget.tweets):

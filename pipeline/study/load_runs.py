@@ -12,9 +12,9 @@ from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import flatten, read_csv, read_json
 from pipeline.study.design import RunKey, StudyRuns, learning_rates
 from pipeline.study.report.examples import disagreements
-from pipeline.study.report.word_map import words_map
+from pipeline.study.report.word_map import word_map
 from pipeline.study.statistics.frames import Cell, Outcomes
-from pipeline.tracking.read_record import load_predicted, load_predictions, read_record
+from pipeline.tracking.read_record import load_predicted_labels, load_predictions, read_record
 from pipeline.tracking.run_record import StoredRun
 
 # Keys that every study varies on purpose.
@@ -39,7 +39,7 @@ def load_outcomes(runs: StudyRuns) -> Outcomes:
     predictions: dict[Cell, dict[int, NDArray[np.int64]]] = {}
     labels = np.empty(0, np.int64)
     for (variant, budget, seed), folder in sorted(runs.folders.items()):
-        labels, predicted = load_predicted(folder)
+        labels, predicted = load_predicted_labels(folder)
         predictions.setdefault((variant, budget), {})[seed] = predicted
     for (name, budget, seed), stage in sorted(runs.baselines.items()):
         predictions.setdefault((name, budget), {})[seed] = np.load(stage.folder / "predicted.npy").astype(np.int64)
@@ -145,7 +145,7 @@ def map_of_words(runs: StudyRuns, budget: int) -> dict[str, Any]:
             matrices[variant] = load_embedding(folder)
     if vocabulary is None:
         return {}
-    return words_map(vocabulary["words"], vocabulary["counts"], opinions, config.probe.neighbour_words, matrices)
+    return word_map(vocabulary["words"], vocabulary["counts"], opinions, config.probe.neighbour_words, matrices)
 
 
 def example_tweets(runs: StudyRuns, outcomes: Outcomes, budget: int) -> pd.DataFrame:

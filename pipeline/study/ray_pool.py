@@ -6,12 +6,12 @@ from typing import Any, Self
 
 from pipeline.config.schema import StudyConfig
 from pipeline.runtime.errors import RunError, UserError
-from pipeline.runtime.ray import LOCAL_RAY, LOCAL_RAY_SETTINGS, before_ray, ray_address, worker_environment
+from pipeline.runtime.ray import LOCAL_RAY, LOCAL_RAY_SETTINGS, prepare_ray, ray_address, worker_environment
 from pipeline.runtime.worker_pool import (
     DIED,
-    SECONDS_BETWEEN_LINES,
-    Counter,
+    LOG_INTERVAL_SECONDS,
     Key,
+    ProgressLog,
     TaskResult,
     Value,
     WorkerPool,
@@ -33,7 +33,7 @@ class RayWorkerPool(WorkerPool):
 
     def __enter__(self) -> Self:
         address, key = ray_address(self.study.address), "study.address" if self.study.address else "RAY_ADDRESS"
-        before_ray(address, key)
+        prepare_ray(address, key)
         import ray
         from ray.exceptions import RayError
 
@@ -69,12 +69,12 @@ class RayWorkerPool(WorkerPool):
             attempt
         )
         pending: dict[Any, Key] = {remote.remote(task): key for key, task in tasks.items()}
-        counter = Counter(label, len(tasks))
+        progress = ProgressLog(label, len(tasks))
         results: dict[Key, TaskResult[Value]] = {}
         while pending:
-            ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=SECONDS_BETWEEN_LINES)
+            ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=LOG_INTERVAL_SECONDS)
             for reference in ready:
-                results[pending.pop(reference)] = counter.count(_result(reference))
+                results[pending.pop(reference)] = progress.count(_result(reference))
         return {key: results[key] for key in tasks}
 
 

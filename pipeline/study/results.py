@@ -29,8 +29,9 @@ from pipeline.study.load_runs import (
 )
 from pipeline.study.report.answers.all import verdicts
 from pipeline.study.report.methods import methods
+from pipeline.study.report.phrases import with_crossover_sentences, with_difference_sentences
 from pipeline.study.report.study_results import StudyResults, Verdict
-from pipeline.study.report.warnings import Facts, warned
+from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.statistics.frames import (
     Outcomes,
     crossover_frame,
@@ -39,7 +40,12 @@ from pipeline.study.statistics.frames import (
     mcnemar_frame,
     score_frame,
 )
-from pipeline.study.statistics.probe_frames import band_frame, probe_frame, transfer_frame, unknown_frame
+from pipeline.study.statistics.probe_frames import (
+    drift_by_count_frame,
+    probe_frame,
+    score_by_unseen_frame,
+    transfer_frame,
+)
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall", "macro_f1": "macro F1", "nll": "nll"}
 SPLITS = ("train", "validation", "test")
@@ -73,9 +79,9 @@ def write_results(
     results: StudyResults, runs: StudyRuns, folder: Path, extension: Extension | None = None
 ) -> dict[str, Any]:
     """Write report, figures, tables and `study.json` into `folder`; returns the answers to log."""
+    from pipeline.study.report.export import write_tables
     from pipeline.study.report.figures.all import write_figures
     from pipeline.study.report.html import write_report
-    from pipeline.study.report.tables import write_tables
 
     log.info("%s: statistics done, drawing", runs.study.config.stage)
     extension = extension or Extension(params={"study": study_design(runs.study.config.study)})
@@ -148,7 +154,7 @@ def compare_runs(runs: StudyRuns, choices: Sequence[str] | None = None) -> Study
         commands=report_commands(runs),
         environment={key: next(iter(records.values())).header["environment"].get(key) for key in ENVIRONMENT},
     )
-    return replace(results, warnings=warned(warning_facts(runs, records, results)))
+    return replace(results, warnings=study_warnings(warning_inputs(runs, records, results)))
 
 
 def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes) -> dict[str, pd.DataFrame]:
@@ -156,14 +162,17 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes) -> 
     frame = run_frame(runs, records)
     smallest_effect = runs.study.config.study.smallest_effect
     started_from_vectors = [name for name in runs.study.variants if name.partition("_")[0] != "random"]
+    scores = score_frame(outcomes, parameters(frame)).sort_values(
+        ["kind", "variant", "label_budget"], ascending=[False, True, True]
+    )
+    differences = difference_frame(outcomes, runs.planned, runs.others, smallest_effect)
+    crossover = crossover_frame(outcomes, started_from_vectors)
     return {
         "runs": frame,
-        "scores": score_frame(outcomes, parameters(frame)).sort_values(
-            ["kind", "variant", "label_budget"], ascending=[False, True, True]
-        ),
-        "differences": difference_frame(outcomes, runs.planned, runs.others, smallest_effect),
+        "scores": scores,
+        "differences": with_difference_sentences(differences, smallest_effect),
         "factorial": factorial_frame(outcomes),
-        "crossover": crossover_frame(outcomes, started_from_vectors),
+        "crossover": with_crossover_sentences(crossover, scores),
         "mcnemar": mcnemar_frame(outcomes, runs.planned[0]) if runs.planned else pd.DataFrame(),
     }
 
@@ -175,8 +184,8 @@ def probe_frames(runs: StudyRuns, frame: pd.DataFrame, budget: int) -> dict[str,
     return {
         "probes": probe_frame(frame, budget),
         "transfer": transfer_frame(frame, budget, references),
-        "bands": band_frame(probe_tables(runs, "drift_by_count", budget)),
-        "unknown": unknown_frame(probe_tables(runs, "score_by_unseen", budget)),
+        "bands": drift_by_count_frame(probe_tables(runs, "drift_by_count", budget)),
+        "unknown": score_by_unseen_frame(probe_tables(runs, "score_by_unseen", budget)),
         "changed": changed_words(runs, budget),
     }
 
@@ -229,9 +238,9 @@ def audit_report(runs: StudyRuns) -> dict[str, Any]:
     return first | {"conditions": reports} if len(reports) > 1 else first
 
 
-def warning_facts(runs: StudyRuns, records: Records, results: StudyResults) -> Facts:
+def warning_inputs(runs: StudyRuns, records: Records, results: StudyResults) -> WarningInputs:
     """What the warnings are made from."""
-    return Facts(
+    return WarningInputs(
         generated=results.generated,
         not_comparable=different_keys(records, sorted(runs.varied)),
         scores=results.scores,

@@ -2,9 +2,9 @@
 
 from pipeline.config.validate import shown
 from pipeline.config.variants import prose_name
+from pipeline.study.report.formatting import records, signed
 from pipeline.study.report.phrases import listed, points
-from pipeline.study.report.study_results import StudyResults, Verdict, Warned
-from pipeline.study.report.tables import records, signed
+from pipeline.study.report.study_results import StudyResults, StudyWarning, Verdict
 from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.statistics.expected_best import Band, crossing
 
@@ -104,7 +104,7 @@ def _on_test(search: SearchResults, results: StudyResults) -> list[Verdict]:
     return [Verdict("And on test, each with its own best setting?", answer, [f"{row['sentence']}." for row in rows])]
 
 
-def search_warnings(search: SearchResults) -> list[Warned]:
+def search_warnings(search: SearchResults) -> list[StudyWarning]:
     """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
     warnings = []
     edges = [
@@ -115,7 +115,7 @@ def search_warnings(search: SearchResults) -> list[Warned]:
     if edges:
         rest = f" and {len(edges) - 6} more" if len(edges) > 6 else ""
         text = f"The best value lies at an end of its range; a better one may lie beyond: {'; '.join(edges[:6])}{rest}."
-        warnings.append(Warned("setting_at_edge", text))
+        warnings.append(StudyWarning("setting_at_edge", text))
     diverged = [trial for trial in search.trials if trial.score is None]
     if diverged:
         first = diverged[0]
@@ -124,8 +124,8 @@ def search_warnings(search: SearchResults) -> list[Warned]:
             f"{len(diverged)} of {len(search.trials)} trials diverged or failed. They count with the worst score of "
             f"the search. The first: {prose_name(first.variant)}, trial {first.number}: {reason}."
         )
-        warnings.append(Warned("diverged_trials", text))
+        warnings.append(StudyWarning("diverged_trials", text))
     if not search.independent:
         text = f"Trials of {search.sampler} depend on each other: read the best so far, not the expected best of fewer."
-        warnings.append(Warned("dependent_trials", text))
+        warnings.append(StudyWarning("dependent_trials", text))
     return warnings

@@ -1,4 +1,4 @@
-"""The figures of a study, each as PNG and SVG, the same bytes for the same findings."""
+"""Draw all figures of a study and save each as PNG and SVG; equal results give equal bytes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.study.report.figures.curves import factorial, learning_rates, parameters_and_score, score_curves
 from pipeline.study.report.figures.differences import differences
 from pipeline.study.report.figures.errors import confusion, unknown_words
-from pipeline.study.report.figures.style import Sketch, fixed_look, save
+from pipeline.study.report.figures.style import Sketch, plot_settings, save
 from pipeline.study.report.figures.words import drift_by_frequency, probes, transfer
 from pipeline.study.report.study_results import StudyResults
 
@@ -27,7 +27,7 @@ FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure on disk; its caption says in one or two sentences what is shown, of how many, with which interval."""
+    """A figure on disk; its caption names what is shown, the number of seeds and the interval."""
 
     name: str
     title: str
@@ -37,14 +37,14 @@ class Figure:
 
 
 def write_figures(
-    findings: StudyResults, folder: Path, extra: Mapping[str, Callable[[StudyResults], Sketch | None]] | None = None
+    results: StudyResults, folder: Path, extra: Mapping[str, Callable[[StudyResults], Sketch | None]] | None = None
 ) -> list[Figure]:
-    """Draw the figures that the findings hold data for as `NAME.png` and `NAME.svg` in `folder`, `extra` ones first."""
+    """Draw every figure that the results hold data for, `extra` ones too, as `NAME.png` and `NAME.svg` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, draw in {**(extra or {}), **FIGURES}.items():
-        with fixed_look(f"tweet-embeddings-{name}"):
-            sketch = draw(findings)
+    for name, draw in {**FIGURES, **(extra or {})}.items():
+        with plot_settings(f"tweet-embeddings-{name}"):
+            sketch = draw(results)
             if sketch is None:
                 continue
             png, svg = folder / f"{name}.png", folder / f"{name}.svg"
