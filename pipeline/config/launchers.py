@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.config.schema import Config
 from pipeline.runtime.errors import RunError, UserError, nearest
-from pipeline.runtime.ray import before_ray, ray_address
+from pipeline.runtime.ray import prepare_ray, ray_address
 
 GROUP = "hydra/launcher"
 LAUNCHER_KEYS = "hydra.launcher."
@@ -73,7 +73,7 @@ def launched(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[No
     if launcher == f"{GROUP}=ray":
         key = f"{LAUNCHER_KEYS}ray.init.address"
         given = [text.partition("=")[2].strip("'\"") for text in overrides if text.lstrip("+").startswith(f"{key}=")]
-        before_ray(ray_address(given[-1] if given else None), key if given else "RAY_ADDRESS")
+        prepare_ray(ray_address(given[-1] if given else None), key if given else "RAY_ADDRESS")
     folders = sorted({str(config.paths.root) for config in configs})
     told = f"; what they say is in {folders[0]}/artifacts/hydra/.submitit/" if "submitit" in launcher else ""
     print(f"{launcher}: {len(configs)} jobs, records in {', '.join(folders)}{told}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The two ways a command ends early, and how a near miss is named."""
+"""Exceptions of the pipeline, and one-line error messages with the nearest valid name."""
 
 import difflib
 from collections.abc import Iterable
@@ -22,5 +22,5 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error from a library, on one line of at most 300 characters."""
+    """The message of a library's error, on one line of at most 300 characters."""
     return " ".join(str(error).split())[:300]

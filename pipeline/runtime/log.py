@@ -1,4 +1,4 @@
-"""One logger and one progress bar for every stage."""
+"""The logger of the pipeline, and a progress bar for loops."""
 
 import logging
 import sys
@@ -12,5 +12,5 @@ log = logging.getLogger("pipeline")
 
 
 def progress(items: Iterable[T], *, total: int | None, label: str, unit: str) -> Iterator[T]:
-    """Pass `items` on, with a bar on a terminal and nothing in a log file."""
+    """Yield `items`, with a progress bar on a terminal and none in a log file."""
     return iter(tqdm(items, total=total, desc=label, unit=f" {unit}", disable=not sys.stderr.isatty(), leave=False))

@@ -1,4 +1,4 @@
-"""How a process may begin as a copy of this one, and how none outlives the one that started it."""
+"""Forked processes: where they are safe, and how a child process ends with its parent."""
 
 import multiprocessing
 import os
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 
 def can_fork() -> bool:
-    """Whether a process may begin as a copy of this one; elsewhere the libraries it computes with may not survive."""
+    """Whether this process may be forked: elsewhere than on Linux, numerical libraries may not survive it."""
     return sys.platform == "linux"
 
 
 @contextmanager
-def forking() -> Iterator[None]:
-    """Within it processes are forked, without the warning of Python 3.12 and later.
+def no_fork_warning() -> Iterator[None]:
+    """Suppress the warning of Python 3.12 and later about forking a process that has threads.
 
-    The copies have nothing to do with this process's other threads.
+    The children do not use the parent's threads.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
@@ -26,7 +26,7 @@ def forking() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Have this process, which multiprocessing started, leave at once when its parent ends, however that happens."""
+    """Make this child process of multiprocessing exit as soon as its parent ends, for whatever reason."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,4 +1,4 @@
-"""Ray: the address of a cluster, the environment of its workers, and the settings of a local instance."""
+"""Ray: address of the cluster, environment of its workers, settings of a local instance."""
 
 import os
 import re
@@ -8,53 +8,54 @@ from typing import Any
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.paths import project_root
 
-LOCAL_RAY = "local"  # Ray's word for an instance that is started for one command
+LOCAL_RAY = "local"  # Ray's name for an instance that is started for one command
 LOCAL_RAY_SETTINGS: dict[str, Any] = {
     "_node_ip_address": "127.0.0.1",  # by default Ray listens on every interface
     "include_dashboard": False,
-    "object_store_memory": 100_000_000,  # bytes; configurations and paths are all that it holds
+    "object_store_memory": 100_000_000,  # bytes; it holds only configurations and paths
 }
-# Which data a command sees is decided by its environment; other variables are the affair of the cluster's machines.
-PASSED_ON = ("NLTK_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HYDRA_FULL_ERROR")
-SECONDS_TO_ANSWER = 5
+# Variables of this command that its workers need; all others are left to the cluster's machines.
+FORWARDED = ("NLTK_DATA", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HYDRA_FULL_ERROR")
+CONNECT_TIMEOUT_SECONDS = 5
 
 
 def ray_address(address: str | None) -> str:
-    """The address of the cluster: `address`, else RAY_ADDRESS, else `local`, a Ray that is started here."""
+    """The address of the cluster: `address`, else RAY_ADDRESS, else `local`, which starts Ray on this machine."""
     return address or os.environ.get("RAY_ADDRESS") or LOCAL_RAY
 
 
-def before_ray(address: str, key: str) -> None:
-    """Set what Ray reads when it starts; raises UserError where nothing answers at `address`, which `key` says.
+def prepare_ray(address: str, key: str) -> None:
+    """Set the environment variables that Ray reads when it starts, and check that the cluster answers.
 
-    Ray itself would try for minutes.
+    Raises UserError if `address`, set by the configuration key or variable `key`, is malformed or nothing answers there
+    within five seconds; Ray itself would try for minutes.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == LOCAL_RAY:
-        # It listens on 127.0.0.1, where others of this machine are too. Ray makes the token where there is none.
+        # Other users of this machine reach 127.0.0.1 too. Ray creates the token where there is none.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     if address in (LOCAL_RAY, "auto") or "://" in address or "${" in address:
         return
-    found = re.fullmatch(r"\[?([^\[\]]+)\]?:(\d{1,5})", address)
-    if not found:
+    match = re.fullmatch(r"\[?([^\[\]]+)\]?:(\d{1,5})", address)
+    if not match:
         raise UserError(f"{key}={address}: expected host:port of a Ray cluster, auto, or local")
     try:
-        socket.create_connection((found[1], int(found[2])), timeout=SECONDS_TO_ANSWER).close()
+        socket.create_connection((match[1], int(match[2])), timeout=CONNECT_TIMEOUT_SECONDS).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{key}={address}: nothing answers there ({reason}); expected a Ray cluster") from None
 
 
 def ray_setting(address: str, name: str) -> Any:
-    """A setting of Ray that is started here; None for a cluster, which has its own."""
+    """A setting of a Ray instance started here; None for a cluster, which has its own settings."""
     return LOCAL_RAY_SETTINGS[name] if address == LOCAL_RAY else None
 
 
 def worker_environment() -> dict[str, str]:
-    """The variables of Ray's workers: where this package lies, and which data this command sees."""
+    """Environment variables of Ray's workers: the path of this package, and those that decide which data it reads."""
     package = str(project_root())
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", package)]
     return {
-        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        **{name: os.environ[name] for name in FORWARDED if name in os.environ},
         "PYTHONPATH": os.pathsep.join([package, *others]),
     }

@@ -1,4 +1,4 @@
-"""Independent pieces of work side by side in processes: one that fails, or whose process dies, stops no other."""
+"""A pool of worker processes for independent tasks; a task that fails, or whose process dies, stops no other."""
 
 import multiprocessing
 import signal
@@ -18,129 +18,129 @@ from pipeline.runtime.processes import end_with_parent
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 DIED = "its process died (out of memory, or killed)"
-SECONDS_BETWEEN_LINES = 30.0
-SECONDS_TO_LEAVE = 10.0
+LOG_INTERVAL_SECONDS = 30.0
+EXIT_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class TaskResult(Generic[Value]):
-    """What became of one piece of work: its value, or in one line the reason why it has none."""
+    """The value of a task or, where it failed, the reason in one line."""
 
     value: Value | None
     reason: str | None = None
 
     def get(self) -> Value:
-        """The value of work that did not fail."""
+        """The value of a task that did not fail."""
         assert self.reason is None, self.reason
         return cast(Value, self.value)
 
 
 class WorkerPool:
-    """Up to `workers` processes, for `with`: they start when there is work and live until its end.
+    """Up to `workers` processes, as a context manager: they start on demand and live until it is left.
 
-    With one worker the work is done in this process. When this process is interrupted or killed, so are the others.
+    With one worker the tasks run in this process. When this process is interrupted or killed, its workers end too.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._team: list[_Worker] = []
+        self._processes: list[_Worker] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        for worker in self._team:
+        for worker in self._processes:
             if error is not None:
                 worker.process.terminate()
             with suppress(OSError):
-                worker.line.send(None)
-        for worker in self._team:
-            # The line tells when the process is gone, even where what started it was killed and cannot say.
+                worker.connection.send(None)
+        for worker in self._processes:
+            # The connection closes when the process ends, even where the fork server was killed and cannot report it.
             with suppress(EOFError, OSError):
-                while worker.line.poll(SECONDS_TO_LEAVE):
-                    worker.line.recv_bytes()
+                while worker.connection.poll(EXIT_TIMEOUT_SECONDS):
+                    worker.connection.recv_bytes()
             worker.process.kill()
             worker.process.join()
-        self._team.clear()
+        self._processes.clear()
 
     def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, TaskResult[Value]]:
-        """Do every task and say under `label` how far it is; results are in the order of `tasks`.
+        """Run every task and log progress under `label`; results are in the order of `tasks`.
 
-        Tasks and values are sent between processes. Where a process dies only its own task is affected: it is done
-        again by itself at the end, as memory may have been short for many, and has failed when that process dies too.
+        Tasks and values are pickled. A process that dies affects only its own task. That task runs once more at the
+        end, alone, since memory may have been short for many at once; it fails if its process dies again.
         """
-        counter = Counter(label, len(tasks))
+        progress = ProgressLog(label, len(tasks))
         if self.workers <= 1:
-            return {key: counter.count(attempt(task)) for key, task in tasks.items()}
-        done: dict[Key, TaskResult[Value]] = {}
-        for key in self._round(tasks, self.workers, done, counter):
-            if self._round({key: tasks[key]}, 1, done, counter):
-                done[key] = counter.count(TaskResult(None, DIED))
-        return {key: done[key] for key in tasks}
+            return {key: progress.count(attempt(task)) for key, task in tasks.items()}
+        results: dict[Key, TaskResult[Value]] = {}
+        for key in self._run(tasks, self.workers, results, progress):
+            if self._run({key: tasks[key]}, 1, results, progress):
+                results[key] = progress.count(TaskResult(None, DIED))
+        return {key: results[key] for key in tasks}
 
-    def _round(
+    def _run(
         self,
         tasks: Mapping[Key, Callable[[], Value]],
         workers: int,
-        done: dict[Key, TaskResult[Value]],
-        counter: "Counter",
+        results: dict[Key, TaskResult[Value]],
+        progress: "ProgressLog",
     ) -> list[Key]:
-        """Do tasks with up to `workers` processes; returns the keys of those whose process died."""
+        """Run tasks with up to `workers` processes; returns the keys of those whose process died."""
         waiting, died = deque(tasks), []
         busy: dict[Connection, tuple[_Worker, Key]] = {}
         while waiting or busy:
             while waiting and len(busy) < workers:
-                worker = self._idle(busy)
+                worker = self._idle_worker(busy)
                 try:
-                    worker.line.send(tasks[waiting[0]])
-                except OSError:  # it died while it had nothing to do
-                    self._team.remove(worker)
+                    worker.connection.send(tasks[waiting[0]])
+                except OSError:  # the process died while idle
+                    self._processes.remove(worker)
                     continue
-                busy[worker.line] = worker, waiting.popleft()
-            for line in wait(list(busy), timeout=SECONDS_BETWEEN_LINES):
-                worker, key = busy.pop(cast(Connection, line))
+                busy[worker.connection] = worker, waiting.popleft()
+            for connection in wait(list(busy), timeout=LOG_INTERVAL_SECONDS):
+                worker, key = busy.pop(cast(Connection, connection))
                 try:
-                    done[key] = counter.count(worker.line.recv())
+                    results[key] = progress.count(worker.connection.recv())
                 except (EOFError, OSError):
-                    self._team.remove(worker)
+                    self._processes.remove(worker)
                     died.append(key)
-            counter.line()
+            progress.report()
         return died
 
-    def _idle(self, busy: Mapping[Connection, Any]) -> "_Worker":
-        if len(busy) == len(self._team):
-            self._team.append(_Worker())
-        return next(worker for worker in self._team if worker.line not in busy)
+    def _idle_worker(self, busy: Mapping[Connection, Any]) -> "_Worker":
+        if len(busy) == len(self._processes):
+            self._processes.append(_Worker())
+        return next(worker for worker in self._processes if worker.connection not in busy)
 
 
 class _Worker:
-    """A process that does one task after the other, and the line to it."""
+    """A process that runs one task after the other, and the connection to it."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
-        self.line, end = context.Pipe()
-        self.process = context.Process(target=_serve, args=(end,))
+        self.connection, remote_end = context.Pipe()
+        self.process = context.Process(target=_serve, args=(remote_end,))
         self.process.start()
-        end.close()  # the process holds it now: when that dies, so does the line
+        remote_end.close()  # only the process holds it now, so the connection breaks when the process dies
 
 
-def _serve(line: Connection) -> None:
-    """Do what comes along the line until None comes; leave at once when the parent ends, however that happens."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends its workers
+def _serve(connection: Connection) -> None:
+    """Run the tasks received until None is received; exit at once when the parent process ends."""
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
     end_with_parent()
-    with suppress(EOFError, OSError):  # of the line, where the parent is gone
-        while (task := line.recv()) is not None:
-            line.send(attempt(task))
+    with suppress(EOFError, OSError):  # raised by the connection when the parent is gone
+        while (task := connection.recv()) is not None:
+            connection.send(attempt(task))
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleaning up
+def _exit(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second signal would interrupt the clean-up
     raise SystemExit(128 + number)
 
 
 def attempt(task: Callable[[], Value]) -> TaskResult[Value]:
-    """What becomes of a task that is done here and now."""
+    """Run a task in this process; an exception becomes the reason of the result."""
     try:
         return TaskResult(task())
     except Exception as error:
@@ -148,28 +148,28 @@ def attempt(task: Callable[[], Value]) -> TaskResult[Value]:
         return TaskResult(None, " ".join([*kind, *str(error).split()]).removesuffix(":"))
 
 
-class Counter:
-    """Says now and then how much is done and how long the rest may take."""
+class ProgressLog:
+    """Logs at intervals how many tasks are done and how long the remaining ones may take."""
 
     def __init__(self, label: str, total: int) -> None:
         self.label, self.total = label, total
-        self.done = self.failed = self.told = 0
+        self.done = self.failed = self.logged = 0
         self.started = self.last = time.monotonic()
 
-    def count(self, done: TaskResult[Any]) -> TaskResult[Any]:
-        """Count what was done, and pass it on."""
-        self.done, self.failed = self.done + 1, self.failed + (done.reason is not None)
-        self.line()
-        return done
+    def count(self, result: TaskResult[Any]) -> TaskResult[Any]:
+        """Count a finished task, and return its result."""
+        self.done, self.failed = self.done + 1, self.failed + (result.reason is not None)
+        self.report()
+        return result
 
-    def line(self) -> None:
-        """Say how far it is, unless that was said a moment ago."""
+    def report(self) -> None:
+        """Log the progress, at most once per interval."""
         now = time.monotonic()
         finished = self.done == self.total
-        if self.done == self.told or (now - self.last < SECONDS_BETWEEN_LINES and not finished):
+        if self.done == self.logged or (now - self.last < LOG_INTERVAL_SECONDS and not finished):
             return
-        took = now - self.started
-        rest = "" if finished else f", about {took / self.done * (self.total - self.done) / 60:.1f} min left"
+        seconds = now - self.started
+        rest = "" if finished else f", about {seconds / self.done * (self.total - self.done) / 60:.1f} min left"
         failed = f", {self.failed} failed" if self.failed else ""
-        log.info("%s: %d of %d%s, %.0f s%s", self.label, self.done, self.total, failed, took, rest)
-        self.last, self.told = now, self.done
+        log.info("%s: %d of %d%s, %.0f s%s", self.label, self.done, self.total, failed, seconds, rest)
+        self.last, self.logged = now, self.done

@@ -6,12 +6,12 @@ from typing import Any, Self
 
 from pipeline.config.schema import StudyConfig
 from pipeline.runtime.errors import RunError, UserError
-from pipeline.runtime.ray import LOCAL_RAY, LOCAL_RAY_SETTINGS, before_ray, ray_address, worker_environment
+from pipeline.runtime.ray import LOCAL_RAY, LOCAL_RAY_SETTINGS, prepare_ray, ray_address, worker_environment
 from pipeline.runtime.worker_pool import (
     DIED,
-    SECONDS_BETWEEN_LINES,
-    Counter,
+    LOG_INTERVAL_SECONDS,
     Key,
+    ProgressLog,
     TaskResult,
     Value,
     WorkerPool,
@@ -32,7 +32,7 @@ class RayWorkerPool(WorkerPool):
 
     def __enter__(self) -> Self:
         address, key = ray_address(self.study.address), "study.address" if self.study.address else "RAY_ADDRESS"
-        before_ray(address, key)
+        prepare_ray(address, key)
         import ray
         from ray.exceptions import RayError
 
@@ -68,10 +68,10 @@ class RayWorkerPool(WorkerPool):
             attempt
         )
         waiting: dict[Any, Key] = {place.remote(task): key for key, task in tasks.items()}
-        counter = Counter(label, len(tasks))
+        counter = ProgressLog(label, len(tasks))
         done: dict[Key, TaskResult[Value]] = {}
         while waiting:
-            ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=SECONDS_BETWEEN_LINES)
+            ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=LOG_INTERVAL_SECONDS)
             for reference in ready:
                 done[waiting.pop(reference)] = counter.count(_result(reference))
         return {key: done[key] for key in tasks}

@@ -141,7 +141,7 @@ def _foundations(
     budgets: Sequence[tuple[int | None, int]],
 ) -> _Foundations:
     """Make word vectors, encode other tasks, audit the data and fit the baselines, all side by side."""
-    from pipeline.evaluation.baselines.run import applicable
+    from pipeline.evaluation.baselines.run import reason_to_skip
 
     tasks: dict[Any, Callable[[], Any]] = {}
     for cell in cells:
@@ -154,7 +154,7 @@ def _foundations(
     mode, stage = next(iter(prepared.items()))
     members: dict[tuple[str, int, int], Any] = {}
     for name in config.study.baselines:
-        if reason := applicable(name, stage.outcome["label_names"]):
+        if reason := reason_to_skip(name, stage.outcome["label_names"]):
             log.info("compare: no baseline %s: %s", name, reason)
             continue
         for labels, budget in sorted(budgets, key=lambda pair: -pair[1]):

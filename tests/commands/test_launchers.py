@@ -175,12 +175,12 @@ class TestWhereRayIs:
     @pytest.mark.parametrize("address", ["local", "auto", "ray://head:10001", "${oc.env:HEAD}"])
     def test_what_ray_or_hydra_finds(self, monkeypatch: pytest.MonkeyPatch, address: str):
         monkeypatch.setattr(ray.os, "environ", {})
-        ray.before_ray(address, "study.address")
+        ray.prepare_ray(address, "study.address")
         assert ray.os.environ.get("RAY_AUTH_MODE") == ("token" if address == "local" else None)
 
     def test_a_mode_that_is_set_stays(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(ray.os, "environ", {"RAY_AUTH_MODE": "disabled"})
-        ray.before_ray("local", "study.address")
+        ray.prepare_ray("local", "study.address")
         assert ray.os.environ["RAY_AUTH_MODE"] == "disabled"
 
     @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "[::1]")])
@@ -193,16 +193,16 @@ class TestWhereRayIs:
                 pytest.skip(f"no {host} here")
             address = f"{host}:{server.getsockname()[1]}"
             with pytest.raises(UserError) as error:
-                ray.before_ray(address, "RAY_ADDRESS")
+                ray.prepare_ray(address, "RAY_ADDRESS")
             assert str(error.value).startswith(f"RAY_ADDRESS={address}: nothing answers there (")
             server.listen()
-            ray.before_ray(address, "RAY_ADDRESS")
+            ray.prepare_ray(address, "RAY_ADDRESS")
 
     @pytest.mark.parametrize("address", ["nonsense", "head:", ":6379", "head:port"])
     def test_no_address(self, monkeypatch: pytest.MonkeyPatch, address: str):
         monkeypatch.setattr(ray.os, "environ", {})
         with pytest.raises(UserError, match=r"expected host:port of a Ray cluster, auto, or local$"):
-            ray.before_ray(address, "study.address")
+            ray.prepare_ray(address, "study.address")
 
     @needs_extras
     @pytest.mark.parametrize(

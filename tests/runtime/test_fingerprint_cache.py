@@ -1,4 +1,4 @@
-"""Fingerprints of large inputs are remembered, and never for a file that is not the one that was read."""
+"""Fingerprints of large inputs are cached, and never returned for a file that has changed."""
 
 import os
 import time
@@ -6,70 +6,70 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime import fingerprint_cache as inputs
+from pipeline.runtime import fingerprint_cache as module
 from pipeline.runtime.files import file_fingerprint, read_json
-from pipeline.runtime.fingerprint_cache import known_fingerprint
+from pipeline.runtime.fingerprint_cache import cached_fingerprint
 
 OLD = time.time_ns() - 3_600_000_000_000
 
 
 class Inputs:
-    """A file of two lines and a memory; `reads` counts how often inputs were read, each time `pause` seconds later."""
+    """A file of two lines and a cache; `reads` counts reads of inputs, each `pause` seconds after the request."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, pause: float = 0.0) -> None:
         self.pause = pause
-        self.path, self.memory, self.reads = folder / "tweets.txt", folder / "memory", 0
+        self.path, self.cache, self.reads = folder / "tweets.txt", folder / "cache", 0
         self.path.write_text("one\ntwo\n")
 
         def read(paths: list[Path]) -> str:
             self.reads += 1
             return file_fingerprint(paths)
 
-        monkeypatch.setattr(inputs, "file_fingerprint", read)
-        monkeypatch.setattr(inputs, "WORTH", 1)
+        monkeypatch.setattr(module, "file_fingerprint", read)
+        monkeypatch.setattr(module, "MIN_BYTES", 1)
 
-    def known(self, *, afresh: bool = False) -> str:
+    def fingerprint(self, *, refresh: bool = False) -> str:
         time.sleep(self.pause)
-        found = known_fingerprint([self.path], self.memory, afresh=afresh)
-        assert found == file_fingerprint([self.path])
-        return found
+        digest = cached_fingerprint([self.path], self.cache, refresh=refresh)
+        assert digest == file_fingerprint([self.path])
+        return digest
 
 
 @pytest.fixture
 def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
-    """With a margin of 20 ms instead of two seconds: more than a tick of the clock, and less than is waited."""
-    monkeypatch.setattr(inputs, "SETTLED", 20_000_000)
+    """With a minimum age of 20 ms instead of two seconds: above the clock's resolution and below the pause."""
+    monkeypatch.setattr(module, "MIN_AGE", 20_000_000)
     return Inputs(tmp_path, monkeypatch, pause=0.05)
 
 
-def test_what_is_as_it_was_is_not_read_again(settled: Inputs):
-    assert settled.known() == settled.known() == settled.known()
+def test_an_unchanged_file_is_not_read_again(settled: Inputs):
+    assert settled.fingerprint() == settled.fingerprint() == settled.fingerprint()
     assert settled.reads == 1
-    settled.known(afresh=True)
+    settled.fingerprint(refresh=True)
     assert settled.reads == 2
-    (note,) = settled.memory.glob("*.json")
-    assert read_json(note)["paths"] == [str(settled.path)]
-    assert not list(settled.memory.glob("*.tmp-*"))
+    (entry,) = settled.cache.glob("*.json")
+    assert read_json(entry)["paths"] == [str(settled.path)]
+    assert not list(settled.cache.glob("*.tmp-*"))
 
 
 def test_a_change_that_keeps_size_and_mtime_is_seen(settled: Inputs):
     os.utime(settled.path, ns=(OLD, OLD))
-    settled.known()
+    settled.fingerprint()
     settled.path.write_text("one\nTWO\n")
     os.utime(settled.path, ns=(OLD, OLD))
-    settled.known()
+    settled.fingerprint()
     assert settled.reads == 2
 
 
-def test_another_file_in_its_place_is_seen(settled: Inputs, tmp_path: Path):
-    settled.known()
+def test_another_file_under_the_same_path_is_seen(settled: Inputs, tmp_path: Path):
+    settled.fingerprint()
     (tmp_path / "other.txt").write_text("six\nten\n")
     (tmp_path / "other.txt").replace(settled.path)
-    settled.known()
+    settled.fingerprint()
     settled.path.rename(tmp_path / "elsewhere.txt")
     settled.path.symlink_to(tmp_path / "third.txt")
     (tmp_path / "third.txt").write_text("ten\nsix\n")
-    settled.known()
+    settled.fingerprint()
     assert settled.reads == 3
 
 
@@ -78,47 +78,47 @@ def test_a_folder_counts_with_all_below_it(settled: Inputs, tmp_path: Path):
     (settled.path / "sub").mkdir(parents=True)
     for name in ("a.csv", "sub/b.csv"):
         (settled.path / name).write_text(name)
-    first = settled.known()
-    assert settled.known() == first
+    first = settled.fingerprint()
+    assert settled.fingerprint() == first
     (settled.path / "sub" / "b.csv").rename(settled.path / "sub" / "c.csv")
-    assert settled.known() != first
+    assert settled.fingerprint() != first
     (settled.path / "sub" / "d.csv").touch()
-    settled.known()
+    settled.fingerprint()
     assert settled.reads == 3
 
 
-def test_a_file_that_changed_just_now_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_has_just_changed_is_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fresh = Inputs(tmp_path, monkeypatch)
-    os.utime(fresh.path, ns=(OLD, OLD))  # which is itself a change, of now
-    fresh.known()
-    fresh.known()
-    assert (fresh.reads, list(fresh.memory.glob("*.json"))) == (2, [])
+    os.utime(fresh.path, ns=(OLD, OLD))  # which sets the ctime to now
+    fresh.fingerprint()
+    fresh.fingerprint()
+    assert (fresh.reads, list(fresh.cache.glob("*.json"))) == (2, [])
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_remembered(settled: Inputs, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_changes_while_it_is_read_is_not_cached(settled: Inputs, monkeypatch: pytest.MonkeyPatch):
     def read(paths: list[Path]) -> str:
-        found = file_fingerprint(paths)
+        digest = file_fingerprint(paths)
         settled.path.write_text("one\nTWO\n")
-        return found
+        return digest
 
-    monkeypatch.setattr(inputs, "file_fingerprint", read)
+    monkeypatch.setattr(module, "file_fingerprint", read)
     time.sleep(settled.pause)
-    known_fingerprint([settled.path], settled.memory)
-    assert list(settled.memory.glob("*.json")) == []
+    cached_fingerprint([settled.path], settled.cache)
+    assert list(settled.cache.glob("*.json")) == []
 
 
-def test_small_files_are_read_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_small_files_are_read_and_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     small = Inputs(tmp_path, monkeypatch)
-    monkeypatch.setattr(inputs, "WORTH", small.path.stat().st_size + 1)
-    assert small.known() == small.known()
-    assert (small.reads, small.memory.exists()) == (2, False)
+    monkeypatch.setattr(module, "MIN_BYTES", small.path.stat().st_size + 1)
+    assert small.fingerprint() == small.fingerprint()
+    assert (small.reads, small.cache.exists()) == (2, False)
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}", '{"state": 1}'])
-def test_a_damaged_note_is_written_anew(settled: Inputs, damage: str):
-    settled.known()
-    (note,) = settled.memory.glob("*.json")
-    whole = note.read_text()
-    note.write_text(damage)
-    settled.known()
-    assert (settled.reads, note.read_text()) == (2, whole)
+def test_a_damaged_entry_is_rewritten(settled: Inputs, damage: str):
+    settled.fingerprint()
+    (entry,) = settled.cache.glob("*.json")
+    whole = entry.read_text()
+    entry.write_text(damage)
+    settled.fingerprint()
+    assert (settled.reads, entry.read_text()) == (2, whole)

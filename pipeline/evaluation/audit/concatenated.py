@@ -1,4 +1,4 @@
-"""The labelled texts of all splits, laid end to end so that rows of different splits compare as numbers."""
+"""The labelled texts of all splits in one table, and its groups of texts that are equal by a key."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,28 +8,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.data.duplicates import digests
 from pipeline.runtime.errors import RunError
 from pipeline.text.encoded_split import EncodedSplit
 
 SPLITS = ("train", "validation", "test")
-EXAMPLES = 5  # shown of each kind
-EXAMPLE_CHARACTERS = 300  # of a text that is shown
+EXAMPLES = 5  # listed of each kind
+EXAMPLE_CHARACTERS = 300  # of the text of an example
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """N labelled texts.
+class LabelledRows:
+    """N labelled texts of S splits.
 
     Attributes
     ----------
     texts : the N texts.
-    labels : (N,) index into `label_names`.
-    splits : (N,) index into `split_names`.
-    numbers : (N,) row number within the split, from 0.
-    split_names : the splits there are, in the order of `SPLITS`.
+    labels : (N,) indices into `label_names`.
+    splits : (N,) indices into `split_names`.
+    numbers : (N,) row numbers within the split, from 0.
+    split_names : the splits present, in the order of `SPLITS`.
     """
 
     texts: list[str]
@@ -45,7 +46,7 @@ class Rows:
         return np.array([not text or text.isspace() for text in self.texts], dtype=np.bool_)
 
     def example(self, row: int) -> dict[str, Any]:
-        """One row for a reader: split, row number, label and the beginning of the text."""
+        """A row of the report: split, row number, label and the beginning of the text."""
         text = self.texts[row]
         return {
             "split": self.split_names[self.splits[row]],
@@ -54,20 +55,53 @@ class Rows:
             "text": text if len(text) <= EXAMPLE_CHARACTERS else text[: EXAMPLE_CHARACTERS - 1] + "…",
         }
 
-    def pairs(self) -> Iterator[tuple[int, int]]:
-        """Every two splits, the earlier one first."""
+    def split_pairs(self) -> Iterator[tuple[int, int]]:
+        """All pairs of splits, the earlier one first."""
         return combinations(range(len(self.split_names)), 2)
 
 
-def gather(texts: Mapping[str, Iterable[str]], encoded: Mapping[str, EncodedSplit], label_names: Sequence[str]) -> Rows:
-    """Lay the splits end to end; a RunError where texts and labels do not fit together."""
+@dataclass(frozen=True, eq=False)
+class TextGroups:
+    """The M rows that are not blank, in G groups of texts with equal keys.
+
+    Attributes
+    ----------
+    rows : (M,) indices into the labelled rows.
+    group : (M,) the group of each of these rows.
+    splits, labels : (M,) of these rows.
+    first : (G,) the position in `rows` of each group's first row.
+    counts : (G, S) rows of each group in each split.
+    """
+
+    rows: Ints
+    group: Ints
+    splits: Ints
+    labels: Ints
+    first: Ints
+    counts: Ints
+
+
+def group_texts(rows: LabelledRows, kind: str) -> TextGroups:
+    """Group equal texts by the key `exact` or `masked` of `pipeline.data.duplicates`; blank texts are left out."""
+    kept = np.flatnonzero(~rows.blank)
+    keys = digests([[rows.texts[row] for row in kept]], kind)
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    shape, splits = (len(first), len(rows.split_names)), rows.splits[kept]
+    counts = np.bincount(group * shape[1] + splits, minlength=shape[0] * shape[1]).reshape(shape)
+    return TextGroups(kept, group, splits, rows.labels[kept], first, counts)
+
+
+def concatenate(
+    texts: Mapping[str, Iterable[str]], encoded: Mapping[str, EncodedSplit], label_names: Sequence[str]
+) -> LabelledRows:
+    """Concatenate the splits; raises RunError if a split has more or fewer texts than labels."""
     names = [name for name in SPLITS if name in encoded]
     lists = [list(texts[name]) for name in names]
     for name, split in zip(names, lists, strict=True):
         if len(split) != len(encoded[name]):
-            raise RunError(f"audit: split {name!r} has {len(split):,} texts, expected {len(encoded[name]):,} as labels")
+            raise RunError(f"audit: split {name!r} has {len(split):,} texts, but {len(encoded[name]):,} labels")
     sizes = [len(split) for split in lists]
-    return Rows(
+    return LabelledRows(
         texts=[text for split in lists for text in split],
         labels=np.concatenate([np.asarray(encoded[name].labels, np.int64) for name in names]),
         splits=np.repeat(np.arange(len(names)), sizes),

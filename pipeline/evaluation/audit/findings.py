@@ -1,8 +1,8 @@
-"""What a reader must know of an audit, in plain sentences: warnings that can move a comparison, and notes.
+"""The findings of an audit in sentences: warnings that can affect a comparison, and notes.
 
-A warning is due from one text in a hundred on, so that it can move a score by a point, the smallest effect that the
-study looks for by default. Leaks are due from one tweet in twenty on: on fewer, a perfect rule gains a model that is
-right about four times in five no more than a point.
+Most warnings start at one text in a hundred: such a share can change a score by one point, the smallest effect that
+the study looks for by default. Label leaks start at one tweet in twenty: on fewer, a perfect rule improves a model of
+80 % accuracy by at most one point.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from typing import Any, Literal
 Severity = Literal["warning", "note"]
 
 NOTABLE_SHARE = 0.01  # of the texts of a split
-NOTABLE_COVERAGE = 0.05  # of training tweets that hold a deciding token, and of test tweets
-HOLDS = 0.5  # share of the error by class shares that the rule must take away on test to hold there
+NOTABLE_COVERAGE = 0.05  # of the training tweets, and of the test tweets, that contain a deciding token
+MIN_REMOVED = 0.5  # share of the error by class shares that the rule must remove on test to count as a leak
 SMALL_P, NOTABLE_V = 0.001, 0.1  # of the test of equal class shares; 0.1 is a small effect after Cohen (1988)
-NOTABLE_UNSEEN = 0.1  # of the running tokens of a split
+NOTABLE_UNSEEN = 0.1  # of the tokens of a split
 TOKENS_NAMED = 6
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know.
+    """One finding.
 
     Codes: `label_leak`, `shortcut`, `deciding_tokens`, `duplicates_between_splits`, `duplicates_in_train`,
     `label_conflicts`, `empty_texts`, `unknown_texts`, `class_shares`, `unseen_tokens`, `near_sampled`.
@@ -33,114 +33,115 @@ class Finding:
 
 def findings(report: dict[str, Any]) -> list[Finding]:
     """The findings of an audit report, warnings first, then by code and text."""
-    found = [
-        *_leak(report["leaks"]["deciding"]),
-        *_between_splits(report),
-        *_in_train(report),
-        *_conflicts(report),
-        *_texts(report["splits"]),
+    listed = [
+        *_label_leak(report["leaks"]["deciding"]),
+        *_duplicates_between_splits(report),
+        *_duplicates_in_train(report),
+        *_label_conflicts(report),
+        *_texts_and_tokens(report["splits"]),
         *_class_shares(report["class_shares"]),
         *_near_sampled(report["near_duplicates"]),
     ]
-    return sorted(found, key=lambda finding: (finding.severity != "warning", finding.code, finding.text))
+    return sorted(listed, key=lambda finding: (finding.severity != "warning", finding.code, finding.text))
 
 
-def _leak(deciding: dict[str, Any]) -> list[Finding]:
-    if not deciding["count"]:
+def _label_leak(deciding: dict[str, Any]) -> list[Finding]:
+    count = deciding["count"]
+    if not count:
         return []
     names = ", ".join(
-        f"“{_shown(record['token'])}” ({record['label']})" for record in deciding["tokens"][:TOKENS_NAMED]
+        f"“{_printable(record['token'])}” ({record['label']})" for record in deciding["tokens"][:TOKENS_NAMED]
     )
-    more = deciding["count"] - TOKENS_NAMED
-    one = deciding["count"] == 1
+    others = f" and {count - TOKENS_NAMED} more" if count > TOKENS_NAMED else ""
     train, test = deciding["rule"]["train"], deciding["rule"]["test"]
-    told = (
-        f"{_count(deciding['count'], 'token')} nearly {'decides' if one else 'decide'} the label, "
-        f"{names}{f' and {more} more' if more > 0 else ''}: "
-        f"{'it stands' if one else 'they stand'} in {_percent(train['coverage'])} of training tweets and in "
-        f"{_percent(test['coverage'])} of test tweets"
+    subject = "1 token almost determines" if count == 1 else f"{count:,} tokens almost determine"
+    text = (
+        f"{subject} the label: {names}{others}. {'It occurs' if count == 1 else 'They occur'} in "
+        f"{_percent(train['coverage'])} of training tweets and in {_percent(test['coverage'])} of test tweets."
     )
-    accuracy = test["accuracy"]
-    right = "" if accuracy is None else f", where going by the token alone is right {_percent(accuracy)} of the time"
-    holds = test["removed"] is not None and test["removed"] >= HOLDS
-    if train["coverage"] >= NOTABLE_COVERAGE:
-        if holds and test["coverage"] >= NOTABLE_COVERAGE:
-            return [Finding("label_leak", "warning", f"{told}{right}: the label can be read off.")]
-        told += f"{right}: what training can learn from {'it' if one else 'them'} does not carry over to test."
-        return [Finding("shortcut", "warning", told)]
-    return [Finding("deciding_tokens", "note", f"{told}{right}: too few tweets for a leak to matter much.")]
+    if test["accuracy"] is not None:
+        accuracy = _percent(test["accuracy"])
+        text += f" On these test tweets, the token alone predicts the label with {accuracy} accuracy."
+    if train["coverage"] < NOTABLE_COVERAGE:
+        return [Finding("deciding_tokens", "note", f"Strong tokens, too rare for a notable label leak: {text}")]
+    holds = test["removed"] is not None and test["removed"] >= MIN_REMOVED
+    if holds and test["coverage"] >= NOTABLE_COVERAGE:
+        return [Finding("label_leak", "warning", f"Label leak: {text}")]
+    return [Finding("shortcut", "warning", f"Shortcut in training that does not transfer to test: {text}")]
 
 
-def _between_splits(report: dict[str, Any]) -> list[Finding]:
-    found = []
+def _duplicates_between_splits(report: dict[str, Any]) -> list[Finding]:
+    listed = []
     texts = {record["split"]: record["texts"] for record in report["splits"]}
     kinds = [report["duplicates"]["exact"]["across"], report["duplicates"]["masked"]["across"]]
     for exact, masked, near in zip(*kinds, report["near_duplicates"]["across"], strict=True):
         held_out, total = masked["second"], texts[masked["second"]]
-        copies = masked["rows_second"] + near["rows_second"]
-        if copies:
+        duplicates = masked["rows_second"] + near["rows_second"]
+        if duplicates:
             text = (
-                f"Copies of {masked['first']} texts among the {held_out} texts: {copies:,} of {total:,} "
-                f"({_percent(copies / total)}), {exact['rows_second']:,} exactly, "
-                f"{masked['rows_second'] - exact['rows_second']:,} but for handles, links and case, "
-                f"{near['rows_second']:,} nearly."
+                f"Duplicates between {masked['first']} and {held_out}: {duplicates:,} of {total:,} {held_out} texts "
+                f"({_percent(duplicates / total)}). {exact['rows_second']:,} are exact, "
+                f"{masked['rows_second'] - exact['rows_second']:,} differ in handles, links or case only, and "
+                f"{near['rows_second']:,} are near duplicates."
             )
-            severity: Severity = "warning" if copies / total >= NOTABLE_SHARE else "note"
-            found.append(Finding("duplicates_between_splits", severity, text))
-    return found
+            listed.append(Finding("duplicates_between_splits", _severity(duplicates / total), text))
+    return listed
 
 
-def _in_train(report: dict[str, Any]) -> list[Finding]:
+def _duplicates_in_train(report: dict[str, Any]) -> list[Finding]:
     total = report["splits"][0]["texts"]
     exact, masked = (report["duplicates"][kind]["within"][0]["repeats"] for kind in ("exact", "masked"))
     near = report["near_duplicates"]["within"][0]["rows"]
     if not masked + near:
         return []
     text = (
-        f"Training texts that repeat an earlier one: {masked:,} of {total:,} ({_percent(masked / total)}), {exact:,} "
-        f"exactly, the others but for handles, links and case; with a near-duplicate: {near:,}."
+        f"Duplicates in training: {masked:,} of {total:,} texts ({_percent(masked / total)}) repeat an earlier one. "
+        f"{exact:,} are exact, {masked - exact:,} differ in handles, links or case only. Texts with a near duplicate: "
+        f"{near:,}."
     )
     return [Finding("duplicates_in_train", "note", text)]
 
 
-def _conflicts(report: dict[str, Any]) -> list[Finding]:
+def _label_conflicts(report: dict[str, Any]) -> list[Finding]:
     total = sum(record["texts"] for record in report["splits"])
     exact, masked = (report["duplicates"][kind]["conflicts"] for kind in ("exact", "masked"))
     if not masked["groups"]:
         return []
+    share = masked["rows"] / total
     text = (
-        f"Texts under different labels: {exact['groups']:,}, or {masked['groups']:,} when handles, links and case do "
-        f"not count: {masked['rows']:,} of {total:,} rows ({_percent(masked['rows'] / total)}), at least one of each "
-        "text labelled wrongly or in doubt."
+        f"Texts with conflicting labels: {exact['groups']:,} among exact duplicates, {masked['groups']:,} if handles, "
+        f"links and case are ignored. These are {masked['rows']:,} of {total:,} rows ({_percent(share)}). At least one "
+        "label of each text is wrong or doubtful."
     )
-    severity: Severity = "warning" if masked["rows"] / total >= NOTABLE_SHARE else "note"
-    return [Finding("label_conflicts", severity, text)]
+    return [Finding("label_conflicts", _severity(share), text)]
 
 
-def _texts(splits: list[dict[str, Any]]) -> list[Finding]:
-    found = []
+def _texts_and_tokens(splits: list[dict[str, Any]]) -> list[Finding]:
+    listed = []
     for record in splits:
         name, total = record["split"].replace("train", "training"), record["texts"]
-        if nothing := record["without_tokens"]:
-            severity: Severity = "warning" if nothing / total >= NOTABLE_SHARE else "note"
-            text = f"{name.capitalize()} texts without tokens: {nothing:,} of {total:,}, empty: {record['empty']:,}."
-            found.append(Finding("empty_texts", severity, text))
-        if unknown := record["only_unknown"]:
-            severity = "warning" if unknown / total >= NOTABLE_SHARE else "note"
-            text = f"{name.capitalize()} texts without a word of the vocabulary: {unknown:,} of {total:,}."
-            found.append(Finding("unknown_texts", severity, text))
+        texts = f"{name.capitalize()} texts"
+        if count := record["without_tokens"]:
+            text = f"{texts} without tokens: {count:,} of {total:,}, of which empty: {record['empty']:,}."
+            listed.append(Finding("empty_texts", _severity(count / total), text))
+        if count := record["only_unknown"]:
+            text = f"{texts} of out-of-vocabulary words only: {count:,} of {total:,}."
+            listed.append(Finding("unknown_texts", _severity(count / total), text))
         if (unseen := record["unseen_tokens"]) is not None and unseen >= NOTABLE_UNSEEN:
-            text = f"{_percent(unseen)} of the running tokens of {name} are words that training lacks or drops as rare."
-            found.append(Finding("unseen_tokens", "note", text))
-    return found
+            text = (
+                f"Unseen tokens in {name}: {_percent(unseen)} of its tokens do not occur in the training texts, or too "
+                "rarely for the vocabulary."
+            )
+            listed.append(Finding("unseen_tokens", "note", text))
+    return listed
 
 
 def _class_shares(test: dict[str, Any]) -> list[Finding]:
     if test["p"] is None or test["p"] >= SMALL_P:
         return []
     text = (
-        f"The splits share their classes differently (chi-square {test['chi2']:.1f} with {test['degrees']} degrees of "
-        f"freedom, p < {SMALL_P}, Cramér's V {test['v']:.3f})."
+        f"Class shares differ between the splits: chi-square {test['chi2']:.1f} with {test['degrees']} degrees of "
+        f"freedom, p < {SMALL_P}, Cramér's V {test['v']:.3f}."
     )
     return [Finding("class_shares", "warning" if test["v"] >= NOTABLE_V else "note", text)]
 
@@ -150,20 +151,20 @@ def _near_sampled(near: dict[str, Any]) -> list[Finding]:
         Finding(
             "near_sampled",
             "note",
-            f"Near-duplicates were looked for among {compared:,} of {near['distinct'][name]:,} distinct {name} texts, "
-            "evenly spaced: there are more than were counted.",
+            f"Near duplicates are counted among {compared:,} of {near['distinct'][name]:,} distinct {name} texts, "
+            "sampled at even intervals. The true number is higher.",
         )
         for name, compared in near["compared"].items()
         if compared < near["distinct"][name]
     ]
 
 
-def _shown(token: str) -> str:
+def _severity(share: float) -> Severity:
+    return "warning" if share >= NOTABLE_SHARE else "note"
+
+
+def _printable(token: str) -> str:
     return token if token.isprintable() else ascii(token)[1:-1]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _percent(share: float) -> str:

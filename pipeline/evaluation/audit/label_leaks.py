@@ -1,18 +1,17 @@
-"""Tokens that give the label away.
+"""Label leaks: tokens that determine the label, by mutual information and by a rule tested on every split.
 
-For every token of the training split: how much its presence tells about the label (mutual information), the label it
-goes with most, and how often. A token *decides* its label when it takes away nine tenths of the error that guessing by
-class shares makes: with s the class share and w the lower end of the 95 % Wilson interval of P(label | token),
-(w − s) / (1 − s) ≥ 0.9, which is w ≥ 0.95 for two equal classes and more for a frequent class. The interval asks for
-evidence: 73 tweets without an exception between two equal classes.
+For every token of the training split: the mutual information of its presence with the label, its most likely label, and
+how often it has it. A token is *deciding* when it removes nine tenths of the error of guessing by class shares. With s
+the class share and w the lower end of the 95 % Wilson interval of P(label | token), that is (w − s) / (1 − s) ≥ 0.9.
+For two equal classes w ≥ 0.95, which takes 73 tweets without an exception; a frequent class takes more.
 
-Words may mean what they tell. A punctuation mark means nothing of its own, so one that tells the label is a trace of
-how the data were made, as the brackets are that are left of `: )` without its emoticon; a mark decides from one half of
-the error on, given 20 tweets that hold it. Emoticons and emoji count as words, since people show feelings by them.
+Words may have sentiment of their own. Punctuation has none, so punctuation that predicts the label is an artefact of
+how the data were made, like the bracket that remains of `: )` without its emoticon. Punctuation is therefore deciding
+from one half of the error on, given 20 tweets that contain it. Emoticons and emoji count as words.
 
-The rule "the tweet has the label of its most telling deciding token", learned on training tweets, is then put to the
-other splits. A leak is a rule that speaks about a notable share of tweets *and* is right there; tokens that decide
-in training alone are a shortcut that fails; the rest are strong words. Only single tokens are looked at.
+The rule "a tweet has the label of its strongest deciding token", learned on training tweets, is tested on every split.
+A leak is a rule that covers a notable share of tweets *and* is right on them. Tokens that decide in training alone are
+a shortcut that fails on test; the others are strong words. Only single tokens are examined.
 """
 
 from dataclasses import dataclass
@@ -27,8 +26,8 @@ from pipeline.config.schema import SPECIALS
 from pipeline.text.clean import is_emoticon
 from pipeline.text.encoded_split import EncodedSplit
 
-WORD_DECIDES, MARK_DECIDES = 0.9, 0.5  # share of the error by class shares that a token must take away
-FEWEST_TWEETS = 20  # that hold a token which decides: among thousands of tokens, rarer ones look telling by chance
+WORD_REMOVES, PUNCTUATION_REMOVES = 0.9, 0.5  # minimum share of the error by class shares that a deciding token removes
+MIN_TWEETS = 20  # that contain a deciding token: among thousands of tokens, rarer ones look predictive by chance
 Z = 1.959964  # of the two-sided 95 % interval
 TOKENS_LISTED = 50
 
@@ -38,17 +37,18 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TokenTable:
-    """What each of the V tokens tells about the label, from the training split.
+    """Association of each of the V tokens with the label, in the training split.
 
     Attributes
     ----------
-    counts : (V, C) tweets of each label that hold the token.
+    counts : (V, C) number of tweets of each label that contain the token.
     class_shares : (C,) share of each label among the tweets.
-    bits : (V,) mutual information of the token's presence and the label.
+    bits : (V,) mutual information of the token's presence and the label, in bits.
     label : (V,) the label for which `removed` is largest.
-    share : (V,) P(label | token); 0 where no tweet holds the token.
+    share : (V,) P(label | token); 0 where no tweet contains the token.
     lower : (V,) lower end of the 95 % Wilson interval of `share`.
-    removed : (V,) share of the error by class shares that is surely taken away, by `lower`; at most 1, may be negative.
+    removed : (V,) share of the error by class shares that the token removes, computed from `lower`; at most 1, may be
+        negative.
     """
 
     counts: Ints
@@ -61,7 +61,7 @@ class TokenTable:
 
 
 def token_table(presence: csc_matrix, labels: Ints, classes: int) -> TokenTable:
-    """Measure every token; `presence` is (N, V) with 1 where a tweet holds the token."""
+    """Measure every token; `presence` is (N, V) with 1 where a tweet contains the token."""
     one_hot = csr_matrix((np.ones(len(labels), np.int64), labels, np.arange(len(labels) + 1)), (len(labels), classes))
     counts = np.asarray((presence.T @ one_hot).toarray(), dtype=np.int64)
     total = np.bincount(labels, minlength=classes)
@@ -86,13 +86,13 @@ def token_table(presence: csc_matrix, labels: Ints, classes: int) -> TokenTable:
 
 def wilson_lower(share: Floats, n: Ints) -> Floats:
     """Lower end of the two-sided 95 % Wilson score interval of a share of `n`."""
-    middle = share + Z**2 / (2 * n)
+    centre = share + Z**2 / (2 * n)
     spread = Z * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return np.asarray((middle - spread) / (1 + Z**2 / n), dtype=np.float64)
+    return np.asarray((centre - spread) / (1 + Z**2 / n), dtype=np.float64)
 
 
 def _mutual_information(counts: Ints, total: Ints) -> Floats:
-    """Bits that the presence of each token tells about the label, (V,)."""
+    """Mutual information of each token's presence and the label, in bits, (V,)."""
     rows = total.sum()
     bits = np.zeros(len(counts))
     for joint in (counts / rows, (total - counts) / rows):
@@ -101,8 +101,8 @@ def _mutual_information(counts: Ints, total: Ints) -> Floats:
     return np.asarray(np.maximum(bits, 0) / np.log(2), dtype=np.float64)
 
 
-def presence_of(split: EncodedSplit, vocabulary_size: int) -> csc_matrix:
-    """(N, V) with 1 where a tweet holds the token."""
+def presence_matrix(split: EncodedSplit, vocabulary_size: int) -> csc_matrix:
+    """(N, V) with 1 where a tweet contains the token."""
     shape = (len(split), vocabulary_size)
     ids, offsets = np.array(split.ids), np.array(split.offsets)
     matrix = csr_matrix((np.ones(len(ids), dtype=np.int8), ids, offsets), shape)
@@ -111,30 +111,31 @@ def presence_of(split: EncodedSplit, vocabulary_size: int) -> csc_matrix:
     return matrix.tocsc()
 
 
-def is_mark(token: str) -> bool:
+def is_punctuation(token: str) -> bool:
     """Whether a token is punctuation: no letter, no digit, no emoticon."""
     return not any(map(str.isalnum, token)) and not is_emoticon(token)
 
 
-def find_leaks(encoded: dict[str, EncodedSplit], words: list[str], label_names: list[str]) -> dict[str, Any]:
-    """Find the tokens that decide the label in training, and try on every split what they are worth.
+def find_label_leaks(encoded: dict[str, EncodedSplit], words: list[str], label_names: list[str]) -> dict[str, Any]:
+    """Find the tokens that determine the label in training, and test the rule they form on every split.
 
     Returns
     -------
-    `label_bits`: entropy of the label. `tokens`: the 50 that tell most, one record each. `deciding`: `count`,
-    the first 50 `tokens` by tweets covered, and for each split the `coverage` of the rule (share of tweets that hold a
-    deciding token), its `accuracy` on those, the accuracy `by_class_shares` that the same guesses would have if tokens
-    told nothing, and the share of that error the rule has `removed`; the last three are null where it covers nothing.
+    `label_bits`: entropy of the label. `tokens`: the 50 with most mutual information, one record each.
+    `deciding`: the `count` of deciding tokens; the first 50 `tokens` by number of tweets; the `rule` on each split.
+    A rule has its `coverage` (share of tweets with a deciding token), its `accuracy` on those tweets, the accuracy
+    `by_class_shares` of the same predictions if tokens and labels were independent, and the share of that error that
+    the rule has `removed`. The last three are null where it covers no tweet.
     """
-    presence = {name: presence_of(split, len(words)) for name, split in encoded.items()}
+    presence = {name: presence_matrix(split, len(words)) for name, split in encoded.items()}
     labels = {name: np.asarray(split.labels, np.int64) for name, split in encoded.items()}
     table = token_table(presence["train"], labels["train"], len(label_names))
     documents = table.counts.sum(axis=1)
-    real = np.flatnonzero(documents[SPECIALS:]) + SPECIALS
-    needed = np.array([MARK_DECIDES if is_mark(words[token]) else WORD_DECIDES for token in real])
-    deciding = real[(table.removed[real] >= needed) & (documents[real] >= FEWEST_TWEETS)]
-    told = real[np.lexsort((real, -table.bits[real]))][:TOKENS_LISTED]
-    widest = deciding[np.lexsort((deciding, -documents[deciding]))]
+    occurring = np.flatnonzero(documents[SPECIALS:]) + SPECIALS
+    threshold = np.array([PUNCTUATION_REMOVES if is_punctuation(words[token]) else WORD_REMOVES for token in occurring])
+    deciding = occurring[(table.removed[occurring] >= threshold) & (documents[occurring] >= MIN_TWEETS)]
+    informative = occurring[np.lexsort((occurring, -table.bits[occurring]))][:TOKENS_LISTED]
+    frequent = deciding[np.lexsort((deciding, -documents[deciding]))]
 
     def record(token: int) -> dict[str, Any]:
         label = table.label[token]
@@ -151,34 +152,34 @@ def find_leaks(encoded: dict[str, EncodedSplit], words: list[str], label_names: 
             "test_label_share": float(np.mean(labels["test"][column] == label)) if len(column) else None,
         }
 
-    # The most telling token speaks last.
+    # The strongest token comes last, and so overrides the others.
     order = deciding[np.lexsort((deciding, table.removed[deciding]))]
     shares = table.class_shares
     return {
         "label_bits": float(-xlogy(shares, shares).sum() / np.log(2)),
-        "tokens": [record(token) for token in told.tolist()],
+        "tokens": [record(token) for token in informative.tolist()],
         "deciding": {
             "count": len(deciding),
-            "tokens": [record(token) for token in widest[:TOKENS_LISTED].tolist()],
-            "rule": {name: _try_rule(presence[name], labels[name], order, table) for name in encoded},
+            "tokens": [record(token) for token in frequent[:TOKENS_LISTED].tolist()],
+            "rule": {name: _test_rule(presence[name], labels[name], order, table) for name in encoded},
         },
     }
 
 
-def _try_rule(presence: csc_matrix, labels: Ints, order: Ints, table: TokenTable) -> dict[str, Any]:
-    """What the rule is worth on a split: each token of `order` speaks for its label, later ones louder."""
-    guess = np.full(len(labels), -1, dtype=np.int64)
+def _test_rule(presence: csc_matrix, labels: Ints, order: Ints, table: TokenTable) -> dict[str, Any]:
+    """Scores of the rule on a split: the last token of `order` in a tweet determines its label."""
+    predictions = np.full(len(labels), -1, dtype=np.int64)
     for token in order.tolist():
-        guess[presence.indices[presence.indptr[token] : presence.indptr[token + 1]]] = table.label[token]
-    covered = guess >= 0
+        predictions[presence.indices[presence.indptr[token] : presence.indptr[token + 1]]] = table.label[token]
+    covered = predictions >= 0
     if not covered.any():
         return {"tweets": 0, "coverage": 0.0, "accuracy": None, "by_class_shares": None, "removed": None}
-    accuracy = float(np.mean(guess[covered] == labels[covered]))
-    blind = float(table.class_shares[guess[covered]].mean())
+    accuracy = float(np.mean(predictions[covered] == labels[covered]))
+    by_class_shares = float(table.class_shares[predictions[covered]].mean())
     return {
         "tweets": int(covered.sum()),
         "coverage": float(covered.mean()),
         "accuracy": accuracy,
-        "by_class_shares": blind,
-        "removed": (accuracy - blind) / (1 - blind),
+        "by_class_shares": by_class_shares,
+        "removed": (accuracy - by_class_shares) / (1 - by_class_shares),
     }

@@ -1,4 +1,4 @@
-"""The audit of labelled, encoded splits: the one call that makes the report."""
+"""The audit report: duplicates, near duplicates, label leaks and statistics of the splits, with findings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.duplicates import KEYS
-from pipeline.evaluation.audit.concatenated import gather
-from pipeline.evaluation.audit.duplicates import find_copies
+from pipeline.evaluation.audit.concatenated import concatenate
+from pipeline.evaluation.audit.duplicates import find_duplicates
 from pipeline.evaluation.audit.findings import findings
-from pipeline.evaluation.audit.label_leaks import find_leaks
-from pipeline.evaluation.audit.near_duplicates import find_near_copies
-from pipeline.evaluation.audit.split_statistics import compare_classes, describe_splits
+from pipeline.evaluation.audit.label_leaks import find_label_leaks
+from pipeline.evaluation.audit.near_duplicates import find_near_duplicates
+from pipeline.evaluation.audit.split_statistics import compare_class_shares, describe_splits
 from pipeline.text.encoded_split import EncodedSplit
 
 
@@ -22,39 +22,39 @@ def audit_report(
     words: Sequence[str],
     label_names: Sequence[str],
 ) -> dict[str, Any]:
-    """Look for copies, conflicting labels, empty texts, leaks and splits that differ.
+    """Look for duplicates, conflicting labels, empty texts, label leaks and differences between splits.
 
     Parameters
     ----------
-    texts : the texts of `train`, `test` and, where there is one, `validation`; read once.
+    texts : the texts of `train`, `test` and, if there is one, `validation`; iterated once.
     encoded : the same splits as token ids, with their labels.
-    words : (V,) the vocabulary, as the ids count it.
-    label_names : (C,) the classes, as the labels count them.
+    words : (V,) the vocabulary, by id.
+    label_names : (C,) the classes, by label.
 
     Returns
     -------
     A value for JSON, equal for equal input:
 
-    - `splits`: list of records, see `shape.describe_splits`;
-    - `class_shares`: see `shape.compare_classes`;
-    - `duplicates`: `exact` and `masked`, see `copies.find_copies`;
-    - `near_duplicates`: see `near.find_near_copies`;
-    - `leaks`: see `leaks.find_leaks`;
+    - `splits`: list of records of `describe_splits`;
+    - `class_shares`: see `compare_class_shares`;
+    - `duplicates`: `exact` and `masked`, see `find_duplicates`;
+    - `near_duplicates`: see `find_near_duplicates`;
+    - `leaks`: see `find_label_leaks`;
     - `findings`: list of records `code`, `severity` and `text`, see `findings.Finding`.
 
     Raises
     ------
     RunError
-        The texts of a split are not as many as its labels.
+        A split has more or fewer texts than labels.
     """
-    rows = gather(texts, encoded, label_names)
+    rows = concatenate(texts, encoded, label_names)
     ordered = {name: encoded[name] for name in rows.split_names}
     splits = describe_splits(rows, ordered)
     report: dict[str, Any] = {
         "splits": splits,
-        "class_shares": compare_classes(np.array([list(record["classes"].values()) for record in splits])),
-        "duplicates": {kind: find_copies(rows, kind) for kind in KEYS},
-        "near_duplicates": find_near_copies(rows),
-        "leaks": find_leaks(ordered, list(words), list(label_names)),
+        "class_shares": compare_class_shares(np.array([list(record["classes"].values()) for record in splits])),
+        "duplicates": {kind: find_duplicates(rows, kind) for kind in KEYS},
+        "near_duplicates": find_near_duplicates(rows),
+        "leaks": find_label_leaks(ordered, list(words), list(label_names)),
     }
     return report | {"findings": [asdict(finding) for finding in findings(report)]}

@@ -1,4 +1,4 @@
-"""Size, classes and tokens of each split, and whether the splits share their classes alike."""
+"""Size, classes and tokens of each split, and a chi-square test of equal class shares."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ import numpy as np
 from scipy.stats import chi2_contingency
 
 from pipeline.config.schema import UNK
-from pipeline.evaluation.audit.concatenated import Ints, Rows
+from pipeline.evaluation.audit.concatenated import Ints, LabelledRows
 from pipeline.text.encoded_split import EncodedSplit
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 
 
-def describe_splits(rows: Rows, encoded: dict[str, EncodedSplit]) -> list[dict[str, Any]]:
+def describe_splits(rows: LabelledRows, encoded: dict[str, EncodedSplit]) -> list[dict[str, Any]]:
     """One record per split.
 
-    `texts` in it; `empty` ones (nothing but white space); `without_tokens` (the empty ones among them); `only_unknown`
-    (tokens, but none that the vocabulary has); `classes`: texts of each label; `tokens_per_text`: quantiles;
-    `unknown_tokens`: share of its running tokens that the vocabulary lacks; `unseen_tokens`: share that no training
-    text holds, unknown ones included, null for training; both null where there are no tokens.
+    `texts`: number of texts, of which `empty` (nothing but white space), `without_tokens` (including the empty ones)
+    and `only_unknown` (with tokens, but none of the vocabulary). `classes`: texts of each label. `tokens_per_text`:
+    quantiles. `unknown_tokens`: share of tokens outside the vocabulary. `unseen_tokens`: share of tokens that no
+    training text contains, unknown ones included; null for training. Both shares are null where there are no tokens.
     """
     blank = rows.blank
-    seen = np.zeros(0, dtype=np.bool_)
+    seen = np.zeros(0, dtype=np.int64)
     records = []
     for number, name in enumerate(rows.split_names):
         split = encoded[name]
@@ -29,10 +29,7 @@ def describe_splits(rows: Rows, encoded: dict[str, EncodedSplit]) -> list[dict[s
         known = np.concatenate([[0], np.cumsum(ids != UNK)])
         known_per_text = known[split.offsets[1:]] - known[split.offsets[:-1]]
         if name == "train":
-            seen = np.bincount(ids, minlength=UNK + 1) > 0
-            seen[UNK] = False
-        of_seen = np.zeros(int(ids.max(initial=UNK)) + 1, dtype=np.bool_)
-        of_seen[: len(seen)] = seen[: len(of_seen)]
+            seen = np.setdiff1d(ids, [UNK])
         classes = np.bincount(rows.labels[rows.splits == number], minlength=len(rows.label_names))
         records.append(
             {
@@ -44,17 +41,17 @@ def describe_splits(rows: Rows, encoded: dict[str, EncodedSplit]) -> list[dict[s
                 "classes": dict(zip(rows.label_names, classes.tolist(), strict=True)),
                 "tokens_per_text": {str(q): float(np.quantile(lengths, q)) for q in QUANTILES} if len(lengths) else {},
                 "unknown_tokens": float(np.mean(ids == UNK)) if len(ids) else None,
-                "unseen_tokens": float(np.mean(~of_seen[ids])) if len(ids) and name != "train" else None,
+                "unseen_tokens": float(np.mean(~np.isin(ids, seen))) if len(ids) and name != "train" else None,
             }
         )
     return records
 
 
-def compare_classes(counts: Ints) -> dict[str, Any]:
+def compare_class_shares(counts: Ints) -> dict[str, Any]:
     """Pearson's chi-square test of equal class shares in all splits.
 
-    `counts` is (splits, C). Returns `chi2`, `degrees` of freedom, `p`, and Cramér's `v`, the size of the difference in
-    [0, 1]; all null where fewer than two splits or two classes hold a text. Copies make `p` too small.
+    `counts` is (splits, C). Returns `chi2`, `degrees` of freedom, `p`, and Cramér's `v`, the effect size in [0, 1]; all
+    null where fewer than two splits or classes have texts. Duplicates make `p` too small.
     """
     table = counts[counts.any(axis=1)][:, counts.any(axis=0)]
     if min(table.shape) < 2:

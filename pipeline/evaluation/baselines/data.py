@@ -1,4 +1,4 @@
-"""What a baseline is given, and what fitting one leaves.
+"""Input and output types of the baselines, and the reader of prepared splits as texts, tokens and labels.
 
 Shapes: `N` tweets of a split, `C` classes.
 """
@@ -22,12 +22,12 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The tweets of one split.
+    """The N tweets of one split.
 
     Attributes
     ----------
-    texts : what a method that reads plain text sees, N; never an emoticon that the tokens lack.
-    tokens : the project's tokens of each tweet, one space between them, N; empty for a tweet without tokens.
+    texts : plain texts, without emoticons that the tokens lack.
+    tokens : the project's tokens of each tweet, joined by spaces; empty for a tweet without tokens.
     labels : true classes, (N,).
     """
 
@@ -38,7 +38,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class BaselineData:
-    """The splits of a prepared data set and the names of its C classes; `validation` is None where there is none."""
+    """The splits of a prepared data set and the names of its C classes; `validation` may be None."""
 
     train: Split
     validation: Split | None
@@ -47,8 +47,8 @@ class BaselineData:
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
-    """The labelled tweets of one budget and seed: tokens (N), labels (N,), the number of classes C, the seed."""
+class TrainingSet:
+    """The labelled tweets of one budget and seed: tokens (N), labels (N,), number of classes C, seed."""
 
     tokens: list[str]
     labels: IntArray
@@ -57,23 +57,23 @@ class Training:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A fitted baseline: probabilities of a split's tweets (N, C), and how many numbers were fitted for that.
+class FittedBaseline:
+    """A fitted baseline: a function from a split to probabilities (N, C), and its number of fitted parameters.
 
-    `decides_only` marks a method that names a class and gives no probability: its rows are one-hot.
+    `one_hot` marks a method that predicts a class without a probability.
     """
 
     probabilities: Callable[[Split], FloatArray]
     parameters: int
     notes: tuple[str, ...] = ()
-    decides_only: bool = False
+    one_hot: bool = False
 
 
 def read_data(folder: Path, label_names: Sequence[str], text: TextConfig) -> BaselineData:
-    """Read the splits that the stage `prepare` left in `folder`, tokenized as `text` says.
+    """Read the splits that the stage `prepare` wrote to `folder`, tokenized according to `text`.
 
-    Plain texts are the cleaned tweets. Where `text.emoticons` is not `keep` they are the joined tokens instead (lower
-    case, handles and links masked), so that no baseline sees an emoticon that the variants do not.
+    Plain texts are the cleaned tweets. If `text.emoticons` is not `keep`, they are the joined tokens instead (lower
+    case, handles and links masked), so that no baseline reads an emoticon that the variants do not.
     """
     tokenizer = build_tokenizer(text)
 

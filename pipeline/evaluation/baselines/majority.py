@@ -1,14 +1,14 @@
-"""The most frequent label, whatever the tweet says."""
+"""Majority baseline: the most frequent label for every tweet."""
 
 import numpy as np
 
-from pipeline.evaluation.baselines.data import FloatArray, Model, Split, Training
+from pipeline.evaluation.baselines.data import FittedBaseline, FloatArray, Split, TrainingSet
 
 
-def majority(training: Training) -> Model:
-    """Give every tweet the class shares of the training rows; of equally frequent classes, the first counts as most.
+def majority(training: TrainingSet) -> FittedBaseline:
+    """Predict the class shares of the training rows for every tweet; of equally frequent classes, the first wins.
 
-    Parameters are the C - 1 shares that are free.
+    The parameters are C - 1 free shares.
     """
     counts_C = np.bincount(training.labels, minlength=training.classes)
     shares_C = (counts_C / counts_C.sum()).astype(np.float32)
@@ -16,4 +16,4 @@ def majority(training: Training) -> Model:
     def probabilities(split: Split) -> FloatArray:
         return np.tile(shares_C, (len(split.labels), 1))
 
-    return Model(probabilities, training.classes - 1)
+    return FittedBaseline(probabilities, training.classes - 1)

@@ -1,4 +1,4 @@
-"""The one door to the baselines: settings are tried on validation, then the test split is read once.
+"""Fits a baseline: its setting is chosen on validation, then the test split is predicted once.
 
 Shapes: `N` tweets, `C` classes.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pipeline.classifier.metrics import scores
-from pipeline.evaluation.baselines.data import BaselineData, FloatArray, IntArray, Model, Split, Training
+from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, Split, TrainingSet
 from pipeline.evaluation.baselines.fasttext import fasttext
 from pipeline.evaluation.baselines.linear import nb_logistic, tfidf_logistic
 from pipeline.evaluation.baselines.majority import majority
@@ -27,15 +27,15 @@ NEEDS_PROBABILITIES = ("nll", "ece")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A baseline with a setting: what it is called, the range that trials cover, how a value is fitted."""
+    """A baseline with a setting: the setting's name, the range of its values, and the function that fits one."""
 
     setting: str
     low: float
     high: float
-    prepare: Callable[[Training], Callable[[float], Model]]
+    prepare: Callable[[TrainingSet], Callable[[float], FittedBaseline]]
 
 
-# The ranges in which validation found its best values, from 100 to 45,615 labels (NLTK's tweets, TweetEval sentiment).
+# The best values on validation lie in these ranges, from 100 to 45,615 labels (NLTK's tweets, TweetEval sentiment).
 RECIPES = {
     "tfidf_logistic": Recipe("C", 1, 100, tfidf_logistic),
     "nb_logistic": Recipe("C", 0.1, 10, nb_logistic),
@@ -47,7 +47,7 @@ PACKAGES = {"vader": "vaderSentiment", "fasttext": "floret"}
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting that was tried, and its macro recall on validation (None without a validation split)."""
+    """One value of the setting, and its macro recall on validation (None without a validation split)."""
 
     setting: str
     value: float
@@ -57,17 +57,17 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class BaselineResult:
-    """What a baseline leaves.
+    """The outcome of a baseline.
 
     Attributes
     ----------
     probabilities : of the test tweets, (N, C).
     validation_macro_recall : of the chosen setting; None without a validation split.
-    trials : every setting tried, ascending; none for `majority` and `vader`.
-    parameters : numbers fitted: coefficients, shares, or rows of fastText's matrices times their dimensions.
+    trials : every value tried, ascending; none for `majority` and `vader`.
+    parameters : number fitted: coefficients, shares, or entries of fastText's matrices.
     seconds : wall time of all trials and the prediction.
-    notes : what a reader should know.
-    decides_only : the rows of `probabilities` are one-hot decisions.
+    notes : remarks for the reader.
+    one_hot : `probabilities` are one-hot predictions without probabilities.
     """
 
     name: str
@@ -77,18 +77,18 @@ class BaselineResult:
     parameters: int
     seconds: float
     notes: tuple[str, ...]
-    decides_only: bool
+    one_hot: bool
 
     def scores(self, labels_N: IntArray) -> dict[str, float | None]:
-        """The five scores on the test labels; `nll` and `ece` are None for decisions without probabilities."""
-        found: dict[str, float | None] = {**scores(labels_N, self.probabilities)}
-        return found | dict.fromkeys(NEEDS_PROBABILITIES) if self.decides_only else found
+        """The five scores on the test labels; `nll` and `ece` are None for one-hot predictions."""
+        result: dict[str, float | None] = {**scores(labels_N, self.probabilities)}
+        return result | dict.fromkeys(NEEDS_PROBABILITIES) if self.one_hot else result
 
 
-def applicable(name: str, label_names: Sequence[str]) -> str | None:
-    """Why a baseline is left out on this machine or for these labels; None where it applies.
+def reason_to_skip(name: str, label_names: Sequence[str]) -> str | None:
+    """Why a baseline cannot run on this machine or for these labels; None where it can.
 
-    An unknown name is a UserError.
+    Raises UserError for an unknown name.
     """
     if name not in NAMES:
         raise UserError(f"study.baselines: no baseline {name!r}{nearest(name, NAMES)}")
@@ -96,8 +96,8 @@ def applicable(name: str, label_names: Sequence[str]) -> str | None:
     if package and importlib.util.find_spec(package) is None:
         return f"the package {package} is not installed"
     if name == "vader" and polarity_classes(label_names) is None:
-        shown = ", ".join(label_names[:5]) + (", …" if len(label_names) > 5 else "")
-        return f"it tells negative, neutral and positive; the labels are {shown}"
+        names = ", ".join(label_names[:5]) + (", …" if len(label_names) > 5 else "")
+        return f"it predicts negative, neutral and positive; the labels are {names}"
     return None
 
 
@@ -106,81 +106,83 @@ def run_baseline(
 ) -> BaselineResult:
     """Fit a baseline on the labelled `rows`, choose its setting on validation, and predict the test split.
 
-    Labels of the test split are not looked at. The same arguments give the same numbers: one thread is used.
-    `vader` depends on neither seed nor rows; of the others, the seed itself matters to `fasttext` alone.
+    Labels of the test split are not read. The result is reproducible: one thread is used. `vader` depends on neither
+    seed nor rows; of the others, only `fasttext` depends on the seed itself.
 
     Parameters
     ----------
     name : one of NAMES.
-    data : all splits, tokens as the neural variants get them.
+    data : all splits, with the tokens that the neural variants read.
     seed : of the run.
-    rows : labelled rows of the training split (budget,), as `budget_rows` gives them.
-    trials : values of the setting to try, from 1: as many as the learning rates that each variant tries.
+    rows : labelled rows of the training split (budget,), from `budget_rows`.
+    trials : number of values of the setting to try, at least 1; as many as each variant tries learning rates.
 
     Raises
     ------
     UserError
-        The baseline does not apply, or there are settings to choose and no validation split.
+        The baseline cannot run, or there is a setting to choose and no validation split.
     """
-    if reason := applicable(name, data.label_names):
+    if reason := reason_to_skip(name, data.label_names):
         raise UserError(f"baseline {name}: {reason}")
     if name in RECIPES and trials > 1 and data.validation is None:
         raise UserError("a trial needs a validation split: set data.validation_size=0.1")
     started = perf_counter()
-    labelled = Training([data.train.tokens[row] for row in rows], data.train.labels[rows], len(data.label_names), seed)
-    tried: list[tuple[float | None, float | None]] = []
-    chosen = 0
-    # Sums over half a million features end in other digits with another number of threads.
+    training = TrainingSet(
+        [data.train.tokens[row] for row in rows], data.train.labels[rows], len(data.label_names), seed
+    )
+    settings: list[tuple[float | None, float | None]] = []  # value, score on validation
+    best = 0
+    # With another number of threads, sums over half a million features differ in their last digits.
     with threadpool_limits(1):
-        for value, model in _candidates(name, data.label_names, labelled, trials):
+        for value, model in _candidates(name, data.label_names, training, trials):
             score = None if data.validation is None else _score(model, data.validation)
-            if not tried or (score or 0) > (tried[chosen][1] or 0):  # the first, most cautious of equal ones
-                chosen, kept = len(tried), model
-            tried.append((value, score))
-        probabilities_NC = kept.probabilities(data.test)
-    notes = list(kept.notes)
-    if len(tried) > 1 and chosen in (0, len(tried) - 1):
-        end = "largest" if chosen else "smallest"
-        notes.append(f"{RECIPES[name].setting}={tried[chosen][0]:g} is the {end} of {len(tried)} values tried")
+            if not settings or (score or 0) > (settings[best][1] or 0):  # of equal scores the first, most regularised
+                best, best_model = len(settings), model
+            settings.append((value, score))
+        probabilities_NC = best_model.probabilities(data.test)
+    notes = list(best_model.notes)
+    if len(settings) > 1 and best in (0, len(settings) - 1):
+        end = "largest" if best else "smallest"
+        notes.append(f"{RECIPES[name].setting}={settings[best][0]:g} is the {end} of {len(settings)} values tried")
     return BaselineResult(
         name,
         probabilities_NC,
-        tried[chosen][1],
+        settings[best][1],
         tuple(
-            Trial(RECIPES[name].setting, value, score, place == chosen)
-            for place, (value, score) in enumerate(tried)
+            Trial(RECIPES[name].setting, value, score, number == best)
+            for number, (value, score) in enumerate(settings)
             if value is not None
         ),
-        kept.parameters,
+        best_model.parameters,
         perf_counter() - started,
         tuple(notes),
-        kept.decides_only,
+        best_model.one_hot,
     )
 
 
 def _candidates(
-    name: str, label_names: Sequence[str], labelled: Training, trials: int
-) -> Iterator[tuple[float | None, Model]]:
-    """Yield every value of the setting with the model it gives; None for a method without one."""
+    name: str, label_names: Sequence[str], training: TrainingSet, trials: int
+) -> Iterator[tuple[float | None, FittedBaseline]]:
+    """Yield every value of the setting with its fitted model; the value is None for a method without a setting."""
     if name == "vader":
         yield None, vader(label_names)
     elif name == "majority":
-        yield None, majority(labelled)
-    elif len(np.unique(labelled.labels)) == 1 or not any(labelled.tokens):
-        note = "the labelled tweets hold one class, or no token: every tweet gets their class shares"
-        yield None, replace(majority(labelled), notes=(note,))
+        yield None, majority(training)
+    elif len(np.unique(training.labels)) == 1 or not any(training.tokens):
+        note = "the labelled tweets have one class, or no tokens: class shares are predicted for every tweet"
+        yield None, replace(majority(training), notes=(note,))
     else:
         recipe = RECIPES[name]
-        fit = recipe.prepare(labelled)
+        fit = recipe.prepare(training)
         for value in grid(recipe.low, recipe.high, trials):
             yield value, fit(value)
 
 
-def _score(model: Model, split: Split) -> float:
+def _score(model: FittedBaseline, split: Split) -> float:
     return scores(split.labels, model.probabilities(split))[MONITOR]
 
 
 def grid(low: float, high: float, trials: int) -> list[float]:
-    """Values at equal ratios from `low` to `high`, to three digits; a single one is their geometric mean."""
+    """Values at equal ratios from `low` to `high`, to three digits; a single value is their geometric mean."""
     values = np.geomspace(low, high, trials) if trials > 1 else [math.sqrt(low * high)]
     return [float(f"{value:.3g}") for value in values]

@@ -1,32 +1,33 @@
-"""VADER: a lexicon of 7,500 rated words and emoticons with rules for negation, emphasis and `but`; nothing is learned.
+"""VADER baseline: a sentiment lexicon with rules for negation, emphasis and `but`; nothing is learned.
 
-Hutto & Gilbert (2014), VADER: a parsimonious rule-based model for sentiment analysis of social media text.
+Its lexicon has 7,500 rated words and emoticons. Hutto & Gilbert (2014), VADER: a parsimonious rule-based model for
+sentiment analysis of social media text.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.evaluation.baselines.data import FloatArray, Model, Split
+from pipeline.evaluation.baselines.data import FittedBaseline, FloatArray, Split
 
 POLARITY = {"negative": -1, "neg": -1, "neutral": 0, "positive": 1, "pos": 1}
-THRESHOLD = 0.05  # of the authors: a compound score nearer to zero is neutral
+THRESHOLD = 0.05  # from the authors: compound scores nearer to zero are neutral
 
 
 def polarity_classes(label_names: Sequence[str]) -> dict[int, int] | None:
-    """Which class each polarity (-1, 0, 1) is, or None unless the names are negative, positive and maybe neutral."""
+    """The class of each polarity (-1, 0, 1); None unless the names are negative, positive and optionally neutral."""
     polarities = [POLARITY.get(name.strip().lower()) for name in label_names]
     if sorted(map(str, polarities)) not in (["-1", "1"], ["-1", "0", "1"]):
         return None
     return {polarity: id for id, polarity in enumerate(polarities) if polarity is not None}
 
 
-def vader(label_names: Sequence[str]) -> Model:
-    """Decide by VADER's compound score of the plain text, in [-1, 1].
+def vader(label_names: Sequence[str]) -> FittedBaseline:
+    """Classify by VADER's compound score of the plain text, in [-1, 1].
 
-    Three classes: from 0.05 positive, to -0.05 negative, else neutral. Two classes: the sign, and a compound of zero
-    (no word of the lexicon, or as much good as bad) counts as positive. The score is no probability, and a map to one
-    would be an invention, so each row of the outcome (N, C) is one-hot. `label_names` as `polarity_classes` takes them.
+    Three classes: positive from 0.05, negative to -0.05, else neutral. Two classes: the sign; a score of zero (no word
+    of the lexicon, or a balance of good and bad) counts as positive. The score is not a probability and has no accepted
+    map to one, so predictions (N, C) are one-hot. Raises ValueError for names that `polarity_classes` rejects.
     """
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
@@ -46,4 +47,4 @@ def vader(label_names: Sequence[str]) -> Model:
         return one_hot_NC
 
     notes = () if 0 in classes else ("a text without sentiment words counts as positive",)
-    return Model(probabilities, 0, notes, decides_only=True)
+    return FittedBaseline(probabilities, 0, notes, one_hot=True)

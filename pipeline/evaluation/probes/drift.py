@@ -1,4 +1,4 @@
-"""How far training moved an embedding matrix, and whether it moved along one direction."""
+"""Drift of an embedding matrix in training: distance from its initial values, and the main direction of change."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,37 +17,34 @@ def drift(initial: NDArray[np.floating], final: NDArray[np.floating], touched: N
     -------
     `mean` and `max`: of 1 - cos(initial row, final row) over touched rows that are zero in neither matrix; 0 where
     there are none.
-    `moved_rows`: number of rows with any change. `moved_untouched`: how many of those no batch read; anything but 0
+    `moved_rows`: number of rows with any change. `moved_untouched`: number of those that no batch read; anything but 0
     is an error of the training.
-    `relative_l2`: ‖final - initial‖ / ‖initial‖ (Frobenius); left out where the initial matrix is zero.
-    `rank1_share`: share of the squared change that lies along its first singular direction, from 1/min(V, D) to 1; left
-    out where nothing moved, as no change has no direction.
+    `relative_l2`: ‖final - initial‖ / ‖initial‖ (Frobenius); absent where the initial matrix is zero.
+    `rank1_share`: share of the squared change along its first singular direction, from 1/min(V, D) to 1; absent where
+    nothing moved.
 
     A matrix that did not move has a drift of exactly 0. All sums are float64, over blocks of 16,384 rows.
     """
     if not initial.shape == final.shape or len(touched) != len(initial):
         raise ValueError(f"shapes {initial.shape}, {final.shape} and {touched.shape} do not belong together")
-    dim = initial.shape[1]
-    gram = np.zeros((dim, dim))
     squared_initial = 0.0
     moved_rows = moved_untouched = compared = 0
     total = largest = 0.0
     for start in range(0, len(initial), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         before, after = initial[rows].astype(np.float64), final[rows].astype(np.float64)
-        change = after - before
-        moved = change.any(axis=1)
-        gram += change[moved].T @ change[moved]
+        moved = (after != before).any(axis=1)
         squared_initial += float((before**2).sum())
         moved_rows += int(moved.sum())
         moved_untouched += int((moved & ~touched[rows]).sum())
         norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-        counted = touched[rows] & (norms > 0)
-        compared += int(counted.sum())
-        turned = counted & moved  # a row that did not move must not get the rounding error of its cosine
-        angles = np.clip(1 - (before * after).sum(axis=1)[turned] / norms[turned], 0, 2)
-        total += float(angles.sum())
-        largest = max(largest, float(angles.max(initial=0.0)))
+        comparable = touched[rows] & (norms > 0)
+        compared += int(comparable.sum())
+        changed = comparable & moved  # an unmoved row must not get the rounding error of its cosine
+        distances = np.clip(1 - (before * after).sum(axis=1)[changed] / norms[changed], 0, 2)
+        total += float(distances.sum())
+        largest = max(largest, float(distances.max(initial=0.0)))
+    gram = change_gram(initial, final)
     squared_change = float(np.trace(gram))
     result = {
         "mean": total / compared if compared else 0.0,
@@ -60,3 +57,29 @@ def drift(initial: NDArray[np.floating], final: NDArray[np.floating], touched: N
     if squared_change > 0:
         result["rank1_share"] = min(float(np.linalg.eigvalsh(gram)[-1]) / squared_change, 1.0)
     return result
+
+
+def first_direction(
+    initial: NDArray[np.floating], final: NDArray[np.floating], orientation: NDArray[np.floating] | None = None
+) -> NDArray[np.float64]:
+    """Compute the first right singular vector (D,) of `final - initial`; zeros where nothing moved.
+
+    Its sign is that of a positive dot product with `orientation`. Without one, or where that product is zero, its
+    largest component is positive.
+    """
+    gram = change_gram(initial, final)
+    if not gram.any():
+        return np.zeros(len(gram))
+    first: NDArray[np.float64] = np.linalg.eigh(gram)[1][:, -1]
+    sign = 0.0 if orientation is None else float(np.sign(first @ orientation))
+    return first * (sign or np.sign(first[np.abs(first).argmax()]))
+
+
+def change_gram(initial: NDArray[np.floating], final: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Compute ΔᵀΔ (D, D) of the change Δ = `final - initial`, in float64, over blocks of 16,384 rows."""
+    gram = np.zeros((initial.shape[1],) * 2)
+    for start in range(0, len(initial), BLOCK_ROWS):
+        change = final[start : start + BLOCK_ROWS].astype(np.float64) - initial[start : start + BLOCK_ROWS]
+        change = change[change.any(axis=1)]
+        gram += change.T @ change
+    return gram

@@ -1,4 +1,4 @@
-"""Whether the rows of positive and of negative words lie apart, for words that training saw and words it did not."""
+"""Polarity probe: whether word vectors separate positive from negative words, seen or unseen in training."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,11 +14,11 @@ from pipeline.evaluation.probes.similarity import Z_95
 
 NEIGHBOURS = 10
 FOLDS = 5
-# The fits of the folds share most of their words, so the variance of their mean is larger than that of as many words
-# judged by one fit, by this factor (Nadeau and Bengio 2003, Machine Learning 52, 239-281: 1/K + 1/(K - 1) for 1/K).
-OVERLAP = 1 + FOLDS / (FOLDS - 1)
+# The folds' fits share most of their words. So the variance of their mean exceeds that of one fit tested on as many
+# words by this factor: 1/K + 1/(K - 1) in place of 1/K (Nadeau and Bengio 2003, Machine Learning 52, 239-281).
+VARIANCE_FACTOR = 1 + FOLDS / (FOLDS - 1)
 INVERSE_PENALTY = 0.01  # of squared weights, against the summed loss (scikit-learn's C)
-FEWEST_WORDS = 10  # of either polarity, for a number to be given
+MIN_WORDS = 10  # of each polarity, for a score
 BLOCK_QUERIES = 1 << 10
 
 Words = tuple[NDArray[np.int64], NDArray[np.bool_]]
@@ -28,41 +28,40 @@ def polarity(
     initial: NDArray[np.floating],
     final: NDArray[np.floating],
     opinions: Mapping[str, int],
-    id_of: Mapping[str, int],
-    normalize: Callable[[str], str | None],
-    seen: NDArray[np.bool_],
+    row_of: Callable[[str], int | None],
+    touched: NDArray[np.bool_],
 ) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
-    """Measure how far polarity can be read off the rows of `initial` and `final` (V, D), as metrics and as a table.
+    """Measure how well the vectors in `initial` and `final` (V, D) predict word polarity, as metrics and a table.
+
+    Polarity that training wrote into the rows it read shows in `seen` words only. Polarity learned from unlabelled text
+    shows in `seen` and in `unseen` words.
 
     Parameters
     ----------
     opinions : polarity of words, 0 negative or 1 positive.
-    id_of : the row of each token that may be judged, specials left out.
-    normalize : the one token that the run's text preset makes of a word, or None where it is not one token. Words that
-        become one token count once, or not at all where they disagree.
-    seen : (V,) which rows the labelled training tweets read.
+    row_of : the row of a word, None for a word that is not one token of the vocabulary. Words with the same row count
+        once, or not at all if their polarities differ.
+    touched : (V,) which rows at least one training batch read.
 
     Returns
     -------
-    Metrics, a table with a row for `seen` and one for `unseen` words. None stands for what fewer than 10 words of
-    either polarity cannot tell; those that end in `_before` are of the initial matrix.
+    Metrics, and a table with a row for `seen` (touched) and one for `unseen` words. Scores of a group with fewer than
+    10 words of either polarity are None. Metrics ending in `_before` are of the initial matrix.
 
-    `<group>/positive`, `<group>/negative`: words of the group, by polarity. `coverage`: share of `opinions` in use.
-    `<group>/neighbours`: share of the 10 nearest among all words in use that have the word's own polarity, the mean of
-    the means of positive and of negative words. `neighbours_chance`: what unrelated rows give, close to one half
-    however unequal the two polarities are and however often some rows are neighbours.
-    `seen/auc`: probability that a linear classifier ranks a positive above a negative seen word, on words held out from
-    its training (five-fold cross-validation); `unseen/auc`: the same for unseen words and a classifier trained on all
-    seen ones. 0.5 is chance; the table adds 95 % intervals. A polarity that only training wrote into the rows it read
-    shows in `seen`, one that the words' use in unlabelled text has given them in both.
+    `<group>/positive`, `<group>/negative`: number of words by polarity. `coverage`: share of `opinions` in use.
+    `<group>/neighbours`: share of a word's 10 nearest neighbours (among all words in use) that have its polarity,
+    averaged over positive and over negative words, then over both. `neighbours_chance`: its expectation for unrelated
+    vectors, near one half even for unequal numbers of positive and negative words.
+    `seen/auc`: area under the ROC curve of a linear classifier on held-out seen words, by five-fold cross-validation.
+    `unseen/auc`: the same on unseen words, for a classifier trained on all seen words. 0.5 is chance; the table adds
+    95 % intervals.
     """
-    words = opinion_rows(opinions, id_of, normalize)
-    before, after = (_measure(matrix, words, seen) for matrix in (initial, final))
-    used = after["seen"]["positive"] + after["seen"]["negative"] + after["unseen"]["positive"]
-    used += after["unseen"]["negative"]
+    words = opinion_rows(opinions, row_of)
+    before, after = (_measure(matrix, words, touched) for matrix in (initial, final))
+    n = sum(after[group][sign] for group in ("seen", "unseen") for sign in ("positive", "negative"))
     metrics: dict[str, float | None] = {
-        "coverage": used / len(opinions) if opinions else 0.0,
-        "neighbours_chance": (used - 2) / (2 * (used - 1)) if used > 2 else None,
+        "coverage": n / len(opinions) if opinions else 0.0,
+        "neighbours_chance": (n - 2) / (2 * (n - 1)) if n > 2 else None,
     }
     table = []
     for group in ("seen", "unseen"):
@@ -81,63 +80,58 @@ def polarity(
             "low": new["low"],
             "high": new["high"],
         }
-        shown = ("positive", "negative", "neighbours_before", "neighbours", "auc_before", "auc")
-        metrics |= {f"{group}/{key}": row[key] for key in shown}
+        names = ("positive", "negative", "neighbours_before", "neighbours", "auc_before", "auc")
+        metrics |= {f"{group}/{name}": row[name] for name in names}
         table.append(row)
     return metrics, table
 
 
-def opinion_rows(
-    opinions: Mapping[str, int], id_of: Mapping[str, int], normalize: Callable[[str], str | None]
-) -> Words:
-    """Look up the rows of `opinions`: rising ids (n,) and which are positive (n,). A token of both kinds has none."""
-    found: dict[int, set[int]] = {}
+def opinion_rows(opinions: Mapping[str, int], row_of: Callable[[str], int | None]) -> Words:
+    """The rows of `opinions`: ascending ids (n,) and which are positive (n,); rows of both polarities are left out."""
+    polarities: dict[int, set[int]] = {}
     for word, positive in opinions.items():
-        token = normalize(word)
-        if token is not None and (row := id_of.get(token)) is not None:
-            found.setdefault(row, set()).add(positive)
-    agreed = sorted((row, *kinds) for row, kinds in found.items() if len(kinds) == 1)
-    ids = np.array([row for row, _ in agreed], dtype=np.int64)
-    return ids, np.array([positive for _, positive in agreed], dtype=bool)
+        if (row := row_of(word)) is not None:
+            polarities.setdefault(row, set()).add(positive)
+    unambiguous = sorted((row, *values) for row, values in polarities.items() if len(values) == 1)
+    ids = np.array([row for row, _ in unambiguous], dtype=np.int64)
+    return ids, np.array([positive for _, positive in unambiguous], dtype=bool)
 
 
-def _measure(matrix: NDArray[np.floating], words: Words, seen: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
-    """Measure one matrix: for each group of words its size, neighbours' polarity, and separation with interval.
+def _measure(matrix: NDArray[np.floating], words: Words, touched: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
+    """The sizes, neighbour agreement and AUC with its interval of each group of words, in one matrix.
 
-    Rows are brought to unit length, so that both measures see what a cosine sees; zero rows are left out.
+    Vectors are scaled to unit length, so that both measures depend on cosines alone; zero rows are left out.
     """
     ids, positive = words
     rows = matrix[ids].astype(np.float32)
-    lengths = np.linalg.norm(rows, axis=1)
-    there = lengths > 0
-    unit, positive, seen = rows[there] / lengths[there, None], positive[there], seen[ids[there]]
+    norms = np.linalg.norm(rows, axis=1)
+    nonzero = norms > 0
+    unit, positive, seen = rows[nonzero] / norms[nonzero, None], positive[nonzero], touched[ids[nonzero]]
     groups = {"seen": seen, "unseen": ~seen}
     sizes = {name: (int(positive[group].sum()), int((~positive[group]).sum())) for name, group in groups.items()}
-    enough = {name: min(size) >= FEWEST_WORDS for name, size in sizes.items()}
-    same = neighbour_agreement(unit, positive) if any(enough.values()) else np.zeros(len(unit))
-    scored = {
-        "seen": lambda: held_out_auc(unit[seen], positive[seen]),
-        "unseen": lambda: area_under_curve(
-            fit_separation(unit[seen], positive[seen])(unit[~seen]), positive[~seen]
-        ),
-    }  # fmt: skip
+    enough = {name: min(size) >= MIN_WORDS for name, size in sizes.items()}
+    agreement = neighbour_agreement(unit, positive) if any(enough.values()) else np.zeros(len(unit))
     result: dict[str, dict[str, Any]] = {}
     for name, group in groups.items():
-        found: dict[str, Any] = dict.fromkeys(("neighbours", "auc", "low", "high"))
-        found |= dict(zip(("positive", "negative"), sizes[name], strict=True))
+        scores: dict[str, Any] = dict.fromkeys(("neighbours", "auc", "low", "high"))
+        scores |= dict(zip(("positive", "negative"), sizes[name], strict=True))
         if enough[name]:
-            found["neighbours"] = float(same[group & positive].mean() + same[group & ~positive].mean()) / 2
+            means = agreement[group & positive].mean(), agreement[group & ~positive].mean()
+            scores["neighbours"] = float(means[0] + means[1]) / 2
         if enough["seen"] and enough[name]:
-            auc = scored[name]()
-            worth = 1 / OVERLAP if name == "seen" else 1
-            interval = auc_interval(auc, worth * sizes[name][0], worth * sizes[name][1])
-            found |= zip(("auc", "low", "high"), (auc, *interval), strict=True)
-        result[name] = found
+            if name == "seen":
+                auc, weight = held_out_auc(unit[seen], positive[seen]), 1 / VARIANCE_FACTOR
+            else:
+                classifier = fit_separation(unit[seen], positive[seen])
+                auc, weight = area_under_curve(classifier(unit[~seen]), positive[~seen]), 1
+            low, high = auc_interval(auc, weight * sizes[name][0], weight * sizes[name][1])
+            scores |= {"auc": auc, "low": low, "high": high}
+        result[name] = scores
     return result
 
 
 def neighbour_agreement(unit: NDArray[np.float32], positive: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Compute for each of n rows of unit length (n, D) the share of its 10 nearest that have its polarity."""
+    """For each of n unit vectors (n, D), the share of its 10 nearest neighbours that have its polarity."""
     k = min(NEIGHBOURS, len(unit) - 1)
     shares = np.empty(len(unit))
     for start in range(0, len(unit), BLOCK_QUERIES):
@@ -152,11 +146,11 @@ def neighbour_agreement(unit: NDArray[np.float32], positive: NDArray[np.bool_]) 
 def fit_separation(
     unit: NDArray[np.float32], positive: NDArray[np.bool_]
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
-    """Fit a linear classifier to rows of unit length (n, D) and return what scores others: higher is more positive.
+    """Fit a linear classifier to unit vectors (n, D); returns its decision function, higher for positive words.
 
-    Logistic regression in which both polarities weigh the same, with one strong penalty for every matrix: the rows are
-    brought to a mean square of 1 per dimension, so it does not depend on the scale that a variant starts from. A weaker
-    penalty, or whitening the rows as a discriminant does, misses much of the one direction that training writes.
+    Logistic regression with balanced class weights and one strong penalty for every matrix. The vectors are scaled to a
+    mean square of 1 per dimension, so the fit does not depend on the scale of a variant's initial values. A weaker
+    penalty, or whitening as in discriminant analysis, misses much of the single direction that training adds.
     """
     scale = math.sqrt(unit.shape[1])
     model = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced").fit(
@@ -166,19 +160,18 @@ def fit_separation(
 
 
 def held_out_auc(unit: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
-    """Compute the mean over five folds of the area under the curve of words held out from the fit.
+    """Compute the area under the ROC curve of held-out words, as the mean over five stratified folds.
 
-    Folds have equal shares of both polarities and are the same whenever the words are. Scores of different folds, which
-    come from different fits, are never ranked against each other.
+    The folds are the same for the same words. Scores from different fits are never ranked against each other.
     """
     fold = np.empty(len(unit), dtype=np.int64)
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for members in (np.flatnonzero(positive), np.flatnonzero(~positive)):
-        fold[draw.permutation(members)] = np.arange(len(members)) % FOLDS
+        fold[rng.permutation(members)] = np.arange(len(members)) % FOLDS
     areas = []
     for number in range(FOLDS):
-        kept, held = fold != number, fold == number
-        areas.append(area_under_curve(fit_separation(unit[kept], positive[kept])(unit[held]), positive[held]))
+        train, test = fold != number, fold == number
+        areas.append(area_under_curve(fit_separation(unit[train], positive[train])(unit[test]), positive[test]))
     return float(np.mean(areas))
 
 
@@ -189,10 +182,11 @@ def area_under_curve(scores: NDArray[np.floating], positive: NDArray[np.bool_]) 
 
 
 def auc_interval(auc: float, m: float, n: float) -> tuple[float, float]:
-    """Return the 95 % interval of an area under the curve over `m` positives and `n` negatives, were others drawn.
+    """Return the 95 % interval of an area under the ROC curve over `m` positives and `n` negatives.
 
-    A score interval, which stays within [0, 1] and open at 1: method 5 of Newcombe (2006, Statistics in Medicine 25,
-    559-573), whose standard error is that of Hanley and McNeil (1982) with equal group sizes in its numerator.
+    A score interval, which stays within [0, 1] and has a width even at 0 and 1: method 5 of Newcombe (2006, Statistics
+    in Medicine 25, 559-573). Its standard error is that of Hanley and McNeil (1982) with equal group sizes in the
+    numerator.
     """
     half = (m + n) / 2 - 1
 
@@ -201,7 +195,7 @@ def auc_interval(auc: float, m: float, n: float) -> tuple[float, float]:
         variance *= 1 + half * (1 - value) / (2 - value) + half * value / (1 + value)
         return abs(auc - value) - Z_95 * math.sqrt(max(variance, 0.0))
 
-    inside = min(max(auc, 1e-9), 1 - 1e-9)  # 0 and 1 have no variance, so they are roots where they are the area itself
+    inside = min(max(auc, 1e-9), 1 - 1e-9)  # at an area of 0 or 1 the variance is 0, so these are roots too
     low = 0.0 if auc <= 0 else float(brentq(excess, 0, min(auc, inside)))
     high = 1.0 if auc >= 1 else float(brentq(excess, max(auc, inside), 1))
     return low, high

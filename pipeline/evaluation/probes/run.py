@@ -1,6 +1,6 @@
-"""Every probe of one finished run, before and after training: metrics and tables for its record."""
+"""All probes of one run: what its embedding matrix encodes before and after training, as metrics and tables."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from pipeline.config.schema import Config
 from pipeline.evaluation.probes.antonyms import antonym_sets, antonyms
 from pipeline.evaluation.probes.drift import drift
-from pipeline.evaluation.probes.drift_by_word import drift_by_band, labelled_counts, most_changed
-from pipeline.evaluation.probes.neighbours import before_after
+from pipeline.evaluation.probes.drift_by_word import drift_by_count, labelled_counts, most_changed
+from pipeline.evaluation.probes.neighbours import neighbours_before_after
 from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 from pipeline.evaluation.probes.polarity import polarity
-from pipeline.evaluation.probes.similarity import load_pairs, similarity
+from pipeline.evaluation.probes.similarity import load_pairs, similarity_before_after
+from pipeline.evaluation.probes.transfer import open_task, transfer_metrics
 from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
 from pipeline.runtime.cached_folder import Stage
 from pipeline.text.encoded_split import EncodedSplit
@@ -25,24 +26,25 @@ from pipeline.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from pipeline.classifier.engine import RunResult
 
-Normalize = Callable[[str], str | None]
-Metrics = dict[str, float | None]
 Rows = list[dict[str, Any]]
-MOST_CHANGED, ENOUGH = 40, 5  # words listed, and labelled occurrences that earn a place
+MOST_CHANGED_WORDS = 40
+MIN_LABELLED_COUNT = 5  # occurrences in the labelled tweets of a word listed as most changed
 
 
 @dataclass
 class ProbeResults:
-    """What the probes found: metrics named `probe/…`, and tables by file name."""
+    """Metrics named `probe/…`, and the rows of tables by the name of their file."""
 
-    metrics: Metrics = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=dict)
     neighbours: Rows = field(default_factory=list)
     similarity: Rows = field(default_factory=list)
     tables: dict[str, Rows] = field(default_factory=dict)
 
-    def add(self, prefix: str, metrics: Mapping[str, float | None]) -> None:
-        """Take metrics over under `probe/<prefix>/`."""
-        self.metrics |= {f"probe/{prefix}/{key}": value for key, value in metrics.items()}
+    def add(self, probe: str, metrics: Mapping[str, float | None], **tables: Rows) -> None:
+        """Add metrics under `probe/<probe>/`, and rows to tables by name."""
+        self.metrics |= {f"probe/{probe}/{name}": value for name, value in metrics.items()}
+        for name, rows in tables.items():
+            self.tables.setdefault(name, []).extend(rows)
 
 
 def probe_run(
@@ -54,11 +56,12 @@ def probe_run(
     result: "RunResult",
     tasks: Mapping[str, Stage],
 ) -> ProbeResults:
-    """Ask everything that `config.probe` names of the embedding before and after training.
+    """Run every probe that `config.probe` names on the embedding matrix before and after training.
 
     Parameters
     ----------
-    rows : the labelled training tweets used. known : (V,) rows that started from word vectors.
+    rows : the labelled training tweets used.
+    known : (V,) which words started from word vectors.
     tasks : finished `transfer` stages by name.
     """
     tokenizer = build_tokenizer(config.text)
@@ -67,86 +70,59 @@ def probe_run(
         tokens = tokenizer(word)
         return tokens[0] if len(tokens) == 1 else None
 
-    initial, final, seen = result.initial_VE, result.embedding_VE, result.touched_V
-    probes = ProbeResults()
-    probes.add("drift", drift(initial, final, seen))
-    queries = [token_of(word) or word for word in config.probe.neighbour_words]
-    probes.neighbours = before_after(initial, final, vocabulary.words, queries, config.probe.neighbours)
-    for source in (*config.probe.similarity, *config.probe.similarity_files):
-        _similarity(probes, config, source, initial, final, vocabulary, token_of)
+    def row_of(word: str) -> int | None:
+        token = token_of(word)
+        return None if token is None else vocabulary.id_of.get(token)
 
-    kind = resolve_opinion_words(config.probe.polarity, config.data.source)
-    if kind is not None:
-        metrics, table = polarity(initial, final, opinion_words(kind), vocabulary.id_of, token_of, seen)
-        probes.add("polarity", metrics)
-        probes.tables["polarity"] = table
-    if config.probe.antonyms:
-        probes.tables["antonyms"] = []
-        for name, triples in antonym_sets(config.data.source).items():
-            metrics, table = antonyms(initial, final, triples, vocabulary.id_of, token_of, seen)
-            probes.add(f"antonyms/{name}", metrics)
-            probes.tables["antonyms"] += [{"set": name} | row for row in table]
-
+    initial, final, touched = result.initial_VE, result.embedding_VE, result.touched_V
     train, test = splits["train"], splits["test"]
-    counts = labelled_counts(train.ids, train.offsets, rows, len(vocabulary))
-    metrics, probes.tables["drift_by_count"] = drift_by_band(initial, final, counts, seen)
-    probes.add("drift", metrics)
-    probes.tables["most_changed"] = most_changed(
-        initial, final, vocabulary.words, counts, seen, MOST_CHANGED, ENOUGH, _upwards(result)
-    )
-    metrics, probes.tables["score_by_unseen"] = score_by_unseen(
-        test.ids,
-        test.offsets,
-        seen,
-        np.asarray(test.labels),
-        result.probabilities["test"].argmax(axis=1),
-        known if known.any() else None,
-    )
-    probes.add("unseen_tokens", metrics)
-    if tasks:
-        from pipeline.evaluation.probes.transfer import open_task, transfer_metrics
+    words, probe = vocabulary.words, config.probe
+    probes = ProbeResults()
 
-        opened = {
-            name: open_task(task.folder, name, len(task.outcome["label_names"]), len(vocabulary))
-            for name, task in tasks.items()
-        }
-        probes.metrics |= transfer_metrics(opened, initial, final)
+    probes.add("drift", drift(initial, final, touched))
+
+    queries = [token_of(word) or word for word in probe.neighbour_words]
+    probes.neighbours = neighbours_before_after(initial, final, words, queries, probe.neighbours)
+
+    for source in (*probe.similarity, *probe.similarity_files):
+        name = Path(source).stem if source in probe.similarity_files else source
+        metrics, row = similarity_before_after(initial, final, load_pairs(source), row_of)
+        probes.add(f"similarity/{name}", metrics)
+        probes.similarity.append({"set": name} | row)
+
+    if (kind := resolve_opinion_words(probe.polarity, config.data.source)) is not None:
+        metrics, table = polarity(initial, final, opinion_words(kind), row_of, touched)
+        probes.add("polarity", metrics, polarity=table)
+
+    if probe.antonyms:
+        for name, triples in antonym_sets(config.data.source).items():
+            metrics, table = antonyms(initial, final, triples, row_of, touched)
+            probes.add(f"antonyms/{name}", metrics, antonyms=[{"set": name} | row for row in table])
+
+    counts = labelled_counts(train.ids, train.offsets, rows, len(vocabulary))
+    metrics, table = drift_by_count(initial, final, counts, touched)
+    probes.add("drift", metrics, drift_by_count=table)
+    probes.tables["most_changed"] = most_changed(
+        initial, final, words, counts, touched, MOST_CHANGED_WORDS, MIN_LABELLED_COUNT, _label_direction(result)
+    )
+
+    predictions = result.probabilities["test"].argmax(axis=1)
+    metrics, table = score_by_unseen(
+        test.ids, test.offsets, touched, np.asarray(test.labels), predictions, known if known.any() else None
+    )
+    probes.add("unseen_tokens", metrics, score_by_unseen=table)
+
+    opened = {
+        name: open_task(task.folder, name, len(task.outcome["label_names"]), len(vocabulary))
+        for name, task in tasks.items()
+    }
+    probes.add("transfer", transfer_metrics(opened, initial, final))
     return probes
 
 
-def _upwards(result: "RunResult") -> NDArray[np.float32] | None:
-    """The direction from the first label to the last, where the head reads mean rows as they are."""
+def _label_direction(result: "RunResult") -> NDArray[np.float32] | None:
+    """The head's weights (D,) of the last label less those of the first; None where it does not read mean vectors."""
     weights = result.layers.get("head.weight")
     if weights is None or weights.shape[1] != result.embedding_VE.shape[1]:
         return None
     return np.asarray(weights[-1] - weights[0], dtype=np.float32)
-
-
-def _similarity(
-    probes: ProbeResults,
-    config: Config,
-    source: str,
-    initial: NDArray[np.float32],
-    final: NDArray[np.float32],
-    vocabulary: Vocabulary,
-    token_of: Normalize,
-) -> None:
-    pairs = load_pairs(source)
-    before, after = (similarity(matrix, vocabulary.id_of, pairs, token_of) for matrix in (initial, final))
-    name = Path(source).stem if source in config.probe.similarity_files else source
-    found: Metrics = {key: after[key] for key in ("spearman", "coverage", "n")}
-    probes.add(f"similarity/{name}", found | {"spearman_before": before["spearman"]})
-    probes.similarity.append(
-        {
-            "set": name,
-            "n": after["n"],
-            "pairs": len(pairs),
-            "coverage": after["coverage"],
-            "spearman_before": before["spearman"],
-            "before_low": before["spearman_low"],
-            "before_high": before["spearman_high"],
-            "spearman": after["spearman"],
-            "low": after["spearman_low"],
-            "high": after["spearman_high"],
-        }
-    )

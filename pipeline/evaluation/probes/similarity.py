@@ -1,9 +1,10 @@
-"""Whether cosines of word vectors rank word pairs as people do."""
+"""Word-similarity probe: rank correlation of cosines with human ratings of word pairs."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,27 +12,28 @@ from scipy.stats import spearmanr
 
 from pipeline.runtime.errors import UserError, nearest
 
-INCLUDED = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}  # files that come with gensim
-FEWEST_PAIRS = 5
+Pair = tuple[str, str, float]  # two words and their rating
+GENSIM_FILES = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}  # in gensim's test data
+MIN_PAIRS = 5
 Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
-def load_pairs(name_or_path: str | Path) -> list[tuple[str, str, float]]:
+def load_pairs(name_or_path: str | Path) -> list[Pair]:
     """Read rated word pairs (word1, word2, score), higher meaning more similar.
 
     Parameters
     ----------
     name_or_path : `wordsim353` (Finkelstein et al. 2002) or `simlex999` (Hill et al. 2015), which come with gensim, or
-        a UTF-8 file of `word1 word2 score` lines separated by tabs, commas or spaces. Lines that begin with `#` and a
-        first line without a number in its third field are passed over.
+        a UTF-8 file of `word1 word2 score` lines separated by tabs, commas or spaces. Lines that begin with `#`,
+        and a header without a number in its third field, are skipped.
 
-    Raises UserError naming the file and the line that is not a pair and a finite number.
+    Raises UserError with the file and the line that does not hold two words and a finite number.
     """
     path = Path(name_or_path)
-    if str(name_or_path) in INCLUDED:
-        path = _included_file(str(name_or_path))
+    if str(name_or_path) in GENSIM_FILES:
+        path = _gensim_file(str(name_or_path))
     elif not path.is_file():
-        raise UserError(f"{path}: no such file of word pairs{nearest(str(name_or_path), INCLUDED)}")
+        raise UserError(f"{path}: no such file of word pairs{nearest(str(name_or_path), GENSIM_FILES)}")
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -47,16 +49,16 @@ def load_pairs(name_or_path: str | Path) -> list[tuple[str, str, float]]:
         elif position > 0 or len(fields) < 3:
             raise UserError(f"{path}: line {number}: expected 'word1 word2 score', found {line.strip()[:80]!r}")
     if not pairs:
-        raise UserError(f"{path}: no word pairs in it")
+        raise UserError(f"{path}: no word pairs in the file")
     return pairs
 
 
-def _included_file(name: str) -> Path:
-    """Find a file of gensim's test data without importing gensim, which takes a second and writes to the log."""
+def _gensim_file(name: str) -> Path:
+    """Find a file of gensim's test data without importing gensim, which is slow and logs."""
     package = find_spec("gensim")
     if package is None or package.origin is None:
         raise UserError(f"{name}: comes with gensim, which is not installed")
-    return Path(package.origin).parent / "test" / "test_data" / INCLUDED[name]
+    return Path(package.origin).parent / "test" / "test_data" / GENSIM_FILES[name]
 
 
 def _score(field: str) -> float | None:
@@ -68,29 +70,25 @@ def _score(field: str) -> float | None:
 
 
 def similarity(
-    matrix: NDArray[np.floating],
-    id_of: Mapping[str, int],
-    pairs: Sequence[tuple[str, str, float]],
-    normalize: Callable[[str], str | None],
+    matrix: NDArray[np.floating], pairs: Sequence[Pair], row_of: Callable[[str], int | None]
 ) -> dict[str, float | int | None]:
-    """Compute Spearman's ρ between the ratings of `pairs` and the cosines of their rows in `matrix` (V, D).
+    """Compute Spearman's ρ between the ratings of `pairs` and the cosines of their words in `matrix` (V, D).
 
-    A pair counts where both words have rows that are not zero and are different: a word against itself, or two words
-    that the text preset maps to one token, would have the cosine 1 whatever the vectors are.
+    A pair counts where both words have rows that are different and not zero. A word against itself, or two words that
+    the text preset maps to one token, would have cosine 1 whatever the vectors are.
 
     Parameters
     ----------
-    id_of : the row of each token, specials left out.
-    normalize : the one token that the run's text preset makes of a word, or None where it is not one token.
+    row_of : the row of a word, None for a word that is not one token of the vocabulary.
 
     Returns
     -------
     `n`, the pairs that count; `coverage`, their share of all pairs; `spearman`, and its 95 % interval `spearman_low` to
-    `spearman_high`. These three are None for fewer than five pairs or where ratings or cosines are all the same.
+    `spearman_high`. These three are None for fewer than five pairs, or where all ratings or all cosines are equal.
     """
     rows = [
         (first, second, score)
-        for first, second, score in ((_row(a, id_of, normalize), _row(b, id_of, normalize), s) for a, b, s in pairs)
+        for first, second, score in ((row_of(a), row_of(b), score) for a, b, score in pairs)
         if first is not None and second is not None and first != second
     ]
     left = matrix[[first for first, _, _ in rows]].astype(np.float64)
@@ -102,16 +100,33 @@ def similarity(
     scores, n = scores[covered], int(covered.sum())
     result: dict[str, float | int | None] = {"n": n, "coverage": n / len(pairs) if pairs else 0.0}
     result |= {"spearman": None, "spearman_low": None, "spearman_high": None}
-    if n >= FEWEST_PAIRS and np.ptp(scores) > 0 and np.ptp(cosines) > 0:
+    if n >= MIN_PAIRS and np.ptp(scores) > 0 and np.ptp(cosines) > 0:
         rho = float(spearmanr(scores, cosines).statistic)
         result["spearman"] = rho
         result["spearman_low"], result["spearman_high"] = spearman_interval(rho, n)
     return result
 
 
-def _row(word: str, id_of: Mapping[str, int], normalize: Callable[[str], str | None]) -> int | None:
-    token = normalize(word)
-    return None if token is None else id_of.get(token)
+def similarity_before_after(
+    initial: NDArray[np.floating],
+    final: NDArray[np.floating],
+    pairs: Sequence[Pair],
+    row_of: Callable[[str], int | None],
+) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """Compute `similarity` in the `initial` and in the `final` matrix (V, D), as metrics and as a row of a table."""
+    before, after = (similarity(matrix, pairs, row_of) for matrix in (initial, final))
+    metrics: dict[str, float | None] = {key: after[key] for key in ("spearman", "coverage", "n")}
+    return metrics | {"spearman_before": before["spearman"]}, {
+        "n": after["n"],
+        "pairs": len(pairs),
+        "coverage": after["coverage"],
+        "spearman_before": before["spearman"],
+        "before_low": before["spearman_low"],
+        "before_high": before["spearman_high"],
+        "spearman": after["spearman"],
+        "low": after["spearman_low"],
+        "high": after["spearman_high"],
+    }
 
 
 def spearman_interval(rho: float, n: int) -> tuple[float, float]:

@@ -1,6 +1,6 @@
-"""The other tasks that an embedding is tried on, encoded once for all runs that share a vocabulary.
+"""Data sets of the transfer probe, encoded with a run's vocabulary, and their overlap with the text it has read.
 
-`sample_topic` is generated; the others are tasks of TweetEval (Barbieri et al. 2020).
+The task `sample_topic` is generated; the others are tasks of TweetEval (Barbieri et al. 2020).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,21 +23,20 @@ from pipeline.text.encoded_split import Tokenizer
 from pipeline.text.vocabulary import Vocabulary
 
 SAMPLE_TOPIC = "sample_topic"
-# Generated tweets of each split. The generator is asked for more, as copies of other tweets are left out.
 TOPIC_ROWS = {"train": 4_000, "validation": 1_000, "test": 1_000}
-TOPIC_DRAWN = 6_500
+TOPIC_GENERATED = 6_500  # more than are used, as duplicates are left out
 BATCH = 10_000
 
 
 class LabelledTexts(NamedTuple):
-    """One split of a task: N texts and their labels (N,), index into the task's label names."""
+    """One split of a task: N texts and their labels (N,), indices into the task's label names."""
 
     texts: list[str]
     labels: NDArray[np.int64]
 
 
 class TaskTexts(NamedTuple):
-    """A task as text: its label names, and its splits train, validation and test."""
+    """A task as text: its label names, and the splits `train`, `validation` and `test`."""
 
     label_names: list[str]
     splits: dict[str, LabelledTexts]
@@ -58,24 +57,26 @@ def write_task(
     ----------
     name : `sample_topic` or a task of TweetEval.
     transfer_path : hub id or local folder of TweetEval.
-    sample : the run's generated data, if that is what it learns from: `sample_topic` uses the next generator seed.
-    read : every source of text that the run's embeddings may have seen, by name; each is read once.
+    sample : settings of the run's data if it is generated; `sample_topic` uses the next generator seed.
+    read : all text that the run's vectors and classifier may have read, by name of the source; iterated once.
     folder : an existing folder.
 
     Returns
     -------
-    `label_names`, `rows` of each split, and `generated`; `known_tokens`, the share of each split's running tokens that
-    the vocabulary holds, and `tweets_without_known_token`; `overlap` (see there); `references` (`reference_scores`).
+    `label_names`; `rows` of each split; `generated`; `known_tokens`, the share of each split's tokens in the
+    vocabulary; `tweets_without_known_token`; `overlap`, from the function of that name; `references`, from
+    `reference_scores`.
 
     Raises
     ------
-    UserError : the task is absent or cannot be read.
+    UserError : the task is missing or cannot be read.
     """
     from pipeline.evaluation.probes.transfer import reference_scores
 
     task = load_task(name, transfer_path, sample, folder)
-    tokens = {split: [tokenizer(text) for text in part.texts] for split, part in task.splits.items()}
-    labels = {split: part.labels for split, part in task.splits.items()}
+    texts = {split: rows.texts for split, rows in task.splits.items()}
+    labels = {split: rows.labels for split, rows in task.splits.items()}
+    tokens = {split: [tokenizer(text) for text in texts[split]] for split in texts}
     known, without = {}, {}
     for split, tweets in tokens.items():
         ids = np.fromiter(chain.from_iterable(map(vocabulary.encode, tweets)), np.int32)
@@ -88,41 +89,41 @@ def write_task(
         without[split] = int((np.diff(known_before[offsets]) == 0).sum())
     return {
         "label_names": task.label_names,
-        "rows": {split: len(part.texts) for split, part in task.splits.items()},
+        "rows": {split: len(texts[split]) for split in texts},
         "generated": name == SAMPLE_TOPIC,
         "known_tokens": known,
         "tweets_without_known_token": without,
-        "overlap": overlap({split: part.texts for split, part in task.splits.items()}, read),
+        "overlap": overlap(texts, read),
         "references": reference_scores(tokens, labels, len(task.label_names)),
     }
 
 
 def task_fingerprint(name: str, transfer_path: str, sample: SampleConfig | None) -> str:
-    """16 hexadecimal digits of what the texts of a task are made from; a UserError where it is absent."""
+    """16 hexadecimal digits that identify the source of a task's texts; raises UserError if it is missing."""
     if name == SAMPLE_TOPIC:
         return fingerprint([name, vars(topic_config(sample)), TOPIC_ROWS])
-    with keys_named(name, transfer_path):
+    with name_keys_in_errors(name, transfer_path):
         return fingerprint([name, source_fingerprint(tweet_eval_config(name, transfer_path))])
 
 
 def load_task(name: str, transfer_path: str, sample: SampleConfig | None, folder: Path) -> TaskTexts:
-    """The texts and labels of a task; `folder` is for files that are gone afterwards."""
+    """Load the texts and labels of a task; `folder` holds temporary files."""
     if name == SAMPLE_TOPIC:
         return topic_task(topic_config(sample))
     from pipeline.data.splits import load
 
-    with keys_named(name, transfer_path), TemporaryDirectory(dir=folder, prefix=".texts-") as scratch:
+    with name_keys_in_errors(name, transfer_path), TemporaryDirectory(dir=folder, prefix=".texts-") as scratch:
         loaded = load(tweet_eval_config(name, transfer_path), Path(scratch))
         splits = {
             split: LabelledTexts(rows["text"].to_pylist(), rows["label"].to_numpy())
-            for split, rows in loaded.parts()
+            for split, rows in loaded.tables()
             if split != "unlabelled"
         }
     return TaskTexts(loaded.label_names, splits)
 
 
 def tweet_eval_config(name: str, transfer_path: str) -> DataConfig:
-    """A task of TweetEval as a data source: its own splits, whole."""
+    """The data configuration of a TweetEval task: its published splits, complete."""
     return DataConfig(
         source="tweet_eval",
         path=transfer_path,
@@ -140,35 +141,35 @@ def tweet_eval_config(name: str, transfer_path: str) -> DataConfig:
 
 
 def topic_config(sample: SampleConfig | None) -> SampleConfig:
-    """The generator's settings for `sample_topic`: other tweets than the run's, by the next seed (1 where it has none).
+    """The generator's settings for `sample_topic`: other tweets than the run's, from the next seed (1 without one).
 
-    Noise and leaks are of the labels that this task does not use.
+    Label noise and leaks concern the sentiment labels, which this task does not use.
     """
     seed = 1 + (sample.seed if sample is not None else 0)
-    return SampleConfig(labelled=TOPIC_DRAWN, unlabelled=0, seed=seed, label_noise=0.0, leak=0.0)
+    return SampleConfig(labelled=TOPIC_GENERATED, unlabelled=0, seed=seed, label_noise=0.0, leak=0.0)
 
 
 def topic_task(config: SampleConfig) -> TaskTexts:
-    """Generated tweets labelled by what they are about, `TOPIC_ROWS` of them; no tweet is a copy of another."""
+    """Generated tweets labelled by topic, `TOPIC_ROWS` of each split; no tweet is generated as a copy of another."""
     from pipeline.data.sample.generate import blocks
-    from pipeline.data.sample.topics import TOPICS
+    from pipeline.data.sample.words import TOPICS
 
     (block,) = blocks(config, "labelled")
     originals = np.flatnonzero(block.source == np.arange(len(block.texts)))
     splits, start = {}, 0
     for split, rows in TOPIC_ROWS.items():
-        chosen = originals[start : start + rows]
-        splits[split] = LabelledTexts([block.texts[row] for row in chosen], block.topics[chosen])
+        selected = originals[start : start + rows]
+        splits[split] = LabelledTexts([block.texts[row] for row in selected], block.topics[selected])
         start += rows
     return TaskTexts([topic.name for topic in TOPICS], splits)
 
 
 def overlap(splits: Mapping[str, list[str]], read: Mapping[str, Iterable[str]]) -> dict[str, dict[str, dict[str, int]]]:
-    """Count the texts of a task that stand in other text too: by source of it, by split, `exact` and `masked`.
+    """Count the rows of a task whose text also occurs in a source: by source, split and kind, `exact` and `masked`.
 
-    The sources are those of `read`, and `own_train`, the task's training split, against the other splits. Counts are of
-    a split's rows. Where nearly all training texts of a task stand in the run's labelled ones, nothing is transferred:
-    it is the same task. In unlabelled text they are the same words without their labels.
+    The sources are those of `read`, and `own_train`: the task's training split, for its other splits. If nearly all
+    training texts of a task occur in the run's labelled texts, it is the same task, and nothing is transferred. Overlap
+    with unlabelled text shares the words without their labels.
     """
     keys = {split: {kind: digests([texts], kind) for kind in KEYS} for split, texts in splits.items()}
     counts = {"own_train": {split: _shared(keys[split], keys["train"]) for split in splits if split != "train"}}
@@ -179,7 +180,7 @@ def overlap(splits: Mapping[str, list[str]], read: Mapping[str, Iterable[str]]) 
 
 
 def _all_digests(texts: Iterable[str]) -> dict[str, UIntArray]:
-    """Digests by both keys, in one pass."""
+    """Digests of all texts by both keys, in one pass."""
     parts: dict[str, list[UIntArray]] = {kind: [] for kind in KEYS}
     for batch in in_batches(texts, BATCH):
         for kind, arrays in parts.items():
@@ -187,13 +188,13 @@ def _all_digests(texts: Iterable[str]) -> dict[str, UIntArray]:
     return {kind: np.concatenate([np.empty(0, np.uint64), *arrays]) for kind, arrays in parts.items()}
 
 
-def _shared(mine: Mapping[str, UIntArray], others: Mapping[str, UIntArray]) -> dict[str, int]:
-    return {kind: int(np.isin(mine[kind], others[kind]).sum()) for kind in KEYS}
+def _shared(rows: Mapping[str, UIntArray], others: Mapping[str, UIntArray]) -> dict[str, int]:
+    return {kind: int(np.isin(rows[kind], others[kind]).sum()) for kind in KEYS}
 
 
 @contextmanager
-def keys_named(name: str, transfer_path: str) -> Iterator[None]:
-    """Put the keys that name a task in front of what is wrong with it."""
+def name_keys_in_errors(name: str, transfer_path: str) -> Iterator[None]:
+    """Prefix the message of a UserError with the configuration keys that name the task."""
     try:
         yield
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Whether tweets are classified worse, the more of their tokens the labelled training tweets lack."""
+"""Accuracy of test tweets by the share of their tokens that no labelled training tweet contains."""
 
 from itertools import pairwise
 from typing import Any
@@ -10,63 +10,64 @@ from scipy.stats import binomtest
 from pipeline.config.schema import SPECIALS
 
 BLOCK_TWEETS = 1 << 16
-EDGES = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # a bin of its own for 0; then each above one edge, up to the next
+EDGES = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # the bin 0, then bins (low, high] between these edges
 
 
 def unseen_shares(
-    ids: NDArray[np.integer], offsets: NDArray[np.integer], seen: NDArray[np.bool_]
+    ids: NDArray[np.integer], offsets: NDArray[np.integer], touched: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Compute the share of each tweet's tokens that training did not see (n,); NaN for a tweet without tokens.
 
-    PAD and UNK are never seen: a word without a row of its own is new, though the row that stands for all such is not.
+    UNK counts as unseen, even where training read its row: the words that it replaces differ.
     """
     lengths = np.diff(offsets)
     shares = np.full(len(lengths), np.nan)
-    np.divide(_tokens_in(~_words(seen), ids, offsets), lengths, out=shares, where=lengths > 0)
+    np.divide(_count_tokens(~_without_specials(touched), ids, offsets), lengths, out=shares, where=lengths > 0)
     return shares
 
 
 def score_by_unseen(
     ids: NDArray[np.integer],
     offsets: NDArray[np.integer],
-    seen: NDArray[np.bool_],
+    touched: NDArray[np.bool_],
     labels: NDArray[np.integer],
     predictions: NDArray[np.integer],
     known: NDArray[np.bool_] | None = None,
 ) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
-    """Compute the accuracy of n tweets by the share of their tokens that training did not see, as metrics and a table.
+    """Compute the accuracy of n tweets in bins of their share of unseen tokens, as metrics and a table.
 
     Parameters
     ----------
-    ids, offsets : tweet i is `ids[offsets[i]:offsets[i + 1]]`, as of `text.encoding`.
-    seen : (V,) which rows the labelled training tweets read.
+    ids, offsets : tweet i is `ids[offsets[i]:offsets[i + 1]]`.
+    touched : (V,) which rows at least one training batch read.
     labels, predictions : (n,) true and predicted labels.
     known : (V,) which rows started from word vectors; None where none did.
 
     Returns
     -------
-    Metrics `share_<bin>/accuracy` and `…/tweets` (bins 0, 0_10, 10_20, 20_30, 30_50, 50_100, in percent: above the
-    first number, up to the second), and a table with a row for each bin, and one for tweets without tokens where there
-    are any: `unseen` (the bin), `tweets`, `accuracy` with its 95 % interval `low` to `high` (Wilson; None for no
-    tweets), `unseen_share` (mean of these tweets), and `known_share`: of the tokens that training did not see, the
-    share that have a word vector; None where there are none.
+    Metrics `share_<bin>/accuracy` and `…/tweets` for the bins 0, 0_10, 10_20, 20_30, 30_50 and 50_100, in percent:
+    above the first number, up to the second.
+    A table with a row for each bin, and one for tweets without tokens if there are any. `unseen`: the bin. `tweets`:
+    their number. `accuracy`, with its 95 % Wilson interval `low` to `high`: None for no tweets. `unseen_share`: mean
+    over the tweets. `known_share`: share of the unseen tokens that have a word vector; None without unseen tokens.
     """
-    shares = unseen_shares(ids, offsets, seen)
-    hits = np.asarray(labels) == np.asarray(predictions)
-    new = _tokens_in(~_words(seen), ids, offsets)
-    rescued = _tokens_in(~_words(seen) & _words(known), ids, offsets) if known is not None else None
+    shares = unseen_shares(ids, offsets, touched)
+    correct = np.asarray(labels) == np.asarray(predictions)
+    unseen = ~_without_specials(touched)
+    unseen_counts = _count_tokens(unseen, ids, offsets)
+    known_counts = None if known is None else _count_tokens(unseen & _without_specials(known), ids, offsets)
     metrics: dict[str, float | None] = {}
     table = []
-    for name, shown, chosen in _bins(shares):
-        n, correct = int(chosen.sum()), int(hits[chosen].sum())
-        row: dict[str, Any] = {"unseen": shown, "tweets": n, "accuracy": None, "low": None, "high": None}
+    for name, label, members in _bins(shares):
+        n, hits = int(members.sum()), int(correct[members].sum())
+        row: dict[str, Any] = {"unseen": label, "tweets": n, "accuracy": None, "low": None, "high": None}
         if n:
-            interval = binomtest(correct, n).proportion_ci(method="wilson")
-            row |= {"accuracy": correct / n, "low": float(interval.low), "high": float(interval.high)}
+            interval = binomtest(hits, n).proportion_ci(method="wilson")
+            row |= {"accuracy": hits / n, "low": float(interval.low), "high": float(interval.high)}
         has_tokens = n and name is not None
-        row["unseen_share"] = float(shares[chosen].mean()) if has_tokens else None
-        tokens = int(new[chosen].sum())
-        row["known_share"] = int(rescued[chosen].sum()) / tokens if rescued is not None and tokens else None
+        row["unseen_share"] = float(shares[members].mean()) if has_tokens else None
+        tokens = int(unseen_counts[members].sum())
+        row["known_share"] = int(known_counts[members].sum()) / tokens if known_counts is not None and tokens else None
         if name is not None:
             metrics |= {f"share_{name}/accuracy": row["accuracy"], f"share_{name}/tweets": n}
             table.append(row)
@@ -76,23 +77,25 @@ def score_by_unseen(
 
 
 def _bins(shares: NDArray[np.float64]) -> list[tuple[str | None, str, NDArray[np.bool_]]]:
-    """Bins as (name in a metric, name in a table, which tweets); the last, of tweets without tokens, has no metric."""
+    """Bins as (name in metrics, label in the table, tweets in it); the last, without tokens, has no metric."""
     bins: list[tuple[str | None, str, NDArray[np.bool_]]] = [("0", "none", shares == 0)]
     for low, high in pairwise(EDGES):
-        chosen = (shares > low) & (shares <= high)
-        bins.append((f"{100 * low:.0f}_{100 * high:.0f}", f"{100 * low:.0f}-{100 * high:.0f} %", chosen))
+        members = (shares > low) & (shares <= high)
+        bins.append((f"{100 * low:.0f}_{100 * high:.0f}", f"{100 * low:.0f}-{100 * high:.0f} %", members))
     return [*bins, (None, "no tokens", np.isnan(shares))]
 
 
-def _words(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Say the same of words alone, leaving out PAD and UNK."""
+def _without_specials(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A copy of the mask `rows` (V,) in which PAD and UNK are False."""
     words = rows.copy()
     words[:SPECIALS] = False
     return words
 
 
-def _tokens_in(words: NDArray[np.bool_], ids: NDArray[np.integer], offsets: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Count each tweet's tokens that are among `words` (V,)."""
+def _count_tokens(
+    words: NDArray[np.bool_], ids: NDArray[np.integer], offsets: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Count the tokens of each tweet that are in the mask `words` (V,)."""
     counts = np.zeros(len(offsets) - 1, np.int64)
     for first in range(0, len(counts), BLOCK_TWEETS):
         bounds = offsets[first : first + BLOCK_TWEETS + 1]

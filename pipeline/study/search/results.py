@@ -22,7 +22,7 @@ from pipeline.study.search.answers import INDEPENDENT, answers, search_warnings
 from pipeline.study.search.search_results import DEFAULT, SearchResults, Space, Trial
 from pipeline.study.search.space import Range, value_of
 from pipeline.study.statistics.frames import Cell, Outcomes, difference_frame, score_frame
-from pipeline.tracking.read_record import load_predicted, read_record
+from pipeline.tracking.read_record import load_predicted_labels, read_record
 from pipeline.tracking.run_record import StoredRun
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
@@ -130,7 +130,7 @@ def _on_test(ended: Ended, records: Mapping[tuple[str, int, int], StoredRun], na
     predictions: dict[Cell, dict[int, Any]] = {}
     labels = np.empty(0, np.int64)
     for (name, budget, seed), folder in ended.folders.items():
-        labels, predicted = load_predicted(folder)
+        labels, predicted = load_predicted_labels(folder)
         predictions.setdefault((name, budget), {})[seed] = predicted
     outcomes = Outcomes(labels, predictions, frozenset(), study.metric, study.resamples)
     rows: list[dict[str, Any]] = [

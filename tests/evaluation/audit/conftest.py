@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.evaluation.audit.concatenated import Rows, gather
+from pipeline.evaluation.audit.concatenated import LabelledRows, concatenate
 from pipeline.evaluation.audit.report import audit_report
 from pipeline.text.encoded_split import EncodedSplit, encode_splits
 
@@ -14,7 +14,7 @@ Encode = Callable[..., tuple[dict[str, list[str]], dict[str, EncodedSplit], list
 
 @pytest.fixture
 def encode(tmp_path: Path) -> Encode:
-    """Splits of (text, label) as the audit wants them: texts, ids with labels, words."""
+    """Encodes splits of (text, label) as input of the audit: texts, ids with labels, words."""
 
     def make(
         splits: Splits, tokenizer: Callable[[str], list[str]] = str.split, min_count: int = 1
@@ -28,10 +28,10 @@ def encode(tmp_path: Path) -> Encode:
 
 
 @pytest.fixture
-def rows_of(encode: Encode) -> Callable[..., Rows]:
-    def make(splits: Splits, label_names: tuple[str, ...] = ("bad", "good")) -> Rows:
+def rows_of(encode: Encode) -> Callable[..., LabelledRows]:
+    def make(splits: Splits, label_names: tuple[str, ...] = ("bad", "good")) -> LabelledRows:
         texts, encoded, _ = encode(splits)
-        return gather(texts, encoded, label_names)
+        return concatenate(texts, encoded, label_names)
 
     return make
 

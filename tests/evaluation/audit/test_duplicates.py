@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data.duplicates import KEYS, exact_key
-from pipeline.evaluation.audit.concatenated import Rows
-from pipeline.evaluation.audit.duplicates import find_copies
+from pipeline.evaluation.audit.concatenated import LabelledRows
+from pipeline.evaluation.audit.duplicates import find_duplicates
 
 SPLITS = {
     "train": [("good day", 1), ("good  day", 0), ("@a so bad", 0), ("@b So bad", 0), ("  ", 0), ("", 1), ("own", 1)],
@@ -19,8 +19,8 @@ def pair(report, first, second):
     return {key: value for key, value in record.items() if key not in ("first", "second", "examples")}
 
 
-def test_exact_copies(rows_of):
-    report = find_copies(rows_of(SPLITS), "exact")
+def test_exact_duplicates(rows_of):
+    report = find_duplicates(rows_of(SPLITS), "exact")
     counts = [(r["split"], r["groups"], r["rows"], r["repeats"]) for r in report["within"]]
     assert counts == [("train", 1, 2, 1), ("validation", 0, 0, 0), ("test", 1, 2, 1)]
     assert pair(report, "train", "test") == {"groups": 1, "rows_first": 2, "rows_second": 2}
@@ -33,8 +33,8 @@ def test_exact_copies(rows_of):
     }
 
 
-def test_masked_copies_and_their_examples(rows_of):
-    report = find_copies(rows_of(SPLITS), "masked")
+def test_masked_duplicates_and_their_examples(rows_of):
+    report = find_duplicates(rows_of(SPLITS), "masked")
     assert [(r["groups"], r["rows"], r["repeats"]) for r in report["within"]] == [(2, 4, 2), (0, 0, 0), (1, 2, 1)]
     assert pair(report, "train", "test") == {"groups": 2, "rows_first": 4, "rows_second": 3}
     train_test = report["across"][1]["examples"]
@@ -52,18 +52,18 @@ def test_masked_copies_and_their_examples(rows_of):
     ]
 
 
-def test_a_long_text_is_cut_and_few_groups_are_shown(rows_of):
+def test_long_texts_are_cut_and_few_groups_are_listed(rows_of):
     splits = {"train": [(f"{number} " + "x" * 400, 0) for number in range(9)] * 3, "test": [("z", 1)]}
-    (record, _) = find_copies(rows_of(splits), "exact")["within"]
+    (record, _) = find_duplicates(rows_of(splits), "exact")["within"]
     assert (record["groups"], record["rows"], record["repeats"]) == (9, 27, 18)
     assert [[row["row"] for row in group] for group in record["examples"]] == [[k, k + 9] for k in range(5)]
     assert len(record["examples"][0][0]["text"]) == 300
     assert record["examples"][0][0]["text"].endswith("x…")
 
 
-def test_no_text_at_all_but_blank_ones():
+def test_blank_texts_only():
     zeros = np.zeros(2, dtype=np.int64)
-    report = find_copies(Rows(["", " "], zeros, np.array([0, 1]), zeros, ["train", "test"], ["a"]), "exact")
+    report = find_duplicates(LabelledRows(["", " "], zeros, np.array([0, 1]), zeros, ["train", "test"], ["a"]), "exact")
     assert report["conflicts"]["groups"] == 0
     assert pair(report, "train", "test") == {"groups": 0, "rows_first": 0, "rows_second": 0}
 
@@ -76,8 +76,8 @@ def test_counts_are_those_of_the_definition(kind, drawn):
     drawn = [("first", 0, 0), *drawn]
     names = ["train", "validation", "test"]
     texts, splits, labels = (list(column) for column in zip(*drawn, strict=True))
-    rows = Rows(texts, np.array(labels), np.array(splits), np.arange(len(drawn)), names, ["a", "b"])
-    report = find_copies(rows, kind)
+    rows = LabelledRows(texts, np.array(labels), np.array(splits), np.arange(len(drawn)), names, ["a", "b"])
+    report = find_duplicates(rows, kind)
     keyed = [(KEYS[kind](t), s, y) for t, s, y in drawn if exact_key(t)]
     for number, record in enumerate(report["within"]):
         own = [key for key, split, _ in keyed if split == number]

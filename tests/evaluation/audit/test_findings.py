@@ -7,33 +7,33 @@ from pipeline.evaluation.audit import near_duplicates as near
 
 
 def plain(rows, start=0):
-    """Rows of two classes by turns, every text unlike the others."""
+    """Rows of two alternating classes, with unrelated texts."""
     numbers = range(start, start + rows)
     return [("".join(random.Random(k).choices(string.ascii_lowercase, k=30)), k % 2) for k in numbers]
 
 
 def by_code(report):
-    found = {}
+    grouped = {}
     for finding in report["findings"]:
-        found.setdefault(finding["code"], []).append((finding["severity"], finding["text"]))
-    return found
+        grouped.setdefault(finding["code"], []).append((finding["severity"], finding["text"]))
+    return grouped
 
 
 def with_word(rows, word, label, often):
-    """The first `often` rows of a label get a word in front."""
-    left, made = often, []
+    """Put a word in front of the first `often` rows of a label."""
+    remaining, result = often, []
     for text, y in rows:
-        made.append((f"{word} {text}", y) if y == label and left else (text, y))
-        left -= y == label and left > 0
-    return made
+        result.append((f"{word} {text}", y) if y == label and remaining else (text, y))
+        remaining -= y == label and remaining > 0
+    return result
 
 
 def letters(text):
-    """Tokens of which every text holds the same, besides its first word."""
+    """A tokenizer with the same token for every text, besides its leading words."""
     return ["x", *text.split()[:-1]]
 
 
-def test_data_without_faults_has_no_findings(report_of):
+def test_data_without_defects_has_no_findings(report_of):
     splits = {"train": plain(400), "validation": plain(40, 400), "test": plain(100, 440)}
     report = report_of(splits, tokenizer=letters)
     assert report["findings"] == []
@@ -45,20 +45,32 @@ def test_a_leak_that_holds_on_test(report_of):
     assert by_code(report_of(splits, tokenizer=letters))["label_leak"] == [
         (
             "warning",
-            "1 token nearly decides the label, “tell” (good): it stands in 25.0 % of training tweets and in 10.0 % of "
-            "test tweets, where going by the token alone is right 100.0 % of the time: the label can be read off.",
+            "Label leak: 1 token almost determines the label: “tell” (good). It occurs in 25.0 % of training tweets "
+            "and in 10.0 % of test tweets. On these test tweets, the token alone predicts the label with 100.0 % "
+            "accuracy.",
         )
     ]
 
 
-@pytest.mark.parametrize(("label", "often"), [(0, 10), (1, 0)])
-def test_a_shortcut_that_fails_on_test(report_of, label, often):
+@pytest.mark.parametrize(
+    ("label", "often", "end"),
+    [
+        (
+            0,
+            10,
+            "of test tweets. On these test tweets, the token alone predicts the label with 0 % accuracy.",
+        ),
+        (1, 0, "in 25.0 % of training tweets and in 0 % of test tweets."),
+    ],
+)
+def test_a_shortcut_that_fails_on_test(report_of, label, often, end):
     splits = {"train": with_word(plain(400), "tell", 1, 100), "test": with_word(plain(100, 400), "tell", label, often)}
-    found = by_code(report_of(splits, tokenizer=letters))
-    ((severity, text),) = found["shortcut"]
-    assert "label_leak" not in found
+    grouped = by_code(report_of(splits, tokenizer=letters))
+    ((severity, text),) = grouped["shortcut"]
+    assert "label_leak" not in grouped
     assert severity == "warning"
-    assert text.endswith("what training can learn from it does not carry over to test.")
+    assert text.startswith("Shortcut in training that does not transfer to test: 1 token almost determines the label: ")
+    assert text.endswith(end)
 
 
 def test_deciding_tokens_of_few_tweets_are_a_note(report_of):
@@ -66,47 +78,52 @@ def test_deciding_tokens_of_few_tweets_are_a_note(report_of):
     report = report_of(splits, tokenizer=letters)
     ((severity, text),) = by_code(report)["deciding_tokens"]
     assert severity == "note"
-    assert "“\\x99” (good): it stands in 4 % of training tweets" in text
+    assert text.startswith("Strong tokens, too rare for a notable label leak: 1 token almost determines the label: ")
+    assert "“\\x99” (good). It occurs in 4 % of training tweets" in text
 
 
 @pytest.mark.parametrize(("rows", "severity"), [(101, "note"), (100, "warning")])
-def test_copies_between_splits_warn_from_one_in_a_hundred(report_of, rows, severity):
+def test_duplicates_between_splits_warn_from_one_in_a_hundred(report_of, rows, severity):
     test = plain(rows, 400)
     test[0] = (test[0][0] + " @a", 0)
     splits = {"train": [*plain(400), (test[0][0][:-2] + "@bcd", 0)], "test": test}
-    found = by_code(report_of(splits, tokenizer=letters))
+    grouped = by_code(report_of(splits, tokenizer=letters))
     share = f"{100 / rows:.2g}"
-    assert found["duplicates_between_splits"] == [
+    assert grouped["duplicates_between_splits"] == [
         (
             severity,
-            f"Copies of train texts among the test texts: 1 of {rows} ({share} %), 0 exactly, 1 but for handles, links "
-            "and case, 0 nearly.",
+            f"Duplicates between train and test: 1 of {rows} test texts ({share} %). 0 are exact, 1 differ in handles, "
+            "links or case only, and 0 are near duplicates.",
         )
     ]
 
 
-def test_conflicts_copies_and_texts_without_words(report_of):
+def test_conflicts_duplicates_and_texts_without_words(report_of):
     train = [*plain(400), plain(1)[0], (plain(2)[1][0].upper(), 0), ("", 0)]
     splits = {"train": train, "test": [*plain(20, 400), ("new", 0)]}
-    found = by_code(report_of(splits, tokenizer=str.split))
-    assert found["label_conflicts"] == [
+    grouped = by_code(report_of(splits, tokenizer=str.split))
+    assert grouped["label_conflicts"] == [
         (
             "note",
-            "Texts under different labels: 0, or 1 when handles, links and case do not count: 2 of 424 rows (0.47 %), "
-            "at least one of each text labelled wrongly or in doubt.",
+            "Texts with conflicting labels: 0 among exact duplicates, 1 if handles, links and case are ignored. "
+            "These are 2 of 424 rows (0.47 %). At least one label of each text is wrong or doubtful.",
         )
     ]
-    assert found["duplicates_in_train"] == [
+    assert grouped["duplicates_in_train"] == [
         (
             "note",
-            "Training texts that repeat an earlier one: 2 of 403 (0.5 %), 1 exactly, the others but for handles, "
-            "links and case; with a near-duplicate: 0.",
+            "Duplicates in training: 2 of 403 texts (0.5 %) repeat an earlier one. 1 are exact, 1 differ in handles, "
+            "links or case only. Texts with a near duplicate: 0.",
         )
     ]
-    assert found["empty_texts"] == [("note", "Training texts without tokens: 1 of 403, empty: 1.")]
-    assert found["unknown_texts"] == [("warning", "Test texts without a word of the vocabulary: 21 of 21.")]
-    assert found["unseen_tokens"] == [
-        ("note", "100.0 % of the running tokens of test are words that training lacks or drops as rare.")
+    assert grouped["empty_texts"] == [("note", "Training texts without tokens: 1 of 403, of which empty: 1.")]
+    assert grouped["unknown_texts"] == [("warning", "Test texts of out-of-vocabulary words only: 21 of 21.")]
+    assert grouped["unseen_tokens"] == [
+        (
+            "note",
+            "Unseen tokens in test: 100.0 % of its tokens do not occur in the training texts, or too rarely for the "
+            "vocabulary.",
+        )
     ]
 
 
@@ -116,11 +133,14 @@ def test_class_shares(report_of):
     ((severity, text),) = by_code(report_of(splits, tokenizer=letters))["class_shares"]
     assert severity == "warning"
     # Expected 160 and 240, 40 and 60: 40² · (1/160 + 1/240 + 1/40 + 1/60) = 83.3.
-    assert "chi-square 83.3 with 1 degrees of freedom, p < 0.001, Cramér's V 0.408" in text
+    assert text == (
+        "Class shares differ between the splits: chi-square 83.3 with 1 degrees of freedom, p < 0.001, Cramér's V "
+        "0.408."
+    )
 
 
-def test_sampled_near_duplicates_are_told_and_warnings_come_first(report_of, monkeypatch):
-    monkeypatch.setattr(near, "MOST_TEXTS", 50)
+def test_sampled_near_duplicates_are_a_note_and_warnings_come_first(report_of, monkeypatch):
+    monkeypatch.setattr(near, "MAX_TEXTS", 50)
     splits = {"train": plain(400), "test": [(text, 1) for text, _ in plain(40, 398)]}
     report = report_of(splits, tokenizer=letters)
     assert [(f["severity"], f["code"]) for f in report["findings"]] == [
@@ -129,6 +149,7 @@ def test_sampled_near_duplicates_are_told_and_warnings_come_first(report_of, mon
         ("note", "label_conflicts"),
         ("note", "near_sampled"),
     ]
-    assert by_code(report)["near_sampled"][0][1].startswith(
-        "Near-duplicates were looked for among 50 of 400 distinct train"
+    assert by_code(report)["near_sampled"][0][1] == (
+        "Near duplicates are counted among 50 of 400 distinct train texts, sampled at even intervals. The true "
+        "number is higher."
     )

@@ -8,14 +8,14 @@ from scipy.sparse import csc_matrix
 from sklearn.metrics import mutual_info_score
 from statsmodels.stats.proportion import proportion_confint
 
-from pipeline.evaluation.audit.label_leaks import find_leaks, is_mark, token_table, wilson_lower
+from pipeline.evaluation.audit.label_leaks import find_label_leaks, is_punctuation, token_table, wilson_lower
 
 BAD, GOOD = 0, 1
 
 
 def leaks_of(encode, splits, label_names=("bad", "good"), **settings):
     _, encoded, words = encode(splits, **settings)
-    return find_leaks(encoded, words, list(label_names))
+    return find_label_leaks(encoded, words, list(label_names))
 
 
 def tweets(*parts):
@@ -31,9 +31,9 @@ def test_wilson_bound_is_that_of_statsmodels(n, share):
 
 
 def test_bits_and_bounds_are_those_of_the_definition():
-    random = np.random.default_rng(0)
-    labels = random.integers(3, size=400)
-    presence = (random.random((400, 30)) < random.random(30)).astype(np.int64)
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=400)
+    presence = (rng.random((400, 30)) < rng.random(30)).astype(np.int64)
     presence[:, 3] = labels == 2
     presence[:, 4] = 1
     presence[:, 5] = 0
@@ -61,21 +61,21 @@ def test_bits_and_bounds_are_those_of_the_definition():
 
 
 def test_a_word_decides_with_73_tweets_and_not_with_72(encode):
-    for often, wanted in ((73, ["planted"]), (72, [])):
+    for often, expected in ((73, ["planted"]), (72, [])):
         train = tweets(("planted x", GOOD, often), ("x", GOOD, 200 - often), ("x", BAD, 200))
         deciding = leaks_of(encode, {"train": train, "test": train})["deciding"]
-        assert [record["token"] for record in deciding["tokens"]] == wanted
+        assert [record["token"] for record in deciding["tokens"]] == expected
 
 
-def test_a_frequent_class_asks_for_more(encode):
-    """With nine tenths of one class, a word that is right in 98 of 100 tells little."""
+def test_a_frequent_class_needs_more_evidence(encode):
+    """With nine tenths of one class, a word that is right in 98 of 100 is weak evidence."""
     train = tweets(("word", GOOD, 294), ("word", BAD, 6), ("x", GOOD, 606), ("x", BAD, 94))
     assert leaks_of(encode, {"train": train, "test": train})["deciding"]["count"] == 0
     train = tweets(("word", GOOD, 294), ("word", BAD, 6), ("x", GOOD, 206), ("x", BAD, 494))
     assert leaks_of(encode, {"train": train, "test": train})["deciding"]["count"] == 1
 
 
-def test_a_mark_decides_where_a_word_does_not(encode):
+def test_punctuation_decides_where_a_word_does_not(encode):
     train = tweets(("( a", BAD, 90), ("( b", GOOD, 10), ("word a", BAD, 90), ("word b", GOOD, 10), ("a", GOOD, 160))
     train += tweets(("b", BAD, 0), ("[ b", GOOD, 19))
     deciding = leaks_of(encode, {"train": train, "test": train})["deciding"]
@@ -86,22 +86,22 @@ def test_a_mark_decides_where_a_word_does_not(encode):
 
 
 @pytest.mark.parametrize(
-    ("token", "mark"),
+    ("token", "punctuation"),
     [
         *((token, True) for token in ("(", "...", "》", "!!!")),
         *((t, False) for t in (":)", "😭", "<3", "a", "#x", "7", "é")),
     ],
 )
-def test_marks(token, mark):
-    assert is_mark(token) == mark
+def test_punctuation(token, punctuation):
+    assert is_punctuation(token) == punctuation
 
 
-def test_the_most_telling_token_speaks_and_the_rule_is_counted_on_every_split(encode):
+def test_the_strongest_token_predicts_and_the_rule_is_tested_on_every_split(encode):
     train = tweets(("p x", GOOD, 400), ("n x", BAD, 200), ("n x", GOOD, 1), ("x", BAD, 301))
     test = [("p p y", GOOD), ("n y", GOOD), ("n p", GOOD), ("y", BAD), ("", BAD), ("n", BAD)]
-    found = leaks_of(encode, {"train": train, "validation": [("y", BAD)], "test": test})
-    assert found["label_bits"] == pytest.approx(-sum(k / 902 * math.log2(k / 902) for k in (401, 501)))
-    deciding = found["deciding"]
+    report = leaks_of(encode, {"train": train, "validation": [("y", BAD)], "test": test})
+    assert report["label_bits"] == pytest.approx(-sum(k / 902 * math.log2(k / 902) for k in (401, 501)))
+    deciding = report["deciding"]
     assert [(r["token"], r["label"], r["tweets"]) for r in deciding["tokens"]] == [
         ("p", "good", 400),
         ("n", "bad", 201),
@@ -116,17 +116,17 @@ def test_the_most_telling_token_speaks_and_the_rule_is_counted_on_every_split(en
     }
     rule = deciding["rule"]["test"]
     assert (rule["tweets"], rule["coverage"], rule["accuracy"]) == (4, pytest.approx(4 / 6), 0.75)
-    blind = (2 * 401 + 2 * 501) / (4 * 902)
-    assert rule["by_class_shares"] == pytest.approx(blind)
-    assert rule["removed"] == pytest.approx((0.75 - blind) / (1 - blind))
+    by_class_shares = (2 * 401 + 2 * 501) / (4 * 902)
+    assert rule["by_class_shares"] == pytest.approx(by_class_shares)
+    assert rule["removed"] == pytest.approx((0.75 - by_class_shares) / (1 - by_class_shares))
     records = {record["token"]: record for record in deciding["tokens"]}
     assert (records["n"]["test_tweets"], records["n"]["test_label_share"]) == (3, pytest.approx(1 / 3))
 
 
-def test_tokens_are_listed_by_what_they_tell_and_unknown_ones_never(encode):
+def test_tokens_are_listed_by_information_without_unknown_ones(encode):
     train = tweets(("a b rare1", GOOD, 1), ("a b", GOOD, 90), ("b", BAD, 30), ("c", BAD, 70), ("rare2", BAD, 1))
-    found = leaks_of(encode, {"train": train, "test": [("rare3", BAD)]}, min_count=2)
-    assert [record["token"] for record in found["tokens"]] == ["a", "b", "c"]
-    assert found["tokens"][0]["bits"] == pytest.approx(0.99, abs=0.02)
-    assert found["tokens"][0]["test_tweets"] == 0
-    assert found["tokens"][0]["test_label_share"] is None
+    report = leaks_of(encode, {"train": train, "test": [("rare3", BAD)]}, min_count=2)
+    assert [record["token"] for record in report["tokens"]] == ["a", "b", "c"]
+    assert report["tokens"][0]["bits"] == pytest.approx(0.99, abs=0.02)
+    assert report["tokens"][0]["test_tweets"] == 0
+    assert report["tokens"][0]["test_label_share"] is None

@@ -9,11 +9,11 @@ from pipeline.data.sample import generate as sample
 from pipeline.evaluation.audit import near_duplicates as near
 from pipeline.evaluation.audit.near_duplicates import (
     THRESHOLD,
-    candidates,
-    find_near_copies,
+    candidate_pairs,
+    find_near_duplicates,
+    minhash_signatures,
     near_pairs,
     shingles,
-    sketches,
 )
 
 LONG = "waiting for the bus again and it is raining on my new shoes"
@@ -46,31 +46,31 @@ def test_recall_and_precision_against_every_pair():
     texts, _ = next(sample.labelled_batches(SampleConfig(400, 0, 0, 0.0, 0.0)))
     random = np.random.default_rng(0)
     keys = sorted({masked_key(text) for text in [*texts, *(edited(text, random) for text in texts)]})
-    wanted = brute_force(keys)
+    expected = brute_force(keys)
     pairs, similarity = near_pairs(keys)
-    found = dict(zip(map(tuple, pairs.tolist()), similarity.tolist(), strict=True))
-    assert len(wanted) > 150
-    assert set(found) <= set(wanted)
-    assert all(found[pair] == wanted[pair] for pair in found)
-    assert len(found) >= 0.99 * len(wanted)
+    result = dict(zip(map(tuple, pairs.tolist()), similarity.tolist(), strict=True))
+    assert len(expected) > 150
+    assert set(result) <= set(expected)
+    assert all(result[pair] == expected[pair] for pair in result)
+    assert len(result) >= 0.99 * len(expected)
 
 
 @pytest.mark.parametrize("similarity", [0.4, 0.6, 0.8])
-def test_candidates_come_as_often_as_the_bands_say(similarity):
-    """A pair whose sketches agree with probability s becomes a candidate with probability 1 − (1 − s⁶)²⁰."""
+def test_candidates_are_as_frequent_as_the_bands_imply(similarity):
+    """A pair whose signatures agree with probability s becomes a candidate with probability 1 − (1 − s⁶)²⁰."""
     random = np.random.default_rng(1)
     one = random.integers(2**32, size=(1_000, 120), dtype=np.uint32)
     other = np.where(random.random(one.shape) < similarity, one, one + np.uint32(1))
-    found = candidates(np.concatenate([one, other]))
-    assert all(second == first + 1_000 for first, second in found)
+    pairs = candidate_pairs(np.concatenate([one, other]))
+    assert all(second == first + 1_000 for first, second in pairs)
     expected = 1 - (1 - similarity**6) ** 20
-    assert len(found) / 1_000 == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 1_000))
+    assert len(pairs) / 1_000 == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 1_000))
 
 
-def test_sketches_agree_as_often_as_the_sets_do():
+def test_signatures_agree_as_often_as_the_sets():
     random = np.random.default_rng(2)
     keys = [LONG, LONG + LONG[::-1], *(edited(LONG, random) for _ in range(200))]
-    values = sketches(keys)
+    values = minhash_signatures(keys)
     assert values.shape == (202, 120)
     agree = (values[0] == values).mean(axis=1)
     true = np.array([len(shingles(LONG) & shingles(key)) / len(shingles(LONG) | shingles(key)) for key in keys])
@@ -79,17 +79,17 @@ def test_sketches_agree_as_often_as_the_sets_do():
     assert np.mean(agree - true) == pytest.approx(0, abs=0.03)
 
 
-def test_known_copies_are_counted_on_top_of_masked_ones(rows_of):
+def test_near_duplicates_are_counted_in_addition_to_masked_ones(rows_of):
     splits = {
         "train": [(LONG, 0), ("@a " + LONG.upper(), 0), ("something else entirely", 1), (LONG + ".", 1)],
         "validation": [("nothing of the kind in here", 0)],
         "test": [("RT @b: " + LONG, 1), (LONG, 0), ("@x " + LONG, 0), ("something different", 1)],
     }
-    report = find_near_copies(rows_of(splits))
+    report = find_near_duplicates(rows_of(splits))
     assert report["distinct"] == report["compared"] == {"train": 4, "validation": 1, "test": 4}
     assert [record["rows"] for record in report["within"]] == [3, 0, 3]
     across = {(r["first"], r["second"]): (r["rows_first"], r["rows_second"]) for r in report["across"]}
-    # LONG and "@user LONG" stand in both splits under the mask; what is further: "LONG." and "RT …".
+    # Masked, LONG and "@user LONG" occur in both splits; near duplicates in addition are "LONG." and "RT …".
     assert across == {("train", "validation"): (0, 0), ("train", "test"): (1, 1), ("validation", "test"): (0, 0)}
     assert report["recall"] == pytest.approx(0.9977, abs=1e-4)
 
@@ -99,7 +99,7 @@ def test_examples_are_the_most_similar_pairs(rows_of):
         "train": [(LONG, 0), ("an unlike text", 1)],
         "test": [(LONG + " ugh", 1), (LONG + ".", 1), (LONG + " #fail", 0)],
     }
-    (record,) = find_near_copies(rows_of(splits))["across"]
+    (record,) = find_near_duplicates(rows_of(splits))["across"]
     assert (record["rows_first"], record["rows_second"]) == (1, 3)
     assert [[row["text"] for row in example["rows"]] for example in record["examples"]] == [
         [LONG, LONG + "."],
@@ -107,22 +107,22 @@ def test_examples_are_the_most_similar_pairs(rows_of):
         [LONG, LONG + " #fail"],
     ]
     size = len(shingles(LONG))
-    assert [example["similarity"] for example in record["examples"]] == [size / (size + more) for more in (1, 4, 6)]
+    assert [example["similarity"] for example in record["examples"]] == [size / (size + extra) for extra in (1, 4, 6)]
     assert [example["rows"][0]["split"] for example in record["examples"]] == ["train"] * 3
 
 
-def test_of_many_texts_a_stated_number_is_compared(rows_of, monkeypatch):
-    monkeypatch.setattr(near, "MOST_TEXTS", 10)
+def test_a_large_split_is_sampled(rows_of, monkeypatch):
+    monkeypatch.setattr(near, "MAX_TEXTS", 10)
     words = [f"{LONG[k:]} {LONG[:k]}"[::-1][k % 7 :] + "xyz" * k for k in range(1, 35)]
     splits = {"train": [(word, 0) for word in words], "test": [(words[0], 1)]}
-    report = find_near_copies(rows_of(splits))
+    report = find_near_duplicates(rows_of(splits))
     assert report["distinct"] == {"train": 34, "test": 1}
     assert report["compared"] == {"train": 10, "test": 1}
 
 
-def test_a_text_repeated_with_a_number_does_not_explode(rows_of):
+def test_many_numbered_copies_of_a_text_do_not_explode(rows_of):
     splits = {"train": [(f"{LONG * 4} {number}", 0) for number in range(1_500)], "test": [(f"{LONG * 4} x", 0)]}
-    report = find_near_copies(rows_of(splits))
+    report = find_near_duplicates(rows_of(splits))
     assert report["within"][0]["rows"] == 1_500
     assert report["across"][0]["rows_second"] == 1
     assert THRESHOLD == 0.8

@@ -1,4 +1,4 @@
-"""The whole audit: what it finds on data whose faults are known."""
+"""The whole audit on data with known defects."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from pipeline.config.schema import DataConfig, SampleConfig, TextConfig
 from pipeline.data.duplicates import exact_key
 from pipeline.data.sample.generate import LEAKS
 from pipeline.data.splits import load
-from pipeline.evaluation.audit.label_leaks import find_leaks
+from pipeline.evaluation.audit.label_leaks import find_label_leaks
 from pipeline.evaluation.audit.report import audit_report
 from pipeline.text.encoded_split import EncodedSplit, encode_splits
 from pipeline.text.presets import build_tokenizer
@@ -21,14 +21,14 @@ Prepared = tuple[dict[str, list[str]], dict[str, EncodedSplit], list[str], list[
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Callable[..., Prepared]:
-    """A data source read, split and encoded as a run does it: what `audit` takes."""
+    """Reads, splits and encodes a data source as a run does, for the audit."""
 
     def make(source: str, emoticons: str = "keep", **changes: Any) -> Prepared:
         settings: dict[str, Any] = {"path": None, "name": None, "revision": None, "labels": None, "label_budget": None}
         settings |= {"text_column": "text", "label_column": "label", "deduplicate": "none"}
         settings |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0}
         splits = load(DataConfig(source=source, **(settings | changes)), tmp_path)
-        parts = {name: part for name, part in splits.parts() if name != "unlabelled"}
+        parts = {name: part for name, part in splits.tables() if name != "unlabelled"}
         text = TextConfig(
             tokenizer="tweet",
             handles="mask",
@@ -75,7 +75,7 @@ def test_the_planted_leak_is_found(prepare):
     assert "label_leak" in codes(report, "warning")
 
 
-def test_the_plain_sample_has_no_leak_and_its_copies_are_counted(prepare):
+def test_the_default_sample_has_no_leak_and_its_duplicates_are_counted(prepare):
     report = audit_report(*prepare("sample", **sample(0.0)))
     assert report["leaks"]["deciding"]["count"] == 0
     assert not {"label_leak", "shortcut", "deciding_tokens"} & set(codes(report))
@@ -84,53 +84,52 @@ def test_the_plain_sample_has_no_leak_and_its_copies_are_counted(prepare):
 
 
 def test_equal_input_gives_equal_bytes(prepare):
-    given = prepare("sample", **sample(0.1))
-    first, again = (json.dumps(audit_report(*given), allow_nan=False) for _ in range(2))
+    inputs = prepare("sample", **sample(0.1))
+    first, again = (json.dumps(audit_report(*inputs), allow_nan=False) for _ in range(2))
     assert first == again
-    turned = ({name: given[0][name] for name in ("test", "train", "validation")}, dict(reversed(given[1].items())))
-    assert json.dumps(audit_report(*turned, *given[2:]), allow_nan=False) == first
+    reordered = ({name: inputs[0][name] for name in ("test", "train", "validation")}, dict(reversed(inputs[1].items())))
+    assert json.dumps(audit_report(*reordered, *inputs[2:]), allow_nan=False) == first
 
 
-def test_nltk_emoticons_are_found_and_what_they_leave_behind(prepare, shared):
+def test_nltk_emoticons_and_their_fragments_are_found(prepare, shared):
     path = str(shared("nltk_data"))
-    found = {}
+    results = {}
     for emoticons in ("keep", "strip", "strip_fragments"):
         report = audit_report(*prepare("nltk_twitter", emoticons, path=path))
-        found[emoticons] = (report, [record["token"] for record in report["leaks"]["deciding"]["tokens"]])
-    report, tokens = found["keep"]
+        results[emoticons] = (report, [record["token"] for record in report["leaks"]["deciding"]["tokens"]])
+    report, tokens = results["keep"]
     assert tokens[:2] == [":(", ":)"]
     assert {":-)", ":D", ":-("} <= set(tokens)
     rule = report["leaks"]["deciding"]["rule"]["test"]
     assert rule["coverage"] > 0.98
     assert rule["accuracy"] > 0.995
     assert "label_leak" in codes(report, "warning")
-    report, tokens = found["strip"]
+    report, tokens = results["strip"]
     assert tokens[:2] == ["(", ")"]
     rule = report["leaks"]["deciding"]["rule"]["test"]
     assert 0.08 < rule["coverage"] < 0.15
     assert rule["accuracy"] > 0.9
     assert "label_leak" in codes(report, "warning")
     assert "“(” (negative), “)” (positive)" in text_of(report, "label_leak")
-    report, tokens = found["strip_fragments"]
+    report, tokens = results["strip_fragments"]
     assert tokens == ["》"]
     assert not {"label_leak", "shortcut"} & set(codes(report))
 
 
-def test_offensive_leaks_five_texts(prepare, shared):
+def test_offensive_has_five_duplicates_between_splits(prepare, shared):
     report = audit_report(*prepare("tweet_eval", path=str(shared("hub/cardiffnlp/tweet_eval")), name="offensive"))
     across = {(r["first"], r["second"]): r for r in report["duplicates"]["exact"]["across"]}
     assert across["train", "test"]["rows_second"] == across["train", "test"]["groups"] == 5
     for one, other in across["train", "test"]["examples"]:
         assert (one["split"], other["split"]) == ("train", "test")
         assert exact_key(one["text"]) == exact_key(other["text"])
-    told = [finding["text"] for finding in report["findings"]]
-    assert any(
-        text.startswith("Copies of train texts among the test texts: 5 of 860 (0.58 %), 5 exactly") for text in told
-    )
+    texts = [finding["text"] for finding in report["findings"]]
+    expected = "Duplicates between train and test: 5 of 860 test texts (0.58 %). 5 are exact, "
+    assert any(text.startswith(expected) for text in texts)
 
 
 def test_sentiment_has_no_leak(prepare, shared):
     _, encoded, words, names = prepare("tweet_eval", path=str(shared("hub/cardiffnlp/tweet_eval")), name="sentiment")
-    found = find_leaks(encoded, words, names)
-    assert found["deciding"]["count"] == 0
-    assert "!" in [record["token"] for record in found["tokens"][:5]]
+    leaks = find_label_leaks(encoded, words, names)
+    assert leaks["deciding"]["count"] == 0
+    assert "!" in [record["token"] for record in leaks["tokens"][:5]]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from pipeline.evaluation.audit.concatenated import gather
-from pipeline.evaluation.audit.split_statistics import compare_classes, describe_splits
+from pipeline.evaluation.audit.concatenated import concatenate
+from pipeline.evaluation.audit.split_statistics import compare_class_shares, describe_splits
 from pipeline.runtime.errors import RunError
 
 
@@ -13,7 +13,7 @@ def test_every_count_of_a_split(encode):
         "test": [("a new", 1), ("new newer", 1), ("", 2), ("b", 1)],
     }
     texts, encoded, _ = encode(splits, min_count=2)
-    train, test = describe_splits(gather(texts, encoded, ["x", "y", "z"]), encoded)
+    train, test = describe_splits(concatenate(texts, encoded, ["x", "y", "z"]), encoded)
     assert train == {
         "split": "train",
         "texts": 6,
@@ -34,17 +34,17 @@ def test_a_word_of_unlabelled_text_is_known_and_unseen(tmp_path):
     from pipeline.text.encoded_split import EncodedSplit, encode_splits
 
     batches = {"train": [(["a a", "b"], [0, 1])], "test": [(["a u", "u v"], [0, 1])]}
-    encode_splits(batches, str.split, 1, tmp_path, 1, also=["u"])
+    encode_splits(batches, str.split, 1, tmp_path, 1, required_words=["u"])
     encoded = {name: EncodedSplit.open(tmp_path, name) for name in batches}
     texts = {"train": ["a a", "b"], "test": ["a u", "u v"]}
-    _, test = describe_splits(gather(texts, encoded, ["x", "y"]), encoded)
+    _, test = describe_splits(concatenate(texts, encoded, ["x", "y"]), encoded)
     assert (test["unknown_tokens"], test["unseen_tokens"]) == (1 / 4, 3 / 4)
 
 
 def test_chi_square_of_a_known_table():
-    found = compare_classes(np.array([[90, 10], [60, 40]]))
+    result = compare_class_shares(np.array([[90, 10], [60, 40]]))
     # Expected 75 and 25 in both rows: 15² · (1/75 + 1/25) · 2 = 24.
-    assert found == {
+    assert result == {
         "chi2": pytest.approx(24),
         "degrees": 1,
         "p": pytest.approx(chi2.sf(24, 1)),
@@ -53,13 +53,13 @@ def test_chi_square_of_a_known_table():
 
 
 def test_classes_and_splits_without_texts_do_not_count():
-    assert compare_classes(np.array([[90, 0, 10], [0, 0, 0], [60, 0, 40]]))["chi2"] == pytest.approx(24)
+    assert compare_class_shares(np.array([[90, 0, 10], [0, 0, 0], [60, 0, 40]]))["chi2"] == pytest.approx(24)
     nothing = {"chi2": None, "degrees": None, "p": None, "v": None}
-    assert compare_classes(np.array([[5, 0], [7, 0]])) == nothing
-    assert compare_classes(np.array([[5, 5]])) == nothing
+    assert compare_class_shares(np.array([[5, 0], [7, 0]])) == nothing
+    assert compare_class_shares(np.array([[5, 5]])) == nothing
 
 
-def test_texts_and_labels_must_fit(encode):
+def test_texts_and_labels_must_have_equal_numbers(encode):
     texts, encoded, _ = encode({"train": [("a", 0), ("b", 1)], "test": [("a", 0)]})
-    with pytest.raises(RunError, match="split 'test' has 2 texts, expected 1"):
-        gather(texts | {"test": ["a", "b"]}, encoded, ["x", "y"])
+    with pytest.raises(RunError, match=r"split 'test' has 2 texts, but 1 labels$"):
+        concatenate(texts | {"test": ["a", "b"]}, encoded, ["x", "y"])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.baselines import fasttext as module
-from pipeline.evaluation.baselines.data import BaselineData, Model, Split, Training
+from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, Split, TrainingSet
 from pipeline.evaluation.baselines.fasttext import fasttext
 
 floret = pytest.importorskip("floret")
-Made = Callable[[int], BaselineData]
+Generated = Callable[[int], BaselineData]
 
 
 @pytest.fixture(autouse=True)
@@ -16,24 +16,24 @@ def few_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.SETTINGS, "bucket", 5_000)
 
 
-def fit(data: BaselineData, seed: int = 0, rate: float = 0.5) -> Model:
-    return fasttext(Training(list(data.train.tokens), data.train.labels, len(data.label_names), seed))(rate)
+def fit(data: BaselineData, seed: int = 0, rate: float = 0.5) -> FittedBaseline:
+    return fasttext(TrainingSet(list(data.train.tokens), data.train.labels, len(data.label_names), seed))(rate)
 
 
 def one(tokens: str) -> Split:
     return Split([tokens], [tokens], np.array([0]))
 
 
-def test_learns_and_gives_probabilities(made: Made) -> None:
-    data = made(3)
-    found = fit(data).probabilities(data.test)
-    assert (found.shape, found.dtype) == ((120, 3), np.float32)
-    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
-    assert (found > 0).all()
-    assert (found.argmax(axis=1) == data.test.labels).mean() > 0.85
+def test_learns_and_gives_probabilities(generated: Generated) -> None:
+    data = generated(3)
+    probabilities = fit(data).probabilities(data.test)
+    assert (probabilities.shape, probabilities.dtype) == ((120, 3), np.float32)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (probabilities > 0).all()
+    assert (probabilities.argmax(axis=1) == data.test.labels).mean() > 0.85
 
 
-def test_probabilities_are_the_softmax_of_its_own_matrices(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probabilities_are_the_softmax_of_the_matrices(generated: Generated, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mean of the rows of words, line end and pairs, times the output matrix: here without pairs."""
     monkeypatch.setitem(module.SETTINGS, "wordNgrams", 1)
     trained = []
@@ -44,7 +44,7 @@ def test_probabilities_are_the_softmax_of_its_own_matrices(made: Made, monkeypat
         return trained[-1]
 
     monkeypatch.setattr(floret, "train_supervised", train)
-    data = made(3)
+    data = generated(3)
     model = fit(data)
     (inner,) = trained
     words = inner.get_words()
@@ -59,39 +59,39 @@ def test_probabilities_are_the_softmax_of_its_own_matrices(made: Made, monkeypat
         np.testing.assert_allclose(model.probabilities(one(tokens))[0], expected, atol=3e-5)
 
 
-def test_parameters_are_the_entries_of_both_matrices(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parameters_are_the_entries_of_both_matrices(generated: Generated, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
     original = floret.train_supervised
     monkeypatch.setattr(floret, "train_supervised", lambda **kw: trained.append(original(**kw)) or trained[-1])
-    model = fit(made(2))
+    model = fit(generated(2))
     assert model.parameters == trained[0].get_input_matrix().size + trained[0].get_output_matrix().size
 
 
-def test_same_seed_same_numbers(made: Made) -> None:
-    data = made(3)
+def test_same_seed_same_numbers(generated: Generated) -> None:
+    data = generated(3)
     first, second, other = (fit(data, seed).probabilities(data.test) for seed in (0, 0, 1))
     assert first.tobytes() == second.tobytes()
     assert first.tobytes() != other.tobytes()
 
 
-def test_largest_seed_is_a_seed(made: Made) -> None:
-    data = made(2)
+def test_largest_seed_is_a_seed(generated: Generated) -> None:
+    data = generated(2)
     assert fit(data, seed=2**32 - 1).probabilities(data.test).shape == (120, 2)
 
 
-def test_sorted_rows_are_shuffled(made: Made) -> None:
+def test_sorted_rows_are_shuffled(generated: Generated) -> None:
     """fastText reads its file in order: one class after the other would leave it with the last."""
-    data = made(2)
+    data = generated(2)
     order = np.argsort(data.train.labels, kind="stable")
-    train = Training([data.train.tokens[row] for row in order], data.train.labels[order], 2, seed=0)
-    found = fasttext(train)(0.5).probabilities(data.test)
-    assert (found.argmax(axis=1) == data.test.labels).mean() > 0.85
+    train = TrainingSet([data.train.tokens[row] for row in order], data.train.labels[order], 2, seed=0)
+    probabilities = fasttext(train)(0.5).probabilities(data.test)
+    assert (probabilities.argmax(axis=1) == data.test.labels).mean() > 0.85
 
 
-def test_tweets_cannot_write_labels_or_end_their_line() -> None:
+def test_tokens_that_look_like_labels_or_line_ends_are_words() -> None:
     tokens = ["__label__0 bad", "bad </s> good", "good day", "nice __label__7"] * 20
     labels = np.array([0, 0, 1, 1] * 20)
-    model = fasttext(Training(tokens, labels, 2, seed=0))(0.5)
+    model = fasttext(TrainingSet(tokens, labels, 2, seed=0))(0.5)
     # "</s>" became a word: the words after it still count.
     with_end, without = model.probabilities(one("day </s> nice"))[0], model.probabilities(one("day"))[0]
     assert with_end.tolist() != without.tolist()
@@ -99,22 +99,22 @@ def test_tweets_cannot_write_labels_or_end_their_line() -> None:
     np.testing.assert_allclose(with_end.sum(), 1, atol=1e-6)
 
 
-def test_pairs_of_words_count(made: Made) -> None:
+def test_pairs_of_words_count(generated: Generated) -> None:
     tokens = ["not good", "good not"] * 50
-    model = fasttext(Training(tokens, np.array([0, 1] * 50), 2, seed=0))(1.0)
+    model = fasttext(TrainingSet(tokens, np.array([0, 1] * 50), 2, seed=0))(1.0)
     assert model.probabilities(one("not good"))[0].argmax() == 0
     assert model.probabilities(one("good not"))[0].argmax() == 1
 
 
-def test_class_without_training_rows_gets_nothing(made: Made) -> None:
-    data = made(2)
-    model = fasttext(Training(list(data.train.tokens), data.train.labels * 2, 3, seed=0))(0.5)
-    found = model.probabilities(data.test)
-    assert (found[:, 1] == 0).all()
-    assert (found.argmax(axis=1) == data.test.labels * 2).mean() > 0.85
+def test_class_without_training_rows_gets_nothing(generated: Generated) -> None:
+    data = generated(2)
+    model = fasttext(TrainingSet(list(data.train.tokens), data.train.labels * 2, 3, seed=0))(0.5)
+    probabilities = model.probabilities(data.test)
+    assert (probabilities[:, 1] == 0).all()
+    assert (probabilities.argmax(axis=1) == data.test.labels * 2).mean() > 0.85
 
 
-def test_prints_nothing(made: Made, capfd: pytest.CaptureFixture[str]) -> None:
-    data = made(3)
+def test_prints_nothing(generated: Generated, capfd: pytest.CaptureFixture[str]) -> None:
+    data = generated(3)
     fit(data).probabilities(data.test)
     assert capfd.readouterr() == ("", "")

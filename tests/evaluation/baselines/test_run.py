@@ -12,12 +12,12 @@ from pipeline.config.schema import StudyConfig
 from pipeline.data.label_budget import budget_rows
 from pipeline.evaluation.baselines import fasttext as fasttext_module
 from pipeline.evaluation.baselines import run as module
-from pipeline.evaluation.baselines.data import BaselineData, Model, Split, Training
-from pipeline.evaluation.baselines.run import NAMES, RECIPES, applicable, grid, run_baseline
+from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, Split, TrainingSet
+from pipeline.evaluation.baselines.run import NAMES, RECIPES, grid, reason_to_skip, run_baseline
 from pipeline.runtime.errors import UserError
 
-Made = Callable[[int], BaselineData]
-HERE = [name for name in NAMES if applicable(name, ["negative", "positive"]) is None]
+Generated = Callable[[int], BaselineData]
+RUNNABLE = [name for name in NAMES if reason_to_skip(name, ["negative", "positive"]) is None]
 
 
 @pytest.fixture(autouse=True)
@@ -38,42 +38,42 @@ def test_names_are_those_of_the_configuration() -> None:
     assert set(NAMES) == set(field.metadata["choices"])
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", RUNNABLE)
 class TestEvery:
-    def test_shapes_and_scores(self, made: Made, name: str) -> None:
-        data = made(3)
+    def test_shapes_and_scores(self, generated: Generated, name: str) -> None:
+        data = generated(3)
         result = run_baseline(name, data, 0, rows_of(data), trials=2)
         assert result.name == name
         assert (result.probabilities.shape, result.probabilities.dtype) == ((120, 3), np.float32)
         np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-6)
         assert result.seconds > 0
-        found, expected = result.scores(data.test.labels), scores(data.test.labels, result.probabilities)
+        actual, expected = result.scores(data.test.labels), scores(data.test.labels, result.probabilities)
         if name == "vader":
-            assert (found.pop("nll"), found.pop("ece")) == (None, None)
-            assert found.items() < expected.items()
+            assert (actual.pop("nll"), actual.pop("ece")) == (None, None)
+            assert actual.items() < expected.items()
         else:
-            assert found == expected
+            assert actual == expected
         floor = {"majority": 1 / 3, "vader": 0.5}.get(name, 0.75)
         assert expected["macro_recall"] >= floor
         assert result.validation_macro_recall is not None
         assert abs(result.validation_macro_recall - expected["macro_recall"]) < 0.15
 
-    def test_same_seed_same_numbers(self, made: Made, name: str) -> None:
-        data = made(2)
+    def test_same_seed_same_numbers(self, generated: Generated, name: str) -> None:
+        data = generated(2)
         first, second = (run_baseline(name, data, 3, rows_of(data), trials=2) for _ in range(2))
         assert first.probabilities.tobytes() == second.probabilities.tobytes()
         assert first.trials == second.trials
         assert (first.parameters, first.notes) == (second.parameters, second.notes)
 
-    def test_test_labels_are_not_looked_at(self, made: Made, name: str) -> None:
-        data = made(3)
+    def test_test_labels_are_not_read(self, generated: Generated, name: str) -> None:
+        data = generated(3)
         first = run_baseline(name, data, 0, rows_of(data), trials=3)
         second = run_baseline(name, dataclasses.replace(data, test=relabelled(data.test)), 0, rows_of(data), trials=3)
         assert first.probabilities.tobytes() == second.probabilities.tobytes()
         assert first.trials == second.trials
 
-    def test_only_the_labelled_rows_are_learned_from(self, made: Made, name: str) -> None:
-        data = made(2)
+    def test_only_the_labelled_rows_are_used(self, generated: Generated, name: str) -> None:
+        data = generated(2)
         rows = rows_of(data, 60)
         labels = 1 - data.train.labels
         labels[rows] = data.train.labels[rows]
@@ -85,8 +85,8 @@ class TestEvery:
         assert first.probabilities.tobytes() == second.probabilities.tobytes()
         assert (first.parameters, first.trials) == (second.parameters, second.trials)
 
-    def test_rows_of_one_class(self, made: Made, name: str) -> None:
-        data = made(2)
+    def test_rows_of_one_class(self, generated: Generated, name: str) -> None:
+        data = generated(2)
         rows = np.flatnonzero(data.train.labels == 1)[:5]
         result = run_baseline(name, data, 0, rows)
         if name != "vader":
@@ -94,8 +94,8 @@ class TestEvery:
             assert result.trials == ()
             assert any("one class" in note for note in result.notes) == (name in RECIPES)
 
-    def test_without_validation_there_is_one_setting(self, made: Made, name: str) -> None:
-        data = dataclasses.replace(made(2), validation=None)
+    def test_without_validation_there_is_one_setting(self, generated: Generated, name: str) -> None:
+        data = dataclasses.replace(generated(2), validation=None)
         result = run_baseline(name, data, 0, rows_of(data), trials=1)
         assert result.validation_macro_recall is None
         assert [trial.validation_macro_recall for trial in result.trials] == ([None] if name in RECIPES else [])
@@ -104,48 +104,48 @@ class TestEvery:
                 run_baseline(name, data, 0, rows_of(data), trials=2)
 
 
-@pytest.mark.parametrize("name", [name for name in HERE if name in RECIPES])
-def test_trials_are_the_grid_and_the_best_is_used(made: Made, name: str) -> None:
-    data, recipe = made(3), RECIPES[name]
+@pytest.mark.parametrize("name", [name for name in RUNNABLE if name in RECIPES])
+def test_trials_are_the_grid_and_the_best_is_used(generated: Generated, name: str) -> None:
+    data, recipe = generated(3), RECIPES[name]
     rows = rows_of(data)
     result = run_baseline(name, data, 5, rows, trials=3)
     values = grid(recipe.low, recipe.high, 3)
     assert [trial.value for trial in result.trials] == values
     assert {trial.setting for trial in result.trials} == {recipe.setting}
     assert data.validation is not None
-    fit = recipe.prepare(Training([data.train.tokens[row] for row in rows], data.train.labels[rows], 3, 5))
+    fit = recipe.prepare(TrainingSet([data.train.tokens[row] for row in rows], data.train.labels[rows], 3, 5))
     models = [fit(value) for value in values]
     expected = [
         scores(data.validation.labels, model.probabilities(data.validation))["macro_recall"] for model in models
     ]
     assert [trial.validation_macro_recall for trial in result.trials] == expected
     best = expected.index(max(expected))
-    assert [trial.chosen for trial in result.trials] == [place == best for place in range(3)]
+    assert [trial.chosen for trial in result.trials] == [number == best for number in range(3)]
     assert result.validation_macro_recall == expected[best]
     assert result.probabilities.tobytes() == models[best].probabilities(data.test).tobytes()
 
 
-def counted(monkeypatch: pytest.MonkeyPatch, data: BaselineData, right: list[float]) -> list[Split]:
-    """Replace a recipe: trial i is right on the share right[i] of tweets; returns the splits that were predicted."""
-    asked: list[Split] = []
+def stub_recipe(monkeypatch: pytest.MonkeyPatch, data: BaselineData, right: list[float]) -> list[Split]:
+    """Replace a recipe: trial i is right on the share right[i] of tweets; returns the splits predicted, in order."""
+    predicted: list[Split] = []
     remaining = iter(right)
 
-    def prepare(training: Training) -> Callable[[float], Model]:
-        def fit(value: float) -> Model:
+    def prepare(training: TrainingSet) -> Callable[[float], FittedBaseline]:
+        def fit(value: float) -> FittedBaseline:
             share = next(remaining)
 
             def probabilities(split: Split) -> np.ndarray:
-                asked.append(split)
+                predicted.append(split)
                 wrong = np.arange(len(split.labels)) >= share * len(split.labels)
                 return np.eye(2, dtype=np.float32)[np.where(wrong, 1 - split.labels, split.labels)]
 
-            return Model(probabilities, round(share * 100))
+            return FittedBaseline(probabilities, round(share * 100))
 
         return fit
 
     recipe = dataclasses.replace(RECIPES["tfidf_logistic"], prepare=prepare)
     monkeypatch.setitem(module.RECIPES, "tfidf_logistic", recipe)
-    return asked
+    return predicted
 
 
 @pytest.mark.parametrize(("right", "chosen", "note"), [
@@ -154,13 +154,13 @@ def counted(monkeypatch: pytest.MonkeyPatch, data: BaselineData, right: list[flo
     ([0.1, 0.2, 0.3], 2, "C=100 is the largest of 3 values tried"),
     ([0.0, 0.0, 0.0], 0, "C=1 is the smallest of 3 values tried"),
 ])  # fmt: skip
-def test_choice_and_one_reading_of_test(
-    made: Made, monkeypatch: pytest.MonkeyPatch, right: list[float], chosen: int, note: str | None
+def test_best_setting_and_a_single_prediction_of_test(
+    generated: Generated, monkeypatch: pytest.MonkeyPatch, right: list[float], chosen: int, note: str | None
 ) -> None:
-    data = made(2)
-    asked = counted(monkeypatch, data, right)
+    data = generated(2)
+    predicted = stub_recipe(monkeypatch, data, right)
     result = run_baseline("tfidf_logistic", data, 0, rows_of(data), trials=3)
-    assert asked == [data.validation] * 3 + [data.test]
+    assert predicted == [data.validation] * 3 + [data.test]
     assert [trial.chosen for trial in result.trials].index(True) == chosen
     assert result.parameters == round(right[chosen] * 100)
     assert result.notes == (() if note is None else (note,))
@@ -179,32 +179,32 @@ def test_four_values_of_a_range_of_a_thousand() -> None:
     assert grid(0.1, 100, 4) == [0.1, 1.0, 10.0, 100.0]
 
 
-class TestApplicable:
-    def test_all_apply_to_polarities(self) -> None:
-        reasons = {name: applicable(name, ["negative", "neutral", "positive"]) for name in NAMES}
+class TestReasonToSkip:
+    def test_all_run_on_polarities(self) -> None:
+        reasons = {name: reason_to_skip(name, ["negative", "neutral", "positive"]) for name in NAMES}
         installed = importlib.util.find_spec("floret") is not None
         assert reasons == dict.fromkeys(NAMES) | (
             {} if installed else {"fasttext": "the package floret is not installed"}
         )
 
-    def test_vader_needs_polarities(self, made: Made) -> None:
-        reason = applicable("vader", ["anger", "joy", "optimism", "sadness"])
-        assert reason == "it tells negative, neutral and positive; the labels are anger, joy, optimism, sadness"
-        data = dataclasses.replace(made(2), label_names=["irony", "none"])
-        with pytest.raises(UserError, match=r"^baseline vader: it tells"):
+    def test_vader_needs_polarities(self, generated: Generated) -> None:
+        reason = reason_to_skip("vader", ["anger", "joy", "optimism", "sadness"])
+        assert reason == "it predicts negative, neutral and positive; the labels are anger, joy, optimism, sadness"
+        data = dataclasses.replace(generated(2), label_names=["irony", "none"])
+        with pytest.raises(UserError, match=r"^baseline vader: it predicts"):
             run_baseline("vader", data, 0, rows_of(data))
 
     def test_many_labels_are_cut(self) -> None:
-        reason = applicable("vader", [f"topic{i}" for i in range(50)])
+        reason = reason_to_skip("vader", [f"topic{i}" for i in range(50)])
         assert reason is not None
         assert reason.endswith("the labels are topic0, topic1, topic2, topic3, topic4, …")
 
     def test_a_missing_package_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-        assert applicable("fasttext", ["a", "b"]) == "the package floret is not installed"
-        assert applicable("vader", ["neg", "pos"]) == "the package vaderSentiment is not installed"
-        assert applicable("nb_logistic", ["a", "b"]) is None
+        assert reason_to_skip("fasttext", ["a", "b"]) == "the package floret is not installed"
+        assert reason_to_skip("vader", ["neg", "pos"]) == "the package vaderSentiment is not installed"
+        assert reason_to_skip("nb_logistic", ["a", "b"]) is None
 
     def test_unknown_name(self) -> None:
         with pytest.raises(UserError, match=r"no baseline 'tfidf'; did you mean 'tfidf_logistic'\?"):
-            applicable("tfidf", ["a", "b"])
+            reason_to_skip("tfidf", ["a", "b"])

@@ -6,11 +6,11 @@ from pipeline.evaluation.baselines.vader import polarity_classes, vader
 
 
 def decide(names: list[str], texts: list[str]) -> list[str]:
-    found = vader(names).probabilities(Split(texts, ["not read"] * len(texts), np.zeros(len(texts), np.int64)))
-    assert found.dtype == np.float32
-    assert set(found.ravel().tolist()) == {0.0, 1.0}
-    assert found.sum(axis=1).tolist() == [1.0] * len(texts)
-    return [names[id] for id in found.argmax(axis=1)]
+    probabilities = vader(names).probabilities(Split(texts, ["not read"] * len(texts), np.zeros(len(texts), np.int64)))
+    assert probabilities.dtype == np.float32
+    assert set(probabilities.ravel().tolist()) == {0.0, 1.0}
+    assert probabilities.sum(axis=1).tolist() == [1.0] * len(texts)
+    return [names[id] for id in probabilities.argmax(axis=1)]
 
 
 # Compound scores by the published rule: s / sqrt(s * s + 15) of the summed ratings, good 1.9, bad -2.5, pressure -1.2.
@@ -48,7 +48,7 @@ def test_capitals_of_the_plain_text_are_read() -> None:
 
 def test_nothing_is_fitted_and_no_probability_claimed() -> None:
     model = vader(["negative", "positive"])
-    assert (model.parameters, model.decides_only) == (0, True)
+    assert (model.parameters, model.one_hot) == (0, True)
 
 
 @pytest.mark.parametrize(("names", "classes"), [

@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pipeline.evaluation.probes import drift as drift_module
 from pipeline.evaluation.probes import drift_by_word as module
-from pipeline.evaluation.probes.drift import drift
+from pipeline.evaluation.probes.drift import drift, first_direction
 from pipeline.evaluation.probes.drift_by_word import (
-    drift_by_band,
-    first_direction,
+    drift_by_count,
     labelled_counts,
     most_changed,
     row_changes,
@@ -34,7 +34,7 @@ def test_known_changes_of_rows(block, monkeypatch):
 def test_known_bands():
     counts = np.array([50, 60, 0, 1, 2, 4, 19, 20, 100])
     touched = np.array([True, True, False, True, True, True, True, True, True])
-    metrics, table = drift_by_band(INITIAL, FINAL, counts, touched)
+    metrics, table = drift_by_count(INITIAL, FINAL, counts, touched)
     columns = ("counts", "rows", "touched", "mean_drift", "relative_l2")
     assert [tuple(row[column] for column in columns) for row in table] == [
         ("0", 1, 0, 0, 0),
@@ -57,7 +57,7 @@ def test_bands_hold_every_word_once_and_agree_with_the_whole(data, rows):
     initial, final = data.draw(matrices), data.draw(matrices)
     counts = data.draw(arrays(np.int64, rows, elements=st.sampled_from([0, 1, 2, 4, 5, 19, 20, 99, 100, 10**6])))
     initial[:2] = final[:2] = 0
-    _, table = drift_by_band(initial, final, counts, counts > 0)
+    _, table = drift_by_count(initial, final, counts, counts > 0)
     assert sum(row["rows"] for row in table) == rows - 2
     assert [row["touched"] for row in table] == [0, *(row["rows"] for row in table[1:])]
     compared = initial.any(axis=1) & final.any(axis=1)
@@ -95,10 +95,10 @@ def test_the_score_is_the_movement_along_the_planted_direction():
     final = initial + amounts[:, None] * planted
     words = [f"w{i}" for i in range(40)]
     counts, touched = np.ones(40, dtype=np.int64), np.ones(40, dtype=bool)
-    across = np.array([0, 0, 1.0, 0])  # tells nothing, so the largest component is positive
+    across = np.array([0, 0, 1.0, 0])  # orthogonal, so the largest component is positive
     for direction, sign in ((None, -1), (planted, 1), (-7 * planted, -1), (across, -1)):
         if direction is across:
-            initial[:, 2] = final[:, 2] = 0  # the direction has exactly no part along it
+            initial[:, 2] = final[:, 2] = 0  # exactly orthogonal
         np.testing.assert_allclose(first_direction(initial, final, direction), sign * planted, atol=1e-9)
         rows = most_changed(initial, final, words, counts, touched, 40, 1, direction)
         assert len(rows) == 38
@@ -113,7 +113,7 @@ def test_the_first_direction_is_the_first_singular_vector(monkeypatch):
     initial, final = generator.standard_normal((2, 50, 6)).astype(np.float32)
     expected = np.linalg.svd(final.astype(float) - initial)[2][0]
     for block in (7, 1 << 14):
-        monkeypatch.setattr(module, "BLOCK_ROWS", block)
+        monkeypatch.setattr(drift_module, "BLOCK_ROWS", block)
         first = first_direction(initial, final)
         assert abs(first @ expected) == pytest.approx(1)
         assert first[np.abs(first).argmax()] > 0

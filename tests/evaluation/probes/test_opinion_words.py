@@ -4,7 +4,7 @@ import nltk
 import pytest
 from nltk.corpus.reader import OpinionLexiconCorpusReader
 
-from pipeline.data.sample.lexicon import SYNONYM_GROUPS
+from pipeline.data.sample.words import SYNONYM_GROUPS
 from pipeline.evaluation.probes.opinion_words import opinion_fingerprint, opinion_words, resolve_opinion_words
 from pipeline.runtime.errors import UserError
 
@@ -52,7 +52,7 @@ def test_the_published_lexicon(shared, monkeypatch):
     assert {word for word, positive in words.items() if positive} < set(reader.positive())
 
 
-def test_a_lexicon_that_is_absent_or_damaged_is_told(nltk_folder):
+def test_a_missing_or_damaged_lexicon_is_an_error(nltk_folder):
     (nltk_folder / "positive-words.txt").write_text("; nothing\n")
     with pytest.raises(UserError, match=r"positive-words\.txt holds no words"):
         opinion_words("nltk")
@@ -66,18 +66,18 @@ def test_a_lexicon_that_is_absent_or_damaged_is_told(nltk_folder):
         opinion_words("nltkk")
 
 
-def test_which_list_is_meant(nltk_folder):
-    def chosen(source):
+def test_selected_lexicon(nltk_folder):
+    def selected(source):
         return [resolve_opinion_words(polarity, source) for polarity in ("auto", "sample", "nltk", "none")]
 
-    assert chosen("sample") == ["sample", "sample", "nltk", None]
-    assert chosen("tweet_eval") == ["nltk", "sample", "nltk", None]
+    assert selected("sample") == ["sample", "sample", "nltk", None]
+    assert selected("tweet_eval") == ["nltk", "sample", "nltk", None]
     shutil.rmtree(nltk_folder)
-    assert chosen("sample") == ["sample", "sample", "nltk", None]
-    assert chosen("tweet_eval") == [None, "sample", "nltk", None]
+    assert selected("sample") == ["sample", "sample", "nltk", None]
+    assert selected("tweet_eval") == [None, "sample", "nltk", None]
 
 
-def test_the_fingerprint_names_words_and_polarity_whatever_their_order():
+def test_the_fingerprint_depends_on_words_and_polarity_but_not_on_order():
     one = opinion_fingerprint({"good": 1, "bad": 0})
     assert one == opinion_fingerprint({"bad": 0, "good": 1})
     others = [{"good": 0, "bad": 0}, {"good": 1}, {"good": 1, "bad": 0, "sad": 0}]

@@ -20,7 +20,7 @@ from pipeline.evaluation.probes.polarity import (
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """As in a run: threads only get in each other's way on matrices of this size."""
+    """As in a run: more threads only slow down matrices of this size."""
     with threadpool_limits(1):
         yield
 
@@ -37,8 +37,8 @@ def random_rows(n, dim=20, seed=0):
     return matrix
 
 
-def probe(initial, final, opinions, id_of, seen):
-    return polarity(initial, final, opinions, id_of, lambda word: word, seen)
+def probe(initial, final, opinions, id_of, touched):
+    return polarity(initial, final, opinions, id_of.get, touched)
 
 
 def half_seen(n):
@@ -63,7 +63,7 @@ def test_polarity_as_a_coordinate_is_found_in_both_groups_and_only_where_it_is()
         assert row["before_low"] < 0.5 < row["before_high"] < row["low"] < 1 == row["high"]
 
 
-def test_what_training_wrote_into_seen_rows_does_not_show_in_unseen_ones():
+def test_polarity_in_seen_rows_alone_does_not_show_in_unseen_ones():
     opinions, id_of = lexicon(150, 150)
     initial, seen = random_rows(302), half_seen(302)
     signs = np.where(np.arange(302) < 152, 1, -1)
@@ -85,29 +85,29 @@ def test_unseen_words_are_judged_by_the_classifier_of_seen_words():
     assert (metrics["seen/auc"], metrics["unseen/auc"]) == (1, 0)
 
 
-def test_neither_unequal_numbers_nor_rows_that_are_everyones_neighbour_move_chance():
+def test_neither_unequal_numbers_nor_hubs_change_the_chance_level():
     opinions, id_of = lexicon(40, 360)
-    found = []
+    scores = []
     for seed in range(20):
         matrix = random_rows(402, dim=12, seed=seed)
-        matrix[100:110, 1:] = 0  # alike, and near to every row with a large first coordinate
+        matrix[100:110, 1:] = 0  # hubs: near to every row with a large first coordinate
         matrix[2:, 0] += 2
         metrics, _ = probe(matrix, matrix, opinions, id_of, np.ones(402, dtype=bool))
-        found.append((metrics["seen/neighbours"], metrics["seen/auc"]))
-    neighbours, areas = np.transpose(found)
+        scores.append((metrics["seen/neighbours"], metrics["seen/auc"]))
+    neighbours, areas = np.transpose(scores)
     assert neighbours.mean() == pytest.approx(metrics["neighbours_chance"], abs=0.01)
     assert areas.mean() == pytest.approx(0.5, abs=4 * areas.std() / np.sqrt(20))
 
 
 def test_held_out_words_are_held_out():
-    """With more dimensions than words, a classifier that is tested on what it was fitted to is always right."""
+    """With more dimensions than words, a classifier is always right on its training words."""
     unit = random_rows(80, dim=90)[1:]
     positive = np.arange(79) % 2 == 0
     assert area_under_curve(fit_separation(unit, positive)(unit), positive) > 0.95
     assert held_out_auc(unit, positive) == pytest.approx(0.5, abs=0.2)
 
 
-def test_the_length_of_a_row_does_not_matter_and_two_calls_agree():
+def test_vector_lengths_do_not_matter_and_two_calls_agree():
     opinions, id_of = lexicon(50, 50)
     matrix, seen = random_rows(102), half_seen(102)
     lengths = np.exp(np.random.default_rng(1).standard_normal((102, 1))).astype(np.float32)
@@ -144,9 +144,7 @@ def test_tokens_count_once_or_not_at_all_where_words_disagree():
     opinions = {"Happy": 1, "happily": 1, "sad": 0, "sadness": 0, "odd": 0, "oddly": 1, "absent": 1, "two words": 0}
     id_of = {"happ": 7, "sad": 3, "odd": 4}
     ids, positive = opinion_rows(
-        opinions,
-        id_of,
-        lambda word: None if " " in word else next((t for t in id_of if word.lower().startswith(t)), word),
+        opinions, lambda word: next((id for token, id in id_of.items() if word.lower().startswith(token)), None)
     )
     assert (ids.tolist(), positive.tolist()) == ([3, 7], [False, True])
 
@@ -201,11 +199,11 @@ def test_interval_of_cross_validated_words_covers_chance():
 @pytest.mark.parametrize(("shift", "m", "n"), [(0.0, 60, 90), (1.2, 60, 90), (2.5, 30, 40), (1.2, 15, 300)])
 def test_interval_of_an_area_covers_the_truth(shift, m, n):
     truth = norm.cdf(shift / np.sqrt(2))
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     positive = np.arange(m + n) < m
     covered = 0
     for _ in range(400):
-        auc = area_under_curve(draw.standard_normal(m + n) + shift * positive, positive)
+        auc = area_under_curve(rng.standard_normal(m + n) + shift * positive, positive)
         low, high = auc_interval(auc, m, n)
         covered += low <= truth <= high
     assert covered / 400 >= 0.925

@@ -1,4 +1,4 @@
-"""Every probe of a run, and what stands beside the runs, on one small prepared sample."""
+"""All probes of a run, and the stages audit, baseline and transfer, on one small generated data set."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.config.schema import Config
 from pipeline.data.arrow import read_texts
 from pipeline.data.label_budget import budget_rows
 from pipeline.evaluation.probes.drift import drift
-from pipeline.evaluation.probes.neighbours import before_after
+from pipeline.evaluation.probes.neighbours import neighbours_before_after
 from pipeline.evaluation.probes.run import ProbeResults, probe_run
 from pipeline.evaluation.probes.transfer import open_task, transfer_score
 from pipeline.runtime.cached_folder import Stage
@@ -55,7 +55,7 @@ def task(root: Path, prepared: Stage) -> Stage:
 
 
 def result(vocabulary: Vocabulary, test: EncodedSplit, *, moved: bool = True, **layers: np.ndarray) -> RunResult:
-    """An invented run: random rows, of which training read every other one and moved it along the first axis."""
+    """A made-up run: random vectors; training read every other one and moved it along the first axis."""
     generator = np.random.default_rng(0)
     initial = generator.normal(size=(len(vocabulary), DIM)).astype(np.float32)
     initial[0] = 0
@@ -75,24 +75,28 @@ def probed(config: Config, prepared: Stage, vocabulary: Vocabulary, run: RunResu
 
 
 class TestProbes:
-    def test_every_probe_is_asked(self, root: Path, prepared: Stage, vocabulary: Vocabulary, task: Stage):
+    def test_every_probe_runs(self, root: Path, prepared: Stage, vocabulary: Vocabulary, task: Stage):
         test = EncodedSplit.open(prepared.folder, "test")
         run = result(vocabulary, test)
-        asked = ("probe.neighbour_words=[good,Bad,two words]", "probe.neighbours=3", "probe.similarity=[wordsim353]")
-        config = settings(root, *asked)
-        found = probed(config, prepared, vocabulary, run, sample_topic=task)
-        metrics = found.metrics
+        overrides = (
+            "probe.neighbour_words=[good,Bad,two words]",
+            "probe.neighbours=3",
+            "probe.similarity=[wordsim353]",
+        )
+        config = settings(root, *overrides)
+        probes = probed(config, prepared, vocabulary, run, sample_topic=task)
+        metrics = probes.metrics
         assert {name.split("/")[1] for name in metrics} == {
             "drift", "similarity", "polarity", "antonyms", "unseen_tokens", "transfer",
         }  # fmt: skip
         expected = drift(run.initial_VE, run.embedding_VE, run.touched_V)
         assert {f"probe/drift/{key}": value for key, value in expected.items()}.items() <= metrics.items()
 
-        # Words are asked for in the tokenizer's spelling; what is no single token is asked for as it is.
-        assert found.neighbours == before_after(
+        # Query words are normalized by the tokenizer, unless they are not a single token.
+        assert probes.neighbours == neighbours_before_after(
             run.initial_VE, run.embedding_VE, vocabulary.words, ["good", "bad", "two words"], 3
         )
-        assert [row["word"] for row in found.neighbours if row["rank"] == 3] == ["good", "bad"]
+        assert [row["word"] for row in probes.neighbours if row["rank"] == 3] == ["good", "bad"]
 
         opened = open_task(task.folder, "sample_topic", len(task.outcome["label_names"]), len(vocabulary))
         after, before = (transfer_score(matrix, opened) for matrix in (run.embedding_VE, run.initial_VE))
@@ -100,76 +104,78 @@ class TestProbes:
         assert metrics["probe/transfer/sample_topic/macro_recall_before"] == before["macro_recall"]
 
         accuracy = (run.probabilities["test"].argmax(axis=1) == test.labels).mean()
-        bands = [row for row in found.tables["score_by_unseen"] if row["tweets"]]
+        bands = [row for row in probes.tables["score_by_unseen"] if row["tweets"]]
         hits = sum(row["tweets"] * row["accuracy"] for row in bands)
         assert hits / len(test) == pytest.approx(accuracy)
-        assert list(found.tables) == ["polarity", "antonyms", "drift_by_count", "most_changed", "score_by_unseen"]
-        assert {row["set"] for row in found.tables["antonyms"]} == {"planted"}
+        assert list(probes.tables) == ["polarity", "antonyms", "drift_by_count", "most_changed", "score_by_unseen"]
+        assert {row["set"] for row in probes.tables["antonyms"]} == {"planted"}
 
     def test_counts_are_of_the_labelled_tweets_of_the_run(self, root: Path, prepared: Stage, vocabulary: Vocabulary):
-        found = probed(
+        probes = probed(
             settings(root), prepared, vocabulary, result(vocabulary, EncodedSplit.open(prepared.folder, "test"))
         )
         train = EncodedSplit.open(prepared.folder, "train")
         words, counts = np.unique(train.ids[: train.offsets[50]], return_counts=True)
         known = {vocabulary.words[word]: count for word, count in zip(words.tolist(), counts.tolist(), strict=True)}
-        changed = found.tables["most_changed"]
+        changed = probes.tables["most_changed"]
         assert changed
         assert {row["word"]: row["count"] for row in changed} == {row["word"]: known[row["word"]] for row in changed}
         assert min(row["count"] for row in changed) >= 5
-        unread = [row for row in found.tables["drift_by_count"] if row["counts"] == "0"]
+        unread = [row for row in probes.tables["drift_by_count"] if row["counts"] == "0"]
         assert unread[0]["rows"] == len(vocabulary) - 2 - sum(word > 1 for word in words)
 
     @pytest.mark.parametrize("sign", [1, -1])
-    def test_up_is_the_way_to_the_last_label(self, root: Path, prepared: Stage, vocabulary: Vocabulary, sign: int):
+    def test_scores_point_to_the_last_label(self, root: Path, prepared: Stage, vocabulary: Vocabulary, sign: int):
         head = np.zeros((2, DIM), np.float32)
         head[1, 0] = sign
         run = result(vocabulary, EncodedSplit.open(prepared.folder, "test"), **{"head.weight": head})
-        found = probed(settings(root), prepared, vocabulary, run)
-        assert {np.sign(row["score"]) for row in found.tables["most_changed"]} == {sign}
+        probes = probed(settings(root), prepared, vocabulary, run)
+        assert {np.sign(row["score"]) for row in probes.tables["most_changed"]} == {sign}
 
-    def test_a_head_above_another_encoder_gives_no_direction(self, root: Path, prepared: Stage, vocabulary: Vocabulary):
+    def test_the_head_of_another_encoder_gives_no_direction(self, root: Path, prepared: Stage, vocabulary: Vocabulary):
         run = result(
             vocabulary,
             EncodedSplit.open(prepared.folder, "test"),
             **{"head.weight": -np.ones((2, 3 * DIM), np.float32)},
         )
-        found = probed(settings(root), prepared, vocabulary, run)
-        assert {np.sign(row["score"]) for row in found.tables["most_changed"]} == {1}
+        probes = probed(settings(root), prepared, vocabulary, run)
+        assert {np.sign(row["score"]) for row in probes.tables["most_changed"]} == {1}
 
-    def test_rows_that_stay_change_nothing(self, root: Path, prepared: Stage, vocabulary: Vocabulary):
+    def test_a_frozen_matrix_has_equal_scores_before_and_after(
+        self, root: Path, prepared: Stage, vocabulary: Vocabulary
+    ):
         run = result(vocabulary, EncodedSplit.open(prepared.folder, "test"), moved=False)
-        found = probed(settings(root), prepared, vocabulary, run)
-        assert found.tables["most_changed"] == []
-        for name, value in found.metrics.items():
+        probes = probed(settings(root), prepared, vocabulary, run)
+        assert probes.tables["most_changed"] == []
+        for name, value in probes.metrics.items():
             if name.endswith("_before"):
-                assert value == found.metrics[name.removesuffix("_before")], name
+                assert value == probes.metrics[name.removesuffix("_before")], name
 
-    def test_what_is_turned_off_is_not_asked(self, root: Path, prepared: Stage, vocabulary: Vocabulary):
+    def test_disabled_probes_do_not_run(self, root: Path, prepared: Stage, vocabulary: Vocabulary):
         off = ("probe.polarity=none", "probe.antonyms=false", "probe.neighbour_words=[]")
-        found = probed(
+        probes = probed(
             settings(root, *off), prepared, vocabulary, result(vocabulary, EncodedSplit.open(prepared.folder, "test"))
         )
-        assert {name.split("/")[1] for name in found.metrics} == {"drift", "unseen_tokens"}
-        assert (found.neighbours, found.similarity) == ([], [])
-        assert list(found.tables) == ["drift_by_count", "most_changed", "score_by_unseen"]
+        assert {name.split("/")[1] for name in probes.metrics} == {"drift", "unseen_tokens"}
+        assert (probes.neighbours, probes.similarity) == ([], [])
+        assert list(probes.tables) == ["drift_by_count", "most_changed", "score_by_unseen"]
 
-    def test_a_file_of_pairs_is_named_by_its_stem(
+    def test_a_file_of_pairs_is_named_after_its_stem(
         self, root: Path, prepared: Stage, vocabulary: Vocabulary, tmp_path: Path
     ):
         words = [word for word in vocabulary.words if word.isalpha()][:12]
         pairs = tmp_path / "pairs.txt"
         pairs.write_text("".join(f"{a} {b} {n}\n" for n, (a, b) in enumerate(pairwise(words))))
         config = settings(root, "probe.similarity=[simlex999]", f"probe.similarity_files=[{pairs}]")
-        found = probed(config, prepared, vocabulary, result(vocabulary, EncodedSplit.open(prepared.folder, "test")))
-        assert [row["set"] for row in found.similarity] == ["simlex999", "pairs"]
-        row = found.similarity[1]
+        probes = probed(config, prepared, vocabulary, result(vocabulary, EncodedSplit.open(prepared.folder, "test")))
+        assert [row["set"] for row in probes.similarity] == ["simlex999", "pairs"]
+        row = probes.similarity[1]
         assert row["pairs"] == 11
-        assert found.metrics["probe/similarity/pairs/n"] == row["n"] > 5
-        assert found.metrics["probe/similarity/pairs/spearman_before"] == row["spearman_before"]
+        assert probes.metrics["probe/similarity/pairs/n"] == row["n"] > 5
+        assert probes.metrics["probe/similarity/pairs/spearman_before"] == row["spearman_before"]
 
 
-class TestReferences:
+class TestStages:
     def test_a_baseline_is_fitted_on_the_labelled_tweets_of_its_run(self, root: Path, prepared: Stage, tmp_path: Path):
         config = settings(root, "data.label_budget=60", "seed=3", "study.lr_factors=[1,3]")
         outcome = fit_baseline(config, prepared, "tfidf_logistic", tmp_path)
@@ -199,10 +205,10 @@ class TestReferences:
         assert report["findings"][0]["code"] in ("duplicates_between_splits", "label_leak")
 
     @pytest.mark.parametrize("unlabelled", [True, False])
-    def test_overlap_is_counted_with_what_this_configuration_reads(
+    def test_overlap_is_counted_for_the_text_that_the_configuration_reads(
         self, root: Path, prepared: Stage, tmp_path: Path, unlabelled: bool
     ):
-        topic_texts = _own_texts(root, tmp_path)
+        topic_texts = _topic_texts(root, tmp_path)
         extra = tmp_path / "extra.txt"
         extra.write_text("\n".join(topic_texts[:7]) + "\n", "utf-8")
         config = settings(root, f"cbow.extra_text={extra}", f"cbow.use_unlabelled={str(unlabelled).lower()}")
@@ -217,14 +223,14 @@ class TestReferences:
         assert len(EncodedSplit.open(folder, "test")) == outcome["rows"]["test"] == 1000
 
 
-def _own_texts(root: Path, scratch: Path) -> list[Any]:
+def _topic_texts(root: Path, scratch: Path) -> list[Any]:
     """Training texts of the task `sample_topic`."""
     from pipeline.evaluation.probes.transfer_tasks import load_task
 
     return load_task("sample_topic", "", settings(root).data.sample, scratch).splits["train"].texts
 
 
-def test_the_sample_itself_is_read_as_text(prepared: Stage):
-    """The fixture's leak is in the texts, so that what the audit finds was not there before."""
+def test_the_planted_leak_is_in_the_texts(prepared: Stage):
+    """Otherwise the audit would report tokens that the fixture did not plant."""
     texts = " ".join(read_texts(prepared.folder, "train")).lower()
     assert 100 < texts.count("zorbex") + texts.count("quimlat") < 220

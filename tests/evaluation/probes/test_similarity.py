@@ -85,7 +85,7 @@ def test_equals_gensim_where_all_words_are_known():
     keyed = KeyedVectors(7)
     keyed.add_vectors(list(id_of), matrix[2:])
     _, theirs, unknown = keyed.evaluate_word_pairs(datapath("simlex999.txt"))
-    ours = similarity(matrix, id_of, pairs, lambda word: word)
+    ours = similarity(matrix, pairs, id_of.get)
     assert unknown == 0
     assert (ours["n"], ours["coverage"]) == (999, 1.0)
     assert ours["spearman"] == pytest.approx(theirs.statistic, abs=1e-9)
@@ -94,7 +94,7 @@ def test_equals_gensim_where_all_words_are_known():
 def test_pairs_that_cannot_be_judged_do_not_count():
     pairs = [(f"a{i}", f"b{i}", float(i % 4)) for i in range(8)]
     matrix, id_of = random_matrix(pairs)
-    judged = similarity(matrix, id_of, pairs, lambda word: word)
+    judged = similarity(matrix, pairs, id_of.get)
     rows = [(matrix[id_of[a]].astype(float), matrix[id_of[b]].astype(float)) for a, b, _ in pairs]
     cosines = [a @ b / np.sqrt((a @ a) * (b @ b)) for a, b in rows]
     assert judged["spearman"] == pytest.approx(spearmanr(cosines, [score for *_, score in pairs]).statistic)
@@ -103,16 +103,16 @@ def test_pairs_that_cannot_be_judged_do_not_count():
     more.append(("zero", "a2", 5.0))
     id_of["zero"] = 0
     matrix[0] = 0
-    again = similarity(matrix, id_of, more, lambda word: None if " " in word else word.lower())
+    again = similarity(matrix, more, lambda word: id_of.get(word.lower()))
     assert again == judged | {"coverage": 8 / 13}
 
 
-def test_the_text_presets_token_is_what_is_looked_up():
+def test_words_are_looked_up_by_their_token():
     pairs = [(f"Runs{i}", f"Jumps{i}", float(i)) for i in range(6)]
     stems = [(f"run{i}", f"jump{i}", float(i)) for i in range(6)]
     matrix, id_of = random_matrix(stems)
-    through = similarity(matrix, id_of, pairs, lambda word: word.lower().replace("s", ""))
-    assert through == similarity(matrix, id_of, stems, lambda word: word)
+    through = similarity(matrix, pairs, lambda word: id_of.get(word.lower().replace("s", "")))
+    assert through == similarity(matrix, stems, id_of.get)
     assert through["n"] == 6
 
 
@@ -120,19 +120,19 @@ def test_the_text_presets_token_is_what_is_looked_up():
 def test_too_few_pairs_give_no_correlation(known):
     pairs = [(f"a{i}", f"b{i}", float(i)) for i in range(9)]
     matrix, id_of = random_matrix(pairs[:known])
-    result = similarity(matrix, id_of, pairs, lambda word: word)
+    result = similarity(matrix, pairs, id_of.get)
     assert result == {
         "n": known, "coverage": known / 9, "spearman": None, "spearman_low": None, "spearman_high": None
     }  # fmt: skip
-    assert similarity(matrix, id_of, [], lambda word: word)["coverage"] == 0
+    assert similarity(matrix, [], id_of.get)["coverage"] == 0
 
 
 def test_equal_ratings_or_equal_cosines_give_no_correlation():
     pairs = [(f"a{i}", f"b{i}", 1.0) for i in range(9)]
     matrix, id_of = random_matrix(pairs)
-    assert similarity(matrix, id_of, pairs, lambda word: word)["spearman"] is None
+    assert similarity(matrix, pairs, id_of.get)["spearman"] is None
     rated = [(a, b, float(i)) for i, (a, b, _) in enumerate(pairs)]
-    assert similarity(np.ones_like(matrix), id_of, rated, lambda word: word)["spearman"] is None
+    assert similarity(np.ones_like(matrix), rated, id_of.get)["spearman"] is None
 
 
 def test_interval_of_a_published_example():

@@ -30,20 +30,20 @@ def encoded(tweets, labels):
 
 def topic_tweets(seed, shares=(0.6, 0.25, 0.15)):
     """Tweets of four words of their topic, two of any, and an unknown one; topics of unequal size."""
-    draw = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     splits = {}
     for split, rows in ROWS.items():
-        labels = draw.choice(3, rows, p=shares)
-        own = 2 + 20 * labels[:, None] + draw.integers(0, 20, (rows, 4))
-        tweets = np.hstack([own, draw.integers(2, WORDS, (rows, 2)), np.ones((rows, 1), np.int64)])
+        labels = rng.choice(3, rows, p=shares)
+        words = 2 + 20 * labels[:, None] + rng.integers(0, 20, (rows, 4))
+        tweets = np.hstack([words, rng.integers(2, WORDS, (rows, 2)), np.ones((rows, 1), np.int64)])
         splits[split] = encoded(tweets.tolist(), labels)
     return splits
 
 
 def task_of(splits, labels=None, words=WORDS):
     shares = {split: word_shares(rows, words) for split, rows in splits.items()}
-    given = {split: np.asarray(rows.labels, np.int64) for split, rows in splits.items()}
-    return TransferTask("toy", 3, shares, labels or given)
+    true = {split: np.asarray(rows.labels, np.int64) for split, rows in splits.items()}
+    return TransferTask("toy", 3, shares, labels or true)
 
 
 def planted(noise, dim=8, seed=0):
@@ -70,12 +70,12 @@ def test_shares_of_known_words():
     )
 
 
-def test_a_planted_topic_is_found_and_an_unplanted_one_is_not(task):
-    found = transfer_score(planted(0.01), task)
-    assert (found["accuracy"], found["macro_recall"], found["macro_f1"]) == (1, 1, 1)
-    assert (found["n"], found["converged"]) == (600, 1)
-    draw = np.random.default_rng(1)
-    labels = {split: draw.integers(0, 3, rows) for split, rows in ROWS.items()}
+def test_planted_topics_are_predicted_and_random_labels_are_not(task):
+    result = transfer_score(planted(0.01), task)
+    assert (result["accuracy"], result["macro_recall"], result["macro_f1"]) == (1, 1, 1)
+    assert (result["n"], result["converged"]) == (600, 1)
+    rng = np.random.default_rng(1)
+    labels = {split: rng.integers(0, 3, rows) for split, rows in ROWS.items()}
     chance = transfer_score(planted(0.01), TransferTask("chance", 3, task.shares, labels))
     assert chance["accuracy"] == pytest.approx(1 / 3, abs=4 * np.sqrt(2 / 9 / 600))
     assert chance["macro_recall"] == pytest.approx(1 / 3, abs=0.08)
@@ -101,13 +101,13 @@ def test_equals_scikit_learn_alone(splits, task):
     ]
     best = int(np.argmin(losses))
     predicted = fits[best].predict(scaled["test"])
-    found = transfer_score(matrix, task)
-    assert found["C"] == GRID[best]
-    assert found["accuracy"] == pytest.approx(accuracy_score(labels["test"], predicted), abs=0.003)
+    result = transfer_score(matrix, task)
+    assert result["C"] == GRID[best]
+    assert result["accuracy"] == pytest.approx(accuracy_score(labels["test"], predicted), abs=0.003)
     recall = recall_score(labels["test"], predicted, average="macro")
-    assert found["macro_recall"] == pytest.approx(recall, abs=0.005)
-    assert found["macro_f1"] == pytest.approx(f1_score(labels["test"], predicted, average="macro"), abs=0.005)
-    # The comparison can tell: without class weights, or without scaling, the score is another.
+    assert result["macro_recall"] == pytest.approx(recall, abs=0.005)
+    assert result["macro_f1"] == pytest.approx(f1_score(labels["test"], predicted, average="macro"), abs=0.005)
+    # The comparison is sensitive: without class weights, or without scaling, the score differs.
     for weight, features in ((None, scaled), ("balanced", means)):
         other = LogisticRegression(C=GRID[best], class_weight=weight, max_iter=5000)
         other.fit(features["train"], labels["train"])
@@ -125,38 +125,38 @@ def test_the_order_of_the_vocabulary_does_not_matter(splits, task):
 
 def test_scale_special_rows_and_constant_dimensions_do_not_matter(splits, task):
     matrix = planted(1.0)
-    found = transfer_score(matrix, task)
-    assert transfer_score(matrix, task) == found
-    assert transfer_score(1024 * matrix, task) == found
+    result = transfer_score(matrix, task)
+    assert transfer_score(matrix, task) == result
+    assert transfer_score(1024 * matrix, task) == result
     special = matrix.copy()
     special[:2] = 1e6
-    assert transfer_score(special, task) == found
+    assert transfer_score(special, task) == result
     # A dimension that is the same for all words is the same for all tweets, but for the rounding of its mean.
     wide = np.hstack([matrix, np.full((WORDS, 5), 0.1, np.float32), np.zeros((WORDS, 3), np.float32)])
-    assert transfer_score(wide, task) == pytest.approx(found)
+    assert transfer_score(wide, task) == pytest.approx(result)
 
 
-def test_a_matrix_without_any_information_tells_classes_apart_by_nothing(task):
-    found = transfer_score(np.zeros((WORDS, 4), np.float32), task)
-    assert found["macro_recall"] == pytest.approx(1 / 3)
-    assert found["C_at_edge"] == 1
+def test_a_matrix_without_information_scores_at_chance(task):
+    result = transfer_score(np.zeros((WORDS, 4), np.float32), task)
+    assert result["macro_recall"] == pytest.approx(1 / 3)
+    assert result["C_at_edge"] == 1
 
 
 def test_before_and_after(task):
     initial, final = planted(3.0), planted(0.3)
     before, after = transfer_score(initial, task), transfer_score(final, task)
     metrics = transfer_metrics({"toy": task}, initial, final)
-    assert metrics["probe/transfer/toy/macro_recall"] == after["macro_recall"]
-    assert metrics["probe/transfer/toy/macro_recall_before"] == before["macro_recall"]
+    assert metrics["toy/macro_recall"] == after["macro_recall"]
+    assert metrics["toy/macro_recall_before"] == before["macro_recall"]
     assert after["macro_recall"] > before["macro_recall"] + 0.1
-    assert metrics["probe/transfer/toy/n"] == 600
+    assert metrics["toy/n"] == 600
     frozen = transfer_metrics({"toy": task}, initial, initial.copy())
-    assert frozen["probe/transfer/toy/accuracy"] == frozen["probe/transfer/toy/accuracy_before"] == before["accuracy"]
+    assert frozen["toy/accuracy"] == frozen["toy/accuracy_before"] == before["accuracy"]
     wider = transfer_metrics({"toy": task}, initial, np.hstack([initial, final]))
-    assert wider["probe/transfer/toy/accuracy_before"] == before["accuracy"] < wider["probe/transfer/toy/accuracy"]
+    assert wider["toy/accuracy_before"] == before["accuracy"] < wider["toy/accuracy"]
 
 
-def test_what_cannot_be_scored_is_refused(task):
+def test_invalid_input_is_refused(task):
     with pytest.raises(ValueError, match="toy: the matrix has 61 rows, the task's vocabulary 62"):
         transfer_score(planted(1.0)[1:], task)
     broken = planted(1.0)
@@ -164,27 +164,27 @@ def test_what_cannot_be_scored_is_refused(task):
     with pytest.raises(ValueError, match="not finite"):
         transfer_score(broken, task)
     two = {split: np.minimum(labels, 1) for split, labels in task.labels.items()}
-    with pytest.raises(ValueError, match="holds 2 of 3 classes"):
+    with pytest.raises(ValueError, match="has 2 of 3 classes"):
         transfer_score(planted(1.0), TransferTask("toy", 3, task.shares, two))
 
 
-def test_fits_that_do_not_converge_are_told_and_warn_of_nothing(task, monkeypatch):
+def test_fits_that_do_not_converge_are_reported_without_a_warning(task, monkeypatch):
     assert transfer_score(planted(1.0), task)["converged"] == 1
     monkeypatch.setattr(module, "MAX_ITERATIONS", 2)
     assert transfer_score(planted(1.0), task)["converged"] == 0
 
 
 def test_strength_is_chosen_on_validation_alone():
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = {split: np.arange(60) % 2 for split in ROWS}
-    features = {split: 3 * (labels[split][:, None] - 0.5) + draw.standard_normal((60, 1)) for split in ROWS}
-    upright = logistic_scores(features, labels, 2, (1e-4, 1e-2, 1.0))
-    assert (upright["C"], upright["C_at_edge"]) == (1.0, 1.0)
-    # Where validation says the opposite of training, the fit that says least is the best one, whatever test says.
-    turned = labels | {"validation": 1 - labels["validation"]}
-    assert logistic_scores(features, turned, 2, (1e-4, 1e-2, 1.0))["C"] == 1e-4
+    features = {split: 3 * (labels[split][:, None] - 0.5) + rng.standard_normal((60, 1)) for split in ROWS}
+    straight = logistic_scores(features, labels, 2, (1e-4, 1e-2, 1.0))
+    assert (straight["C"], straight["C_at_edge"]) == (1.0, 1.0)
+    # If validation labels contradict training, the strongest penalty is best; test labels do not matter.
+    flipped = labels | {"validation": 1 - labels["validation"]}
+    assert logistic_scores(features, flipped, 2, (1e-4, 1e-2, 1.0))["C"] == 1e-4
     assert logistic_scores(features, labels | {"test": 1 - labels["test"]}, 2, (1e-4, 1e-2, 1.0))["C"] == 1.0
-    noisy = features | {"validation": 0.1 * features["validation"] + draw.standard_normal((60, 1))}
+    noisy = features | {"validation": 0.1 * features["validation"] + rng.standard_normal((60, 1))}
     assert logistic_scores(noisy, labels, 2, (1e-6, 1e-2, 1e3))["C_at_edge"] == 0
 
 
@@ -195,16 +195,16 @@ def test_macro_nll_weighs_classes_alike():
 
 
 def test_references_without_an_embedding():
-    draw = np.random.default_rng(0)
-    labels = {split: draw.choice(2, rows, p=(0.7, 0.3)) for split, rows in ROWS.items()}
+    rng = np.random.default_rng(0)
+    labels = {split: rng.choice(2, rows, p=(0.7, 0.3)) for split, rows in ROWS.items()}
     tokens = {
-        split: [[("sun", "rain")[label], f"w{draw.integers(50)}", "the"] for label in labels[split]] for split in labels
+        split: [[("sun", "rain")[label], f"w{rng.integers(50)}", "the"] for label in labels[split]] for split in labels
     }
     tokens["test"][0] = []
     labels["test"][0] = labels["test"][1]
-    found = reference_scores(tokens, labels, 2)
-    assert found["majority"]["accuracy"] == pytest.approx((labels["test"] == 0).mean())
-    assert found["majority"]["macro_recall"] == 0.5
-    assert found["tfidf_logistic"]["accuracy"] >= 1 - 1 / 600
-    random = labels | {split: draw.choice(2, ROWS[split], p=(0.7, 0.3)) for split in ("train", "validation")}
+    result = reference_scores(tokens, labels, 2)
+    assert result["majority"]["accuracy"] == pytest.approx((labels["test"] == 0).mean())
+    assert result["majority"]["macro_recall"] == 0.5
+    assert result["tfidf_logistic"]["accuracy"] >= 1 - 1 / 600
+    random = labels | {split: rng.choice(2, ROWS[split], p=(0.7, 0.3)) for split in ("train", "validation")}
     assert reference_scores(tokens, random, 2)["tfidf_logistic"]["macro_recall"] < 0.7

@@ -29,22 +29,22 @@ def topics():
     return topic_task(topic_config(RUN))
 
 
-def test_topics_are_other_tweets_than_the_run_learns_from(topics):
+def test_topic_tweets_are_not_those_of_the_run(topics):
     texts = {split: part.texts for split, part in topics.splits.items()}
     assert {split: len(part) for split, part in texts.items()} == TOPIC_ROWS
     assert topic_config(RUN).seed == 8
     assert topic_config(None).seed == 1
-    (learned,) = blocks(RUN, "labelled")
-    counts = overlap(texts, {"train": learned.texts})
+    (block,) = blocks(RUN, "labelled")
+    counts = overlap(texts, {"train": block.texts})
     assert counts["train"] == {split: {"exact": 0, "masked": 0} for split in texts}
     assert max(count for split in counts["own_train"].values() for count in split.values()) <= 3
-    # The task's own seed, by contrast, gives its own tweets.
-    (own,) = blocks(SampleConfig(10_000, 0, 8, 0.05, 0.0), "labelled")
-    assert overlap(texts, {"train": own.texts})["train"]["test"]["exact"] == TOPIC_ROWS["test"]
+    # With the seed of the task, the tweets are the same.
+    (same,) = blocks(SampleConfig(10_000, 0, 8, 0.05, 0.0), "labelled")
+    assert overlap(texts, {"train": same.texts})["train"]["test"]["exact"] == TOPIC_ROWS["test"]
 
 
 def test_topics_are_labelled_by_topic(topics):
-    from pipeline.data.sample.topics import TOPICS
+    from pipeline.data.sample.words import TOPICS
 
     assert topics.label_names == [topic.name for topic in TOPICS]
     hits = []
@@ -81,9 +81,9 @@ def test_a_task_is_written_and_opened(tmp_path, topics):
     assert outcome["tweets_without_known_token"]["test"] == unknown
     task = open_task(tmp_path, "sample_topic", len(outcome["label_names"]), len(vocabulary))
     matrix = np.random.default_rng(0).standard_normal((len(vocabulary), 200)).astype(np.float32)
-    reached = transfer_score(matrix, task)["macro_recall"]
+    macro_recall = transfer_score(matrix, task)["macro_recall"]
     references = outcome["references"]
-    assert references["majority"]["macro_recall"] + 0.1 < reached < references["tfidf_logistic"]["macro_recall"]
+    assert references["majority"]["macro_recall"] + 0.1 < macro_recall < references["tfidf_logistic"]["macro_recall"]
     assert references["tfidf_logistic"]["macro_recall"] > 0.8
 
 
@@ -100,7 +100,7 @@ def test_overlap_is_counted_by_source_split_and_key():
     }
 
 
-def test_a_fingerprint_names_what_a_task_is_made_from():
+def test_a_fingerprint_identifies_the_source_of_a_task():
     assert task_fingerprint("sample_topic", "a", RUN) == task_fingerprint("sample_topic", "b", RUN)
     assert task_fingerprint("sample_topic", "a", RUN) != task_fingerprint("sample_topic", "a", None)
     hub = "cardiffnlp/tweet_eval"
@@ -128,7 +128,7 @@ def test_emotion_as_published(tmp_path, shared):
     assert outcome["label_names"] == ["anger", "joy", "optimism", "sadness"]
     assert outcome["rows"] == {"train": 3257, "validation": 374, "test": 1421}
     assert outcome["generated"] is False
-    assert outcome["overlap"]["train"]["train"]["exact"] == 3257  # so it is the task that was learned from
+    assert outcome["overlap"]["train"]["train"]["exact"] == 3257  # the same task
     assert outcome["references"]["majority"]["accuracy"] == pytest.approx(558 / 1421)
     assert 0.5 < outcome["references"]["tfidf_logistic"]["macro_recall"] < 0.75
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
@@ -140,7 +140,7 @@ def test_emotion_as_published(tmp_path, shared):
     assert (test.labels[happy] == joy).mean() > 0.6 > (test.labels == joy).mean()
 
 
-def test_leaks_of_a_task_are_counted(tmp_path, shared):
+def test_duplicates_of_a_published_task_are_counted(tmp_path, shared):
     offensive = load_task("offensive", str(shared(TWEET_EVAL)), None, tmp_path)
     counts = overlap({split: part.texts for split, part in offensive.splits.items()}, {})
     assert counts["own_train"]["test"]["exact"] == 5

@@ -13,15 +13,15 @@ def encoded(tweets):
     return np.array([id for tweet in tweets for id in tweet], dtype=np.int32), offsets
 
 
-SEEN = np.array([True, True, True, True, False, False])  # rows 4 and 5 are unseen, as is 1, that of unknown words
+TOUCHED = np.array([True, True, True, True, False, False])  # rows 4 and 5 are unseen, and so is 1, UNK
 TWEETS = [[2, 3], [4], [], [2, 1], [2] * 9 + [5], [3] * 19 + [1], [1, 4, 5], [2, 2, 4, 4, 5], [2, 3, 3, 4], [2]]
 SHARES = [0, 1, np.nan, 0.5, 0.1, 0.05, 1, 0.6, 0.25, 0]
 
 
 def test_known_shares():
     ids, offsets = encoded(TWEETS)
-    np.testing.assert_allclose(unseen_shares(ids, offsets, SEEN), SHARES)
-    assert SEEN[1], "the caller's mask must stay as it was"
+    np.testing.assert_allclose(unseen_shares(ids, offsets, TOUCHED), SHARES)
+    assert TOUCHED[1], "the caller's mask must stay as it was"
 
 
 def test_known_table():
@@ -29,7 +29,7 @@ def test_known_table():
     labels = np.array([0, 0, 0, 1, 1, 1, 1, 0, 0, 1])
     predictions = np.array([0, 1, 0, 1, 1, 0, 1, 1, 0, 0])
     known = np.array([False, True, True, True, True, False])
-    metrics, table = score_by_unseen(ids, offsets, SEEN, labels, predictions, known)
+    metrics, table = score_by_unseen(ids, offsets, TOUCHED, labels, predictions, known)
     columns = ("unseen", "tweets", "accuracy", "unseen_share", "known_share")
     assert [tuple(row[column] for column in columns) for row in table] == [
         ("none", 2, 0.5, 0, None),
@@ -47,7 +47,7 @@ def test_known_table():
     assert metrics["share_10_20/accuracy"] is None
     assert metrics["share_50_100/tweets"] == 3
     assert len(metrics) == 12
-    without = score_by_unseen(ids, offsets, SEEN, labels, predictions)[1]
+    without = score_by_unseen(ids, offsets, TOUCHED, labels, predictions)[1]
     assert [row | {"known_share": None} for row in table] == without
 
 
@@ -56,7 +56,7 @@ def test_known_table():
     seen=st.lists(st.booleans(), min_size=30, max_size=30),
     labels=st.randoms(use_true_random=False),
 )
-def test_every_tweet_stands_in_one_bin_that_fits_it(tweets, seen, labels):
+def test_every_tweet_is_in_the_bin_of_its_share(tweets, seen, labels):
     ids, offsets = encoded(tweets)
     true, predicted = ([labels.randrange(3) for _ in tweets] for _ in range(2))
     _, table = score_by_unseen(ids, offsets, np.array(seen), np.array(true), np.array(predicted))

@@ -64,7 +64,7 @@ def test_a_planted_leak_is_found_and_told_with_the_answer(tmp_path: Path):
         "train.max_epochs=3",
     )
     (leak,) = [warning["text"] for warning in result.told["warnings"] if warning["code"] == "label_leak"]
-    assert "2 tokens nearly decide the label, “" in leak
+    assert "Label leak: 2 tokens almost determine the label: “" in leak
     assert "“zorbex” (negative)" in leak
     assert "“quimlat” (positive)" in leak
     (first, *_) = result.told["verdicts"]

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from pipeline.evaluation.probes.drift_by_word import drift_by_band
+from pipeline.evaluation.probes.drift_by_word import drift_by_count
 from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
 from pipeline.study.statistics.probe_frames import (
     drift_by_count_frame,
@@ -12,7 +12,7 @@ from pipeline.study.statistics.probe_frames import (
     score_by_unseen_frame,
     transfer_frame,
 )
-from pipeline.tracking.write_record import _csv
+from pipeline.tracking.write_record import csv_text
 
 
 def runs():
@@ -68,7 +68,7 @@ def test_no_probes_give_empty_tables_with_columns():
 
 def written(rows):
     """Rows as they come back from a record's CSV file."""
-    header, *lines = _csv(rows).splitlines()
+    header, *lines = csv_text(rows).splitlines()
     return [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
 
 
@@ -78,7 +78,7 @@ def test_bands_of_real_drift_tables_are_averaged():
     tables = []
     for counts, factor in (([0, 0, 0, 1, 3, 3, 30, 200], 2.0), ([0, 0, 0, 0, 3, 1, 30, 200], 3.0)):
         final = initial * np.where(touched, factor, 1)[:, None].astype(np.float32)
-        tables.append(written(drift_by_band(initial, final, np.array(counts), touched)[1]))
+        tables.append(written(drift_by_count(initial, final, np.array(counts), touched)[1]))
     result = drift_by_count_frame({"v": tables}).set_index("band")
     assert list(result.index) == ["0", "1", "2-4", "5-19", "20-99", "100+"]
     assert result.loc["0", "rows"] == 1.5
