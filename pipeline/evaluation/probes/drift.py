@@ -26,7 +26,7 @@ def drift(initial: NDArray[np.floating], final: NDArray[np.floating], touched: N
     A matrix that did not move has a drift of exactly 0. All sums are float64, over blocks of 16,384 rows.
     """
     if not initial.shape == final.shape or len(touched) != len(initial):
-        raise ValueError(f"shapes {initial.shape}, {final.shape} and {touched.shape} do not belong together")
+        raise ValueError(f"shapes {initial.shape}, {final.shape} and {touched.shape} do not match")
     gram = np.zeros((initial.shape[1],) * 2)  # of the change
     squared_initial = 0.0
     moved_rows = moved_untouched = compared = 0
