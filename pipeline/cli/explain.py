@@ -18,10 +18,10 @@ from typing import NoReturn
 from pipeline.config.compose import compose
 from pipeline.config.schema import Config
 from pipeline.prediction.explain.html import lesson_page
-from pipeline.prediction.explain.lesson import lesson
-from pipeline.prediction.explain.model import Trained, read_trained
+from pipeline.prediction.explain.lesson import build_lesson
+from pipeline.prediction.explain.model import TrainedRun, read_trained_run
 from pipeline.prediction.explain.terminal import lesson_text
-from pipeline.prediction.explain.trace import walk
+from pipeline.prediction.explain.trace import trace_text
 from pipeline.prediction.trained_model import EMBEDDING
 from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.errors import RunError, UserError, nearest
@@ -98,30 +98,30 @@ def _explain(asked: argparse.Namespace) -> None:
     names = trained.label_names
     if asked.label is not None and asked.label not in names:
         raise UserError(f"--label={asked.label}: this run has no such label{nearest(asked.label, names)}")
-    found = walk(trained, asked.text, None if asked.label is None else names.index(asked.label))
+    trace = trace_text(trained, asked.text, None if asked.label is None else names.index(asked.label))
     if asked.html is not None:
         try:
-            asked.html.write_text(lesson_page(lesson(found)), "utf-8", errors="replace", newline="\n")
+            asked.html.write_text(lesson_page(build_lesson(trace)), "utf-8", errors="replace", newline="\n")
         except OSError as error:
             raise UserError(f"--html={asked.html}: cannot be written ({error.strerror})") from None
         print(f"wrote {asked.html}", file=sys.stderr)
     if asked.json:
-        print(json.dumps(dataclasses.asdict(found), indent=2))
+        print(json.dumps(dataclasses.asdict(trace), indent=2))
     elif asked.html is None:
         encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
-        print(lesson_text(lesson(found)).encode(encoding, "replace").decode(encoding), end="")
+        print(lesson_text(build_lesson(trace)).encode(encoding, "replace").decode(encoding), end="")
 
 
-def _trained(asked: argparse.Namespace) -> Trained:
+def _trained(asked: argparse.Namespace) -> TrainedRun:
     """The run that was asked for, else the newest; a fresh model where that was asked for or there is no run."""
     results = asked.root / "results"
     if asked.run is not None and (asked.fresh or asked.set):
         raise UserError("--run and --fresh (or --set) exclude each other: which model is meant?")
     if asked.run is not None:
-        return read_trained(find_record(asked.run, results))
+        return read_trained_run(find_record(asked.run, results))
     newest = None if asked.fresh or asked.set else newest_record(results)
     if newest is not None:
-        return read_trained(newest)
+        return read_trained_run(newest)
     if not (asked.fresh or asked.set):
         print(f"no finished run below {results}: training a small model on generated tweets", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="explain-") as folder:
@@ -148,13 +148,13 @@ def find_record(run: str, results: Path) -> Path:
     raise UserError(f"--run={run}: no such folder and no run below {results}{nearest(run, names[:12])}")
 
 
-def train_fresh(config: Config) -> Trained:
+def train_fresh(config: Config) -> TrainedRun:
     """Train a classifier as the stages do, and write no record."""
     prepared = prepare(config)
     inputs = run_inputs(config, prepared, vectors(config, prepared))
     result = train_one(config, inputs, len(prepared.outcome["label_names"]), test=False, log_epochs=False)
     generated = bool(prepared.outcome["generated"])
-    return Trained(
+    return TrainedRun(
         name="a fresh model, trained just now and not kept",
         title=run_title(config, generated),
         generated=generated,

@@ -75,22 +75,22 @@ def _newest(results: Path) -> Path:
 
 def load(folder: Path, *, compact: bool = False) -> "Predictor":
     """The predictor of a record or export; `compact` collapses a record's mean encoder and needs no torch."""
-    from pipeline.prediction.export import is_exported, read_exported
-    from pipeline.prediction.trained_model import read_trained
+    from pipeline.prediction.export import is_export, read_export
+    from pipeline.prediction.trained_model import read_model
 
-    if is_exported(folder):
-        return read_exported(folder)
-    trained = read_trained(folder)
+    if is_export(folder):
+        return read_export(folder)
+    trained = read_model(folder)
     if compact:
         from pipeline.prediction.score_table import compact_predictor
 
         return compact_predictor(trained)
     import torch
 
-    from pipeline.prediction.torch_model import full_predictor
+    from pipeline.prediction.torch_model import torch_predictor
 
     torch.set_num_threads(1)  # the passes are small: on 4 busy cores, 4 threads took 4 times as long as one
-    return full_predictor(trained)
+    return torch_predictor(trained)
 
 
 def as_json(text: str, prediction: "Prediction", labels: Sequence[str]) -> str:
@@ -100,7 +100,7 @@ def as_json(text: str, prediction: "Prediction", labels: Sequence[str]) -> str:
         "label": prediction.label,
         "probabilities": dict(zip(labels, map(_short, prediction.probabilities.tolist()), strict=True)),
     }
-    if (words := prediction.words) is not None:
+    if (words := prediction.explanation) is not None:
         line["words"] = [{"word": word, "contribution": _short(part)} for word, part in words.contributions]
         line["unknown"] = words.unknown
         line["decision"] = {"against": words.against, "margin": _short(words.margin), "method": words.method}
@@ -161,7 +161,7 @@ def predict(arguments: Sequence[str]) -> int:
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     batches = _batches(parsed.texts, parsed.file)
     for batch in batches:
-        for text, prediction in zip(batch, predictor.predict(batch, words=not parsed.no_words), strict=True):
+        for text, prediction in zip(batch, predictor.predict(batch, explain=not parsed.no_words), strict=True):
             print(as_json(text, prediction, predictor.labels))
         sys.stdout.flush()
     if unreadable := getattr(batches, "undecodable", 0):
@@ -171,9 +171,9 @@ def predict(arguments: Sequence[str]) -> int:
 
 def export(arguments: Sequence[str]) -> int:
     """Write a model as a table of word scores or as ONNX, and say how it compares to the full one."""
-    from pipeline.prediction.export import FORMATS, is_exported, report
+    from pipeline.prediction.export import FORMATS, export_report, is_export
     from pipeline.prediction.export import export as write
-    from pipeline.prediction.trained_model import read_trained
+    from pipeline.prediction.trained_model import read_model
 
     description = "Write a model as a small table of word scores (mean encoder) or as ONNX (any encoder)."
     parser = _parser("python -m pipeline.predict export", description)
@@ -181,13 +181,13 @@ def export(arguments: Sequence[str]) -> int:
     parser.add_argument("--format", choices=FORMATS, help="default: compact for the mean encoder, else onnx")
     parsed = parser.parse_args(arguments)
     folder = find_folder(parsed.run, parsed.root, parsed.uri)
-    if is_exported(folder):
+    if is_export(folder):
         raise UserError(f"--run {folder}: is an export already; give a run")
-    trained = read_trained(folder)
+    trained = read_model(folder)
     format = parsed.format or ("compact" if trained.model.encoder == "mean" else "onnx")
     card, texts, labels = _card_and_tweets(folder, trained)
     exported = write(trained, parsed.to, format, card, texts, labels)
-    print(report(exported, parsed.to, trained, format))
+    print(export_report(exported, parsed.to, trained, format))
     return DONE
 
 

@@ -19,7 +19,7 @@ from scipy.stats import t
 
 from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.paths import project_root
-from pipeline.tracking.mlflow.log import flat_params
+from pipeline.tracking.mlflow.values import mlflow_params
 from pipeline.tracking.read_record import read_record
 from pipeline.tracking.run_record import StoredRun
 
@@ -75,7 +75,7 @@ def read_runs(results: Path) -> list[StoredRun]:
 
 def settings(run: StoredRun) -> Key:
     """What must be equal for two runs to be repetitions of each other: everything but the seed and where files lie."""
-    params = flat_params(run.config)
+    params = mlflow_params(run.config)
     kept = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(IGNORED_GROUPS)}
     if params["embedding.init"] != "cbow":
         # The vocabulary depends on which unlabelled text was read, whatever the variant; the knobs play no part.

@@ -90,7 +90,7 @@ class CbowConfig:
     negative: int = within(0)
     ns_exponent: float = within(-10, 10)
     cbow_mean: int = within(0, 1)
-    alpha: float = within(0, above=True)
+    alpha: float = within(0, 1, above=True)  # gensim skips pairs whose score leaves [-6, 6], as with a larger rate
     min_alpha: float = within(0)
     epochs: int | None = within(1)
     batch_words: int = within(1)

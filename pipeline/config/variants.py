@@ -19,6 +19,13 @@ PROSE_NAMES = {
     "pretrained_frozen": "pretrained vectors, frozen",
     "pretrained_finetuned": "pretrained vectors, fine-tuned",
 }
+# What follows the @ of a variant's name: a value of `text.emoticons`, or a search's default settings.
+CONDITIONS = {
+    "keep": "emoticons kept",
+    "strip": "emoticons stripped",
+    "strip_fragments": "emoticons and their fragments stripped",
+    "default": "default settings",
+}
 # Hue tells where the vectors come from, as far as a palette for every kind of colour vision allows
 # (Okabe and Ito 2008).
 VARIANT_STYLES = {
@@ -49,6 +56,13 @@ def variant_name(embedding: EmbeddingConfig) -> str:
     if not embedding.trainable:
         return f"{embedding.init}_frozen"
     return "random_trainable" if embedding.init == "random" else f"{embedding.init}_finetuned"
+
+
+def prose_name(name: str) -> str:
+    """The name for readers: `CBOW, frozen (emoticons stripped)` for `cbow_frozen@strip`; baselines keep their name."""
+    base, _, condition = name.partition("@")
+    text = PROSE_NAMES.get(base, base)
+    return f"{text} ({CONDITIONS.get(condition, condition)})" if condition else text
 
 
 def variant_style(name: str) -> dict[str, Any]:

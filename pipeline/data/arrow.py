@@ -1,4 +1,4 @@
-"""The rows of a stored split, mapped and not read into memory, and texts in batches."""
+"""Arrow files of stored splits: memory-mapped rows, and their texts in batches."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 
 def open_rows(path: Path) -> pa.Table:
-    """The rows of an Arrow file, mapped: read when they are asked for, and held by the system's cache of the file."""
+    """The rows of an Arrow file, memory-mapped: read on access, and held in the system's page cache."""
     with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
         return reader.read_all()
 
@@ -21,6 +21,6 @@ def read_texts(folder: Path, split: str) -> Iterator[str]:
 
 def in_batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
     """Consecutive texts in lists of `size`; the last may be shorter."""
-    source = iter(texts)
-    while batch := list(islice(source, size)):
+    iterator = iter(texts)
+    while batch := list(islice(iterator, size)):
         yield batch

@@ -1,8 +1,7 @@
-"""Rows of labelled text on their way from a source to the splits: checked, counted, kept on disk.
+"""Validation of raw rows: unusable rows are reported, the others are stored as Arrow with label codes.
 
-Every source is a stream of rows. A row that cannot be used is named and left out; the others go to an Arrow file in
-batches, with the label as a code in order of first appearance, so memory does not grow with the number of rows
-beyond two bytes each.
+Every source is a stream of rows. Texts go to an Arrow file in batches; labels are codes in order of first appearance.
+Memory therefore grows by two bytes per row.
 """
 
 import math
@@ -21,15 +20,15 @@ from pipeline.runtime.errors import UserError, nearest
 
 BATCH = 10_000
 MAX_LABELS = 1_000
-LISTED = 20
-USUAL = frozenset({str, int})  # types of labels; not bool and float, which equal numbers that are other labels
+MAX_LISTED = 20  # rows per split that are reported one by one
+FAST_LABEL_TYPES = frozenset({str, int})  # not bool and float: they compare equal to numbers that are other labels
 SURROGATE = re.compile("[\ud800-\udfff]")
 INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
 TEXT_SCHEMA = pa.schema([("text", pa.string())])
 
 
 class Row(NamedTuple):
-    """One row as its source holds it; `number` counts from 1, `line` is the line of the file it starts on."""
+    """One row as its source holds it; `number` counts from 1, `line` is the first line of the row in its file."""
 
     number: int
     text: object
@@ -39,8 +38,8 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
-    """The rows of one split of a source, and how messages call it."""
+class SourceSplit:
+    """The rows of one split of a source; `name` stands in messages."""
 
     name: str
     rows: Iterable[Row]
@@ -50,13 +49,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """What a source offers.
+    """The contents of a data source.
 
-    `parts` holds the splits it has under `train`, `validation`, `test`; `label_names` is None where only the rows
-    tell the labels; `unlabelled` yields batches of texts.
+    Attributes
+    ----------
+    splits : under `train`, `validation` and `test`, as far as the source has them.
+    label_names : the declared classes; None where they follow from the rows.
+    unlabelled : batches of texts.
+    generated : whether the texts are generated.
+    notes : messages for the user.
     """
 
-    parts: dict[str, Part]
+    splits: dict[str, SourceSplit]
     label_names: tuple[str, ...] | None = None
     unlabelled: Iterable[list[str]] | None = None
     generated: bool = False
@@ -64,21 +68,21 @@ class Source:
 
 
 class BadRow(NamedTuple):
-    """Where a row that is left out stands, what was found there and what was expected."""
+    """A row that is left out: its position, and the problem with the expected value."""
 
     number: int
     line: int | None
     problem: str
 
-    def describe(self, part: str) -> str:
+    def describe(self, split: str) -> str:
         """One line for the user."""
         line = f" (line {self.line})" if self.line is not None else ""
-        return f"{part}, row {self.number}{line}: {self.problem}"
+        return f"{split}, row {self.number}{line}: {self.problem}"
 
 
 @dataclass(slots=True)
 class Label:
-    """A label value: its code, how many rows hold it, and the first of them."""
+    """A label value: its code, the number of its rows, and the first of them."""
 
     code: int
     count: int = 0
@@ -86,14 +90,14 @@ class Label:
 
 
 @dataclass
-class Stored:
-    """The usable rows of one part: texts in an Arrow file, labels as codes into `labels`, (N,)."""
+class StoredSplit:
+    """The usable rows of one split: texts in an Arrow file, labels as codes into `labels`, (N,)."""
 
-    part: Part
+    source: SourceSplit
     path: Path
     codes: NDArray[np.int16]
     labels: dict[str, Label]
-    bad: list[BadRow]
+    bad_rows: list[BadRow]
     bad_count: int
 
     def texts(self) -> Iterator[pa.Array]:
@@ -104,7 +108,7 @@ class Stored:
 
 
 def label_value(value: object) -> str | None:
-    """The label as text, None where there is none: `1`, `1.0`, `"1"` and `" 1.0 "` are one label."""
+    """The label as text, None for a missing one: `1`, `1.0`, `"1"` and `" 1.0 "` are the same label."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     text = str(value).strip()
@@ -113,74 +117,74 @@ def label_value(value: object) -> str | None:
 
 
 def text_value(value: object) -> object:
-    """A number in the place of a text as text, not-a-number as None, anything else as it is."""
+    """The text: a number as a string, NaN as None, anything else unchanged."""
     if isinstance(value, float) and math.isnan(value):
         return None
     return str(value) if isinstance(value, int | float) else value
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """`value` for a message: quoted, on one line, at most 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}…{text[-1]}"
 
 
-def usable(text: object) -> bool:
-    """Whether `problem_of` finds nothing wrong with a text that is a string already."""
+def is_usable(text: object) -> bool:
+    """Whether the text is a string in which `row_problem` finds no problem: the fast check."""
     if type(text) is not str or not text or text.isspace():
         return False
     return text.isascii() or SURROGATE.search(text) is None
 
 
-def problem_of(part: Part, text: object, label: str | None, raw_label: object) -> str | None:
-    """What keeps a row from being used, or None."""
+def row_problem(split: SourceSplit, text: object, label: str | None, raw_label: object) -> str | None:
+    """Why a row cannot be used; None for a usable row."""
     problems = []
     if text is None or (isinstance(text, str) and not text.strip()):
-        problems.append(f"no text (column {part.text_column!r} is {'missing' if text is None else 'empty'})")
+        problems.append(f"no text (column {split.text_column!r} is {'missing' if text is None else 'empty'})")
     elif not isinstance(text, str):
-        problems.append(f"column {part.text_column!r} holds {shown(text)}, expected text")
+        problems.append(f"column {split.text_column!r} holds {quoted(text)}, expected text")
     elif not text.isascii() and SURROGATE.search(text):
-        problems.append(f"column {part.text_column!r} holds half a surrogate pair, expected valid Unicode")
+        problems.append(f"column {split.text_column!r} holds half a surrogate pair, expected valid Unicode")
     if label is None:
-        problems.append(f"no label (column {part.label_column!r} is {'missing' if raw_label is None else 'empty'})")
+        problems.append(f"no label (column {split.label_column!r} is {'missing' if raw_label is None else 'empty'})")
     elif not isinstance(raw_label, str | int | float):
-        problems.append(f"column {part.label_column!r} holds {shown(raw_label)}, expected a label")
+        problems.append(f"column {split.label_column!r} holds {quoted(raw_label)}, expected a label")
     return f"{' and '.join(problems)}; expected a text and a label" if problems else None
 
 
-def store(part: Part, path: Path) -> Stored:
-    """Check the rows of `part` and write the texts of the good ones to `path`, in batches.
+def store_split(split: SourceSplit, path: Path) -> StoredSplit:
+    """Check the rows of a split and write the texts of the usable ones to `path`, in batches.
 
     Raises
     ------
     UserError
         The label column has more than `MAX_LABELS` values.
     """
-    codes, labels, bad, bad_count = array("h"), dict[str, Label](), list[BadRow](), 0
-    usual: dict[object, Label] = {}  # by the label as the source holds it, once enough of its rows are noted
+    codes, labels, bad_rows, bad_count = array("h"), dict[str, Label](), list[BadRow](), 0
+    fast_labels: dict[object, Label] = {}  # by the source's own value, once MAX_LISTED of its rows are known
     texts: list[str] = []
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, TEXT_SCHEMA) as writer:
-        for row in part.rows:
+        for row in split.rows:
             text = row.text
-            label = usual.get(row.label) if type(row.label) in USUAL else None
-            if label is None or row.problem is not None or not usable(text):
+            label = fast_labels.get(row.label) if type(row.label) in FAST_LABEL_TYPES else None
+            if label is None or row.problem is not None or not is_usable(text):
                 text, value = text_value(text), label_value(row.label)
-                problem = row.problem or problem_of(part, text, value, row.label)
+                problem = row.problem or row_problem(split, text, value, row.label)
                 if problem is not None or value is None:
                     bad_count += 1
-                    if len(bad) < LISTED:
-                        bad.append(BadRow(row.number, row.line, str(problem)))
+                    if len(bad_rows) < MAX_LISTED:
+                        bad_rows.append(BadRow(row.number, row.line, str(problem)))
                     continue
                 if value not in labels and len(labels) == MAX_LABELS:
                     raise UserError(
-                        f"{part.name}: column {part.label_column!r} has more than {MAX_LABELS} different values, "
-                        f"the last {shown(value)}; is it the label column?"
+                        f"{split.name}: column {split.label_column!r} has more than {MAX_LABELS} different values, "
+                        f"the last {quoted(value)}; is it the label column?"
                     )
                 label = labels.setdefault(value, Label(len(labels)))
-                if len(label.first) < LISTED:
+                if len(label.first) < MAX_LISTED:
                     label.first.append(BadRow(row.number, row.line, ""))
-                elif type(row.label) in USUAL and len(usual) < MAX_LABELS:
-                    usual[row.label] = label
+                elif type(row.label) in FAST_LABEL_TYPES and len(fast_labels) < MAX_LABELS:
+                    fast_labels[row.label] = label
             label.count += 1
             codes.append(label.code)
             texts.append(cast(str, text))
@@ -189,77 +193,81 @@ def store(part: Part, path: Path) -> Stored:
                 texts.clear()
         if texts:
             writer.write_batch(pa.record_batch([pa.array(texts, pa.string())], schema=TEXT_SCHEMA))
-    return Stored(part, path, np.frombuffer(codes, dtype=np.int16), labels, bad, bad_count)
+    return StoredSplit(split, path, np.frombuffer(codes, dtype=np.int16), labels, bad_rows, bad_count)
 
 
-def label_names(parts: Sequence[Stored], wanted: Sequence[str] | None, known: Sequence[str] | None) -> list[str]:
+def label_names(
+    splits: Sequence[StoredSplit], configured: Sequence[str] | None, declared: Sequence[str] | None
+) -> list[str]:
     """The names of the classes, in the order of their indices.
 
-    `wanted` (`data.labels`) decides, then `known` (what the source declares), then the values found, sorted as numbers
-    where all are integers.
+    They are `configured` (`data.labels`), or else `declared` by the source, or else the values in the rows, sorted
+    (as numbers where all are integers).
 
     Raises
     ------
     UserError
-        No row of the first part can be used, `wanted` names a label twice, or there are fewer than two labels.
+        The first split has no usable row, `configured` names a label twice, or there are fewer than two labels.
     """
-    found = {value for stored in parts for value in stored.labels}
-    if not parts[0].labels:
-        first = parts[0].bad[0].describe(parts[0].part.name) if parts[0].bad else "it has no rows"
-        raise UserError(f"{parts[0].part.name}: no usable row; {first}")
-    if wanted is not None:
-        names = [label_value(name) or "" for name in wanted]
+    values = {value for split in splits for value in split.labels}
+    first = splits[0]
+    if not first.labels:
+        reason = first.bad_rows[0].describe(first.source.name) if first.bad_rows else "it has no rows"
+        raise UserError(f"{first.source.name}: no usable row; {reason}")
+    if configured is not None:
+        names = [label_value(name) or "" for name in configured]
         if len(set(names)) < len(names) or "" in names or not names:
-            raise UserError(f"data.labels={list(wanted)} holds a label twice, an empty one or none")
-    elif known is not None:
-        names = list(known)
-    elif all(INTEGER.fullmatch(value) for value in found):
-        names = sorted(found, key=int)
+            raise UserError(f"data.labels={list(configured)} holds a label twice, an empty one or none")
+    elif declared is not None:
+        names = list(declared)
+    elif all(INTEGER.fullmatch(value) for value in values):
+        names = sorted(values, key=int)
     else:
-        names = sorted(found)
+        names = sorted(values)
     if len(names) < 2:
-        raise UserError(f"{parts[0].part.name}: only one label, {shown(names[0])}; a classifier needs at least two")
+        raise UserError(f"{first.source.name}: only one label, {quoted(names[0])}; a classifier needs at least two")
     return names
 
 
-def class_of_code(parts: Sequence[Stored], names: Sequence[str]) -> dict[str, int]:
-    """Index into `names` of each label value found; a value that is not there is outside.
+def class_indices(splits: Sequence[StoredSplit], names: Sequence[str]) -> dict[str, int]:
+    """Class index of each label value that is one of `names`.
 
-    Where no row holds a name and every value is an index into `names`, the values are those indices: a source coded
+    Where no row holds a name and every value is an index into `names`, the values are these indices: a source coded
     0, 1, 2 is named by `data.labels=[negative,neutral,positive]`.
     """
-    found = {value for stored in parts for value in stored.labels}
+    values = {value for split in splits for value in split.labels}
     by_index = {str(index): index for index in range(len(names))}
-    if found and not found & set(names) and found <= by_index.keys():
+    if values and not values & set(names) and values <= by_index.keys():
         return by_index
     return {name: index for index, name in enumerate(names)}
 
 
-def encode(
-    stored: Stored, classes: dict[str, int], names: Sequence[str]
+def encode_labels(
+    split: StoredSplit, classes: dict[str, int], names: Sequence[str]
 ) -> tuple[NDArray[np.signedinteger], list[str]]:
-    """Class of each stored row, (N,), -1 for a label outside `names`; and a line for each bad row, at most `LISTED`.
+    """Class of each stored row, (N,), -1 for a label outside `names`; and messages about at most `MAX_LISTED` bad rows.
 
-    Classes take as few bytes as hold all of them.
+    The array has the smallest integer type that holds all classes.
     """
-    remap = np.array([classes.get(value, -1) for value in stored.labels], dtype=np.min_scalar_type(-len(names)))
-    outside = {value: label for value, label in stored.labels.items() if value not in classes}
+    class_of_code = np.array([classes.get(value, -1) for value in split.labels], dtype=np.min_scalar_type(-len(names)))
+    unknown = {value: label for value, label in split.labels.items() if value not in classes}
     expected = f"expected one of {', '.join(names)}"
-    bad = [
-        place._replace(problem=f"label {shown(value)}, {expected}")
-        for value, label in outside.items()
-        for place in label.first
+    bad_labels = [
+        row._replace(problem=f"label {quoted(value)}, {expected}")
+        for value, label in unknown.items()
+        for row in label.first
     ]
-    bad = sorted([*stored.bad, *bad])[:LISTED]
-    total = stored.bad_count + sum(label.count for label in outside.values())
-    lines = [row.describe(stored.part.name) for row in bad]
+    bad_rows = sorted([*split.bad_rows, *bad_labels])[:MAX_LISTED]
+    total = split.bad_count + sum(label.count for label in unknown.values())
+    messages = [row.describe(split.source.name) for row in bad_rows]
     if total:
-        rest = f"; the first {LISTED} are named" if total > LISTED else ""
-        lines.insert(0, f"{stored.part.name}: {total} of {len(stored.codes) + stored.bad_count} rows left out{rest}")
-    return remap[stored.codes] if len(remap) else np.empty(0, remap.dtype), lines
+        rest = f"; the first {MAX_LISTED} are named" if total > MAX_LISTED else ""
+        rows = len(split.codes) + split.bad_count
+        messages.insert(0, f"{split.source.name}: {total} of {rows} rows left out{rest}")
+    return class_of_code[split.codes] if len(class_of_code) else np.empty(0, class_of_code.dtype), messages
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """The nearest of `options` as the end of an error line, nothing where none is near."""
+    """The nearest of `options` as the end of an error message; empty where none is similar."""
     hint = nearest(name, options)
     return hint if hint.startswith("; did you mean") else ""

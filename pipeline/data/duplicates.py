@@ -1,8 +1,8 @@
-"""Which texts count as the same: keys and their digests, so that millions of rows compare as numbers."""
+"""Keys by which two texts count as duplicates, exact or masked, and their 64-bit digests."""
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,16 @@ UIntArray = NDArray[np.uint64]
 
 
 def exact_key(text: str) -> str:
-    """`text` with each run of white space as one space and none at the ends."""
+    """`text` with each run of white space replaced by one space, and stripped."""
     return " ".join(text.split())
 
 
 def masked_key(text: str) -> str:
     """`exact_key` of the case-folded text, every link and handle replaced by one word.
 
-    By this key 457 rows of NLTK's 10,000 tweets repeat an earlier one.
+    By this key, 457 of NLTK's 10,000 tweets repeat an earlier one.
     """
-    # Most texts lack what each pattern needs, which is found several times sooner than the pattern fails.
+    # Most texts hold no link and no handle; these checks are several times faster than a pattern that fails.
     if "://" in text or "w." in text or "W." in text:
         text = LINK.sub("http", text)
     if "@" in text:
@@ -35,33 +35,28 @@ KEYS = {"exact": exact_key, "masked": masked_key}
 
 
 def digest(key: str) -> bytes:
-    """Eight bytes that name a key."""
+    """The 8-byte BLAKE2b digest of a key."""
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def digests(batches: Iterable[list[str]], deduplicate: str) -> UIntArray:
     """64-bit digests of the keys of all texts, (N,).
 
-    Two different keys share a digest with probability 2⁻⁶⁴: among ten million training and a million test rows the
+    Two different keys collide with probability 2⁻⁶⁴. With ten million training rows and a million test rows, the
     chance that any row is dropped by mistake is below one in a million.
     """
     key = KEYS[deduplicate]
-
-    def digest_bytes() -> Iterator[bytes]:
-        for batch in batches:
-            yield b"".join(digest(key(text)) for text in batch)
-
-    parts = [np.frombuffer(part, dtype="<u8") for part in digest_bytes()]
-    return np.concatenate(parts).astype(np.uint64, copy=False) if parts else np.empty(0, dtype=np.uint64)
+    arrays = [np.frombuffer(b"".join(digest(key(text)) for text in batch), dtype="<u8") for batch in batches]
+    return np.concatenate(arrays).astype(np.uint64, copy=False) if arrays else np.empty(0, dtype=np.uint64)
 
 
-def among(values: UIntArray, ordered: UIntArray) -> NDArray[np.bool_]:
-    """Which of `values` are among those of `ordered`, which ascend; as `np.isin`, without its copies of both."""
-    if not len(ordered):
+def is_member(values: UIntArray, sorted_values: UIntArray) -> NDArray[np.bool_]:
+    """Which of `values` are in `sorted_values` (ascending), as `np.isin`, without its copies of both arrays."""
+    if not len(sorted_values):
         return np.zeros(len(values), bool)
-    order = np.argsort(values)  # looked up in order, neighbours are near each other in memory
-    asked = values[order]
-    places = np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)
-    found = np.empty(len(values), bool)
-    found[order] = ordered[places] == asked
-    return found
+    order = np.argsort(values)  # look-ups in ascending order read neighbouring memory
+    queries = values[order]
+    positions = np.minimum(np.searchsorted(sorted_values, queries), len(sorted_values) - 1)
+    member = np.empty(len(values), bool)
+    member[order] = sorted_values[positions] == queries
+    return member

@@ -1,4 +1,4 @@
-"""Hub data sets and local folders of the same layout, through `datasets` (`data=tweet_eval|sentiment140|hub`)."""
+"""Reader of Hugging Face data sets, from the hub or a local folder (`data=tweet_eval|sentiment140|hub`)."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import Part, Row, Source, label_value
+from pipeline.data.clean_rows import Row, Source, SourceSplit, label_value
 from pipeline.data.local_files import SPLIT_NAMES, check_columns
 from pipeline.data.source import HUB_REVISIONS, location
 from pipeline.runtime.errors import UserError, nearest, one_line
@@ -27,96 +27,99 @@ TWEET_EVAL_LABELS = {
     "offensive": ("non-offensive", "offensive"),
     "sentiment": ("negative", "neutral", "positive"),
 }
-# The hub codes sentiment as 0, 2, 4; reduced copies as 0, 1. No code stands for two labels.
+# The hub's data set codes sentiment as 0, 2, 4; reduced copies use 0, 1. No code is ambiguous.
 SENTIMENT140_LABELS = {"0": "negative", "1": "positive", "4": "positive"}
 SENTIMENT140_NEUTRAL = "2"
 
 
 def open_hub(config: DataConfig, cache: Path) -> Source:
-    """The splits of a hub data set or of a local folder of that layout.
+    """The splits of a hub data set, or of a local folder of that layout.
 
     Parameters
     ----------
     config : `source` tweet_eval, sentiment140 or hub.
-    cache : where `datasets` keeps what it makes of a local folder; a hub id goes to the user's ordinary cache.
+    cache : the cache folder of `datasets` for a local folder; a hub id uses the user's ordinary cache.
 
     Raises
     ------
     UserError
-        Nothing could be loaded, or it has no training split or not the columns.
+        The data set cannot be loaded, or lacks a training split or the columns.
     """
     if config.source == "tweet_eval" and not config.name:
         raise UserError(f"data.name is not set; data=tweet_eval has {', '.join(TWEET_EVAL_LABELS)} and more")
-    place = location(config)
-    loaded = load_splits(config, place, cache)
-    called = str(place) + (f" ({config.name})" if config.name else "")
-    splits = named_splits(loaded, called)
+    folder_or_id = location(config)
+    loaded = load_splits(config, folder_or_id, cache)
+    title = str(folder_or_id) + (f" ({config.name})" if config.name else "")
+    datasets_by_split = named_splits(loaded, title)
+    train = datasets_by_split["train"]
     notes: list[str] = []
     names: tuple[str, ...] | None = None
     label_column = config.label_column
     if config.source == "sentiment140":
-        columns = splits["train"].column_names
-        label_column = next((c for c in (config.label_column, "sentiment", "label") if c in columns), label_column)
-    check_columns(called, splits["train"].column_names, config.text_column, label_column)
-    feature = splits["train"].features[label_column]
+        candidates = (config.label_column, "sentiment", "label")
+        label_column = next((column for column in candidates if column in train.column_names), label_column)
+    check_columns(title, train.column_names, config.text_column, label_column)
+    feature = train.features[label_column]
     if config.source == "sentiment140":
         names = ("negative", "positive")
     elif isinstance(feature, ClassLabel):
         names = tuple(feature.names)
     elif config.source == "tweet_eval":
         names = TWEET_EVAL_LABELS.get(str(config.name))
-    parts = {}
-    for split, dataset in splits.items():
-        check_columns(f"{called} {split}", dataset.column_names, config.text_column, label_column)
+    splits = {}
+    name_of = label_namer(config.source, names)
+    for split, dataset in datasets_by_split.items():
+        check_columns(f"{title} {split}", dataset.column_names, config.text_column, label_column)
         if config.source == "sentiment140":
             dataset, neutral = without_neutral(dataset, label_column)
             if neutral:
-                notes.append(f"{called} {split}: {neutral} neutral rows (label 2) left out")
-        name_of = label_namer(config.source, names)
+                notes.append(f"{title} {split}: {neutral} neutral rows (label 2) left out")
         rows = dataset_rows(dataset, config.text_column, label_column, name_of)
-        parts[split] = Part(f"{called} {split}", rows, config.text_column, label_column)
-    extra = next((loaded[name] for name in UNLABELLED if name in loaded), None)
-    return Source(parts, names, text_batches(extra, config.text_column) if extra is not None else None, notes=notes)
+        splits[split] = SourceSplit(f"{title} {split}", rows, config.text_column, label_column)
+    unlabelled = next((text_batches(loaded[name], config.text_column) for name in UNLABELLED if name in loaded), None)
+    return Source(splits, names, unlabelled, notes=notes)
 
 
-def load_splits(config: DataConfig, place: Path | str, cache: Path) -> DatasetDict:
-    """All splits as `datasets` reads them; every way this fails is one line."""
-    local = isinstance(place, Path)
+def load_splits(config: DataConfig, folder_or_id: Path | str, cache: Path) -> DatasetDict:
+    """All splits as `datasets` reads them; every failure is a UserError of one line."""
+    local = isinstance(folder_or_id, Path)
     revision = None if local else config.revision or HUB_REVISIONS.get(config.source)
-    tried = f"data={config.source}: could not load {place}"
-    tried += f" (data.name={config.name})" if config.name else ""
-    tried += f" at revision {revision}" if revision else ""
+    failure = f"data={config.source}: could not load {folder_or_id}"
+    failure += f" (data.name={config.name})" if config.name else ""
+    failure += f" at revision {revision}" if revision else ""
     if not local:
-        log.info("data=%s: loading %s from the hub", config.source, place)
+        log.info("data=%s: loading %s from the hub", config.source, folder_or_id)
     try:
-        with quiet():
+        with silent_datasets():
             loaded = datasets.load_dataset(
-                str(place), config.name, revision=revision, cache_dir=str(cache) if local else None
+                str(folder_or_id), config.name, revision=revision, cache_dir=str(cache) if local else None
             )
     except Exception as error:  # datasets, its hub client and its file readers raise dozens of unrelated kinds
         reason = one_line(error.__cause__ if isinstance(error, datasets.exceptions.DatasetGenerationError) else error)
         if isinstance(error, ValueError) and (
             options := re.search(r"[Aa]vailable(?: configs)?: \[(.*?)\]", str(error))
         ):
-            known = re.findall(r"'([^']*)'", options[1])
-            hint = nearest(str(config.name), known) if config.name else f"; valid: {', '.join(known)}"
-            raise UserError(f"{tried}: it has no configuration data.name={config.name}{hint}") from error
+            valid = re.findall(r"'([^']*)'", options[1])
+            hint = nearest(str(config.name), valid) if config.name else f"; valid: {', '.join(valid)}"
+            raise UserError(f"{failure}: it has no configuration data.name={config.name}{hint}") from error
         if "scripts are no longer supported" in reason:
-            raise UserError(f"{tried}: it is a script, which datasets no longer runs; use a copy in Parquet") from error
+            raise UserError(
+                f"{failure}: it is a script, which datasets no longer runs; use a copy in Parquet"
+            ) from error
         if local:
-            raise UserError(f"{tried}: {reason}") from error
+            raise UserError(f"{failure}: {reason}") from error
         raise UserError(
-            f"{tried}: {reason}; the network may be missing or the name wrong: "
+            f"{failure}: {reason}; the network may be missing or the name wrong: "
             "data.path=<local folder> or data=sample work offline"
         ) from error
     if not isinstance(loaded, DatasetDict):
-        raise UserError(f"{tried}: it has no named splits")
+        raise UserError(f"{failure}: it has no named splits")
     return loaded
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Let `datasets` print no bars into a log file, and no report of an error that becomes one line."""
+def silent_datasets() -> Iterator[None]:
+    """Silence the log of `datasets`, and its progress bars where stderr is no terminal."""
     level, bars = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     if not sys.stderr.isatty():
@@ -129,27 +132,27 @@ def quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def named_splits(loaded: DatasetDict, called: str) -> dict[str, Dataset]:
-    """The splits under our names."""
+def named_splits(loaded: DatasetDict, title: str) -> dict[str, Dataset]:
+    """The splits under the names `train`, `validation` and `test`."""
     splits = {}
-    for split, names in SPLIT_NAMES.items():
-        found = next((str(name) for name in loaded if str(name).lower() in names), None)
-        if found is not None:
-            splits[split] = loaded[found]
+    for split, aliases in SPLIT_NAMES.items():
+        name = next((str(name) for name in loaded if str(name).lower() in aliases), None)
+        if name is not None:
+            splits[split] = loaded[name]
     if "train" not in splits:
-        raise UserError(f"{called}: no split train; it has {', '.join(map(str, loaded))}")
+        raise UserError(f"{title}: no split train; it has {', '.join(map(str, loaded))}")
     return splits
 
 
 def without_neutral(dataset: Dataset, label_column: str) -> tuple[Dataset, int]:
-    """Sentiment140 without the neutral rows of its test split, and how many they are."""
+    """Sentiment140 without the neutral rows of its test split, and the number of these rows."""
     neutral = pc.equal(dataset.data.column(label_column).cast(pa.string()), SENTIMENT140_NEUTRAL)
-    kept = np.flatnonzero(~neutral.fill_null(False).to_numpy())
-    return (dataset, 0) if len(kept) == len(dataset) else (dataset.select(kept), len(dataset) - len(kept))
+    rows = np.flatnonzero(~neutral.fill_null(False).to_numpy())
+    return (dataset, 0) if len(rows) == len(dataset) else (dataset.select(rows), len(dataset) - len(rows))
 
 
 def label_namer(source: str, names: tuple[str, ...] | None) -> Callable[[object], object]:
-    """From a label as stored to its name; a code that no name has stays and is a bad row later."""
+    """A function from a stored label to its name; a code without a name is returned as it is (a bad row later)."""
 
     def name_of(label: object) -> object:
         value = label_value(label)

@@ -1,4 +1,4 @@
-"""Stratified orders of rows: their prefixes are held-out splits and nested label budgets.
+"""Stratified shuffling of rows; its prefixes are the held-out splits and the nested label budgets.
 
 Shapes: `N` rows.
 """
@@ -15,15 +15,15 @@ IntArray = NDArray[np.integer]
 SLICE = 1 << 16
 
 
-def row_type(rows: int) -> type[np.signedinteger]:
-    """The smallest type that numbers this many rows, of the two that indexing by is cheap for."""
+def index_dtype(rows: int) -> type[np.signedinteger]:
+    """int32 where it can index this many rows, else int64: the two types that numpy indexes by cheaply."""
     return np.int32 if rows < 1 << 31 else np.int64
 
 
 def stratified_order(labels: IntArray, seed: int) -> IntArray:
-    """Shuffle rows so that every prefix holds each class in proportion, less than one row off.
+    """Shuffle rows so that every prefix holds each class in proportion, to within less than one row.
 
-    Arrays are of the smallest types that do and end as early as they can: millions of rows take some 10 bytes each.
+    Arrays have the smallest possible types and are freed early: millions of rows take about 10 bytes each.
 
     Parameters
     ----------
@@ -35,85 +35,86 @@ def stratified_order(labels: IntArray, seed: int) -> IntArray:
     A permutation of the rows, (N,).
     """
     rng = np.random.default_rng(seed)
-    shuffled = np.arange(len(labels), dtype=row_type(len(labels)))
+    shuffled = np.arange(len(labels), dtype=index_dtype(len(labels)))
     rng.shuffle(shuffled)
-    found, counts = np.unique(labels, return_counts=True)
+    classes, counts = np.unique(labels, return_counts=True)
     if len(counts) < 2:
         return shuffled
     rank = rng.permutation(len(counts))
     counts_by_rank = np.empty_like(counts)
     counts_by_rank[rank] = counts
     by_rank = np.empty_like(shuffled)
-    places = _Places(counts_by_rank)
+    positions = _SortedPositions(counts_by_rank)
     for start in range(0, len(labels), SLICE):
         rows = shuffled[start : start + SLICE]
-        by_rank[places(rank[np.searchsorted(found, labels[rows])])] = rows
+        by_rank[positions(rank[np.searchsorted(classes, labels[rows])])] = rows
     order = shuffled
     sequence = _class_sequence(counts_by_rank.astype(np.int64))
-    places = _Places(counts_by_rank)
+    positions = _SortedPositions(counts_by_rank)
     for start in range(0, len(labels), SLICE):
-        order[start : start + SLICE] = by_rank[places(sequence[start : start + SLICE])]
+        order[start : start + SLICE] = by_rank[positions(sequence[start : start + SLICE])]
     return order
 
 
-class _Places:
-    """Where elements belong that are sorted by class, stably, of which there are `counts`; asked slice by slice."""
+class _SortedPositions:
+    """Positions of elements in a stable sort by class, computed slice by slice; classes have `counts` elements."""
 
     def __init__(self, counts: IntArray) -> None:
         self._next = np.cumsum(counts) - counts
 
     def __call__(self, classes: IntArray) -> IntArray:
-        """The places of the next elements, (N,), by the class of each."""
+        """The positions of the next elements, (N,), by the class of each."""
         counts = np.bincount(classes, minlength=len(self._next))
-        places = np.empty(len(classes), np.int64)
-        firsts = self._next - np.cumsum(counts) + counts
-        places[np.argsort(classes, kind="stable")] = np.arange(len(classes)) + np.repeat(firsts, counts)
+        positions = np.empty(len(classes), np.int64)
+        offsets = self._next - np.cumsum(counts) + counts
+        positions[np.argsort(classes, kind="stable")] = np.arange(len(classes)) + np.repeat(offsets, counts)
         self._next += counts
-        return places
+        return positions
 
 
 def _class_sequence(counts: NDArray[np.int64]) -> IntArray:
-    """Which class each place of the order takes, (N,), for classes of `counts` rows, at least two classes.
+    """The class at each position of the order, (N,), for at least two classes of `counts` rows.
 
-    This is the chairman assignment problem. The j-th row of a class has a first and a last place between which the
-    class stays within one row of its share; of the rows whose first place has come, the one with the nearest last
-    place is next. Tijdeman (1980, Discrete Mathematics 32) proves that this always succeeds. Sorting rows by their
-    rank within their class, the usual shortcut, is off by many rows where many small classes meet one large one.
+    This is the chairman assignment problem. The j-th row of a class has a first and a last position between which the
+    class stays within one row of its share. Of the rows whose first position is reached, the one with the earliest last
+    position is next. Tijdeman (1980, Discrete Mathematics 32) proves that this always succeeds. The usual shortcut,
+    sorting rows by their rank within their class, is off by many rows with one large class and many small ones.
     """
     size, slack = int(counts.sum()), 2 * len(counts) - 2
     sequence = np.empty(size, np.min_scalar_type(len(counts) - 1))
     heap: list[int] = []
-    come = np.zeros_like(counts)
+    released = np.zeros_like(counts)  # rows of each class that have been in the heap
     for start in range(0, size, SLICE):
         stop = min(start + SLICE, size)
-        # Rows of each class whose first place is at most `stop`: the formula of `first` below, solved for the row.
-        until = np.minimum((stop * slack * counts - size) // (slack * size) + 1, counts)
-        coming = until - come
-        classes = np.repeat(np.arange(len(counts)), coming)
-        rows = np.arange(len(classes)) + np.repeat(come - np.cumsum(coming) + coming, coming) + 1
-        come = until
+        # Rows of each class whose first position is at most `stop`: the formula of `first` below, solved for the row.
+        released_at_stop = np.minimum((stop * slack * counts - size) // (slack * size) + 1, counts)
+        new = released_at_stop - released
+        classes = np.repeat(np.arange(len(counts)), new)
+        rows = np.arange(len(classes)) + np.repeat(released - np.cumsum(new) + new, new) + 1
+        released = released_at_stop
         share = slack * counts[classes]
         first = -(-((rows - 1) * slack + 1) * size // share)
         last = np.minimum((rows * slack - 1) * size // share + 1, size)
         by_first = np.argsort(first, kind="stable")
-        # One integer per row, so that the heap compares numbers: last place, then class.
+        # One integer per row, so that the heap compares numbers: last position, then class.
         keys = (last * len(counts) + classes)[by_first].tolist()
-        rows_to_come = zip(first[by_first].tolist(), keys, strict=True)
-        opens, row = next(rows_to_come, (size + 1, 0))
-        taken = []
-        for place in range(start, stop):
-            while opens <= place + 1:
-                heappush(heap, row)
-                opens, row = next(rows_to_come, (size + 1, 0))
-            taken.append(heappop(heap))
-        sequence[start:stop] = np.array(taken) % len(counts)
+        queue = zip(first[by_first].tolist(), keys, strict=True)
+        next_first, next_key = next(queue, (size + 1, 0))
+        chosen = []
+        for position in range(start, stop):
+            while next_first <= position + 1:
+                heappush(heap, next_key)
+                next_first, next_key = next(queue, (size + 1, 0))
+            chosen.append(heappop(heap))
+        sequence[start:stop] = np.array(chosen) % len(counts)
     return sequence
 
 
 def budget_rows(labels: IntArray, budget: int | None, seed: int) -> IntArray:
-    """Rows of the training split that a label budget uses, ascending, (budget,).
+    """Rows of the training split in a label budget, ascending, (budget,).
 
-    Budgets are nested: with one seed, the rows of a smaller budget are among those of a larger one. None is every row.
+    Budgets are nested: with one seed, the rows of a smaller budget are a subset of those of a larger one. None means
+    every row.
 
     Raises
     ------
@@ -121,11 +122,11 @@ def budget_rows(labels: IntArray, budget: int | None, seed: int) -> IntArray:
         The budget is larger than the training split.
     """
     if budget is None:
-        return np.arange(len(labels), dtype=row_type(len(labels)))
+        return np.arange(len(labels), dtype=index_dtype(len(labels)))
     if budget > len(labels):
         raise UserError(f"data.label_budget={budget} is larger than the training split of {len(labels)} rows")
     rows = np.sort(stratified_order(labels, seed)[:budget])
     absent = np.setdiff1d(labels, labels[rows]).tolist()
     if absent:
-        log.warning("data.label_budget=%d leaves no training row of class %s", budget, ", ".join(map(str, absent)))
+        log.warning("data.label_budget=%d holds no training row of class %s", budget, ", ".join(map(str, absent)))
     return rows

@@ -1,12 +1,13 @@
-"""Rows of local CSV, TSV, JSONL and Parquet files (`data=files`).
+"""CSV, TSV, JSONL and Parquet reader for local files (`data=files`).
 
-CSV is read by Python's own parser and not by the builder of `datasets`: that one fills up short rows, stops at long
-ones, and tells no row numbers, while here each bad row is named and the others are used.
+CSV is read with Python's `csv` module instead of the CSV builder of `datasets`. That builder pads short rows, stops at
+long ones and reports no row numbers; here each bad row is reported and the others are used.
 """
 
 import csv
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
-from pipeline.data.clean_rows import BATCH, Part, Row, Source, did_you_mean, shown
+from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean, quoted
 from pipeline.runtime.errors import UserError, one_line
 
 SPLIT_NAMES = {
@@ -23,8 +24,8 @@ SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
-END = "\0end of file"
-LARGEST_FIELD = 10_000_000  # characters; Python's own limit of 131,072 would refuse a whole file for one long text
+END_MARK = "\0end of file"
+MAX_FIELD_SIZE = 10_000_000  # characters; Python's own limit of 131,072 would refuse a whole file for one long text
 
 
 def open_files(config: DataConfig) -> Source:
@@ -43,8 +44,8 @@ def open_files(config: DataConfig) -> Source:
             unlabelled = line_batches(path / "unlabelled.txt")
     else:
         files = {"train": path}
-    parts = {split: read_file(file, config.text_column, config.label_column) for split, file in files.items()}
-    return Source(parts, unlabelled=unlabelled)
+    splits = {split: read_file(file, config.text_column, config.label_column) for split, file in files.items()}
+    return Source(splits, unlabelled=unlabelled)
 
 
 def data_path(config: DataConfig) -> Path:
@@ -62,29 +63,29 @@ def split_files(folder: Path) -> dict[str, Path]:
     """The file of each split in `folder`."""
     files: dict[str, Path] = {}
     for split, names in SPLIT_NAMES.items():
-        found = sorted(p for p in folder.iterdir() if p.stem.lower() in names and p.suffix.lower() in READERS)
-        if len(found) > 1:
-            raise UserError(f"{folder}: expected one {split} file, found {', '.join(p.name for p in found)}")
-        if found:
-            files[split] = found[0]
+        matches = sorted(p for p in folder.iterdir() if p.stem.lower() in names and p.suffix.lower() in READERS)
+        if len(matches) > 1:
+            raise UserError(f"{folder}: expected one {split} file, found {', '.join(p.name for p in matches)}")
+        if matches:
+            files[split] = matches[0]
     if "train" not in files:
         raise UserError(f"{folder}: no file train.* ending in {', '.join(READERS)}")
     return files
 
 
-def read_file(path: Path, text_column: str, label_column: str) -> Part:
-    """The rows of one file; errors of the file as a whole come when they are read."""
+def read_file(path: Path, text_column: str, label_column: str) -> SourceSplit:
+    """The rows of one file, read lazily: an unreadable file raises a UserError when its rows are read."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: expected a file ending in {', '.join(READERS)}, found {path.suffix!r}")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty")
-    return Part(path.name, reader(path, text_column, label_column), text_column, label_column)
+    return SourceSplit(path.name, reader(path, text_column, label_column), text_column, label_column)
 
 
-def check_columns(path: Path | str, columns: list[str], *wanted: str) -> None:
-    """Refuse a table without a wanted column, or with two of that name."""
-    for key, column in zip(("data.text_column", "data.label_column"), wanted, strict=True):
+def check_columns(path: Path | str, columns: list[str], text_column: str, label_column: str) -> None:
+    """Refuse a table that lacks the text or label column, or has two of that name."""
+    for key, column in (("data.text_column", text_column), ("data.label_column", label_column)):
         if column not in columns:
             hint = did_you_mean(column, columns)
             raise UserError(f"{path}: no column {column!r} ({key}); columns: {', '.join(columns)}{hint}")
@@ -92,8 +93,8 @@ def check_columns(path: Path | str, columns: list[str], *wanted: str) -> None:
             raise UserError(f"{path}: {columns.count(column)} columns are called {column!r} ({key}), expected one")
 
 
-def decoded(path: Path, file: IO[str]) -> Iterator[str]:
-    """The lines of a text file; bytes that are not UTF-8 are an error that names the line."""
+def decoded_lines(path: Path, file: IO[str]) -> Iterator[str]:
+    """The lines of a text file; bytes that are not UTF-8 are a UserError that names the line."""
     try:
         yield from file
     except UnicodeDecodeError:
@@ -111,42 +112,36 @@ def decoded(path: Path, file: IO[str]) -> Iterator[str]:
 def read_csv(path: Path, text_column: str, label_column: str, delimiter: str = ",") -> Iterator[Row]:
     """Rows of a table with a header; fields in double quotes may hold delimiters, newlines and doubled quotes."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        # The last line tells whether the parser was inside a quoted field when the file ended.
-        csv.field_size_limit(LARGEST_FIELD)
-        reader = csv.reader(with_end(decoded(path, file)), delimiter=delimiter)
+        # The end mark shows whether the parser was inside a quoted field when the file ended.
+        csv.field_size_limit(MAX_FIELD_SIZE)
+        reader = csv.reader(chain(decoded_lines(path, file), [END_MARK]), delimiter=delimiter)
         number, line = 0, 1
         columns: list[str] | None = None
         try:
             for fields in reader:
                 start, line = line, reader.line_num + 1
-                if fields == [END]:
+                if fields == [END_MARK]:
                     break
-                if fields and fields[-1].endswith(END):
+                if fields and fields[-1].endswith(END_MARK):
                     raise UserError(f"{path}, row {number + 1} (line {start}): a quoted field is never closed")
                 if not fields or (len(fields) == 1 and not fields[0].strip()):
                     continue
                 if columns is None:
                     columns = fields
                     check_columns(path, columns, text_column, label_column)
-                    text_place, label_place = columns.index(text_column), columns.index(label_column)
+                    text_index, label_index = columns.index(text_column), columns.index(label_column)
                     continue
                 number += 1
                 if len(fields) != len(columns):
-                    found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-                    problem = f"{found}, expected {len(columns)} ({', '.join(columns)})"
+                    count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+                    problem = f"{count}, expected {len(columns)} ({', '.join(columns)})"
                     yield Row(number, None, None, start, problem)
                 else:
-                    yield Row(number, fields[text_place], fields[label_place], start)
+                    yield Row(number, fields[text_index], fields[label_index], start)
         except csv.Error as error:
             raise UserError(f"{path}, row {number + 1} (line {line}): {error}; is a quote left open?") from None
     if columns is None:
         raise UserError(f"{path}: the file holds nothing but blank lines")
-
-
-def with_end(lines: Iterator[str]) -> Iterator[str]:
-    """`lines` and then one that no file holds."""
-    yield from lines
-    yield END
 
 
 def read_tsv(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
@@ -159,7 +154,7 @@ def read_jsonl(path: Path, text_column: str, label_column: str) -> Iterator[Row]
     columns: dict[str, None] = {}
     number = 0
     with path.open(encoding="utf-8-sig", newline="\n") as file:
-        for line_number, line in enumerate(decoded(path, file), 1):
+        for line_number, line in enumerate(decoded_lines(path, file), 1):
             if not line.strip():
                 continue
             number += 1
@@ -171,7 +166,7 @@ def read_jsonl(path: Path, text_column: str, label_column: str) -> Iterator[Row]
                 yield Row(number, None, None, line_number, f"not JSON ({one_line(error)}); expected an object")
                 continue
             if not isinstance(value, dict):
-                yield Row(number, None, None, line_number, f"found {shown(value)}, expected a JSON object")
+                yield Row(number, None, None, line_number, f"found {quoted(value)}, expected a JSON object")
                 continue
             if len(columns) < BATCH:
                 columns.update(dict.fromkeys(value))
@@ -201,7 +196,7 @@ def read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[Ro
 def line_batches(path: Path) -> Iterator[list[str]]:
     """The lines of a text file that are not blank, in batches."""
     with path.open(encoding="utf-8-sig", newline="\n") as file:
-        lines = (line.rstrip("\r\n") for line in decoded(path, file))
+        lines = (line.rstrip("\r\n") for line in decoded_lines(path, file))
         yield from in_batches((line for line in lines if line.strip()), BATCH)
 
 

@@ -1,6 +1,6 @@
-"""Which rows of a source make which split: made, de-duplicated and checked here.
+"""Row selection for train, validation and test: stratified splits, de-duplication, class checks.
 
-Shapes: `N` rows of a part of the source.
+Shapes: `N` rows of a split of the source.
 """
 
 import math
@@ -12,22 +12,22 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import Stored, class_of_code, encode
-from pipeline.data.duplicates import among, digests
-from pipeline.data.label_budget import IntArray, row_type, stratified_order
+from pipeline.data.clean_rows import StoredSplit, class_indices, encode_labels
+from pipeline.data.duplicates import digests, is_member
+from pipeline.data.label_budget import IntArray, index_dtype, stratified_order
 from pipeline.runtime.errors import UserError
 
 
 @dataclass
 class Selection:
-    """Rows of a stored part that make a split, ascending, and the class of each row of the part, (N,)."""
+    """The rows that make a split, ascending, of a stored split; and the class of each of its rows, (N,)."""
 
-    stored: Stored
+    stored: StoredSplit
     labels: IntArray
     rows: IntArray
 
     def batches(self) -> Iterator[tuple[pa.Array, IntArray]]:
-        """Texts of the split and their rows, in the order of the source."""
+        """Batches of texts and their rows, in the order of the source."""
         start = low = 0
         for texts in self.stored.texts():
             high = bisect_left(self.rows, start + len(texts), low)  # np.searchsorted may copy all rows each time
@@ -37,56 +37,56 @@ class Selection:
 
 
 def select_usable(
-    stored: dict[str, Stored], names: list[str], notes: list[str], *, drop_empty: bool
+    stored_splits: dict[str, StoredSplit], names: list[str], notes: list[str], *, drop_empty: bool
 ) -> dict[str, Selection]:
-    """The rows of each part that have a text and one of the labels; the others are named in `notes`.
+    """The rows of each split that have a text and one of the labels; `notes` get a message about the others.
 
     Hub data sets often publish a test split whose labels are secret: with `drop_empty` it counts as absent.
     """
-    classes = class_of_code(list(stored.values()), names)
+    classes = class_indices(list(stored_splits.values()), names)
     selections = {}
-    for split, part in stored.items():
-        labels, lines = encode(part, classes, names)
-        rows = np.flatnonzero(labels >= 0).astype(row_type(len(labels)))
+    for split, stored in stored_splits.items():
+        labels, messages = encode_labels(stored, classes, names)
+        rows = np.flatnonzero(labels >= 0).astype(index_dtype(len(labels)))
         if len(rows) == 0 and split != "train" and drop_empty:
-            notes.append(f"{part.part.name}: no row has a label, so the split is not used")
+            notes.append(f"{stored.source.name}: no row has a label, so the split is not used")
             continue
         if len(rows) == 0:
-            raise UserError(f"{part.part.name}: no usable row; {lines[1] if lines else 'it has no rows'}")
-        notes.extend(lines)
-        selections[split] = Selection(part, labels, rows)
+            raise UserError(f"{stored.source.name}: no usable row; {messages[1] if messages else 'it has no rows'}")
+        notes.extend(messages)
+        selections[split] = Selection(stored, labels, rows)
     return selections
 
 
 def make_splits(selections: dict[str, Selection], config: DataConfig, notes: list[str]) -> None:
-    """Take the splits that the source lacks from its training rows, stratified by label; changes `selections`.
+    """Hold out the splits that the source lacks from its training rows, stratified by label; changes `selections`.
 
     Raises
     ------
     UserError
-        `data.test_size=0` without a test split, a size that is no whole number of rows, too small or too large.
+        `data.test_size=0` without a test split; or a size that is no whole number of rows, too small or too large.
     """
     train = selections["train"]
     total = len(train.rows)
-    wanted = {"test": config.test_size, "validation": config.validation_size}
-    sizes = {split: row_count(f"data.{split}_size", size, total) for split, size in wanted.items()}
-    missing = [split for split in wanted if split not in selections and (split == "test" or wanted[split])]
+    sizes = {"test": config.test_size, "validation": config.validation_size}
+    counts = {split: row_count(f"data.{split}_size", size, total) for split, size in sizes.items()}
+    missing = [split for split in sizes if split not in selections and (split == "test" or sizes[split])]
     for split in missing:
-        if sizes[split] == 0:
+        if counts[split] == 0:
             raise UserError(
-                f"data.{split}_size={wanted[split]:g} of {total} rows is no row, and the source has no {split} split"
+                f"data.{split}_size={sizes[split]:g} of {total} rows is no row, and the source has no {split} split"
             )
-    if sum(sizes[split] for split in missing) >= total:
-        asked = " and ".join(f"data.{split}_size={wanted[split]:g}" for split in missing)
-        raise UserError(f"{asked} leave no training row of the {total} that {train.stored.part.name} has")
+    if sum(counts[split] for split in missing) >= total:
+        settings = " and ".join(f"data.{split}_size={sizes[split]:g}" for split in missing)
+        raise UserError(f"{settings} leave no training row of the {total} that {train.stored.source.name} has")
     for split in missing:
         order = train.rows[stratified_order(train.labels[train.rows], config.split_seed)]
-        held_out, rest = np.sort(order[: sizes[split]]), np.sort(order[sizes[split] :])
+        held_out, rest = np.sort(order[: counts[split]]), np.sort(order[counts[split] :])
         selections[split] = Selection(train.stored, train.labels, held_out)
         train.rows = rest
         notes.append(
             f"{split}: {len(held_out)} of {total} rows, stratified "
-            f"(data.{split}_size={wanted[split]:g}, data.split_seed={config.split_seed})"
+            f"(data.{split}_size={sizes[split]:g}, data.split_seed={config.split_seed})"
         )
 
 
@@ -100,7 +100,7 @@ def row_count(key: str, size: float, total: int) -> int:
 
 
 def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: list[str]) -> None:
-    """Drop training rows whose text is in another split, by `data.deduplicate`; changes `selections`."""
+    """Drop training rows whose text is also in another split, by `data.deduplicate`; changes `selections`."""
     if deduplicate == "none":
         return
     others = [selection for split, selection in selections.items() if split != "train"]
@@ -108,11 +108,12 @@ def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: l
     held_out = digests(texts_held_out, deduplicate)
     held_out.sort()
     train = selections["train"]
-    parts = [among(digests([texts.to_pylist()], deduplicate), held_out) for texts, _ in train.batches()]
-    repeated = np.concatenate(parts)
-    train.rows = train.rows[~repeated]
+    duplicated = np.concatenate(
+        [is_member(digests([texts.to_pylist()], deduplicate), held_out) for texts, _ in train.batches()]
+    )
+    train.rows = train.rows[~duplicated]
     notes.append(
-        f"train: {int(repeated.sum())} of {len(repeated)} rows dropped, their text is in another split "
+        f"train: {int(duplicated.sum())} of {len(duplicated)} rows dropped, their text is in another split "
         f"(data.deduplicate={deduplicate})"
     )
 
@@ -127,10 +128,10 @@ def check_classes(selections: dict[str, Selection], names: list[str], notes: lis
         absent = [name for name, count in zip(names, counts[split], strict=True) if count == 0]
         if absent and split == "train":
             first = names.index(absent[0])
-            holds = [f"{counts[other][first]} {other} rows have it" for other in counts if counts[other][first]]
+            others = [f"{counts[other][first]} {other} rows have it" for other in counts if counts[other][first]]
             raise UserError(
-                f"{selection.stored.part.name}: no training row has the label {', '.join(map(repr, absent))}"
-                f"{' (' + ', '.join(holds) + ')' if holds else ''}; "
+                f"{selection.stored.source.name}: no training row has the label {', '.join(map(repr, absent))}"
+                f"{' (' + ', '.join(others) + ')' if others else ''}; "
                 "give it more rows, or name the labels to use in data.labels"
             )
         if absent:

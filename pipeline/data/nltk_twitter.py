@@ -1,4 +1,4 @@
-"""NLTK's 5,000 positive and 5,000 negative tweets, split as the course does (`data=nltk_twitter`)."""
+"""Reader of NLTK's twitter_samples: 5,000 positive and 5,000 negative tweets, in the course's splits."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -9,7 +9,7 @@ from nltk.corpus.reader import TwitterCorpusReader
 from nltk.data import ZipFilePathPointer
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import Part, Row, Source
+from pipeline.data.clean_rows import Row, Source, SourceSplit
 from pipeline.runtime.errors import UserError, one_line
 
 LABEL_NAMES = ("negative", "positive")
@@ -32,11 +32,11 @@ def open_nltk_twitter(config: DataConfig) -> Source:
             raise UserError(f"twitter_samples {FILES[label]}: {len(texts)} tweets, expected {TWEETS_PER_LABEL}")
     training = {label: texts[:TRAINING_TWEETS_PER_LABEL] for label, texts in tweets.items()}
     test = {label: texts[TRAINING_TWEETS_PER_LABEL:] for label, texts in tweets.items()}
-    parts = {
-        "train": Part("twitter_samples train", labelled_rows(training)),
-        "test": Part("twitter_samples test", labelled_rows(test)),
+    splits = {
+        "train": SourceSplit("twitter_samples train", labelled_rows(training)),
+        "test": SourceSplit("twitter_samples test", labelled_rows(test)),
     }
-    return Source(parts, LABEL_NAMES)
+    return Source(splits, LABEL_NAMES)
 
 
 def read_corpus(config: DataConfig) -> dict[str, list[str]]:
@@ -50,7 +50,7 @@ def read_corpus(config: DataConfig) -> dict[str, list[str]]:
 
 
 def find_corpus(config: DataConfig) -> nltk.data.PathPointer:
-    """The corpus's folder, or the archive of that name, below `data.path` or on NLTK's own list of folders."""
+    """The corpus's folder, or its zip archive, below `data.path` or in NLTK's data folders."""
     folders = None
     if config.path:
         folder = Path(config.path).expanduser().absolute()
@@ -58,17 +58,17 @@ def find_corpus(config: DataConfig) -> nltk.data.PathPointer:
             raise UserError(f"data.path: no folder {folder}; data=nltk_twitter expects an nltk_data folder")
         folders = [str(folder)]
         if folders[0] not in nltk.data.path:
-            # NLTK refuses to read a corpus outside the folders on its list, wherever it was found.
+            # NLTK refuses to read a corpus outside the folders on its list.
             nltk.data.path.append(folders[0])
     for resource in ("corpora/twitter_samples", "corpora/twitter_samples.zip/twitter_samples/"):
         try:
             return nltk.data.find(resource, paths=folders)
         except LookupError:
             continue
-    place = f"in {folders[0]}" if folders else "installed"
+    where = f"in {folders[0]}" if folders else "installed"
     raise UserError(
-        f"data=nltk_twitter: NLTK's corpus twitter_samples is not {place}: python -m nltk.downloader twitter_samples; "
-        "where the network is missing, NLTK_DATA or data.path names a copied nltk_data folder, or use data=sample"
+        f"data=nltk_twitter: NLTK's corpus twitter_samples is not {where}: python -m nltk.downloader twitter_samples; "
+        "without a network, set NLTK_DATA or data.path to a copied nltk_data folder, or use data=sample"
     )
 
 
@@ -81,7 +81,7 @@ def corpus_files(config: DataConfig) -> list[Path]:
 
 
 def labelled_rows(tweets: dict[str, list[str]]) -> Iterator[Row]:
-    """All tweets of one label after those of the other, numbered from 1."""
+    """All tweets of the first label, then all of the second, numbered from 1."""
     numbers = count(1)
     for label, texts in tweets.items():
         for text in texts:

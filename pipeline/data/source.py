@@ -1,4 +1,4 @@
-"""Where a source lies and what identifies it: cheap, so that finished work is recognized before a library is loaded."""
+"""Location and fingerprint of a data source, found without the libraries that read it."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -35,10 +35,15 @@ def location(config: DataConfig) -> Path | str:
     return path
 
 
-def source_fingerprint(config: DataConfig, of_files: Callable[[Sequence[Path]], str] = file_fingerprint) -> str:
-    """What identifies the raw input before it is read: the contents of local files, `id@revision` of a hub data set.
+def source_fingerprint(
+    config: DataConfig, fingerprint_files: Callable[[Sequence[Path]], str] = file_fingerprint
+) -> str:
+    """The identity of the raw input before it is read: a digest of local files, or `id@revision` of a hub data set.
 
-    `of_files` : what tells the contents of files, such as one that remembers large ones.
+    Parameters
+    ----------
+    config : the `data` group of the configuration.
+    fingerprint_files : fingerprints the contents of files, for instance with a cache for large ones.
 
     Raises
     ------
@@ -50,12 +55,12 @@ def source_fingerprint(config: DataConfig, of_files: Callable[[Sequence[Path]], 
     if config.source == "nltk_twitter":
         from pipeline.data.nltk_twitter import corpus_files
 
-        return of_files(corpus_files(config))
+        return fingerprint_files(corpus_files(config))
     if config.source == "files":
         from pipeline.data.local_files import data_path
 
-        return of_files([data_path(config)])
-    place = location(config)
-    if isinstance(place, Path):
-        return of_files([place])
-    return f"{place}@{config.revision or HUB_REVISIONS.get(config.source, 'main')}"
+        return fingerprint_files([data_path(config)])
+    folder_or_id = location(config)
+    if isinstance(folder_or_id, Path):
+        return fingerprint_files([folder_or_id])
+    return f"{folder_or_id}@{config.revision or HUB_REVISIONS.get(config.source, 'main')}"

@@ -1,4 +1,4 @@
-"""Labelled tweets as training, validation and test splits: the one door to every data source."""
+"""The entry point of every data source: `load(config)` returns training, validation and test splits."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.schema import DataConfig, SampleConfig
 from pipeline.data.arrow import open_rows
-from pipeline.data.clean_rows import BATCH, TEXT_SCHEMA, Part, Row, Source, label_names, store
+from pipeline.data.clean_rows import BATCH, TEXT_SCHEMA, Row, Source, SourceSplit, label_names, store_split
 from pipeline.data.make_splits import Selection, check_classes, drop_duplicates, make_splits, select_usable
 from pipeline.data.source import sample_config
 from pipeline.runtime.files import fingerprint
@@ -25,7 +25,7 @@ class Splits:
     """Labelled text: columns `text` (string) and `label` (int64, index into `label_names`), memory-mapped.
 
     `validation` is None where `data.validation_size=0` and the source has none; `unlabelled` holds `text` only. `notes`
-    are what a reader must know: rows left out and why, splits made here.
+    are messages for the user: rows left out with the reason, and splits that were held out from the training rows.
     """
 
     train: pa.Table
@@ -36,12 +36,12 @@ class Splits:
     generated: bool
     notes: list[str]
 
-    def parts(self) -> Iterator[tuple[str, pa.Table]]:
-        """Name and rows of each split there is."""
+    def tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """Name and table of each split that is not None."""
         for name in ("train", "validation", "test", "unlabelled"):
-            rows = getattr(self, name)
-            if rows is not None:
-                yield name, rows
+            table = getattr(self, name)
+            if table is not None:
+                yield name, table
 
 
 def load(config: DataConfig, cache: Path) -> Splits:
@@ -50,33 +50,33 @@ def load(config: DataConfig, cache: Path) -> Splits:
     Parameters
     ----------
     config : the `data` group of the configuration.
-    cache : folder for the splits as Arrow files, which the returned tables map; an earlier call's are replaced.
+    cache : folder for the Arrow files of the splits, which the returned tables map; existing ones are replaced.
 
     Raises
     ------
     UserError
-        The source is absent, cannot be read, or does not make the splits that were asked for.
+        The source is absent, cannot be read, or does not yield the configured splits.
     """
     cache.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=cache, prefix=".rows-") as folder:
         scratch = Path(folder)
         source = open_source(config, scratch)
         notes = list(source.notes)
-        stored = {split: store(part, scratch / f"{split}.arrow") for split, part in source.parts.items()}
+        stored = {name: store_split(split, scratch / f"{name}.arrow") for name, split in source.splits.items()}
         names = label_names(list(stored.values()), config.labels, source.label_names)
         selections = select_usable(stored, names, notes, drop_empty=config.source == "hub")
         make_splits(selections, config, notes)
         drop_duplicates(selections, config.deduplicate, notes)
         check_classes(selections, names, notes)
-        made = {split: write_split(selection, cache / f"{split}.arrow") for split, selection in selections.items()}
+        tables = {split: write_split(selection, cache / f"{split}.arrow") for split, selection in selections.items()}
         unlabelled = (
             write_texts(source.unlabelled, cache / "unlabelled.arrow") if source.unlabelled is not None else None
         )
-    return Splits(made["train"], made.get("validation"), made["test"], unlabelled, names, source.generated, notes)
+    return Splits(tables["train"], tables.get("validation"), tables["test"], unlabelled, names, source.generated, notes)
 
 
 def open_source(config: DataConfig, scratch: Path) -> Source:
-    """What `data.source` names, not read yet; only the libraries of that source are loaded."""
+    """The source that `data.source` names, not read yet; imports the libraries of that source alone."""
     if config.source == "sample":
         return open_sample(sample_config(config))
     if config.source == "nltk_twitter":
@@ -100,11 +100,11 @@ def open_sample(config: SampleConfig) -> Source:
     rows = (Row(number, text, sample.LABEL_NAMES[label]) for number, (text, label) in enumerate(labelled, 1))
     unlabelled = sample.unlabelled_batches(config) if config.unlabelled else None
     notes = ["the tweets are generated, not real"]
-    return Source({"train": Part("sample", rows)}, sample.LABEL_NAMES, unlabelled, generated=True, notes=notes)
+    return Source({"train": SourceSplit("sample", rows)}, sample.LABEL_NAMES, unlabelled, generated=True, notes=notes)
 
 
 def write_split(selection: Selection, path: Path) -> pa.Table:
-    """Write the rows of a split in the order of the source, in batches, and map them."""
+    """Write the rows of a split in the order of the source, in batches, and memory-map them."""
     batches = (
         pa.record_batch([texts, pa.array(selection.labels[rows], pa.int64())], schema=SCHEMA)
         for texts, rows in selection.batches()
@@ -113,15 +113,14 @@ def write_split(selection: Selection, path: Path) -> pa.Table:
 
 
 def write_texts(batches: Iterable[list[str]], path: Path) -> pa.Table | None:
-    """Write unlabelled texts and map them; None where there is none."""
-    rows = write_arrow(
-        (pa.record_batch([pa.array(b, pa.string())], schema=TEXT_SCHEMA) for b in batches), TEXT_SCHEMA, path
-    )
-    return rows if len(rows) else None
+    """Write unlabelled texts and memory-map them; None where there is none."""
+    record_batches = (pa.record_batch([pa.array(batch, pa.string())], schema=TEXT_SCHEMA) for batch in batches)
+    table = write_arrow(record_batches, TEXT_SCHEMA, path)
+    return table if len(table) else None
 
 
 def write_arrow(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> pa.Table:
-    """Write an Arrow stream under a temporary name, rename it when whole, and map it."""
+    """Write an Arrow stream under a temporary name, rename it when complete, and memory-map it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
         for batch in batches:
@@ -134,11 +133,11 @@ def write_arrow(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path
 def content_fingerprint(splits: Splits) -> str:
     """16 hexadecimal digits of the names, texts and labels of all splits and of the label names."""
     digest = hashlib.blake2b(fingerprint(splits.label_names).encode(), digest_size=8)
-    for name, rows in splits.parts():
-        digest.update(f"{name} {len(rows)}\0".encode())
-        for start in range(0, len(rows), BATCH):
-            batch = rows.slice(start, BATCH)
-            # Lengths before the bytes: moving a character from one text to the next must show.
+    for name, table in splits.tables():
+        digest.update(f"{name} {len(table)}\0".encode())
+        for start in range(0, len(table), BATCH):
+            batch = table.slice(start, BATCH)
+            # Lengths before the bytes, so that a character moved from one text to the next changes the digest.
             digest.update(pc.binary_length(batch["text"]).to_numpy().astype("<i8").tobytes())
             digest.update("".join(batch["text"].to_pylist()).encode())
             if "label" in batch.column_names:

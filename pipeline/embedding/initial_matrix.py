@@ -1,4 +1,4 @@
-"""The matrix an embedding layer starts from: numpy alone, so every variant starts the same way on any device."""
+"""Initial embedding matrix of a vocabulary: known word vectors, and random rows with their mean and spread."""
 
 from collections.abc import Sequence
 
@@ -14,75 +14,72 @@ def initial_matrix(
     words: Sequence[str],
     vectors: Vectors | None,
     dim: int,
-    generator: np.random.Generator,
+    rng: np.random.Generator,
     scale: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Make the initial embedding matrix (V, D) of a vocabulary, and say which of its rows (V,) come from `vectors`.
+    """Make the initial embedding matrix (V, D) of a vocabulary, and a mask (V,) of the rows that come from `vectors`.
 
-    The PAD row 0 is zero. A word that `vectors` knows gets its vector, bit for bit where no
-    `scale` is given. Every other row, UNK (row 1)
-    among them, is drawn from a normal distribution. Where at least two rows are known it has, in each dimension, their
-    mean and standard deviation: a drawn row is then an average row, which neither its length nor its direction sets
-    apart before training. (CBOW rows share a common direction, about a tenth of their squared length. Rows drawn around
-    zero lack it, so that the share of unknown words in a tweet would shift the mean of its embeddings.) Otherwise the
-    mean is 0 and the standard deviation 1/√D: rows of length about 1.
+    The PAD row 0 is zero. A word in `vectors` gets its vector, bit for bit without `scale`. Every other row, UNK (row
+    1) among them, is drawn from a normal distribution. With at least two known rows, it has their mean and standard
+    deviation in each dimension: a random row then differs from the known ones neither in length nor in direction.
+    (CBOW vectors share a common direction, about a tenth of their squared length. Rows drawn around zero lack it, so
+    the share of unknown words in a tweet would shift its mean embedding.) Otherwise the mean is 0 and the standard
+    deviation 1/√D, so that rows have length about 1.
 
-    V·D numbers are drawn whichever rows are known: a word gained or lost by `vectors` moves no other row's draw.
+    Always V·D numbers are drawn: a word added to or removed from `vectors` changes no other random row.
 
     Parameters
     ----------
     words : the vocabulary, V words by id; ids 0 and 1 are PAD and UNK and never looked up.
     vectors : known word vectors of D dimensions, or None.
     dim : D.
-    generator : the run's own; always advanced equally for the same V and D.
-    scale : the standard deviation of all numbers of the matrix, PAD aside; one factor brings them to it, so cosines
-        stay. None leaves every row as it is. CBOW rows are several times longer than random ones, and a step of Adam
-        moves both equally far: with one scale for all variants, a difference between them is not one of step size.
+    rng : the run's generator; always advanced equally for the same V and D.
+    scale : the standard deviation of all numbers of the matrix except PAD; the matrix is multiplied by one factor, so
+        cosines stay. None changes nothing. CBOW vectors are several times longer than random ones, and a step of Adam
+        moves both equally far. With one scale for all variants, they do not differ in their relative step size.
 
     Raises UserError where the vectors do not have `dim` dimensions.
     """
     if vectors is not None and vectors.dim != dim:
         raise UserError(f"embedding.dim={dim}, but the vectors have {vectors.dim} dimensions")
-    drawn = generator.standard_normal((len(words), dim), dtype=np.float32)
+    random_rows = rng.standard_normal((len(words), dim), dtype=np.float32)
     index = {} if vectors is None else vectors.index
     rows = np.array([-1] * SPECIALS + [index.get(word, -1) for word in words[SPECIALS:]])[: len(words)]
     known: NDArray[np.bool_] = rows >= 0
-    if vectors is not None and known.any():
-        known_rows = vectors.vectors[rows[known]]
-        matrix = drawn / np.float32(np.sqrt(dim)) if len(known_rows) < 2 else _spread_like(drawn, known_rows)
-        matrix[known] = known_rows
-    else:
-        matrix = drawn / np.float32(np.sqrt(dim))
+    known_rows = np.empty((0, dim), np.float32) if vectors is None else vectors.vectors[rows[known]]
+    few_known = len(known_rows) < 2
+    matrix = random_rows / np.float32(np.sqrt(dim)) if few_known else _match_moments(random_rows, known_rows)
+    matrix[known] = known_rows
     if scale is not None and len(matrix) > 1:
         matrix *= np.float32(scale / matrix[UNK:].std(dtype=np.float64))
     matrix[PAD] = 0.0
     return matrix, known
 
 
-def _spread_like(drawn: NDArray[np.float32], known_rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring standard normal rows (V, D) to the mean and standard deviation of `known_rows` (n, D) per dimension."""
+def _match_moments(random_rows: NDArray[np.float32], known_rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give standard normal rows (V, D) the mean and standard deviation of `known_rows` (n, D) per dimension."""
     mean: NDArray[np.float32] = known_rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     std: NDArray[np.float32] = known_rows.std(axis=0, dtype=np.float64).astype(np.float32)
-    return drawn * std + mean
+    return random_rows * std + mean
 
 
 def coverage(counts: NDArray[np.int64], known: NDArray[np.bool_], types_dropped: int) -> dict[str, float]:
-    """Return the fractions of the training text that have a vector: of its types, and of its running tokens.
+    """Return the fractions of the training text's types and of its tokens that have a known vector.
 
     Parameters
     ----------
-    counts : (V,) how often each word stands in the training text; that of UNK is of all words without a row.
-    known : (V,) which rows came from vectors.
-    types_dropped : how many words of the training text have no row.
+    counts : (V,) count of each word in the training text; that of UNK is the count of all words outside the vocabulary.
+    known : (V,) which rows come from known vectors.
+    types_dropped : number of words of the training text outside the vocabulary.
 
-    Words without a row count as unknown, words that the training text lacks not at all. Both fractions are 0 for an
-    empty text.
+    Words outside the vocabulary count as unknown; words of the vocabulary that the training text lacks do not count.
+    Both fractions are 0 for an empty text.
     """
     if len(counts) != len(known):
-        raise ValueError(f"{len(counts)} counts and {len(known)} known rows do not belong together")
-    seen = counts[SPECIALS:] > 0
-    types, tokens = int(seen.sum()) + types_dropped, int(counts.sum())
+        raise ValueError(f"{len(counts)} counts and {len(known)} known rows differ in length")
+    occurring = counts[SPECIALS:] > 0
+    types, tokens = int(occurring.sum()) + types_dropped, int(counts.sum())
     return {
-        "coverage/types": float(known[SPECIALS:][seen].sum() / types) if types else 0.0,
+        "coverage/types": float(known[SPECIALS:][occurring].sum() / types) if types else 0.0,
         "coverage/tokens": float(counts[known].sum() / tokens) if tokens else 0.0,
     }

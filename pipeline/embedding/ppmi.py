@@ -1,4 +1,4 @@
-"""Word vectors by counting: positive pointwise mutual information and a truncated SVD (Levy, Goldberg & Dagan 2015)."""
+"""PPMI vectors: positive pointwise mutual information and a truncated SVD (Levy, Goldberg & Dagan 2015)."""
 
 import dataclasses
 import time
@@ -20,34 +20,34 @@ from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log
 
 BLOCK = 1_000_000  # tokens whose pairs are counted at once: 0.4 GB with a window of 5
-# Up to so many words all singular vectors are computed. Words that are used alike have equal singular values, which a
-# method that starts from one vector, as ARPACK does, finds one at a time and only by rounding errors.
-DENSE = 1_000
-# A row below this share of the longest is nothing but rounding errors.
-SHORTEST = 1e-6
+# For up to this many words the full SVD is computed. Words with the same contexts give equal singular values, which
+# ARPACK, starting from one vector, finds one at a time and only because of rounding errors.
+MAX_DENSE_WORDS = 1_000
+# Vectors shorter than this share of the longest one consist of rounding errors.
+MIN_RELATIVE_LENGTH = 1e-6
 
 
 def train_ppmi(corpus: Path, settings: PpmiConfig, dim: int, *, corpus_fingerprint: str) -> Vectors:
     """Make word vectors of `dim` dimensions from the co-occurrences in a file of one text per line.
 
-    Words come by falling count, then in alphabetical order. A word whose count is high enough but that stands beside
-    no word more often than chance would have it gets no vector. The same file gives the same bits, on one kind of
-    machine with the same libraries: nothing is drawn, and the linear algebra runs on one thread.
+    Words come by falling count, then in alphabetical order. A frequent word that co-occurs with no word more often than
+    by chance gets no vector. On one kind of machine with the same libraries, the same file gives the same bits: nothing
+    is random, and the linear algebra runs on one thread.
 
     Parameters
     ----------
     corpus : UTF-8 file, uncompressed, tokens separated by spaces.
-    settings : the knobs, see `co_occurrences` and `positive_information`; a row of the result is a row of U·S^p with
-        the `dim` largest singular values S and p = `eigenvalue_power`. Each column has its largest number positive.
+    settings : see `co_occurrences` and `positive_information`. The vectors are the rows of U·S^p with the `dim` largest
+        singular values S and p = `eigenvalue_power`. In each column the number of largest size is positive.
     dim : dimensions D.
-    corpus_fingerprint : recorded in `info`, with the knobs, the size of the corpus, versions and seconds.
+    corpus_fingerprint : recorded in `info`, with the settings, the size of the corpus, versions and seconds.
 
     Raises UserError where fewer than D + 1 words reach `min_count`, or where no two words are associated.
     """
-    started = time.perf_counter()
+    start = time.perf_counter()
     counts: Counter[str] = Counter()
     lines = 0
-    for tokens in _texts(corpus):
+    for tokens in _token_lists(corpus):
         counts.update(tokens)
         lines += 1
     words = sorted(
@@ -63,58 +63,59 @@ def train_ppmi(corpus: Path, settings: PpmiConfig, dim: int, *, corpus_fingerpri
     pairs_VV = co_occurrences(corpus, {word: row for row, word in enumerate(words)}, settings.window)
     information_VV = positive_information(pairs_VV, settings.smoothing, settings.shift)
     if information_VV.nnz == 0:
-        raise UserError(f"{corpus}: no two words stand together more often than by chance; PPMI needs more text, or a "
+        raise UserError(f"{corpus}: no two words co-occur more often than by chance; PPMI needs more text, or a "
                         f"lower ppmi.shift={settings.shift:g}")  # fmt: skip
     log.info("ppmi: %s associated pairs of words; %d singular vectors", f"{information_VV.nnz:,}", dim)
-    with threadpool_limits(1):  # other numbers of threads round otherwise, and here they are slower
+    with threadpool_limits(1):  # more threads round differently, and are slower here
         left_VD, singular_D = largest_singular(information_VV, dim)
     vectors_VD = (left_VD * singular_D**settings.eigenvalue_power).astype(np.float32)
     lengths_V = np.linalg.norm(vectors_VD, axis=1)
-    placed = np.flatnonzero(lengths_V > SHORTEST * lengths_V.max())
-    kept = [words[row] for row in placed]
+    rows = np.flatnonzero(lengths_V > MIN_RELATIVE_LENGTH * lengths_V.max())
+    words_with_vector = [words[row] for row in rows]
     info: dict[str, Any] = {
         "algorithm": "ppmi",
         "knobs": dataclasses.asdict(settings) | {"dim": dim},
         "reproducible": True,
         "corpus": {"fingerprint": corpus_fingerprint, "lines": lines, "tokens": counts.total()},
-        "words": len(kept),
-        "words_without_vector": len(words) - len(kept),
+        "words": len(words_with_vector),
+        "words_without_vector": len(words) - len(words_with_vector),
         "pairs": int(pairs_VV.nnz),
         "associated_pairs": int(information_VV.nnz),
         "singular_values": [float(singular_D[0]), float(singular_D[-1])],
         "versions": {name: metadata.version(name) for name in ("numpy", "scipy")},
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(time.perf_counter() - start, 3),
     }
-    return Vectors(kept, np.array([counts[word] for word in kept], dtype=np.int64), vectors_VD[placed], info)
+    word_counts = np.array([counts[word] for word in words_with_vector], dtype=np.int64)
+    return Vectors(words_with_vector, word_counts, vectors_VD[rows], info)
 
 
 def co_occurrences(corpus: Path, row_of: Mapping[str, int], window: int) -> sparse.csr_array:
-    """Count how often words stand near each other: a symmetric matrix (V, V) of whole numbers, as float64.
+    """Count co-occurrences of words: a symmetric matrix (V, V) of whole numbers, as float64.
 
-    Two words of a text that are d apart, d at most `window`, count `window` - d + 1: up to a factor, what word2vec's
-    randomly shortened windows give in expectation. As there, words without a row are taken out first, so that a window
-    reaches across them. Memory holds one block of tokens and the distinct pairs, not the corpus.
+    Two words of a text at distance d, at most `window`, count `window` - d + 1: up to a factor, the expectation over
+    word2vec's randomly shortened windows. As in word2vec, words without a row are removed first, so that a window
+    extends across them. Memory holds one block of tokens and the distinct pairs, not the corpus.
     """
     size = len(row_of)
-    after_VV = sparse.csr_array((size, size), dtype=np.float64)
+    ordered_VV = sparse.csr_array((size, size), dtype=np.float64)  # the second word stands after the first
     for rows, text in _blocks(corpus, row_of):
         first, second, weight = [], [], []
         for distance in range(1, window + 1):
-            near = text[distance:] == text[:-distance]
-            first.append(rows[:-distance][near])
-            second.append(rows[distance:][near])
+            same_text = text[distance:] == text[:-distance]
+            first.append(rows[:-distance][same_text])
+            second.append(rows[distance:][same_text])
             weight.append(np.full(len(first[-1]), float(window - distance + 1)))
-        places = (np.concatenate(first), np.concatenate(second))
+        coordinates = (np.concatenate(first), np.concatenate(second))
         # Sums of whole numbers are exact in any order: the size of a block changes nothing.
-        after_VV = after_VV + sparse.coo_array((np.concatenate(weight), places), shape=(size, size)).tocsr()
-    return (after_VV + after_VV.T).tocsr()
+        ordered_VV = ordered_VV + sparse.coo_array((np.concatenate(weight), coordinates), shape=(size, size)).tocsr()
+    return (ordered_VV + ordered_VV.T).tocsr()
 
 
 def positive_information(pairs_VV: sparse.csr_array, smoothing: float, shift: float) -> sparse.csr_array:
     """PPMI (V words, V contexts) in nats: max(0, log P(w, c) / (P(w) P'(c)) - log `shift`).
 
-    P'(c) is proportional to the context's count to the power `smoothing`: below 1 it takes information off pairs with
-    rare contexts.
+    P'(c) is proportional to the context's count to the power `smoothing`: a power below 1 reduces the information of
+    pairs with rare contexts.
     """
     count_V = np.asarray(pairs_VV.sum(axis=0)).ravel()
     context_V = count_V**smoothing
@@ -124,8 +125,8 @@ def positive_information(pairs_VV: sparse.csr_array, smoothing: float, shift: fl
     word, context = pairs.coords
     information = np.log(pairs.data / (count_V[word] * context_V[context])) - np.log(shift)
     positive = information > 0
-    places = (word[positive], context[positive])
-    result = sparse.coo_array((information[positive], places), shape=pairs_VV.shape).tocsr()
+    coordinates = (word[positive], context[positive])
+    result = sparse.coo_array((information[positive], coordinates), shape=pairs_VV.shape).tocsr()
     result.sort_indices()
     return result
 
@@ -133,16 +134,16 @@ def positive_information(pairs_VV: sparse.csr_array, smoothing: float, shift: fl
 def largest_singular(matrix_VV: sparse.csr_array, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Left singular vectors (V, D) and singular values (D,), largest first; D is below V.
 
-    The number of largest size in a vector is positive. Where the matrix has a rank below D, the rest is zero.
+    In each vector the number of largest size is positive. Beyond the rank of the matrix, vectors and values are zero.
     """
     size = matrix_VV.shape[0]
-    if size <= DENSE:
+    if size <= MAX_DENSE_WORDS:
         left, singular, _ = np.linalg.svd(matrix_VV.toarray())
     else:
-        # scipy's svds, but for the generator: it leaves one open that draws where the rank is low.
-        generator = np.random.default_rng(0)
+        # As scipy's svds, except for the seeded generator: svds uses an unseeded one where the rank is low.
+        rng = np.random.default_rng(0)
         gram = LinearOperator(matrix_VV.shape, lambda x_V: matrix_VV.T @ (matrix_VV @ x_V), dtype=np.float64)
-        _, right = eigsh(gram, dim, v0=generator.standard_normal(size), rng=generator)
+        _, right = eigsh(gram, dim, v0=rng.standard_normal(size), rng=rng)
         left, singular, _ = np.linalg.svd(matrix_VV @ np.linalg.qr(right)[0], full_matrices=False)
     left, singular = left[:, :dim], singular[:dim]
     left = left * np.sign(left[np.abs(left).argmax(axis=0), np.arange(dim)])
@@ -150,8 +151,8 @@ def largest_singular(matrix_VV: sparse.csr_array, dim: int) -> tuple[NDArray[np.
     return np.where(beyond_rank, 0.0, left), np.where(beyond_rank, 0.0, singular)
 
 
-def _texts(corpus: Path) -> Iterator[list[str]]:
-    """The tokens of each line, lines without any left out."""
+def _token_lists(corpus: Path) -> Iterator[list[str]]:
+    """The tokens of each line that has some."""
     with corpus.open(encoding="utf-8", newline="\n") as stream:
         for line in stream:
             if tokens := line.split():
@@ -159,10 +160,10 @@ def _texts(corpus: Path) -> Iterator[list[str]]:
 
 
 def _blocks(corpus: Path, row_of: Mapping[str, int]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    """Rows of the known words of many texts, one text after another, and the number of the text of each."""
+    """Rows of the known words of many texts, end to end, and the index of the text that each belongs to."""
     rows: list[int] = []
     lengths: list[int] = []
-    for tokens in _texts(corpus):
+    for tokens in _token_lists(corpus):
         known = [row_of[token] for token in tokens if token in row_of]
         rows += known
         lengths.append(len(known))

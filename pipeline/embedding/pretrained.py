@@ -1,8 +1,8 @@
-"""Word vectors trained elsewhere: word2vec text, word2vec binary and GloVe text files, plain or gzipped.
+"""Reader of pretrained word vectors: word2vec text, word2vec binary and GloVe text files, plain or gzipped.
 
-The files are read row by row and only the wanted rows are kept and converted. gensim's reader builds a matrix of all
-rows (2.4 GB for 2 million words of 300 dimensions), parses every number, and does not say which row of a damaged file
-is wrong. On intact files the tests hold this reader equal to gensim's.
+Files are read row by row, and only the rows of requested words are converted. gensim's reader instead builds a matrix
+of all rows (2.4 GB for 2 million words of 300 dimensions), parses every number, and does not report which row of a
+damaged file is wrong. The tests check that both readers agree on intact files.
 """
 
 import gzip
@@ -27,17 +27,17 @@ Row = tuple[bytes, bytes]  # a word, and its values in the encoding of the file
 def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> Vectors:
     """Read the vectors of `words`, or of every word where `words` is empty, in the order of the file.
 
-    Where a word stands twice the first row counts. The values of rows that are not kept are counted, not read. Counts
-    are 0: the files hold none. `info` says how many rows were read, kept and repeated.
+    The first row of a repeated word counts. In rows of other words, values are counted but not parsed. Word counts are
+    0: the files hold none. `info` has the numbers of rows that were read, kept and repeated.
 
     Parameters
     ----------
     path : the file; gzip is recognised by its content.
-    format : `word2vec_text`, `word2vec_binary`, `glove` (no header line), or `auto` to look.
+    format : `word2vec_text`, `word2vec_binary`, `glove` (no header line), or `auto` to detect it.
     dim : the dimensions that the vectors must have.
 
-    Raises UserError for a file that is missing, a pickle or another container, of other dimensions, truncated, or
-    holding anything but finite numbers; the line names the file, and the row where there is one.
+    Raises UserError for a file that is missing, a pickle or another container, of other dimensions, truncated, or with
+    a value that is no finite number. The message names the file, and the row if there is one.
     """
     if format not in (*FORMATS, "auto"):
         raise UserError(f"embedding.format={format}: no such format{nearest(format, FORMATS)}")
@@ -45,15 +45,15 @@ def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> 
         raise UserError(f"{path}: no such file (embedding.path)")
     try:
         with _open(path) as stream:
-            found = _detect(path, stream.read(BLOCK))
-        if format == "auto":
-            format = found
-        elif format != found:  # text read as binary floats would give finite nonsense
-            raise UserError(f"{path}: embedding.format={format}, but the file looks like {found}")
+            detected = _detect(path, stream.read(BLOCK))
+        if format not in ("auto", detected):  # text read as binary floats would give finite nonsense
+            raise UserError(f"{path}: embedding.format={format}, but the file looks like {detected}")
         with _open(path) as stream:
-            if format == "word2vec_binary":
-                return _keep(path, format, dim, words, _binary_rows(path, stream, dim))
-            return _keep(path, format, dim, words, _text_rows(path, stream, dim, header=format == "word2vec_text"))
+            if detected == "word2vec_binary":
+                rows = _binary_rows(path, stream, dim)
+            else:
+                rows = _text_rows(path, stream, dim, header=detected == "word2vec_text")
+            return _select(path, detected, dim, words, rows)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: damaged or truncated gzip file ({error})") from error
 
@@ -65,7 +65,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _detect(path: Path, start: bytes) -> str:
-    """Name the format of a file that begins with `start`; refuse what is certainly none of the three."""
+    """Detect the format of a file that begins with `start`; refuse a file that has certainly none of the three."""
     expected = "expected a word2vec or GloVe file"
     if not start.strip():
         raise UserError(f"{path}: is empty, {expected}")
@@ -77,8 +77,8 @@ def _detect(path: Path, start: bytes) -> str:
     first, _, rest = start.partition(b"\n")
     fields = first.split()
     if len(fields) == 2 and all(field.isdigit() for field in fields):
-        # Four bytes of a number are, sooner or later, control characters or no UTF-8; text never is. A row that the
-        # block cuts may end inside a character, which is no reason to call it binary.
+        # Binary numbers soon hold control characters or invalid UTF-8; text never does. The block may end inside a
+        # character, which does not make it binary.
         control = any(byte < 32 and byte not in b"\t\n\r" for byte in rest)
         valid = len(rest.decode("utf-8", errors="ignore").encode()) > len(rest) - 4
         return "word2vec_text" if valid and not control else "word2vec_binary"
@@ -87,70 +87,70 @@ def _detect(path: Path, start: bytes) -> str:
     return "glove"
 
 
-def _keep(path: Path, format: str, dim: int, words: Sequence[str], rows: Iterator[Row]) -> Vectors:
-    """Convert the rows of `words`; a bytearray grows with them and becomes the matrix without a copy."""
-    wanted = {word.encode("utf-8", "surrogatepass") for word in words}
-    kept: dict[bytes, None] = {}
+def _select(path: Path, format: str, dim: int, words: Sequence[str], rows: Iterator[Row]) -> Vectors:
+    """Convert the rows of `words`; their values go to a bytearray, which becomes the matrix without a copy."""
+    requested = {word.encode("utf-8", "surrogatepass") for word in words}
+    selected: dict[bytes, None] = {}
     values = bytearray()
     repeated = number = 0
     first_line = 2 if format == "word2vec_text" else 1
     for number, (word, row) in enumerate(rows, start=1):
-        if wanted and word not in wanted:
+        if requested and word not in requested:
             continue
-        if word in kept:
+        if word in selected:
             repeated += 1
             continue
-        place = f"row {number}" if format == "word2vec_binary" else f"line {number - 1 + first_line}"
-        values += _numbers(path, place, word, row, binary=format == "word2vec_binary").tobytes()
-        kept[word] = None
+        position = f"row {number}" if format == "word2vec_binary" else f"line {number - 1 + first_line}"
+        values += _numbers(path, position, word, row, binary=format == "word2vec_binary").tobytes()
+        selected[word] = None
     if repeated:
-        log.info("%s: %d words stand more than once; the first row of each counts", path.name, repeated)
-    if wanted and not kept:
-        raise UserError(f"{path}: none of the vocabulary's {len(wanted):,} words is in its {number:,} rows")
-    texts = [word.decode("utf-8", "replace") for word in kept]
+        log.info("%s: %d rows repeat a word; the first row of each word counts", path.name, repeated)
+    if requested and not selected:
+        raise UserError(f"{path}: none of the vocabulary's {len(requested):,} words is in its {number:,} rows")
+    texts = [word.decode("utf-8", "replace") for word in selected]
     if len(set(texts)) < len(texts):
-        raise UserError(f"{path}: holds words that are not UTF-8 and cannot be told apart")
+        raise UserError(f"{path}: holds words that are not UTF-8 and cannot be distinguished")
     info = {"file": path.name, "format": format, "rows": number, "kept": len(texts), "repeated": repeated}
     matrix = np.frombuffer(values, dtype=np.float32).reshape(len(texts), dim)
     return Vectors(texts, np.zeros(len(texts), dtype=np.int64), matrix, info)
 
 
-def _numbers(path: Path, place: str, word: bytes, row: bytes, *, binary: bool) -> NDArray[np.float32]:
+def _numbers(path: Path, position: str, word: bytes, row: bytes, *, binary: bool) -> NDArray[np.float32]:
     try:
         numbers = np.frombuffer(row, dtype="<f4") if binary else np.array(row.split(b" "), dtype=np.float64)
         with np.errstate(over="ignore"):
             numbers = numbers.astype(np.float32)
     except ValueError as error:
-        raise UserError(f"{path}: {place} ({_show(word)}) holds something that is not a number ({error})") from error
+        raise UserError(f"{path}: {position} ({_quoted(word)}) holds a value that is not a number ({error})") from error
     if not np.isfinite(numbers).all():
-        raise UserError(f"{path}: {place} ({_show(word)}) holds a number that is not finite")
+        raise UserError(f"{path}: {position} ({_quoted(word)}) holds a number that is not finite")
     return cast(NDArray[np.float32], numbers)
 
 
 def _text_rows(path: Path, stream: IO[bytes], dim: int, *, header: bool) -> Iterator[Row]:
     """Yield the rows of a text file, each checked for its number of values."""
     expected = _header(path, stream, dim) if header else math.inf
-    found = 0
+    n_rows = 0
     for line in stream:
-        if found == expected:
+        if n_rows == expected:
             return
-        found += 1
+        n_rows += 1
         word, _, row = line.rstrip().partition(b" ")
         count = row.count(b" ") + 1 if row else 0
         if count != dim:
-            where = f"{path}: line {found + header} ({_show(word)})"
-            if found == 1 and not header:
+            where = f"{path}: line {n_rows + header} ({_quoted(word)})"
+            if n_rows == 1 and not header:
                 raise _wrong_dimensions(path, count, dim)
             if count < dim and not line.endswith(b"\n"):
                 raise UserError(f"{where} has {count} of {dim} values: the file is truncated")
-            # Published GloVe files hold a few words with spaces (". . ."). No token has one, so they are passed over.
+            # Published GloVe files hold a few words with spaces (". . ."); no token of a vocabulary has one.
             if count < dim or header or _is_number(row.split(b" ", 1)[0]):
                 raise UserError(f"{where} has {count} values, expected {dim}")
             row = row.split(b" ", count - dim)[-1]
             word = line.rstrip()[: -len(row) - 1]
         yield word, row
-    if header and found < expected:
-        raise UserError(f"{path}: ends after {found} of {expected} rows: the file is truncated")
+    if header and n_rows < expected:
+        raise UserError(f"{path}: ends after {n_rows} of {expected} rows: the file is truncated")
 
 
 def _binary_rows(path: Path, stream: IO[bytes], dim: int) -> Iterator[Row]:
@@ -158,15 +158,15 @@ def _binary_rows(path: Path, stream: IO[bytes], dim: int) -> Iterator[Row]:
     expected = _header(path, stream, dim)
     size = 4 * dim
     buffer, start = b"", 0
-    for found in range(expected):
+    for n_rows in range(expected):
         space = buffer.find(b" ", start)
         while space < 0 or len(buffer) - space - 1 < size:
             block = stream.read(max(BLOCK, size))
             if not block:
-                raise UserError(f"{path}: ends after {found} of {expected} rows: the file is truncated")
+                raise UserError(f"{path}: ends after {n_rows} of {expected} rows: the file is truncated")
             buffer, start = buffer[start:] + block, 0
             if space < 0 and len(buffer) > 2 * max(BLOCK, size):
-                raise UserError(f"{path}: row {found + 1} has no end of its word: not a word2vec binary file")
+                raise UserError(f"{path}: row {n_rows + 1} has no end of its word: not a word2vec binary file")
             space = buffer.find(b" ")
         end = space + 1 + size
         yield buffer[start:space].lstrip(b"\n"), buffer[space + 1 : end]
@@ -174,16 +174,17 @@ def _binary_rows(path: Path, stream: IO[bytes], dim: int) -> Iterator[Row]:
 
 
 def _header(path: Path, stream: IO[bytes], dim: int) -> int:
-    """Read the first line: the number of rows it announces."""
-    fields = stream.readline(BLOCK).split()
-    rows, found = (int(field) for field in fields)
-    if found != dim:
-        raise _wrong_dimensions(path, found, dim)
-    return rows
+    """Read the header, check its dimensions, and return its number of rows."""
+    n_rows, file_dim = map(int, stream.readline(BLOCK).split())
+    if file_dim != dim:
+        raise _wrong_dimensions(path, file_dim, dim)
+    return n_rows
 
 
-def _wrong_dimensions(path: Path, found: int, dim: int) -> UserError:
-    return UserError(f"{path}: its vectors have {found} dimensions, embedding.dim={dim}: set embedding.dim={found}")
+def _wrong_dimensions(path: Path, file_dim: int, dim: int) -> UserError:
+    return UserError(
+        f"{path}: its vectors have {file_dim} dimensions, embedding.dim={dim}: set embedding.dim={file_dim}"
+    )
 
 
 def _is_number(field: bytes) -> bool:
@@ -194,5 +195,5 @@ def _is_number(field: bytes) -> bool:
     return True
 
 
-def _show(word: bytes) -> str:
+def _quoted(word: bytes) -> str:
     return repr(word[:40].decode("utf-8", "replace"))

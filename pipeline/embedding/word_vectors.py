@@ -1,4 +1,4 @@
-"""Word vectors and their two files: the matrix as safetensors, the words and how they were made as JSON."""
+"""Word vectors and their two files: the matrix as safetensors; words, counts and provenance as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Vectors:
     Attributes
     ----------
     words : N distinct words; row i of `vectors` belongs to word i.
-    counts : (N,) how often each word was seen where the vectors were trained; 0 where that is not known.
+    counts : (N,) count of each word in the corpus of the vectors; 0 where it is unknown.
     vectors : (N, D) one row per word.
-    info : how the vectors were made; anything JSON can hold.
+    info : how the vectors were made; any JSON object.
     """
 
     words: list[str]
@@ -56,12 +56,12 @@ class Vectors:
     def load(cls, folder: Path) -> "Vectors":
         """Read what `save` wrote.
 
-        Raises UserError, naming the file, where one is missing or damaged or where the two do not belong together.
+        Raises UserError with the name of the file, where one is missing or damaged, or where the two do not match.
         """
         matrix_file, words_file = folder / MATRIX_FILE, folder / WORDS_FILE
         for path in (matrix_file, words_file):
             if not path.is_file():
-                raise UserError(f"{path}: no such file; a folder of vectors holds {MATRIX_FILE} and {WORDS_FILE}")
+                raise UserError(f"{path}: no such file; a folder of word vectors has {MATRIX_FILE} and {WORDS_FILE}")
         try:
             vectors = load_file(matrix_file)["vectors"]
         except (SafetensorError, KeyError) as error:

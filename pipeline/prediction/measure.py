@@ -1,9 +1,8 @@
-"""Size and speed of one model in several forms, side by side."""
+"""Size on disk and texts per second of a model, its export and fastText."""
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,60 +11,50 @@ from typing import Any
 from pipeline.prediction.predictor import Predictor
 from pipeline.prediction.trained_model import TrainedModel
 
-SECONDS = 0.3  # how long each speed is measured
+SECONDS = 0.3  # duration of each measurement
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One form of a model: bytes on disk, texts per second from raw text and, where it has them, from token ids.
+class Measurement:
+    """Bytes on disk, texts per second from raw text and, where the model takes them, texts per second from token ids.
 
-    The texts were seen before, so that the tokenizer knows most of their pieces, as it does in a long file.
+    Every text was seen before, so that the tokenizer's cache holds most of its pieces, as it does in a long file.
     """
 
-    form: str
+    model: str
     size: int
     from_text: float
     from_ids: float | None
 
 
 def compare(
-    trained: TrainedModel, full: Predictor, small: tuple[str, Predictor, int], texts: list[str], labels: Sequence[int]
-) -> list[Measured]:
+    trained: TrainedModel, full: Predictor, export: tuple[str, Predictor, int], texts: list[str], labels: Sequence[int]
+) -> list[Measurement]:
     """Measure the full model, an export (its name, predictor and bytes) and fastText, on one thread.
 
-    fastText is there where floret is installed and every text has a label to fit it to.
+    fastText is included if floret is installed and every text has a label to train it on.
     """
     from threadpoolctl import threadpool_limits
 
-    words = len(json.dumps(trained.words, ensure_ascii=False).encode())
-    weights = trained.rows_VE.nbytes + sum(layer.nbytes for layer in trained.layers.values())
-    with threadpool_limits(1), _one_torch_thread():
-        form, predictor, size = small
-        found = [
-            _measure("full model (torch)", full, words + weights, texts),
-            _measure(form, predictor, size, texts),
+    from pipeline.prediction.torch_model import torch_threads
+
+    vocabulary = len(json.dumps(trained.words, ensure_ascii=False).encode())
+    weights = trained.embedding_VE.nbytes + sum(layer.nbytes for layer in trained.layers.values())
+    with threadpool_limits(1), torch_threads(1):
+        name, predictor, size = export
+        measurements = [
+            _measure("full model (torch)", full, vocabulary + weights, texts),
+            _measure(name, predictor, size, texts),
         ]
-    if len(labels) == len(texts) and (other := _fasttext(full, texts, labels)) is not None:
-        found.append(other)
-    return found
+    if len(labels) == len(texts) and (fasttext := _fasttext(full, texts, labels)) is not None:
+        measurements.append(fasttext)
+    return measurements
 
 
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _measure(form: str, predictor: Predictor, size: int, texts: list[str]) -> Measured:
+def _measure(model: str, predictor: Predictor, size: int, texts: list[str]) -> Measurement:
     ids = predictor.ids(texts)
-    return Measured(
-        form,
+    return Measurement(
+        model,
         size,
         _per_second(lambda: predictor.probabilities(texts), len(texts)),
         _per_second(lambda: predictor.scorer.flat_logits(*ids), len(texts)),
@@ -73,7 +62,7 @@ def _measure(form: str, predictor: Predictor, size: int, texts: list[str]) -> Me
 
 
 def _per_second(work: Callable[[], Any], texts: int) -> float:
-    """Texts per second, the best of some rounds: the others were disturbed."""
+    """Texts per second in the fastest of several rounds; slower rounds were disturbed by other processes."""
     best, began = float("inf"), time.perf_counter()
     while time.perf_counter() - began < SECONDS or best == float("inf"):
         start = time.perf_counter()
@@ -82,8 +71,8 @@ def _per_second(work: Callable[[], Any], texts: int) -> float:
     return texts / best
 
 
-def _fasttext(full: Predictor, texts: list[str], labels: Sequence[int]) -> Measured | None:
-    """The baseline's fastText, fitted to these very tweets: its score would mean nothing, its size and speed do."""
+def _fasttext(full: Predictor, texts: list[str], labels: Sequence[int]) -> Measurement | None:
+    """Size and speed of the baseline's fastText, trained on the same tweets; its accuracy would mean nothing."""
     try:
         import floret
     except ImportError:
@@ -104,8 +93,8 @@ def _fasttext(full: Predictor, texts: list[str], labels: Sequence[int]) -> Measu
         size = max(path.stat().st_size for path in Path(folder).iterdir())
         classes = len(full.labels)
 
-        def ask() -> None:
+        def predict() -> None:
             for text in texts:
                 model.f.predict(line(text), classes, 0.0, "strict")
 
-        return Measured("fastText (floret)", size, _per_second(ask, len(texts)), None)
+        return Measurement("fastText (floret)", size, _per_second(predict, len(texts)), None)

@@ -1,7 +1,7 @@
-"""A trained classifier as an ONNX graph: token ids in, logits and probabilities out, for any batch and length.
+"""ONNX back end: export a classifier as an ONNX graph, and run it with onnxruntime.
 
-The graph is laid node by node, with the operators that ONNX has for each encoder. Tracing would need example lengths,
-turns a recurrence into a loop, and cannot see through the variable-length reads of the training code.
+The graph is built node by node with the ONNX operators of each encoder. Tracing would need example lengths, would
+unroll the GRU, and cannot follow the variable-length look-ups of the training code.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.prediction.predictor import FloatArray, Ids, Scorer, passes
+from pipeline.prediction.predictor import FloatArray, Ids, Scorer, length_batches
 from pipeline.prediction.trained_model import TrainedModel
 from pipeline.runtime.errors import UserError
 
@@ -24,7 +24,7 @@ MISSING = "needs the packages onnx and onnxruntime: pip install 'tweet-embedding
 
 
 class _Graph:
-    """Nodes and constants in the making. Every method returns the name of what it makes."""
+    """Nodes and constants of a graph under construction. Each method returns the name of its output."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -43,10 +43,10 @@ class _Graph:
 
 
 def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
-    """Lay the graph of a trained model.
+    """Build the ONNX graph of a trained model.
 
-    Inputs: `ids` (batch, tokens) int64, filled up with 0 behind a text's last token, at least one column; `lengths`
-    (batch,) int64, where 0 is an empty text. Outputs: `logits` and `probabilities` (batch, classes) float32.
+    Inputs: `ids` (batch, tokens) int64, padded with 0 at the end of a text, at least one column; `lengths` (batch,)
+    int64, 0 for an empty text. Outputs: `logits` and `probabilities` (batch, classes) float32.
     """
     try:
         import onnx
@@ -58,14 +58,14 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
     columns = graph.add("Gather", [graph.add("Shape", ["ids"]), one])
     positions = graph.add("Range", [zero, columns, one])
     mask_BT = graph.add("Less", [positions, graph.add("Unsqueeze", ["lengths", last])])
-    read_BTE = graph.add("Gather", [graph.constant("embedding", trained.rows_VE), "ids"])
+    lookup_BTE = graph.add("Gather", [graph.constant("embedding", trained.embedding_VE), "ids"])
     mask_BT1 = graph.add("Unsqueeze", [mask_BT, last])
-    rows_BTE = graph.add("Where", [mask_BT1, read_BTE, graph.constant("0.0", 0.0)])
+    rows_BTE = graph.add("Where", [mask_BT1, lookup_BTE, graph.constant("0.0", 0.0)])
     features_BF = _ENCODERS[trained.model.encoder](graph, trained.layers, trained, rows_BTE, mask_BT)
-    head = [graph.constant(f"head.{part}", trained.layers[f"head.{part}"]) for part in ("weight", "bias")]
+    head = [graph.constant(f"head.{name}", trained.layers[f"head.{name}"]) for name in ("weight", "bias")]
     graph.add("Gemm", [features_BF, *head], "logits", transB=1)
     graph.add("Softmax", ["logits"], "probabilities", axis=1)
-    whole = helper.make_graph(
+    onnx_graph = helper.make_graph(
         graph.nodes,
         "tweet_classifier",
         [
@@ -79,7 +79,7 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
         [numpy_helper.from_array(values, name) for name, values in graph.constants.items()],
     )
     model = helper.make_model(
-        whole, producer_name="pipeline", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+        onnx_graph, producer_name="pipeline", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )
     helper.set_model_props(model, {"run": trained.name, "labels": "\n".join(trained.labels)})
     onnx.checker.check_model(model, full_check=True)
@@ -88,8 +88,8 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
 
 def _mean(graph: _Graph, layers: Mapping[str, FloatArray], trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
     total_BE = graph.add("ReduceSum", [rows_BTE, graph.constant("tokens_axis", [1], np.int64)], keepdims=0)
-    counted_B1 = graph.add("Unsqueeze", [graph.add("Max", ["lengths", "1"]), "-1"])
-    return graph.add("Div", [total_BE, graph.add("Cast", [counted_B1], to=1)])
+    count_B1 = graph.add("Unsqueeze", [graph.add("Max", ["lengths", "1"]), "-1"])
+    return graph.add("Div", [total_BE, graph.add("Cast", [count_B1], to=1)])
 
 
 def _meanmax(
@@ -109,15 +109,15 @@ def _cnn(graph: _Graph, layers: Mapping[str, FloatArray], trained: TrainedModel,
     for index, width in enumerate(trained.model.widths):
         prefix = f"encoder.convolutions.{index}"
         weights = [graph.constant(name, layers[name]) for name in (f"{prefix}.weight", f"{prefix}.bias")]
-        found_BFT = graph.add("Conv", [rows_BET, *weights], kernel_shape=[width], pads=[0, width - 1])
-        kept_BFT = graph.add("Where", [mask_B1T, graph.add("Relu", [found_BFT]), "0.0"])
-        pooled.append(graph.add("ReduceMax", [kept_BFT], axes=[2], keepdims=0))
+        convolved_BFT = graph.add("Conv", [rows_BET, *weights], kernel_shape=[width], pads=[0, width - 1])
+        masked_BFT = graph.add("Where", [mask_B1T, graph.add("Relu", [convolved_BFT]), "0.0"])
+        pooled.append(graph.add("ReduceMax", [masked_BFT], axes=[2], keepdims=0))
     return graph.add("Concat", pooled, axis=1)
 
 
 def _gru(graph: _Graph, layers: Mapping[str, FloatArray], trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
     def gates(name: str) -> NDArray[np.float32]:
-        # torch stacks reset, update, new; ONNX wants update, reset, new.
+        # torch orders the gates reset, update, new; ONNX orders them update, reset, new.
         reset, update, new = np.split(layers[f"encoder.gru.{name}_l0"], 3)
         return np.concatenate([update, reset, new])
 
@@ -147,7 +147,7 @@ _ENCODERS = {"mean": _mean, "meanmax": _meanmax, "cnn": _cnn, "gru": _gru}
 
 
 class OnnxModel(Scorer):
-    """A graph in onnxruntime, on the CPU."""
+    """Runs an ONNX graph in onnxruntime on the CPU."""
 
     def __init__(self, model: bytes, classes: int, threads: int = 1) -> None:
         try:
@@ -163,10 +163,10 @@ class OnnxModel(Scorer):
     def logits(self, ids: Ids) -> FloatArray:
         """Logits (B, C)."""
         logits_BC = np.zeros((len(ids), self.classes), np.float32)
-        for rows in passes(ids):
+        for rows in length_batches(ids):
             lengths_B = np.array([len(ids[row]) for row in rows], np.int64)
             ids_BT = np.zeros((len(rows), max(int(lengths_B.max()), 1)), np.int64)
-            for line, row in enumerate(rows):
-                ids_BT[line, : lengths_B[line]] = ids[row]
+            for position, row in enumerate(rows):
+                ids_BT[position, : lengths_B[position]] = ids[row]
             (logits_BC[rows],) = self.session.run(["logits"], {"ids": ids_BT, "lengths": lengths_B})
         return logits_BC

@@ -1,6 +1,6 @@
-"""The mean encoder collapsed: its logits are the mean of one score per word and class, plus a bias. numpy alone.
+"""Score table back end: one score per word and class replaces embedding and head of a mean encoder; numpy only.
 
-mean(rows) @ Wᵀ + b = mean(rows @ Wᵀ) + b, so V × C scores stand for V × E rows and the head, whatever E was.
+mean(rows) @ Wᵀ + b = mean(rows @ Wᵀ) + b, so a (V, C) table replaces the (V, E) embedding matrix and the head.
 """
 
 from collections.abc import Sequence
@@ -13,43 +13,43 @@ from pipeline.runtime.errors import UserError
 
 
 class ScoreTable(Scorer):
-    """Scores of words: `scores_VC` and `bias_C`."""
+    """Logits as the mean of the scores (V, C) of a text's words, plus a bias (C,)."""
 
     def __init__(self, scores_VC: FloatArray, bias_C: FloatArray) -> None:
         self.scores_VC = scores_VC
         self.bias_C = bias_C
 
     def logits(self, ids: Ids) -> FloatArray:
-        """Logits (B, C); those of an empty text are the bias."""
+        """Logits (B, C); an empty text gets the bias."""
         flat = np.array([id for text in ids for id in text], np.int32)
         return self.flat_logits(flat, np.cumsum([0, *map(len, ids)]))
 
     def flat_logits(self, ids: FlatIds, offsets: Offsets) -> FloatArray:
-        """Logits (B, C) of texts end to end."""
+        """Logits (B, C) of concatenated texts."""
         lengths = np.diff(offsets)
         sums_BC = np.zeros((len(lengths), len(self.bias_C)), np.float64)
         if len(ids):
-            filled = lengths > 0
-            sums_BC[filled] = np.add.reduceat(self.scores_VC[ids], offsets[:-1][filled], axis=0, dtype=np.float64)
+            nonempty = lengths > 0
+            sums_BC[nonempty] = np.add.reduceat(self.scores_VC[ids], offsets[:-1][nonempty], axis=0, dtype=np.float64)
         logits_BC: FloatArray = (sums_BC / np.maximum(lengths, 1)[:, None] + self.bias_C).astype(np.float32)
         return logits_BC
 
     def token_scores(self, ids: Sequence[int]) -> tuple[FloatArray, FloatArray]:
-        """The rows of the table."""
+        """The tokens' rows (T, C) of the table, and the bias."""
         return self.scores_VC[np.array(ids, np.int64)], self.bias_C
 
 
 def score_table(trained: TrainedModel) -> ScoreTable:
-    """Collapse a trained model with the mean encoder; any other is a UserError."""
+    """The table of a trained model with the mean encoder; any other encoder is a UserError."""
     if trained.model.encoder != "mean":
         raise UserError(
             f"{trained.name}: only the mean encoder collapses to a score per word, and this run's encoder is "
             f"{trained.model.encoder}; use --format onnx"
         )
-    scores_VC = trained.rows_VE.astype(np.float64) @ trained.layers["head.weight"].astype(np.float64).T
+    scores_VC = trained.embedding_VE.astype(np.float64) @ trained.layers["head.weight"].astype(np.float64).T
     return ScoreTable(scores_VC.astype(np.float32), trained.layers["head.bias"].astype(np.float32))
 
 
 def compact_predictor(trained: TrainedModel) -> Predictor:
-    """The predictor of a trained model by its table of scores; only for the mean encoder."""
+    """The predictor of a trained model by its score table; only for the mean encoder."""
     return Predictor(trained.labels, trained.text, trained.words, score_table(trained))

@@ -1,4 +1,4 @@
-"""Texts from a stream of bytes, one per line, in batches and in constant memory."""
+"""Read texts from a byte stream or file, one per line, in batches and constant memory."""
 
 import gzip
 import zlib
@@ -8,41 +8,41 @@ from typing import Protocol
 
 from pipeline.runtime.errors import UserError
 
-BATCH = 256
-BLOCK = 1 << 16
-LONGEST = 1 << 20
+BATCH = 256  # texts
+BLOCK = 1 << 16  # bytes
+MAX_LINE = 1 << 20  # bytes
 BOM = b"\xef\xbb\xbf"
 
 
-class Reader(Protocol):
-    """A binary stream that gives what is there."""
+class ByteStream(Protocol):
+    """A binary stream that returns the available bytes without waiting for more."""
 
     def read1(self, size: int, /) -> bytes:
-        """Up to `size` bytes, as soon as there are any; none at the end."""
+        """Up to `size` bytes, as soon as any are available; empty at the end."""
 
 
 class TextLines:
     """The lines of a stream, each a text; an empty line is an empty text.
 
-    Iterating gives batches of at most BATCH texts, each as soon as its lines have come, so that a slow source is
-    answered line by line. Bytes that are not UTF-8 become U+FFFD; `undecodable` counts the lines that held any.
+    Iteration yields batches of at most BATCH texts as soon as their lines arrive, so that a slow source is answered
+    line by line. Bytes that are not UTF-8 become U+FFFD; `undecodable` counts the lines with such bytes.
     """
 
-    def __init__(self, stream: Reader, name: str) -> None:
+    def __init__(self, stream: ByteStream, name: str) -> None:
         self.stream = stream
         self.name = name
         self.lines = 0
         self.undecodable = 0
 
     def __iter__(self) -> Iterator[list[str]]:
-        """Yield the batches. Raises UserError at a line that is no text: NUL bytes, or more than LONGEST bytes."""
+        """Yield the batches. Raises UserError at a line with NUL bytes or with more than MAX_LINE bytes."""
         rest = b""
         block = self.stream.read1(BLOCK).removeprefix(BOM)
         while block:
-            *whole, rest = (rest + block).split(b"\n")
-            yield from self._batches(whole)
-            if len(rest) > LONGEST:
-                self._refuse(f"longer than {LONGEST:,} bytes", self.lines + 1)
+            *lines, rest = (rest + block).split(b"\n")
+            yield from self._batches(lines)
+            if len(rest) > MAX_LINE:
+                self._raise(f"longer than {MAX_LINE:,} bytes", self.lines + 1)
             block = self.stream.read1(BLOCK)
         if rest:
             yield from self._batches([rest])
@@ -54,18 +54,18 @@ class TextLines:
     def _text(self, line: bytes) -> str:
         self.lines += 1
         if b"\0" in line:
-            self._refuse("holds NUL bytes", self.lines)
+            self._raise("holds NUL bytes", self.lines)
         text = line.removesuffix(b"\r").decode("utf-8", "replace")
         if "\ufffd" in text and b"\xef\xbf\xbd" not in line:
             self.undecodable += 1
         return text
 
-    def _refuse(self, found: str, line: int) -> None:
-        raise UserError(f"{self.name}, line {line:,}: {found}; expected text in UTF-8, one per line")
+    def _raise(self, problem: str, line: int) -> None:
+        raise UserError(f"{self.name}, line {line:,}: {problem}; expected text in UTF-8, one per line")
 
 
 def file_batches(path: Path) -> Iterator[list[str]]:
-    """The texts of a file, `.gz` or not, in batches; a file that cannot be read is a UserError."""
+    """The texts of a plain or `.gz` file in batches; a file that cannot be read is a UserError."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             yield from TextLines(stream, path.name)

@@ -1,46 +1,47 @@
-"""The classifier itself, in torch, from the weights of a record."""
+"""PyTorch back end: the classifier as it was trained, rebuilt from the weights of a record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 from pipeline.classifier.batch import Bags
 from pipeline.classifier.model import Classifier, Embedding
-from pipeline.prediction.predictor import FloatArray, Ids, Predictor, Scorer, passes
+from pipeline.prediction.predictor import FloatArray, Ids, Predictor, Scorer, length_batches
 from pipeline.prediction.trained_model import TrainedModel
 from pipeline.runtime.errors import UserError
 
 
-class FullModel(Scorer):
-    """Every variant is the encoder and head over rows that stay: projection and channels are in the rows already.
+class TorchModel(Scorer):
+    """Encoder and head over a fixed embedding matrix, which includes the projection or both channels of a variant.
 
-    Raises UserError where the weights do not fit the run's settings.
+    Raises UserError if the weights do not fit the run's configuration.
     """
 
     def __init__(self, trained: TrainedModel) -> None:
-        rows_VE = torch.from_numpy(np.ascontiguousarray(trained.rows_VE, np.float32))
+        embedding_VE = torch.from_numpy(np.ascontiguousarray(trained.embedding_VE, np.float32))
         layers = {name: torch.from_numpy(np.array(weights, np.float32)) for name, weights in trained.layers.items()}
         self.classes = len(trained.labels)
         self.additive = trained.model.encoder == "mean"
         try:
-            # The generator only fills weights that are replaced at once.
-            self.model = Classifier(Embedding(rows_VE), trained.model, self.classes, torch.Generator())
-            self.model.load_state_dict({"embedding.rows_VD": rows_VE, **layers})
+            # The generator only initializes weights that load_state_dict replaces.
+            self.model = Classifier(Embedding(embedding_VE), trained.model, self.classes, torch.Generator())
+            self.model.load_state_dict({"embedding.rows_VD": embedding_VE, **layers})
         except (RuntimeError, ValueError) as error:
             line = " ".join(str(error).split())
-            raise UserError(f"{trained.name}: the weights do not fit the settings ({line})") from error
+            raise UserError(f"{trained.name}: the weights do not fit the configuration ({line})") from error
 
     def logits(self, ids: Ids) -> FloatArray:
         """Logits (B, C)."""
         logits_BC = np.zeros((len(ids), self.classes), np.float32)
         with torch.inference_mode():
-            for rows in passes(ids):
+            for rows in length_batches(ids):
                 logits_BC[rows] = self.model(bags([ids[row] for row in rows])).numpy()
         return logits_BC
 
     def token_scores(self, ids: Sequence[int]) -> tuple[FloatArray, FloatArray] | None:
-        """Rows times head, for the mean encoder."""
+        """Word vectors times head weights, for the mean encoder."""
         if not self.additive:
             return None
         rows_TE = self.model.embedding.rows_VD.detach()[torch.tensor(ids, dtype=torch.int64)]
@@ -48,13 +49,24 @@ class FullModel(Scorer):
         return (rows_TE @ head.weight.detach().T).numpy(), head.bias.detach().numpy()
 
 
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Compute with a number of threads: small tensors on many threads of a busy machine take minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def bags(ids: Ids) -> Bags:
-    """Texts as one batch."""
+    """Texts as one batch of token ids."""
     lengths_B = torch.tensor([len(text) for text in ids], dtype=torch.int64)
     flat = torch.tensor([id for text in ids for id in text], dtype=torch.int32)
     return Bags(flat, lengths_B.cumsum(0) - lengths_B, lengths_B)
 
 
-def full_predictor(trained: TrainedModel) -> Predictor:
-    """The predictor of a trained model, as it was trained."""
-    return Predictor(trained.labels, trained.text, trained.words, FullModel(trained))
+def torch_predictor(trained: TrainedModel) -> Predictor:
+    """The predictor of a trained model by PyTorch."""
+    return Predictor(trained.labels, trained.text, trained.words, TorchModel(trained))

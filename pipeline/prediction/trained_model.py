@@ -1,10 +1,8 @@
-"""What of a run's record predicts, as plain files: settings, labels, words, rows and weights. Nothing is a pickle."""
+"""Read and write a trained model as plain files: configuration, labels, vocabulary, embedding and weights."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -14,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from pipeline.config.schema import SPECIALS, UNK, ModelConfig, TextConfig
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.files import read_json, write_json
 
 CONFIG, RUN, VOCABULARY = "config.yaml", "run.json", "vocabulary.json"
 EMBEDDING, LAYERS = "embedding.safetensors", "model.safetensors"
@@ -23,10 +22,10 @@ FACTS = ("name", "title", "label_names")
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A trained classifier and the way from a text to its token ids.
+    """A trained classifier with its tokenizer settings and vocabulary.
 
-    name, title : of the run. labels : the C label names. text, model : the run's sections of these names.
-    words : the vocabulary, V words by id. rows_VE : rows as the encoder reads them (`RunResult.embedding_VE`).
+    name, title : of the run. labels : the C label names. text, model : sections of the run's configuration.
+    words : the vocabulary, V words by id. embedding_VE : embedding matrix as the encoder reads it.
     layers : weights of encoder and head by name.
     """
 
@@ -36,76 +35,72 @@ class TrainedModel:
     text: TextConfig
     model: ModelConfig
     words: list[str]
-    rows_VE: NDArray[np.float32]
+    embedding_VE: NDArray[np.float32]
     layers: dict[str, NDArray[np.float32]]
 
 
 def word_ids(words: Sequence[str]) -> dict[str, int]:
-    """From each real word to its id; a token spelled like `<pad>` or `<unk>` is an unknown word."""
+    """Ids by word, without the special ones: a token spelled like `<pad>` or `<unk>` is an unknown word."""
     return {word: id for id, word in enumerate(words[SPECIALS:], SPECIALS)}
 
 
 def encode(tokens: Sequence[str], id_of: Mapping[str, int]) -> list[int]:
-    """The id of each token, UNK where it is no word of the vocabulary."""
+    """The id of each token, UNK where it is not in the vocabulary."""
     return [id_of.get(token, UNK) for token in tokens]
 
 
-def read_trained(folder: Path) -> TrainedModel:
-    """Read the model of a run from its record, or from a copy that `write_trained` made.
+def read_model(folder: Path) -> TrainedModel:
+    """Read the model of a run from its record, or from a copy that `write_model` made.
 
-    Raises UserError where the record kept no embedding, is no record, or holds something else.
+    Raises UserError if the folder is no record, kept no embedding, or is damaged.
     """
     if not (folder / RUN).is_file():
-        raise UserError(f"{folder}: no run's record; expected a folder of results/ that holds {RUN}")
+        raise UserError(f"{folder}: not the record of a run; expected a folder of results/ that holds {RUN}")
     if not ((folder / EMBEDDING).is_file() and (folder / VOCABULARY).is_file()):
         raise UserError(
-            f"{folder.name} kept no embedding, without which it cannot predict: repeat the run (its command is in "
+            f"{folder.name} kept no embedding and therefore cannot predict: repeat the run (its command is in "
             "note.md) with tracking.keep_embedding=true"
         )
     try:
         config = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
-        facts = json.loads((folder / RUN).read_text("utf-8"))
-        words = json.loads((folder / VOCABULARY).read_text("utf-8"))["words"]
+        facts = read_json(folder / RUN)
+        words = read_json(folder / VOCABULARY)["words"]
         with safe_open(folder / EMBEDDING, framework="numpy") as matrices:
-            rows_VE = matrices.get_tensor("final" if "final" in matrices.keys() else "initial")  # noqa: SIM118
+            embedding_VE = matrices.get_tensor("final" if "final" in matrices.keys() else "initial")  # noqa: SIM118
         layers = load_file(folder / LAYERS)
         text, model = TextConfig(**config["text"]), ModelConfig(**config["model"])
         trained = TrainedModel(
-            facts["name"], facts["title"], list(facts["label_names"]), text, model, list(words), rows_VE, layers
+            facts["name"], facts["title"], list(facts["label_names"]), text, model, list(words), embedding_VE, layers
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot be read as a run's record ({type(error).__name__}: {error})") from error
-    if len(trained.words) != len(rows_VE) or len(layers.get("head.bias", ())) != len(trained.labels):
+    if len(trained.words) != len(embedding_VE) or len(layers.get("head.bias", ())) != len(trained.labels):
         raise UserError(
-            f"{folder}: {len(trained.words)} words and {len(trained.labels)} labels do not fit {len(rows_VE)} rows and "
-            f"a head for {len(layers.get('head.bias', ()))} labels"
+            f"{folder}: {len(trained.words)} words and {len(trained.labels)} labels do not fit "
+            f"{len(embedding_VE)} word vectors and a head for {len(layers.get('head.bias', ()))} labels"
         )
     return trained
 
 
-def write_trained(source: Path, folder: Path) -> None:
-    """Write the part of a record that predicts into an existing folder: no path or machine name, one embedding."""
-    trained = read_trained(source)
+def write_model(source: Path, folder: Path) -> None:
+    """Write what prediction needs of a record into an existing folder: no paths or machine names, one matrix."""
+    trained = read_model(source)
     config = yaml.safe_load((source / CONFIG).read_text("utf-8"))
     sections = {section: config[section] for section in ("text", "model")}
     (folder / CONFIG).write_text(yaml.safe_dump(sections, sort_keys=False, allow_unicode=True), "utf-8")
-    facts = json.loads((source / RUN).read_text("utf-8"))
-    _write_json(folder / RUN, {fact: facts[fact] for fact in FACTS})
-    _write_json(folder / VOCABULARY, {"words": trained.words})
-    save_file({"final": trained.rows_VE}, folder / EMBEDDING)
+    facts = read_json(source / RUN)
+    write_json(folder / RUN, {fact: facts[fact] for fact in FACTS})
+    write_json(folder / VOCABULARY, {"words": trained.words})
+    save_file({"final": trained.embedding_VE}, folder / EMBEDDING)
     save_file(trained.layers, folder / LAYERS)
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
-
-
 def load_embedding(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Read the embedding matrix (V, D) before and after training: the same array twice where no bit changed.
+    """Read the embedding matrix (V, D) before and after training: the same array twice if no bit changed.
 
     Raises
     ------
     FileNotFoundError : the record was written without it (`tracking.keep_embedding=false`).
     """
-    tables = load_file(folder / EMBEDDING)
-    return tables["initial"], tables.get("final", tables["initial"])
+    matrices = load_file(folder / EMBEDDING)
+    return matrices["initial"], matrices.get("final", matrices["initial"])

@@ -1,4 +1,4 @@
-"""The stage `audit`: copies, label leaks and differences between the splits."""
+"""The stage `audit`: duplicates, label leaks and differences between the splits."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from pipeline.stages.cached import cached_stage
 
 
 def audit(config: Config, prepared: Stage) -> Stage:
-    """Look for copies, label leaks and splits that differ; the outcome is the report."""
+    """Look for duplicates, label leaks and splits that differ; the outcome is the report."""
     key = {"prepare": prepared.key, "code": code_key(("stages/audit.py", "evaluation/audit"), LIBRARIES["audit"])}
     return cached_stage(config, "audit", key, lambda folder: audit_splits(prepared))
 
 
 def audit_splits(prepared: Stage) -> dict[str, Any]:
-    """Look for copies, leaks and splits that differ in the outcome of `prepare`."""
+    """Look for duplicates, leaks and splits that differ in the outcome of `prepare`."""
     from pipeline.data.arrow import read_texts
     from pipeline.evaluation.audit.report import audit_report
     from pipeline.text.encoded_split import EncodedSplit

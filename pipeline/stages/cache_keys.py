@@ -6,6 +6,7 @@ project's own modules do not count, so that moving a module or wording a docstri
 
 import dataclasses
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -30,22 +31,20 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "ppmi": ("numpy", "scipy"),
     "trial": ("numpy", "torch"),
     "train": ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
-    "transfer": ("numpy", *TOKENIZER),
-    "audit": ("datasketch", "numpy"),
-    "baseline": ("numpy",),
+    "transfer": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
+    "audit": ("datasketch", "numpy", "scipy", *TOKENIZER),
+    "baseline": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
     "compare": ("matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
 }
-BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {
-    "vader": ("vaderSentiment",),
-    "fasttext": ("floret",),
-    "tfidf_logistic": ("scikit-learn", "scipy"),
-    "nb_logistic": ("scikit-learn", "scipy"),
-}
+BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {"vader": ("vaderSentiment",), "fasttext": ("floret",)}
+
+# Environment variables that choose the kernels of OpenBLAS (gensim, scipy), MKL and torch: other last digits.
+KERNEL_SETTINGS = ("OPENBLAS_CORETYPE", "MKL_CBWR", "ATEN_CPU_CAPABILITY")
 
 # Code that determines the weights of a run, and the code that adds to its record.
 TRAINING_CODE = ("stages/learn.py", "classifier", "embedding", "data/label_budget.py")
 RECORD_CODE = (
-    *("stages/train.py", "evaluation/probes"),
+    *("stages/train.py", "evaluation/probes", "runtime/markdown.py"),
     *(f"tracking/{name}.py" for name in ("run_record", "write_record", "note", "plots", "score_intervals")),
 )
 
@@ -73,7 +72,9 @@ def code_key(parts: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:
     package = project_root() / "pipeline"
     files = {path for part in parts for path in _files(package / part)}
     contents = sorted(_content_digest(path) for path in files)  # by content: a move costs nothing
-    return {"sources": fingerprint(contents), "libraries": _versions(libraries)}
+    key: dict[str, Any] = {"sources": fingerprint(contents), "libraries": _versions(libraries)}
+    settings = {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}
+    return key | ({"kernels": settings} if settings else {})
 
 
 def _files(path: Path) -> list[Path]:

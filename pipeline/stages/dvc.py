@@ -1,8 +1,8 @@
 """Copies of outcomes in `paths.dvc` under fixed names for DVC, byte for byte the same every time.
 
-`artifacts/` and `results/` name a folder by what determines it and keep many side by side; DVC wants one fixed path for
-each outcome and deletes it before the stage runs. So a stage writes a copy there, without times and
-machine. A later stage reads word vectors and encoded tweets from there when DVC has checked them out.
+`artifacts/` and `results/` name a folder by its cache key and hold many; DVC wants one fixed path for each outcome and
+deletes it before the stage runs. So a stage writes a copy there, without times and machine. A later stage reads word
+vectors and encoded tweets from there when DVC has checked them out.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from pipeline.runtime.files import fingerprint, read_json, write_json
 from pipeline.runtime.log import log
 
 TIMES = ("seconds", "finished")  # in a manifest, and in vectors.json
-# Of a record: what names the machine, the commit, the time and the folders of a run.
+# Parts of a record that name the machine, the commit, the time and the folders of a run.
 RUN_ONLY = ("environment", "overrides")
 CONFIG_ONLY = ("paths", "tracking", "stage", "force", "workers")
 LEFT_OUT = (MANIFEST, "note.md", "timings.json", "report.html", "report.md")
@@ -28,13 +28,13 @@ Work = Callable[[Path], Mapping[str, Any]]
 
 
 def copy_folder(config: Config, stage: str) -> Path | None:
-    """Where the copy of a stage's outcome belongs; None where no copies are kept, or none of this stage."""
+    """The folder of the copy of a stage's outcome; None where `paths.dvc` is null or the stage has no copy."""
     names = {"prepare": "prepare", "cbow": f"cbow/s{config.cbow.seed}", "train": f"train/{_cell(config)}"}
     return Path(config.paths.dvc) / names[stage] if config.paths.dvc and stage in names else None
 
 
 def copy_or_work(work: Work, config: Config, identity: Mapping[str, Any]) -> Work:
-    """`work`, or taking the copy of its outcome, where there is a whole one of the same `identity`."""
+    """`work`, or reading the copy of its outcome where a whole one has the same `identity`."""
     copy = copy_folder(config, identity["stage"])
     manifest = read_manifest(copy) if copy and not config.force else None
     if copy is None or manifest is None or fingerprint(manifest["identity"]) != fingerprint(identity):
@@ -53,7 +53,7 @@ def copy_or_work(work: Work, config: Config, identity: Mapping[str, Any]) -> Wor
 
 
 def copy_stage(config: Config, stage: Stage) -> None:
-    """Leave the outcome of `prepare` or `cbow`, whole but for the times it took."""
+    """Copy the outcome of `prepare` or `cbow`, without times."""
     if copy := copy_folder(config, stage.manifest["identity"]["stage"]):
         _copy(stage.folder, copy)
         if (words := copy / "vectors.json").exists():
@@ -63,14 +63,14 @@ def copy_stage(config: Config, stage: Stage) -> None:
 
 
 def copy_record(config: Config, record: Path) -> None:
-    """Leave a run's record as train/VARIANT-sSEED/, and its metrics once more as metrics/VARIANT-sSEED.json."""
+    """Copy a run's record to train/VARIANT-sSEED/ and its metrics to metrics/VARIANT-sSEED.json."""
     if copy := copy_folder(config, "train"):
         _copy(record, copy)
         header = read_json(record / "run.json")
         write_json(copy / "run.json", {key: value for key, value in header.items() if key not in RUN_ONLY})
         settings = yaml.safe_load((record / "config.yaml").read_text("utf-8"))
-        kept = {key: value for key, value in settings.items() if key not in CONFIG_ONLY}
-        (copy / "config.yaml").write_text(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True), "utf-8")
+        settings = {key: value for key, value in settings.items() if key not in CONFIG_ONLY}
+        (copy / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), "utf-8")
         _write_manifest(record, copy)
         metrics = copy.parents[1] / "metrics" / f"{copy.name}.json"
         metrics.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def copy_record(config: Config, record: Path) -> None:
 
 
 def copy_study(config: Config, study: Path) -> None:
-    """Leave a study's answers, tables and figures as compare/, and each method's mean score as scores.json."""
+    """Copy a study's answers, tables and figures to compare/ and each method's mean score to scores.json."""
     if config.paths.dvc:
         copy = Path(config.paths.dvc) / "compare"
         _copy(study, copy)
@@ -92,7 +92,7 @@ def _cell(config: Config) -> str:
 
 def _copy(source: Path, copy: Path) -> None:
     shutil.rmtree(copy, ignore_errors=True)
-    # Contents alone: vectors are written with a mode of their own, which a checkout would not keep.
+    # Contents only: a checkout does not preserve the mode of the files.
     shutil.copytree(source, copy, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(*LEFT_OUT))
 
 

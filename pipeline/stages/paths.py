@@ -23,7 +23,7 @@ def artifact_folder(config: Config, name: str, identity: Mapping[str, Any]) -> P
 
 
 def record_folder(config: Config, identity: Mapping[str, Any]) -> Path:
-    """The folder of a run's record: readable, and with what determines it in its last eight digits."""
+    """The folder of a run's record: a readable name that ends in eight digits of the run's key."""
     budget = config.data.label_budget or "all"
     encoder = "" if config.model.encoder == "mean" else f"-{config.model.encoder}"
     kind = f"{data_name(config.data)}-{variant_name(config.embedding)}{encoder}"
@@ -31,7 +31,7 @@ def record_folder(config: Config, identity: Mapping[str, Any]) -> Path:
 
 
 def short(path: Path) -> str:
-    """`path` as seen from the current directory or, outside it, whole."""
+    """`path` relative to the current directory or, outside it, absolute."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

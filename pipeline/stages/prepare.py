@@ -23,11 +23,11 @@ from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
     from pipeline.text.corpus import CorpusWriter
-    from pipeline.text.parallel_tokenize import Tally
+    from pipeline.text.parallel_tokenize import WordCounter
     from pipeline.text.presets import Preset
 
 BATCH = 10_000
-SHOWN_LABELS = 10
+LOGGED_LABELS = 10
 FROM_HUB = ("tweet_eval", "sentiment140", "hub")
 
 
@@ -55,7 +55,7 @@ def prepare(config: Config) -> Stage:
 
 
 def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
-    """Write the splits, their token ids, the vocabulary and the corpus for CBOW: all that runs on the data share.
+    """Write the splits, their token ids, the vocabulary and the corpus for CBOW, which all runs on the data share.
 
     Returns the facts that later stages and readers need.
     """
@@ -67,29 +67,29 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
     tokenizer = build_tokenizer(config.text)
     splits = load(config.data, folder)
-    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.parts()))
+    log.info("prepare: %s", ", ".join(f"{len(rows):,} {name}" for name, rows in splits.tables()))
     counts = Counter({row["values"]: row["counts"] for row in splits.train["label"].value_counts().to_pylist()})
-    most = ", ".join(f"{splits.label_names[label]} {count:,}" for label, count in counts.most_common(SHOWN_LABELS))
-    more = len(counts) - SHOWN_LABELS
-    log.info("prepare: training labels: %s%s", most, f" and {more} more" if more > 0 else "")
-    labelled = {name: rows for name, rows in splits.parts() if name != "unlabelled"}
+    labels = ", ".join(f"{splits.label_names[label]} {count:,}" for label, count in counts.most_common(LOGGED_LABELS))
+    others = len(counts) - LOGGED_LABELS
+    log.info("prepare: training labels: %s%s", labels, f" and {others} more" if others > 0 else "")
+    labelled = {name: rows for name, rows in splits.tables() if name != "unlabelled"}
 
     def batches(name: str) -> Iterator[tuple[list[str], list[int]]]:
-        parts = labelled[name].to_batches(max_chunksize=BATCH)
-        for part in progress(parts, total=len(parts), label=f"encoding {name}", unit="batches"):
-            yield part["text"].to_pylist(), part["label"].to_pylist()
+        chunks = labelled[name].to_batches(max_chunksize=BATCH)
+        for chunk in progress(chunks, total=len(chunks), label=f"encoding {name}", unit="batches"):
+            yield chunk["text"].to_pylist(), chunk["label"].to_pylist()
 
     with CorpusWriter(folder / CORPUS) as corpus:
         unlabelled, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
-        enough = config.text.unlabelled_min_count
-        known = () if enough is None else (word for word, count in unlabelled.counts().items() if count >= enough)
+        least = config.text.unlabelled_min_count
+        frequent = () if least is None else (word for word, count in unlabelled.counts().items() if count >= least)
         vocabulary = encode_splits(
             {name: batches(name) for name in labelled},
             tokenizer,
             config.text.min_count,
             folder,
             config.workers,
-            also=(*tokenizer.reserved, *known),
+            required_words=(*tokenizer.reserved, *frequent),
             on_train=corpus.write,
         )
         info = corpus.info
@@ -110,16 +110,16 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
 def write_unlabelled(
     config: Config, folder: Path, splits: Sequence[str], tokenizer: "Preset", corpus: "CorpusWriter"
-) -> "tuple[Tally, dict[str, int], int]":
-    """Write the unlabelled text that the configuration names into the corpus, less what is held out.
+) -> "tuple[WordCounter, dict[str, int], int]":
+    """Write the configured unlabelled text into the corpus, without texts of validation and test.
 
-    Returns the counts of its tokens (empty where no key needs them), of the texts of each source, and of the texts
-    dropped.
+    Returns the counts of its tokens (empty where no key needs them), the number of texts of each source, and the
+    number of texts dropped.
     """
     from pipeline.data.arrow import in_batches, read_texts
     from pipeline.data.duplicates import digests
     from pipeline.text.corpus import read_lines
-    from pipeline.text.parallel_tokenize import Tally, tokenize_batches
+    from pipeline.text.parallel_tokenize import WordCounter, tokenize_batches
 
     sources: dict[str, Iterable[str]] = {}
     if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
@@ -130,7 +130,7 @@ def write_unlabelled(
     texts_held_out = (batch for split in others for batch in in_batches(read_texts(folder, split), BATCH))
     held_out = digests(texts_held_out, "masked")
     held_out.sort()
-    tally = Tally()
+    counter = WordCounter()
     texts, dropped = dict.fromkeys(sources, 0), 0
     for name, source in sources.items():
         before = dropped
@@ -140,10 +140,10 @@ def write_unlabelled(
             texts[name] += len(tokens)
             dropped += tokens.dropped
             if config.text.unlabelled_min_count is not None:
-                tally.add(tokens)
+                counter.add(tokens)
         if name == "extra_text" and not texts[name] and dropped == before:
             raise UserError(f"cbow.extra_text: {config.cbow.extra_text} holds no text; expected one text per line")
         log.info("prepare: %s texts from %s", f"{texts[name]:,}", name)
     if dropped:
-        log.info("prepare: left out %d unlabelled texts that stand in validation or test", dropped)
-    return tally, texts, dropped
+        log.info("prepare: left out %d unlabelled texts that are in validation or test", dropped)
+    return counter, texts, dropped

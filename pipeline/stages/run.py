@@ -28,9 +28,9 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
     UserError : the configuration or an input file is wrong. RunError : the run itself failed.
     """
     if logs := config.tracking.enabled and config.stage not in ("prepare", "cbow"):
-        from pipeline.tracking.mlflow.background import mlflow_beside
+        from pipeline.tracking.mlflow.background import background_logger
 
-        mlflow = mlflow_beside()
+        mlflow = background_logger()
     prepared = prepare(config)
     if config.stage in ("prepare", "cbow"):
         copy_stage(config, prepared if config.stage == "prepare" else cbow(config, prepared))

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
-from pipeline.stages.cache_keys import LIBRARIES, code_key
+from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key
 from pipeline.stages.cached import cached_stage
 
 CODE = ("stages/transfer.py", "evaluation/probes/transfer.py", "evaluation/probes/transfer_tasks.py")
@@ -15,18 +15,19 @@ CODE = ("stages/transfer.py", "evaluation/probes/transfer.py", "evaluation/probe
 
 def transfer(config: Config, prepared: Stage, task: str) -> Stage:
     """Encode another task's tweets with the vocabulary of this one; all runs on the data share it."""
-    from pipeline.evaluation.probes.transfer_tasks import task_fingerprint
+    from pipeline.evaluation.probes.transfer_tasks import SAMPLE_TOPIC, task_fingerprint
 
+    libraries = (*LIBRARIES["transfer"], *(() if task == SAMPLE_TOPIC else HUB))
     key = {
         "prepare": prepared.key,
         "task": task_fingerprint(task, config.probe.transfer_path, config.data.sample),
-        "code": code_key(CODE, LIBRARIES["transfer"]),
+        "code": code_key(CODE, libraries),
     }
     return cached_stage(config, "transfer", key, partial(encode_transfer, config, prepared, task))
 
 
 def encode_transfer(config: Config, prepared: Stage, task: str, folder: Path) -> dict[str, Any]:
-    """Encode another task's tweets with the vocabulary of this one, and see which of them this one has read."""
+    """Encode another task's tweets with the vocabulary of this one, and count those that this one has read."""
     from pipeline.data.arrow import read_texts
     from pipeline.evaluation.probes.transfer_tasks import write_task
     from pipeline.text.corpus import read_lines

@@ -13,9 +13,9 @@ from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import read_json
 from pipeline.study.design import StudyRuns
 from pipeline.study.report.examples import disagreements
-from pipeline.study.report.word_map import words_map
+from pipeline.study.report.word_map import word_map
 from pipeline.study.statistics.frames import Cell, Outcomes
-from pipeline.tracking.read_record import load_predicted, load_predictions
+from pipeline.tracking.read_record import load_predicted_labels, load_predictions
 from pipeline.tracking.run_record import StoredRun
 
 Key = tuple[str, int, int]  # variant (or baseline), label budget, seed
@@ -31,7 +31,7 @@ def predictions(finished: StudyRuns) -> tuple[NDArray[np.int64], dict[Cell, dict
     predictions: dict[Cell, dict[int, NDArray[np.int64]]] = {}
     labels = np.empty(0, np.int64)
     for (variant, budget, seed), folder in sorted(finished.folders.items()):
-        labels, predicted = load_predicted(folder)
+        labels, predicted = load_predicted_labels(folder)
         predictions.setdefault((variant, budget), {})[seed] = predicted
     for (name, budget, seed), stage in sorted(finished.baselines.items()):
         predictions.setdefault((name, budget), {})[seed] = np.load(stage.folder / "predicted.npy").astype(np.int64)
@@ -147,7 +147,7 @@ def map_of_words(finished: StudyRuns, budget: int) -> dict[str, Any]:
             matrices[variant] = load_embedding(folder)
     if vocabulary is None:
         return {}
-    return words_map(
+    return word_map(
         vocabulary["words"], vocabulary["counts"], opinions, finished.config.probe.neighbour_words, matrices
     )
 

@@ -28,8 +28,9 @@ from pipeline.study.load_runs import (
 )
 from pipeline.study.report.answers.all import verdicts
 from pipeline.study.report.methods import methods
+from pipeline.study.report.phrases import with_crossover_sentences, with_difference_sentences
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.warnings import Facts, warned
+from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.statistics.frames import (
     Outcomes,
     crossover_frame,
@@ -38,7 +39,12 @@ from pipeline.study.statistics.frames import (
     mcnemar_frame,
     score_frame,
 )
-from pipeline.study.statistics.probe_frames import band_frame, probe_frame, transfer_frame, unknown_frame
+from pipeline.study.statistics.probe_frames import (
+    drift_by_count_frame,
+    probe_frame,
+    score_by_unseen_frame,
+    transfer_frame,
+)
 from pipeline.tracking.read_record import read_record
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
@@ -47,9 +53,9 @@ SPLITS = ("train", "validation", "test")
 
 def write_study(finished: StudyRuns, folder: Path) -> dict[str, Any]:
     """Compare what ran and write report, plots, tables and `study.json` into `folder`; returns the answers."""
+    from pipeline.study.report.export import write_tables
     from pipeline.study.report.figures.all import write_figures
     from pipeline.study.report.html import write_report
-    from pipeline.study.report.tables import write_tables
 
     found = collect(finished)
     log.info("compare: statistics done, drawing")
@@ -117,7 +123,9 @@ def collect(finished: StudyRuns) -> StudyResults:
     )
     others = [pair for pair in combinations(finished.variants, 2) if pair not in planned and pair[::-1] not in planned]
     differences = difference_frame(outcomes, planned, others, study.smallest_effect)
+    differences = with_difference_sentences(differences, study.smallest_effect)
     crossover = crossover_frame(outcomes, [name for name in finished.variants if name.partition("_")[0] != "random"])
+    crossover = with_crossover_sentences(crossover, scores)
     audits = {mode: stage.outcome for mode, stage in finished.audits.items()}
     audit = next(iter(audits.values()))
     leak = next((f["text"] for f in audit["findings"] if f["code"] == "label_leak"), None)
@@ -151,8 +159,8 @@ def collect(finished: StudyRuns) -> StudyResults:
             design,
             {task: stage.outcome for task, stage in finished.transfers.items()},
         ),
-        warnings=warned(
-            Facts(
+        warnings=study_warnings(
+            WarningInputs(
                 generated=bool(facts["generated"]),
                 not_comparable=[key for key in different_keys(records) if key != "text.emoticons" or not of_emoticons],
                 scores=scores,
@@ -178,8 +186,8 @@ def collect(finished: StudyRuns) -> StudyResults:
         mcnemar=mcnemar_frame(outcomes, planned[0]) if planned else pd.DataFrame(),
         probes=probe_frame(runs, largest),
         transfer=transfer_frame(runs, largest, _references(finished)),
-        bands=band_frame(probe_tables(finished, "drift_by_count", largest)),
-        unknown=unknown_frame(probe_tables(finished, "score_by_unseen", largest)),
+        bands=drift_by_count_frame(probe_tables(finished, "drift_by_count", largest)),
+        unknown=score_by_unseen_frame(probe_tables(finished, "score_by_unseen", largest)),
         changed=changed_words(finished, largest),
         words_map=map_of_words(finished, largest),
         examples=example_tweets(finished, outcomes, planned, facts["label_names"]),

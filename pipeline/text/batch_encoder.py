@@ -1,8 +1,17 @@
-"""Many texts to token ids at once.
+r"""Fast encoder from a batch of texts to a ragged array of token ids, with a table of known chunks.
 
-All texts of a batch are cut at white space in one go, and nearly every chunk was seen before: its ids are read from a
-table. New chunks are tokenized together. A text whose tokens are not those of its chunks goes to the tokenizer by
-itself, so the tokens are always those that `tokenizer(text)` gives.
+A *ragged array* holds the token ids of many texts laid end to end, and n + 1 offsets that separate the texts:
+
+    texts     "good day", "", "so good"       where good = 2, day = 5, so = 7
+    ids       [2, 5, 7, 2]
+    offsets   [0, 2, 2, 4]
+    text i    ids[offsets[i]:offsets[i + 1]]
+
+A batch is encoded in three steps. First, all texts are split at white space in one go. Second, chunks that are new in
+the table are tokenized together; nearly all chunks are in it. Third, the ids of all chunks are concatenated.
+
+A text whose tokens may differ from those of its chunks, such as one with a phone number in several chunks, is passed to
+the tokenizer as a whole. The result therefore always equals `tokenizer(text)`, text by text.
 """
 
 from array import array
@@ -13,175 +22,184 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.text.presets import Preset
-from pipeline.text.tweet_tokenizer import ALONE, EMPTY, crossings, edges
+from pipeline.text.tweet_tokenizer import EMPTY, NEEDS_TEXT, edge_flags, possible_crossings
 
 Ids = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
 
-TABLE_ROWS = 1 << 17
-SLICE = 1 << 10  # texts that lie in memory as chunks at the same time
-LONG = 256  # characters; longer chunks are not remembered, since nothing bounds their size
-_END, _LONG = 0, 1  # the table's first rows: the end of a text, and a chunk that is too long
-_MARK = "\0"
+MAX_TABLE_ROWS = 1 << 17
+SLICE = 1 << 10  # texts whose chunks are in memory at the same time
+MAX_CHUNK_LENGTH = 256  # characters; longer chunks are not stored, which bounds the size of the table
+_END_OF_TEXT, _LONG_CHUNK = 0, 1  # the first two rows of the table
+_END_MARK = "\0"
 # str.split takes these four for white space, the patterns of the tokenizers do not.
-_ODD = ("\x1c", "\x1d", "\x1e", "\x1f")
-# What stands for a number of a token that has none.
+_SEPARATORS = ("\x1c", "\x1d", "\x1e", "\x1f")
+# Negative ids of tokens that have none.
 _END_OF_CHUNK, _DROPPED, _NEEDS_TEXT = -1, -2, -3
 
 
-class Encoder:
-    """Texts to ids, by a tokenizer and what `number` makes of each token.
+class BatchEncoder:
+    """Encodes batches of texts as ragged arrays.
 
-    Presets are encoded by the chunk; any other tokenizer is called text by text. The table of chunks is emptied when it
-    is full, between batches, so that its size is bounded.
+    A preset is encoded by chunks; any other tokenizer is called text by text. A full table of chunks is emptied between
+    batches, so that its size is bounded.
+
+    Parameters
+    ----------
+    tokenizer : from a text to its tokens.
+    id_of : from a token to its id.
     """
 
-    def __init__(self, tokenizer: Callable[[str], list[str]], number: Callable[[str], int]) -> None:
+    def __init__(self, tokenizer: Callable[[str], list[str]], id_of: Callable[[str], int]) -> None:
         self._tokenizer = tokenizer
-        self._number = number
+        self._id_of = id_of
         self._clear()
 
     def _clear(self) -> None:
-        self._rows = _Rows({_MARK: _END})
-        self._ids = array("i")  # of all rows
-        self._starts, self._sizes = array("q", [0, 0]), array("q", [0, 0])  # of each row's ids
-        self._edges = bytearray([0, ALONE])
+        self._rows = _ChunkRows({_END_MARK: _END_OF_TEXT})
+        # Ids of all rows of the table; row i is ids[starts[i]:starts[i] + sizes[i]].
+        self._ids = array("i")
+        self._starts, self._sizes = array("q", [0, 0]), array("q", [0, 0])
+        self._edges = bytearray([0, NEEDS_TEXT])  # `edge_flags` of each row
         if isinstance(self._tokenizer, Preset):
-            self._numbers = _Numbers(self._tokenizer, self._number)
+            self._token_ids = _TokenIds(self._tokenizer, self._id_of)
 
     def encode(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
-        """Return the ids of all tokens, end to end, and n + 1 offsets: text i is `ids[offsets[i]:offsets[i + 1]]`.
+        """Encode texts as a ragged array: the ids of all tokens, and n + 1 offsets.
 
-        A text that cannot be tokenized in time is a UserError.
+        Raises UserError for a text that cannot be tokenized in time.
         """
         preset = self._tokenizer
         if not isinstance(preset, Preset):
-            return self._one_by_one(texts)
-        if len(self._rows) > TABLE_ROWS:
+            return self._encode_one_by_one(texts)
+        if len(self._rows) > MAX_TABLE_ROWS:
             self._clear()
-        odd: list[int] = []
+        with_marks: list[int] = []
         chunks = chain.from_iterable(
-            _chunks([preset.before(text) for text in texts[start : start + SLICE]], start, odd)
+            _split([preset.preprocess(text) for text in texts[start : start + SLICE]], start, with_marks)
             for start in range(0, len(texts), SLICE)
         )
         rows = np.fromiter(map(self._rows.__getitem__, chunks), np.intp)
-        self._add(preset)
-        ends = np.flatnonzero(rows == _END)
-        seen = np.frombuffer(self._edges, np.uint8)[rows]
-        standing = np.flatnonzero(seen != EMPTY)
-        unsure = np.concatenate([np.flatnonzero(seen == ALONE), standing[crossings(seen[standing])]])
-        which = sorted({*odd, *np.searchsorted(ends, unsure).tolist()})
-        ids, offsets = self._apart(which, texts, rows, ends) if which else self._gather(rows, ends)
-        return _cut(ids, offsets, preset.config.max_tokens)
+        self._tokenize_new_chunks(preset)
+        ends = np.flatnonzero(rows == _END_OF_TEXT)
+        edges = np.frombuffer(self._edges, np.uint8)[rows]
+        nonempty = np.flatnonzero(edges != EMPTY)
+        unsafe = np.concatenate([np.flatnonzero(edges == NEEDS_TEXT), nonempty[possible_crossings(edges[nonempty])]])
+        whole = sorted({*with_marks, *np.searchsorted(ends, unsafe).tolist()})
+        ids, offsets = self._join_with_whole(whole, texts, rows, ends) if whole else self._join(rows, ends)
+        return _truncate(ids, offsets, preset.config.max_tokens)
 
-    def _one_by_one(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
+    def _encode_one_by_one(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
         ids, offsets = array("i"), array("q", [0])
         for text in texts:
-            ids.extend(map(self._number, self._tokenizer(text)))
+            ids.extend(map(self._id_of, self._tokenizer(text)))
             offsets.append(len(ids))
         return np.array(ids, np.int32), np.array(offsets, np.int64)
 
-    def _add(self, preset: Preset) -> None:
-        """Give the rows that are new in the table their ids and edges."""
+    def _tokenize_new_chunks(self, preset: Preset) -> None:
+        """Append the ids and edge flags of the chunks that are new in the table."""
         new = list(islice(reversed(self._rows), len(self._rows) + 1 - len(self._edges)))[::-1]
         if not new:
             return
-        easy, easy_tokens, found = preset.easy(new)
-        hard = np.flatnonzero(~easy)
-        plain = [preset.plain(new[i]) for i in hard.tolist()]
-        broken = []
-        if "\n".join(plain).split() != list(filter(None, plain)):
-            broken = [i for i, chunk in enumerate(plain) if chunk and chunk.split() != [chunk]]
-        for i in broken:
-            plain[i] = ""
-        found[hard] = list(map(edges, plain))
+        is_simple, simple_tokens, edges = preset.simple_chunks(new)
+        others = np.flatnonzero(~is_simple)
+        normalized = [preset.normalize_chunk(new[i]) for i in others.tolist()]
+        needing_text = []
+        if "\n".join(normalized).split() != list(filter(None, normalized)):
+            needing_text = [i for i, chunk in enumerate(normalized) if chunk and chunk.split() != [chunk]]
+        for i in needing_text:
+            normalized[i] = ""
+        edges[others] = list(map(edge_flags, normalized))
         try:
-            groups = preset.groups(plain)
+            groups = preset.tokenize_chunks(normalized)
         except TimeoutError:
-            groups, broken = [], list(range(len(plain)))
-        found[hard[broken]] = ALONE
+            groups, needing_text = [], list(range(len(normalized)))
+        edges[others[needing_text]] = NEEDS_TEXT
         starts, sizes = np.zeros(len(new), np.int64), np.zeros(len(new), np.int64)
-        of_hard = ((hard[group], tokens) for group, tokens in groups)
-        for which, tokens in ((np.flatnonzero(easy), easy_tokens), *of_hard):
-            numbers = np.fromiter(map(self._numbers.__getitem__, tokens), np.int32, len(tokens))
-            ends, kept = np.flatnonzero(numbers == _END_OF_CHUNK), numbers >= 0
-            until = np.cumsum(kept)[ends]
-            sizes[which] = np.diff(until, prepend=0)
-            starts[which] = len(self._ids) + until - sizes[which]
-            self._ids.frombytes(numbers[kept].tobytes())
-            found[which[np.searchsorted(ends, np.flatnonzero(numbers == _NEEDS_TEXT))]] = ALONE
-        self._edges += found.tobytes()
+        other_groups = ((others[group], tokens) for group, tokens in groups)
+        for chunks, tokens in ((np.flatnonzero(is_simple), simple_tokens), *other_groups):
+            ids = np.fromiter(map(self._token_ids.__getitem__, tokens), np.int32, len(tokens))
+            ends, has_id = np.flatnonzero(ids == _END_OF_CHUNK), ids >= 0
+            cumulative_sizes = np.cumsum(has_id)[ends]
+            sizes[chunks] = np.diff(cumulative_sizes, prepend=0)
+            starts[chunks] = len(self._ids) + cumulative_sizes - sizes[chunks]
+            self._ids.frombytes(ids[has_id].tobytes())
+            edges[chunks[np.searchsorted(ends, np.flatnonzero(ids == _NEEDS_TEXT))]] = NEEDS_TEXT
+        self._edges += edges.tobytes()
         self._starts.frombytes(starts.tobytes())
         self._sizes.frombytes(sizes.tobytes())
 
-    def _apart(self, which: list[int], texts: Sequence[str], rows: Offsets, ends: Offsets) -> tuple[Ids, Offsets]:
-        """Gather, with a row of this batch alone, made by the tokenizer, in place of all chunks of some texts."""
-        own = [[self._number(token) for token in self._tokenizer(texts[i])] for i in which]
-        known, ids = len(self._sizes), len(self._ids)
-        kept = np.ones(len(rows), bool)
-        for i, numbers in zip(which, own, strict=True):
-            kept[ends[i - 1] + 1 if i else 0 : ends[i]] = False
+    def _join_with_whole(
+        self, whole: list[int], texts: Sequence[str], rows: Offsets, ends: Offsets
+    ) -> tuple[Ids, Offsets]:
+        """Join the chunks of a batch, with a temporary row of the table in place of each text in `whole`."""
+        ids_of_texts = [[self._id_of(token) for token in self._tokenizer(texts[i])] for i in whole]
+        n_rows, n_ids = len(self._sizes), len(self._ids)
+        used = np.ones(len(rows), bool)
+        for i, ids in zip(whole, ids_of_texts, strict=True):
+            used[ends[i - 1] + 1 if i else 0 : ends[i]] = False
             rows[ends[i]] = len(self._sizes)
             self._starts.append(len(self._ids))
-            self._sizes.append(len(numbers))
-            self._ids.extend(numbers)
-        gathered = self._gather(rows[kept], np.cumsum(kept)[ends] - 1)
-        del self._starts[known:], self._sizes[known:], self._ids[ids:]
-        return gathered
+            self._sizes.append(len(ids))
+            self._ids.extend(ids)
+        joined = self._join(rows[used], np.cumsum(used)[ends] - 1)
+        del self._starts[n_rows:], self._sizes[n_rows:], self._ids[n_ids:]
+        return joined
 
-    def _gather(self, rows: Offsets, ends: Offsets) -> tuple[Ids, Offsets]:
-        """Lay the ids of the rows end to end."""
+    def _join(self, rows: Offsets, ends: Offsets) -> tuple[Ids, Offsets]:
+        """Lay the ids of the rows end to end; `ends` are the positions in `rows` at which the texts end."""
         sizes = np.frombuffer(self._sizes, np.int64)[rows]
-        until = np.cumsum(sizes)
-        offsets = np.concatenate([[0], until[ends]])
-        places = np.repeat(np.frombuffer(self._starts, np.int64)[rows] - until + sizes, sizes)
-        places += np.arange(len(places))
-        ids = np.frombuffer(self._ids, np.int32)[places] if self._ids else np.empty(0, np.int32)
+        cumulative_sizes = np.cumsum(sizes)
+        offsets = np.concatenate([[0], cumulative_sizes[ends]])
+        positions = np.repeat(np.frombuffer(self._starts, np.int64)[rows] - cumulative_sizes + sizes, sizes)
+        positions += np.arange(len(positions))
+        ids = np.frombuffer(self._ids, np.int32)[positions] if self._ids else np.empty(0, np.int32)
         return ids, offsets
 
 
-class _Rows(dict[str, int]):
-    """From chunk to row of the table, in order of the rows; asking for a chunk that is not too long adds it."""
+class _ChunkRows(dict[str, int]):
+    """The table's row of each chunk, in insertion order; look-up of a new chunk adds it, unless it is too long."""
 
     def __missing__(self, chunk: str) -> int:
-        if len(chunk) > LONG:
-            return _LONG
-        row = self[chunk] = len(self) + 1  # no chunk has the row _LONG
+        if len(chunk) > MAX_CHUNK_LENGTH:
+            return _LONG_CHUNK
+        row = self[chunk] = len(self) + 1  # no chunk has the row _LONG_CHUNK
         return row
 
 
-class _Numbers(dict[str, int]):
-    """From token to the number of what the preset makes of it, or why it has none."""
+class _TokenIds(dict[str, int]):
+    """The id of the preset's final form of each token, or the reason why it has none."""
 
-    def __init__(self, preset: Preset, number: Callable[[str], int]) -> None:
+    def __init__(self, preset: Preset, id_of: Callable[[str], int]) -> None:
         super().__init__({"\n": _END_OF_CHUNK})
         self._preset = preset
-        self._number = number
+        self._id_of = id_of
 
     def __missing__(self, token: str) -> int:
-        word = self._preset.word(token)
-        number = self[token] = _NEEDS_TEXT if word is None else self._number(word) if word else _DROPPED
-        return number
+        final = self._preset.final_token(token)
+        id = self[token] = _NEEDS_TEXT if final is None else self._id_of(final) if final else _DROPPED
+        return id
 
 
-def _chunks(texts: list[str], first: int, odd: list[int]) -> list[str]:
-    """Cut texts at white space, a mark after each.
+def _split(texts: list[str], first: int, with_marks: list[int]) -> list[str]:
+    """Split texts at white space into chunks, with an end mark after each text.
 
-    Of one that holds a mark or odd white space the mark alone is left, and its number, counted from `first`, is added
-    to `odd`.
+    A text that itself holds the end mark or a separator yields its end mark alone; its index, counted from `first`, is
+    appended to `with_marks`.
     """
-    joined = f" {_MARK} ".join([*texts, ""])
-    if joined.count(_MARK) != len(texts) or any(character in joined for character in _ODD):
-        wanted = {i for i, text in enumerate(texts) if _MARK in text or any(character in text for character in _ODD)}
-        odd += [first + i for i in sorted(wanted)]
-        joined = f" {_MARK} ".join(["" if i in wanted else text for i, text in enumerate([*texts, ""])])
+    joined = f" {_END_MARK} ".join([*texts, ""])
+    if joined.count(_END_MARK) != len(texts) or any(character in joined for character in _SEPARATORS):
+        marks = (_END_MARK, *_SEPARATORS)
+        special = {i for i, text in enumerate(texts) if any(mark in text for mark in marks)}
+        with_marks += [first + i for i in sorted(special)]
+        joined = f" {_END_MARK} ".join(["" if i in special else text for i, text in enumerate([*texts, ""])])
     return joined.split()
 
 
-def _cut(ids: Ids, offsets: Offsets, most: int | None) -> tuple[Ids, Offsets]:
-    """Cut every text after `most` ids."""
+def _truncate(ids: Ids, offsets: Offsets, max_tokens: int | None) -> tuple[Ids, Offsets]:
+    """Keep the first `max_tokens` ids of each text."""
     sizes = np.diff(offsets)
-    if most is None or not len(sizes) or sizes.max() <= most:
+    if max_tokens is None or not len(sizes) or sizes.max() <= max_tokens:
         return ids, offsets
-    within = np.arange(len(ids)) - np.repeat(offsets[:-1], sizes) < most
-    return ids[within], np.concatenate([[0], np.cumsum(np.minimum(sizes, most))])
+    within = np.arange(len(ids)) - np.repeat(offsets[:-1], sizes) < max_tokens
+    return ids[within], np.concatenate([[0], np.cumsum(np.minimum(sizes, max_tokens))])

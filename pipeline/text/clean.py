@@ -1,7 +1,6 @@
-r"""Text as its writer saw it, and tokens without emoticons.
+r"""Text cleaning (HTML entities and `\u2019` escapes undone) and removal of emoticons and emoji from tokens.
 
-`clean` undoes what storing did to a tweet: literal `\u2019` escapes and HTML entities. `strip_emoticons` removes the
-tokens that gave the tweets of many corpora, NLTK's among them, their label.
+Many corpora, NLTK's among them, got the labels of their tweets from emoticons: `strip_emoticons` removes these tokens.
 """
 
 import html
@@ -17,15 +16,15 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 _ASCII_EMOTICON = regex.compile(EMOTICONS, regex.VERBOSE | regex.IGNORECASE)
-# What NLTK's pattern does not know: repeated mouths (`:-))` is one word between white space), `<33`, eyes with a mouth
-# between (`^_^`, `t_t`), and `xd`.
+# Emoticons that NLTK's pattern lacks: repeated mouths (`:-))`, one token when split at white space), `<33`, a mouth
+# between two eyes (`^_^`, `t_t`), and `xd`.
 _ASCII_FACE = regex.compile(
     r"[<>]?[:;=]['\-o*]?(?:[)]+|[(]+|\]+|\[+|d+|p+)|<3+|([\^\-;*>touxq0])[.\-]*_[_.\-]*\1|\^[.\-]?\^|>[_.]+<|x+d+",
     regex.IGNORECASE,
 )
-# Emoji by Unicode property, without signs that are text first (©, ™, ‼, CJK marks); all miscellaneous symbols and the
-# pictures among the dingbats (♡, ❥); private use, where old phones kept their emoji. Joiners, selectors, modifiers and
-# tags belong to the emoji before them; left alone by the tokenizer, they are fragments of one.
+# Emoji by Unicode property, without signs that are usually text (©, ™, ‼, CJK marks); all miscellaneous symbols and the
+# pictures among the dingbats (♡, ❥); private use characters, the emoji of old phones. Joiners, selectors, modifiers and
+# tags belong to the preceding emoji; where the tokenizer separates them, they are fragments of one.
 _EMOJI = regex.compile(
     r"""(?:
           (?![\u0000-\u22ff\u3000-\u33ff])\p{Extended_Pictographic}
@@ -36,21 +35,21 @@ _EMOJI = regex.compile(
 )
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _EYES = {"^": "^", "-": "-", ";": ";", "*": "*", ">": "<>", "<": ">"}
-_BOUND = {*_BRACKETS.keys(), *_BRACKETS.values(), *_EYES}
+_CONTEXT_DEPENDENT = {*_BRACKETS.keys(), *_BRACKETS.values(), *_EYES}
 _MOUTHS = {"_", "__", "___", ".", "-"}
 
 
 def clean(text: str) -> str:
     r"""Undo literal `\uXXXX` escapes and HTML entities, however often they were applied.
 
-    Two escapes that form a surrogate pair become their one character. A surrogate without a partner, escaped or not,
-    becomes U+FFFD, so the outcome can always be written as UTF-8. Unknown entities stay.
+    Two escapes that form a surrogate pair become one character. An unpaired surrogate, escaped or not, becomes U+FFFD,
+    so that the result can always be written as UTF-8. Unknown entities stay.
     """
     if text.isascii() and "&" not in text and "\\u" not in text:
         return text
-    before = None
-    while text != before:
-        before = text
+    previous = None
+    while text != previous:
+        previous = text
         if "\\u" in text:
             text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
         if "&" in text:
@@ -62,48 +61,48 @@ def clean(text: str) -> str:
 
 @lru_cache(maxsize=1 << 17)
 def _without_emoticons(token: str) -> str:
-    """Return what is left of a token: nothing of an emoticon, the word of a word with an emoji glued to it."""
+    """Return a token without emoticons and emoji: empty for an emoticon, the word for a word with an emoji attached."""
     if _ASCII_EMOTICON.fullmatch(token) or _ASCII_FACE.fullmatch(token):
         return ""
     return token if token.isascii() else str(_EMOJI.sub("", token))
 
 
 def is_emoticon(token: str) -> bool:
-    """Tell whether a token is nothing but an ASCII emoticon, emoji, or parts of emoji (selectors, skin tones)."""
+    """Whether a token consists of an ASCII emoticon, of emoji, or of parts of emoji (selectors, skin tones) alone."""
     return bool(token) and not _without_emoticons(token)
 
 
 def strip_emoticons(tokens: Sequence[str]) -> list[str]:
-    """Drop the emoticons and emoji of one tweet; of a word with an emoji glued to it, the word stays."""
+    """Drop the emoticons and emoji of one tweet; of a word with an emoji attached, keep the word."""
     return list(filter(None, map(_without_emoticons, tokens)))
 
 
 def strip_fragments(tokens: Sequence[str]) -> list[str]:
-    """Drop emoticons and emoji, and what the tokenizer splits off them.
+    """Drop emoticons and emoji, and the fragments of them that the tokenizer splits off.
 
-    Those are the further mouths of `:-)))`, brackets without a partner (`: )`), and faces of several tokens (`^_^`). In
-    NLTK's corpus a lone bracket tells the label of 97 tweets in 100.
+    Fragments are the repeated mouths of `:-)))`, unpaired brackets (`: )`), and emoticons of several tokens (`^_^`). In
+    NLTK's corpus, an unpaired bracket reveals the label of 97 tweets in 100.
     """
-    kept: list[str] = []
-    dropped = ""
+    words: list[str] = []
+    emoticon = ""  # the preceding token, where it was one
     for token in tokens:
-        rest = _without_emoticons(token)
-        if rest and dropped and token == dropped[-1].lower() * len(token):
+        word = _without_emoticons(token)
+        if word and emoticon and token == emoticon[-1].lower() * len(token):
             continue
-        if rest:
-            kept.append(rest)
-        dropped = "" if rest else token
-    return _without_unpaired(_without_faces(kept))
+        if word:
+            words.append(word)
+        emoticon = "" if word else token
+    return _without_unpaired(_without_faces(words))
 
 
-def stands_alone(token: str) -> bool:
-    """Tell whether `strip_fragments` keeps a token, and all beside it, whatever stands beside it."""
-    return token not in _BOUND and _without_emoticons(token) == token
+def is_context_free(token: str) -> bool:
+    """Whether `strip_fragments` keeps a token in any context, and treats its neighbours the same without it."""
+    return token not in _CONTEXT_DEPENDENT and _without_emoticons(token) == token
 
 
 def _without_faces(tokens: list[str]) -> list[str]:
-    """Drop `^ ^`, and two eyes with a mouth between, such as `^ _ ^`, `- . -` and `> _ <`."""
-    kept: list[str] = []
+    """Drop `^ ^`, and a mouth between two eyes, such as `^ _ ^`, `- . -` and `> _ <`."""
+    words: list[str] = []
     position = 0
     while position < len(tokens):
         eyes = _EYES.get(tokens[position])
@@ -113,23 +112,23 @@ def _without_faces(tokens: list[str]) -> list[str]:
         elif eyes and len(following) == 2 and following[0] in _MOUTHS - {eyes} and following[1] in eyes:
             position += 3
         else:
-            kept.append(tokens[position])
+            words.append(tokens[position])
             position += 1
-    return kept
+    return words
 
 
 def _without_unpaired(tokens: list[str]) -> list[str]:
     """Drop brackets that are not closed, or not opened, within the tweet."""
-    open_at: dict[str, list[int]] = {"(": [], "[": [], "{": []}
+    open_brackets: dict[str, list[int]] = {"(": [], "[": [], "{": []}  # positions
     unpaired: set[int] = set()
     for position, token in enumerate(tokens):
-        if token in open_at:
-            open_at[token].append(position)
+        if token in open_brackets:
+            open_brackets[token].append(position)
         elif token in _BRACKETS:
-            partners = open_at[_BRACKETS[token]]
-            if partners:
-                partners.pop()
+            candidates = open_brackets[_BRACKETS[token]]
+            if candidates:
+                candidates.pop()
             else:
                 unpaired.add(position)
-    unpaired.update(*open_at.values())
+    unpaired.update(*open_brackets.values())
     return [token for position, token in enumerate(tokens) if position not in unpaired] if unpaired else tokens

@@ -1,4 +1,4 @@
-"""Text for CBOW: the corpus file that gensim reads, and unlabelled lines from elsewhere, one text each."""
+"""The corpus file that CBOW and PPMI read, and a reader of text files with one text per line."""
 
 import gzip
 import hashlib
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.text.parallel_tokenize import Tokens
+    from pipeline.text.parallel_tokenize import TokenBatch
 
 CORPUS = "corpus.txt"
 
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """What a corpus file holds; `fingerprint` is 16 hexadecimal digits of its content."""
+    """Size of a corpus file; `fingerprint` is a digest of its content, 16 hexadecimal digits."""
 
     lines: int
     tokens: int
@@ -26,9 +26,9 @@ class CorpusInfo:
 
 
 class CorpusWriter:
-    """Writes one tweet per line, tokens apart by one space (gensim's LineSentence), skipping tweets without tokens.
+    """Writes one tweet per line, tokens separated by one space (gensim's LineSentence); skips tweets without tokens.
 
-    A context manager; `info` tells what was written so far.
+    A context manager; `info` describes the file so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,26 +42,26 @@ class CorpusWriter:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def write(self, tokens: "Tokens") -> None:
-        """Append the tweets of a batch, whose `lines` were asked for."""
-        if tokens.lines is None:
+    def write(self, batch: "TokenBatch") -> None:
+        """Append the tweets of a batch that was tokenized `with_lines`."""
+        if batch.lines is None:
             raise ValueError("a batch without its lines cannot be written: tokenize it with_lines")
-        self._lines += tokens.lines.count(b"\n")
-        self._tokens += len(tokens.ids)
-        self._digest.update(tokens.lines)
-        self._stream.write(tokens.lines)
+        self._lines += batch.lines.count(b"\n")
+        self._tokens += len(batch.ids)
+        self._digest.update(batch.lines)
+        self._stream.write(batch.lines)
 
     @property
     def info(self) -> CorpusInfo:
-        """What the file holds."""
+        """Size and fingerprint of the file."""
         return CorpusInfo(self._lines, self._tokens, self._digest.hexdigest())
 
 
 def read_lines(path: Path) -> Iterator[str]:
     """Read the lines of a UTF-8 text file (`.gz`: compressed), without line ends, byte order mark and blank lines.
 
-    A missing file is a UserError at once. Bytes that are not UTF-8 and a broken gzip file are one when they are
-    reached, with the line.
+    Raises UserError: for a missing file immediately; for bytes that are not UTF-8 and for a broken gzip file when they
+    are reached, with the line number.
     """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no file"

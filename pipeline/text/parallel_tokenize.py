@@ -1,6 +1,12 @@
-"""Batches of tokenized texts as arrays, made by one process or several.
+"""Tokenization in one or several processes; word counts and vocabulary ids of the tokenized batches.
 
-Arrays, because what processes send each other must be small: lists of tokens take longer to send than to make.
+Processes send each other arrays: sending a list of tokens takes longer than making it. Each process numbers words in
+order of appearance and sends every word once. A batch is a ragged array (see `batch_encoder`) of these local ids:
+
+    batch 1   "good day", "so good"   new_words ["good", "day", "so"]   ids [0, 1, 2, 0]   offsets [0, 2, 4]
+    batch 2   "so bad"                new_words ["bad"]                 ids [2, 3]         offsets [0, 2]
+
+`IdMapper` replaces local ids by those of the receiver, such as ids of a vocabulary; `WordCounter` counts words.
 """
 
 import multiprocessing
@@ -16,36 +22,37 @@ from itertools import chain
 
 import numpy as np
 
-from pipeline.data.duplicates import UIntArray, among, digests
+from pipeline.data.duplicates import UIntArray, digests, is_member
 from pipeline.runtime.errors import RunError
 from pipeline.runtime.processes import can_fork, end_with_parent, no_fork_warning
-from pipeline.text.batch_encoder import Encoder, Ids, Offsets
+from pipeline.text.batch_encoder import BatchEncoder, Ids, Offsets
 from pipeline.text.encoded_split import Tokenizer
 
-# Worker processes begin as copies of this one where that is safe. Elsewhere each reads the libraries again, which takes
-# as long as tokenizing some 200,000 tweets.
-POOL_TEXTS = 20_000 if can_fork() else 200_000
-MOST_WORDS = 1 << 20  # distinct words that a process remembers from batch to batch
-NOTHING: UIntArray = np.empty(0, np.uint64)
+# The number of texts from which worker processes pay off. Where forking is safe they start as copies of this process;
+# elsewhere each imports the libraries again, which takes as long as tokenizing some 200,000 tweets.
+MIN_POOL_TEXTS = 20_000 if can_fork() else 200_000
+MAX_WORDS = 1 << 20  # distinct words that a process keeps from batch to batch
+NO_DIGESTS: UIntArray = np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
-class Tokens:
-    """The tokens of a batch: those of text i are the words `ids[offsets[i]:offsets[i + 1]]` of its maker.
+class TokenBatch:
+    """The tokens of n texts as a ragged array of ids that are local to one process.
 
-    A maker (one process, unless it begins anew) numbers words from 0 as it meets them, and names each once, so that
-    little is sent from process to process. `Lookup` tells what the ids mean.
-
-    maker : the process. known : words that it had numbered before; 0 where it begins, or begins anew.
-    new : the words numbered `known` and on; some may stand in no text, as those that are cut off a long one.
-    ids : int32, all texts end to end. offsets : int64, (n + 1,).
-    dropped : texts of the batch that were held out, and are not among the n.
-    lines : one line for each text that has tokens, these apart by one space, in UTF-8; None where not asked for.
+    Attributes
+    ----------
+    process_id : the process that numbered the words.
+    first_new_id : local id of the first of `new_words`; 0 where the process starts, or restarts, its numbering.
+    new_words : words with the ids `first_new_id` and up. Some may be in no text, for instance truncated ones.
+    ids : int32, local ids of all tokens.
+    offsets : int64, (n + 1,).
+    dropped : number of held-out texts, which are not among the n.
+    lines : the corpus lines in UTF-8, one for each text with tokens, separated by one space; None if not requested.
     """
 
-    maker: int
-    known: int
-    new: list[str]
+    process_id: int
+    first_new_id: int
+    new_words: list[str]
     ids: Ids
     offsets: Offsets
     dropped: int = 0
@@ -55,160 +62,166 @@ class Tokens:
         return len(self.offsets) - 1
 
 
-class Lookup:
-    """What `number` says of the tokens of batches; it is asked once for each word of a maker.
+class IdMapper:
+    """Replaces the local ids of batches by `id_of(word)`, which is called once for each word of a process.
 
-    Batches of one process come in their order, and none of another stream of it among them.
+    Batches of one process must come in order, and from one stream.
     """
 
-    def __init__(self, number: Callable[[str], int]) -> None:
-        self._number = number
-        self._said: dict[int, array[int]] = {}
+    def __init__(self, id_of: Callable[[str], int]) -> None:
+        self._id_of = id_of
+        self._ids_by_process: dict[int, array[int]] = {}
 
-    def __call__(self, tokens: Tokens) -> Ids:
-        """The numbers of a batch's tokens, end to end. A ValueError where one of its maker's batches was left out."""
-        said = self._said.setdefault(tokens.maker, array("i"))
-        if not tokens.known:
-            del said[:]
-        if len(said) != tokens.known:
-            raise ValueError(f"the words before number {tokens.known} were not looked up, only {len(said)}")
-        said.extend(map(self._number, tokens.new))
-        return np.frombuffer(said, np.int32)[tokens.ids] if said else np.empty(0, np.int32)
+    def __call__(self, batch: TokenBatch) -> Ids:
+        """The ids of a batch's tokens; ValueError where an earlier batch of the same process is missing."""
+        mapped = self._ids_by_process.setdefault(batch.process_id, array("i"))
+        if not batch.first_new_id:
+            del mapped[:]
+        if len(mapped) != batch.first_new_id:
+            raise ValueError(f"the batch's first new id is {batch.first_new_id}, but {len(mapped)} ids are mapped")
+        mapped.extend(map(self._id_of, batch.new_words))
+        return np.frombuffer(mapped, np.int32)[batch.ids] if mapped else np.empty(0, np.int32)
 
 
-class Columns:
-    """Batches of texts to batches of tokens, without the texts whose masked digest is in `held_out`, which ascends.
+class BatchTokenizer:
+    """Tokenizes batches of texts, and drops held-out texts by their masked digest.
 
-    So the words of a held-out tweet to another handle, or with another link, are held out as well.
+    Masking also drops the words of a held-out tweet that differs in a handle or a link.
+
+    Parameters
+    ----------
+    tokenizer : from a text to its tokens.
+    held_out : masked digests of held-out texts, ascending.
+    with_lines : whether batches get their corpus lines.
     """
 
-    def __init__(self, tokenizer: Tokenizer, held_out: UIntArray = NOTHING, *, with_lines: bool = False) -> None:
+    def __init__(self, tokenizer: Tokenizer, held_out: UIntArray = NO_DIGESTS, *, with_lines: bool = False) -> None:
         self._tokenizer = tokenizer
         self._held_out = held_out
         self._with_lines = with_lines
         self._clear()
 
     def _clear(self) -> None:
-        self._words = Words()
-        self._encoder = Encoder(self._tokenizer, self._words.__getitem__)
+        self._word_ids = WordIds()
+        self._encoder = BatchEncoder(self._tokenizer, self._word_ids.__getitem__)
 
-    def __call__(self, texts: list[str]) -> Tokens:
-        """The tokens of a batch of texts, without those held out.
+    def __call__(self, texts: list[str]) -> TokenBatch:
+        """The tokens of all texts that are not held out.
 
-        Where lines are made, a token that holds white space, which no preset makes, is a ValueError.
+        With `with_lines`, a token that is empty or holds white space is a ValueError; no preset makes one.
         """
-        if len(self._words) > MOST_WORDS:
+        if len(self._word_ids) > MAX_WORDS:
             self._clear()
-        kept = texts
+        n_texts = len(texts)
         if len(self._held_out):
-            dropped = among(digests([texts], "masked"), self._held_out).tolist()
-            kept = [text for text, drop in zip(texts, dropped, strict=True) if not drop]
-        known = len(self._words)
-        ids, offsets = self._encoder.encode(kept)
-        new = self._words.spelled[known:]
+            held_out = is_member(digests([texts], "masked"), self._held_out).tolist()
+            texts = [text for text, drop in zip(texts, held_out, strict=True) if not drop]
+        first_new_id = len(self._word_ids)
+        ids, offsets = self._encoder.encode(texts)
+        new_words = self._word_ids.words[first_new_id:]
         lines = None
         if self._with_lines:
-            if " ".join(new).split() != new:
-                wrong = next(word for word in new if word.split() != [word])
+            if " ".join(new_words).split() != new_words:
+                invalid = next(word for word in new_words if word.split() != [word])
                 self._clear()
-                raise ValueError(f"tokens must be non-empty and without white space, found {wrong!r}")
-            lines = _lines(map(self._words.spelled.__getitem__, ids.tolist()), offsets)
-        return Tokens(os.getpid(), known, new, ids, offsets, len(texts) - len(kept), lines)
+                raise ValueError(f"tokens must be non-empty and without white space, found {invalid!r}")
+            lines = _lines(map(self._word_ids.words.__getitem__, ids.tolist()), offsets)
+        return TokenBatch(os.getpid(), first_new_id, new_words, ids, offsets, n_texts - len(texts), lines)
 
 
 def _lines(tokens: Iterable[str], offsets: Offsets) -> bytes:
-    """The lines of texts by their tokens, none of which holds a space."""
+    """The corpus lines of texts; no token holds a space."""
     joined = bytearray(f"{' '.join(tokens)} ".encode())
-    last = offsets[1:][np.diff(offsets) > 0] - 1
-    letters = np.frombuffer(joined, np.uint8)
-    letters[np.flatnonzero(letters == ord(" "))[last]] = ord("\n")
-    return bytes(joined) if len(last) else b""
+    last_tokens = offsets[1:][np.diff(offsets) > 0] - 1
+    characters = np.frombuffer(joined, np.uint8)
+    characters[np.flatnonzero(characters == ord(" "))[last_tokens]] = ord("\n")
+    return bytes(joined) if len(last_tokens) else b""
 
 
-class Words(dict[str, int]):
-    """Numbers words from 0 in the order in which they are asked for; `spelled` are the words by number."""
+class WordIds(dict[str, int]):
+    """Ids of words from 0 in order of their first look-up; `words` are the words by id."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.spelled: list[str] = []
+        self.words: list[str] = []
 
     def __missing__(self, word: str) -> int:
-        number = self[word] = len(self.spelled)
-        self.spelled.append(word)
-        return number
+        id = self[word] = len(self.words)
+        self.words.append(word)
+        return id
 
 
-class Tally:
-    """Words numbered as they come, and how often each came."""
+class WordCounter:
+    """Numbers the words of batches in order of appearance, and counts them."""
 
     def __init__(self) -> None:
-        self._words = Words()
-        self._lookup = Lookup(self._words.__getitem__)
+        self._word_ids = WordIds()
+        self._map_ids = IdMapper(self._word_ids.__getitem__)
         self._counts = np.zeros(1 << 16, np.int64)
 
     @property
     def words(self) -> list[str]:
-        """The words by number; some may not have come."""
-        return self._words.spelled
+        """The words by id; some may have count 0."""
+        return self._word_ids.words
 
-    def add(self, tokens: Tokens) -> Ids:
-        """Count the tokens of a batch; returns their numbers, end to end."""
-        numbers = self._lookup(tokens)
-        while len(self._counts) < len(self._words):
+    def add(self, batch: TokenBatch) -> Ids:
+        """Count the tokens of a batch; returns their ids."""
+        ids = self._map_ids(batch)
+        while len(self._counts) < len(self._word_ids):
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
-        np.add.at(self._counts, numbers, 1)
-        return numbers
+        np.add.at(self._counts, ids, 1)
+        return ids
 
     def counts(self) -> dict[str, int]:
-        """How often each word came, of those that did."""
+        """The count of each word that occurs."""
         return {word: count for word, count in zip(self.words, self._counts.tolist(), strict=False) if count}
 
 
-_worker: Columns
+_worker: BatchTokenizer
 
 
 def tokenize_batches(
     batches: Iterable[list[str]],
     tokenizer: Tokenizer,
     workers: int,
-    held_out: UIntArray = NOTHING,
+    held_out: UIntArray = NO_DIGESTS,
     *,
     with_lines: bool = False,
-) -> Iterator[Tokens]:
-    """Tokenize every text that is not held out (see `Columns`), batch by batch in order.
+) -> Iterator[TokenBatch]:
+    """Tokenize every text that is not held out (see `BatchTokenizer`), batch by batch in order.
 
-    The tokens are the same for any number of `workers`.
-
-    Worker processes are started only when `workers` > 1 and there are POOL_TEXTS texts in two batches or more. At most
-    two batches for each of them are in flight.
+    The tokens are the same for any number of `workers`. Worker processes start only when `workers` > 1 and there are
+    MIN_POOL_TEXTS texts in two batches or more. At most two batches per worker are in flight.
     """
     source = iter(batches)
     first: list[list[str]] = []
     if workers > 1:
-        texts = 0
-        while texts < POOL_TEXTS or len(first) < 2:
+        n_texts = 0
+        while n_texts < MIN_POOL_TEXTS or len(first) < 2:
             if (batch := next(source, None)) is None:
                 break
             first.append(batch)
-            texts += len(batch)
+            n_texts += len(batch)
         else:
-            yield from _in_pool(chain(first, source), workers, (tokenizer, held_out, with_lines))
+            yield from _tokenize_in_pool(chain(first, source), workers, (tokenizer, held_out, with_lines))
             return
-    yield from map(Columns(tokenizer, held_out, with_lines=with_lines), chain(first, source))
+    yield from map(BatchTokenizer(tokenizer, held_out, with_lines=with_lines), chain(first, source))
 
 
-def _in_pool(batches: Iterable[list[str]], workers: int, start: tuple[Tokenizer, UIntArray, bool]) -> Iterator[Tokens]:
-    waiting: deque[Future[Tokens]] = deque()
+def _tokenize_in_pool(
+    batches: Iterable[list[str]], workers: int, arguments: tuple[Tokenizer, UIntArray, bool]
+) -> Iterator[TokenBatch]:
+    pending: deque[Future[TokenBatch]] = deque()
     context = multiprocessing.get_context("fork" if can_fork() else "spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, start)
+    pool = ProcessPoolExecutor(workers, context, _start_worker, arguments)
     try:
         for batch in batches:
             with no_fork_warning():
-                waiting.append(pool.submit(_tokenize_in_worker, batch))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+                pending.append(pool.submit(_tokenize_in_worker, batch))
+            if len(pending) >= 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     except BrokenProcessPool as error:
         raise RunError(
             "a tokenizing process ended unexpectedly (out of memory?); workers=1 needs less memory"
@@ -221,9 +234,9 @@ def _start_worker(tokenizer: Tokenizer, held_out: UIntArray, with_lines: bool) -
     global _worker
     end_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends its workers
-    _worker = Columns(tokenizer, held_out, with_lines=with_lines)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
+    _worker = BatchTokenizer(tokenizer, held_out, with_lines=with_lines)
 
 
-def _tokenize_in_worker(batch: list[str]) -> Tokens:
+def _tokenize_in_worker(batch: list[str]) -> TokenBatch:
     return _worker(batch)

@@ -1,7 +1,7 @@
-"""The named ways from a tweet to its tokens: `tweet`, `course`, `whitespace`.
+"""Tokenizer presets `tweet`, `course` and `whitespace`: cleaning, tokens, rules for handles and links.
 
-Tokens never hold white space, since a corpus line separates tokens by it: a phone number or a spaced ellipsis, the only
-tokens of NLTK that do, is joined by `_`.
+Tokens never hold white space, since it separates the tokens of a corpus line. NLTK's phone numbers and spaced ellipses,
+its only tokens with white space, are joined by `_`.
 """
 
 import re
@@ -16,15 +16,21 @@ from nltk.tokenize.casual import HANDLES_RE
 
 from pipeline.config.schema import TextConfig
 from pipeline.runtime.errors import UserError, nearest
-from pipeline.text.clean import clean, is_emoticon, stands_alone, strip_emoticons, strip_fragments
-from pipeline.text.tweet_tokenizer import MEMO_SIZE, CachedTweetTokenizer, Easy, Groups, easy_chunks, tokenize_chunks
+from pipeline.text.clean import clean, is_context_free, is_emoticon, strip_emoticons, strip_fragments
+from pipeline.text.tweet_tokenizer import (
+    MEMO_SIZE,
+    CachedTweetTokenizer,
+    ChunkGroups,
+    SimpleChunks,
+    simple_chunks,
+    tokenize_chunks,
+)
 
 HANDLE = "@user"
 LINK = "http"
 _HANDLE = re.compile(r"@\w+")
 _LINK = re.compile(r"(?:https?:/|www\.)\S*|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,13}/\S+", re.IGNORECASE)
-_COURSE_REMOVES = [re.compile(pattern) for pattern in (r"\$\w*", r"^RT\s+", r"https?://.*[\r\n]*", "#")]
-
+_REMOVED_BY_COURSE = [re.compile(pattern) for pattern in (r"\$\w*", r"^RT\s+", r"https?://.*[\r\n]*", "#")]
 
 EMOTICONS: dict[str, Callable[[list[str]], list[str]]] = {
     "keep": lambda tokens: tokens,
@@ -34,7 +40,7 @@ EMOTICONS: dict[str, Callable[[list[str]], list[str]]] = {
 
 
 class _Memo(dict[str, str]):
-    """What `rule` makes of the tokens seen so far; emptied when full, so that its size is bounded."""
+    """Cache of `rule(token)`; emptied when full, so that its size is bounded."""
 
     def __init__(self, rule: Callable[[str], str]) -> None:
         super().__init__()
@@ -48,9 +54,12 @@ class _Memo(dict[str, str]):
 
 
 class Preset(ABC):
-    """Call it with a text to get its tokens. Pickles as its configuration, so every worker process builds its own.
+    """A callable from a text to its tokens. It pickles as its configuration: every worker process builds its own.
 
-    `reserved` are words that get a row of the vocabulary although no text needs to hold them.
+    `BatchEncoder` calls the parts of the tokenization one by one: `preprocess` on a text, then `simple_chunks`, or
+    `normalize_chunk` and `tokenize_chunks`, on its white-space chunks, then `final_token` on each token.
+
+    `reserved` are words that are always in the vocabulary.
     """
 
     reserved: tuple[str, ...] = ()
@@ -58,8 +67,8 @@ class Preset(ABC):
 
     def __init__(self, config: TextConfig) -> None:
         self.config = config
-        self._strip = EMOTICONS[config.emoticons]
-        self._memo = _Memo(self._word)
+        self._strip_emoticons = EMOTICONS[config.emoticons]
+        self._memo = _Memo(self._rule)
 
     def __reduce__(self) -> tuple[type["Preset"], tuple[TextConfig]]:
         return type(self), (self.config,)
@@ -69,44 +78,44 @@ class Preset(ABC):
         tokens = self._tokens(text)
         return tokens if self.config.max_tokens is None else tokens[: self.config.max_tokens]
 
-    def _words(self, tokens: list[str]) -> list[str]:
-        """Apply the preset's rule to each token, dropping those it empties."""
+    def _apply_rule(self, tokens: list[str]) -> list[str]:
+        """Apply the preset's rule to each token and drop those that it empties."""
         return list(filter(None, map(self._memo.__getitem__, tokens)))
 
-    def before(self, text: str) -> str:
-        """Return what of a text is cut at white space."""
+    def preprocess(self, text: str) -> str:
+        """Transform a text before it is split at white space."""
         return text
 
-    def easy(self, chunks: list[str]) -> Easy:
-        """Cut at once the white-space chunks whose shape tells their tokens, before `word`: see `easy_chunks`."""
-        return easy_chunks(chunks, handles=not self._tweet.strip_handles)
+    def simple_chunks(self, chunks: list[str]) -> SimpleChunks:
+        """Tokenize the simple chunks, before `final_token`: see `tweet_tokenizer.simple_chunks`."""
+        return simple_chunks(chunks, handles=not self._tweet.strip_handles)
 
     @abstractmethod
-    def plain(self, chunk: str) -> str:
-        """Return what of a white-space chunk is cut into tokens; it may hold white space, or nothing."""
+    def normalize_chunk(self, chunk: str) -> str:
+        """Transform a white-space chunk before it is tokenized; the result may be empty or hold white space."""
 
-    def groups(self, chunks: list[str]) -> Groups:
-        """Cut plain chunks into tokens, before `word`: see `tokenize_chunks`."""
+    def tokenize_chunks(self, chunks: list[str]) -> ChunkGroups:
+        """Tokenize normalized chunks, before `final_token`: see `tweet_tokenizer.tokenize_chunks`."""
         return tokenize_chunks(chunks)
 
-    def word(self, token: str) -> str | None:
-        """Return what becomes of one token, empty to drop it; None where that depends on its neighbours."""
-        word = self._word(token)
-        return word if self.config.emoticons == "keep" else self._alone(word)
+    def final_token(self, token: str) -> str | None:
+        """Return the final form of one token, empty to drop it; None where it depends on the neighbouring tokens."""
+        final = self._rule(token)
+        return final if self.config.emoticons == "keep" else self._without_emoticons(final)
 
-    def _alone(self, token: str) -> str | None:
-        """Strip emoticons from one token."""
-        if self.config.emoticons == "strip_fragments" and not stands_alone(token):
+    def _without_emoticons(self, token: str) -> str | None:
+        """Strip emoticons from one token; None where it depends on the neighbouring tokens."""
+        if self.config.emoticons == "strip_fragments" and not is_context_free(token):
             return None
-        return "".join(self._strip([token]))
+        return "".join(self._strip_emoticons([token]))
 
     @abstractmethod
     def _tokens(self, text: str) -> list[str]:
         """Return all tokens of one text."""
 
     @abstractmethod
-    def _word(self, token: str) -> str:
-        """Return what becomes of one token, regardless of its neighbours; empty to drop it."""
+    def _rule(self, token: str) -> str:
+        """Return the preset's form of one token, whatever its neighbours; empty to drop it."""
 
 
 class Tweet(Preset):
@@ -117,14 +126,14 @@ class Tweet(Preset):
         self._tweet = CachedTweetTokenizer(strip_handles=config.handles == "strip")
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._words(self._tweet.tokenize(clean(text)))
-        return self._strip(tokens)
+        tokens = self._apply_rule(self._tweet.tokenize(clean(text)))
+        return self._strip_emoticons(tokens)
 
-    def plain(self, chunk: str) -> str:
-        """Undo escapes, entities and, if so configured, handles."""
-        return self._tweet.plain(clean(chunk))
+    def normalize_chunk(self, chunk: str) -> str:
+        """Undo escapes and entities, and strip handles if so configured."""
+        return self._tweet.normalize(clean(chunk))
 
-    def _word(self, token: str) -> str:
+    def _rule(self, token: str) -> str:
         if token.isalnum():
             return token
         if self.config.handles == "mask" and _HANDLE.fullmatch(token):
@@ -135,12 +144,12 @@ class Tweet(Preset):
 
 
 class Course(Preset):
-    """The preprocessing of the Trax assignment; reads neither `handles` nor `links`, both of which it always strips.
+    """The preprocessing of the Trax assignment. It ignores `handles` and `links`: it always strips both.
 
-    Removes `$TICKER`, a leading `RT`, links with the rest of their line, and `#` signs; takes NLTK's tweet tokens;
-    drops English stop words and punctuation; stems by Porter. As in the assignment, only NLTK undoes entities (after
-    `#` is gone, so `&#39;` is lost), nothing undoes escapes, and any substring of `string.punctuation` is punctuation.
-    The assignment's vocabulary has an entry for the end of a text, which it never uses; it keeps its row here.
+    It removes `$TICKER`, a leading `RT`, links with the rest of their line, and `#` signs; takes NLTK's tweet tokens;
+    drops English stop words and punctuation; and applies Porter's stemmer. As in the assignment, only NLTK undoes
+    entities (after `#` is removed, so `&#39;` is lost), escapes stay, and any substring of `string.punctuation` counts
+    as punctuation. The assignment's vocabulary has an unused entry for the end of a text, which is reserved here too.
     """
 
     reserved = ("</e>",)
@@ -152,25 +161,25 @@ class Course(Preset):
         self._stop_words = english_stop_words()
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._tweet.tokenize(self.before(text))
-        return self._words(self._strip(tokens))
+        tokens = self._tweet.tokenize(self.preprocess(text))
+        return self._apply_rule(self._strip_emoticons(tokens))
 
-    def before(self, text: str) -> str:
-        """Remove what the assignment removes."""
-        for pattern in _COURSE_REMOVES:
+    def preprocess(self, text: str) -> str:
+        """Remove tickers, a leading `RT`, links with the rest of their line, and `#` signs."""
+        for pattern in _REMOVED_BY_COURSE:
             text = pattern.sub("", text)
         return text
 
-    def plain(self, chunk: str) -> str:
-        """Undo what NLTK undoes: entities once, and handles."""
-        return self._tweet.plain(chunk)
+    def normalize_chunk(self, chunk: str) -> str:
+        """Replace entities once and strip handles, as NLTK does."""
+        return self._tweet.normalize(chunk)
 
-    def word(self, token: str) -> str | None:
-        """Strip emoticons before stems are taken."""
-        kept = self._alone(token)
-        return kept and self._word(kept)
+    def final_token(self, token: str) -> str | None:
+        """Strip emoticons before stemming."""
+        stripped = self._without_emoticons(token)
+        return stripped and self._rule(stripped)
 
-    def _word(self, token: str) -> str:
+    def _rule(self, token: str) -> str:
         if token in self._stop_words or token in string.punctuation:
             return ""
         return _storable(self._stem(token))
@@ -184,40 +193,40 @@ class Whitespace(Preset):
         self._tweet = CachedTweetTokenizer()
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._words(clean(text).lower().split())
-        return self._strip(tokens)
+        tokens = self._apply_rule(clean(text).lower().split())
+        return self._strip_emoticons(tokens)
 
-    def easy(self, chunks: list[str]) -> Easy:
-        """None is easy: chunks are not cut."""
+    def simple_chunks(self, chunks: list[str]) -> SimpleChunks:
+        """Treat no chunk as simple: a chunk is one token."""
         return np.zeros(len(chunks), bool), [], np.zeros(len(chunks), np.uint8)
 
-    def plain(self, chunk: str) -> str:
+    def normalize_chunk(self, chunk: str) -> str:
         """Undo escapes and entities."""
         return clean(chunk)
 
-    def groups(self, chunks: list[str]) -> Groups:
+    def tokenize_chunks(self, chunks: list[str]) -> ChunkGroups:
         """Take each chunk as one token, in lower case."""
-        return [(list(range(len(chunks))), [part for chunk in chunks for part in (chunk.lower(), "\n")])]
+        return [(list(range(len(chunks))), [token for chunk in chunks for token in (chunk.lower(), "\n")])]
 
-    def _word(self, token: str) -> str:
+    def _rule(self, token: str) -> str:
         if self.config.links != "keep":
             token = _LINK.sub(LINK if self.config.links == "mask" else "", token)
         if self.config.handles != "keep":
             token = HANDLES_RE.sub(HANDLE if self.config.handles == "mask" else "", token)
-        if self.config.emoticons != "keep" and any(map(is_emoticon, parts := self._tweet.tokenize(token))):
-            token = "".join(self._strip(parts))
+        if self.config.emoticons != "keep" and any(map(is_emoticon, pieces := self._tweet.tokenize(token))):
+            token = "".join(self._strip_emoticons(pieces))
         return _storable(token)
 
 
 def _storable(token: str) -> str:
-    """Return the token with `_` for white space within and U+FFFD for surrogates: fit for a corpus line in UTF-8."""
-    if token.isprintable() and " " not in token:  # no other white space is printable, nor is a surrogate
+    """Return the token with `_` for inner white space and U+FFFD for surrogates, as a UTF-8 corpus line requires."""
+    if token.isprintable() and " " not in token:  # other white space and surrogates are not printable
         return token
     return "_".join(token.split()).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def english_stop_words() -> frozenset[str]:
-    """Return NLTK's English stop words; a UserError that names the remedies where the corpus is missing."""
+    """Return NLTK's English stop words; where the corpus is missing, a UserError with the remedies."""
     try:
         return frozenset(stopwords.words("english"))
     except LookupError as error:
@@ -232,9 +241,9 @@ PRESETS: dict[str, type[Preset]] = {"tweet": Tweet, "course": Course, "whitespac
 
 
 def build_tokenizer(config: TextConfig) -> Preset:
-    """Build the callable of preset `text.tokenizer`: one text in, its tokens out; can be pickled.
+    """Build the preset `text.tokenizer`: a picklable callable from a text to its tokens.
 
-    An unknown preset, or stop words that are not installed (`course`), is a UserError.
+    Raises UserError for an unknown preset, or where the stop words of `course` are not installed.
     """
     if config.tokenizer not in PRESETS:
         raise UserError(f"text.tokenizer={config.tokenizer}: no such preset{nearest(config.tokenizer, PRESETS)}")

@@ -1,21 +1,22 @@
-"""The model card: what a trained model was made of, how good it is, what it is not for, and how it is loaded."""
+"""Model card of a trained model: intended use, data, scores, parameters, limits, and how to load it."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tracking.note import SCORES, escape, table
+from pipeline.config.variants import prose_name
+from pipeline.runtime.files import read_csv
+from pipeline.runtime.markdown import escape, table
+from pipeline.tracking.note import decimal, score_table
 from pipeline.tracking.read_record import read_record
 from pipeline.tracking.run_record import StoredRun
-from pipeline.tracking.score_intervals import macro_recall_interval, wilson
 
 ENCODERS = {
-    "mean": "the mean of the tweet's word vectors; word order plays no part",
-    "meanmax": "mean and maximum of the tweet's word vectors; word order plays no part",
-    "cnn": "convolutions over neighbouring words and their maximum",
+    "mean": "the mean of the tweet's word vectors; word order is ignored",
+    "meanmax": "mean and maximum of the tweet's word vectors; word order is ignored",
+    "cnn": "convolutions over neighbouring words with max pooling",
     "gru": "a gated recurrent unit that reads the tweet from left to right",
 }
 EXAMPLES = ("what a lovely morning :)", "worst. service. ever.")
@@ -29,23 +30,23 @@ def registered_name(tags: dict[str, Any]) -> str:
 def model_card(folder: Path, run: StoredRun | None = None) -> str:
     """Write the card of the run whose record is in `folder`, as markdown.
 
-    run : that record, where it was read already.
+    run : that record, if it has been read already.
 
-    Raises OSError or ValueError where the record is not whole.
+    Raises OSError or ValueError where the record is incomplete.
     """
     run = run or read_record(folder)
     names = run.header["label_names"]
-    confusion = _confusion(folder / "confusion_matrix.csv", names)
+    confusion = np.array([[int(row[name]) for name in names] for row in read_csv(folder / "confusion_matrix.csv")])
     blocks = [
         f"# Model card: {escape(run.header['title'])}",
         *_generated(run),
-        *_use(run),
+        _use(run),
         "## Data",
         *_data(run),
         "## Scores",
         *_scores(run, confusion),
-        "## What it is made of",
-        _parts(run),
+        "## Components",
+        _components(run),
         "## Limits",
         _limits(run),
         "## How to load it",
@@ -54,27 +55,21 @@ def model_card(folder: Path, run: StoredRun | None = None) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _confusion(path: Path, names: list[str]) -> NDArray[np.integer]:
-    """Counts (C, C) of test tweets, true labels as rows."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        return np.array([[int(row[name]) for name in names] for row in csv.DictReader(stream)])
-
-
 def _generated(run: StoredRun) -> list[str]:
     if run.header["tags"].get("generated") != "true":
         return []
     return [
-        "> **TRAINED AND TESTED ON GENERATED TWEETS.** A program wrote them; no person did. The scores show that the "
-        "pipeline works; the model knows nothing of real tweets. Do not use it on any."
+        "> **TRAINED AND TESTED ON GENERATED TWEETS.** A program wrote them. The scores show that the pipeline works; "
+        "the model has seen no real tweet. Do not use it on real tweets."
     ]
 
 
-def _use(run: StoredRun) -> list[str]:
+def _use(run: StoredRun) -> str:
     labels = ", ".join(f"`{escape(name)}`" for name in run.header["label_names"])
-    return [
-        f"Takes a raw tweet and gives one of {len(run.header['label_names'])} labels ({labels}) with a probability for "
-        "each. The text is cleaned and cut into words by the model itself."
-    ]
+    return (
+        f"The input is a raw tweet. The output is one of {len(run.header['label_names'])} labels ({labels}) and a "
+        "probability for each. The model cleans and tokenizes the text itself."
+    )
 
 
 def _data(run: StoredRun) -> list[str]:
@@ -84,47 +79,40 @@ def _data(run: StoredRun) -> list[str]:
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.get("rows", {}).items())
     facts = [
         f"**{escape(str(dataset.get('name', '?')))}** ({escape(source)}), fingerprint `{dataset.get('fingerprint')}`: "
-        f"{counts} tweets; {dataset.get('labelled_used', 0):,} training labels were used.",
+        f"{counts} tweets; {dataset.get('labelled_used', 0):,} training labels were used."
     ]
     return [*facts, "\n".join(f"- {escape(note)}" for note in run.header["notes"])] if run.header["notes"] else facts
 
 
 def _scores(run: StoredRun, confusion: NDArray[np.integer]) -> list[str]:
-    n, hits = int(confusion.sum()), int(np.trace(confusion))
-    intervals = {"accuracy": wilson(hits, n), "macro_recall": macro_recall_interval(confusion)} if n else {}
-    rows = []
-    for score, meaning in SCORES.items():
-        value, validation = (run.metrics.get(f"{split}/{score}") for split in ("test", "validation"))
-        if value is not None:
-            low_high = intervals.get(score)
-            interval = f"{low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else "-"
-            rows.append([f"`{score}`", f"{value:.4f}", interval, _decimal(validation), meaning])
+    scores = {key: value for key, value in run.metrics.items() if value is not None}
+    has_validation = any(key.startswith("validation/") for key in scores)
     labels = []
     for label, name in enumerate(run.header["label_names"]):
-        right, true, said = confusion[label, label], int(confusion[label].sum()), int(confusion[:, label].sum())
-        shares = [_decimal(right / count if count else None) for count in (true, said)]
+        hits, true, predicted = confusion[label, label], int(confusion[label].sum()), int(confusion[:, label].sum())
+        shares = [decimal(hits / count if count else None) for count in (true, predicted)]
         labels.append([escape(name), f"{true:,}", *shares])
     return [
-        table([f"measure, n = {n:,} test tweets", "test", "95 % interval", "validation", "meaning"], rows),
-        "The intervals say how far a score may move with other test tweets of the same kind (Wilson; macro recall: "
-        "Wilson per label, combined). The model was chosen on validation; the test tweets were read once, afterwards.",
+        score_table(scores, confusion, validation=has_validation),
+        "The intervals hold the uncertainty from the finite test set (accuracy: Wilson; macro recall: Wilson per "
+        "label, combined). The model was chosen on validation. The test tweets were read once, afterwards.",
         table(["label", "test tweets", "recall", "precision"], labels),
     ]
 
 
-def _parts(run: StoredRun) -> str:
+def _components(run: StoredRun) -> str:
     text, embedding, encoder = run.config["text"], run.config["embedding"], run.config["model"]["encoder"]
+    tags, environment = run.header["tags"], run.header["environment"]
     counts = {key: int(run.metrics.get(f"params/{key}") or 0) for key in ("total", "trainable")}
-    trained = run.header["environment"]
+    variant = str(tags.get("variant"))
     lines = [
-        f"Embedding layer: variant `{run.header['tags'].get('variant')}` ({embedding.get('init')} start), "
-        f"{embedding.get('dim')} dimensions.",
+        f"Embedding layer: {escape(prose_name(variant))} (`{variant}`), {embedding.get('dim')} dimensions.",
         f"Encoder: `{encoder}`, {ENCODERS.get(encoder, '')}; then one linear layer.",
         f"Parameters: {counts['total']:,}, of which {counts['trainable']:,} were trained.",
         f"Text: tokenizer `{text.get('tokenizer')}`, handles `{text.get('handles')}`, links `{text.get('links')}`, "
         f"emoticons `{text.get('emoticons')}`.",
-        f"Run `{run.header['name']}`, seed {run.header['tags'].get('seed')}, code {trained.get('git_sha', 'unknown')}"
-        + (" with uncommitted changes." if trained.get("git_dirty") else "."),
+        f"Run `{run.header['name']}`, seed {tags.get('seed')}, code {environment.get('git_sha', 'unknown')}"
+        + (" with uncommitted changes." if environment.get("git_dirty") else "."),
         "Files: safetensors, JSON, YAML. No pickle.",
     ]
     return "\n".join(f"- {line}" for line in lines)
@@ -132,22 +120,22 @@ def _parts(run: StoredRun) -> str:
 
 def _limits(run: StoredRun) -> str:
     text = run.config["text"]
-    cut = text.get("max_tokens")
+    max_tokens = text.get("max_tokens")
     lines = [
-        "It was tested on tweets of one data set, drawn like its training tweets. Other times, languages, topics or "
-        "platforms were not tried, and may score far lower.",
-        "Words outside its vocabulary all count as one unknown word.",
-        "Scores of groups of people, dialects or topics were not compared. It must not decide about people.",
-        "Irony, quotes and who is spoken of are beyond a model of this size.",
-        "It is one run with one seed; another seed gives other mistakes.",
-        f"Its probabilities are off by {_decimal(run.metrics.get('test/ece'))} on average (`ece`).",
+        "Its test tweets come from the same data set as its training tweets. Scores on other times, languages, topics "
+        "or platforms were not measured and may be far lower.",
+        "All words outside its vocabulary share one vector.",
+        "Scores by groups of people, dialects or topics were not compared. Do not use it for decisions about people.",
+        "A model of this size does not recognize irony, quotations or the person that a text is about.",
+        "It is one run with one seed. Another seed makes other mistakes.",
+        f"Its confidence differs from its accuracy by {decimal(run.metrics.get('test/ece'))} on average (`ece`).",
     ]
-    if cut is not None:
-        lines.insert(2, f"It reads the first {cut} words of a text.")
+    if max_tokens is not None:
+        lines.insert(2, f"It reads the first {max_tokens} tokens of a text.")
     if text.get("emoticons") == "keep":
-        lines.append("Emoticons count as words. Where they gave the data its labels, texts without them score lower.")
+        lines.append("Emoticons are tokens. If the data got its labels from emoticons, texts without them score lower.")
     if text.get("tokenizer") == "course":
-        lines.append("It needs NLTK's English stop words where it runs: `python -m nltk.downloader stopwords`.")
+        lines.append("It needs NLTK's English stop words: `python -m nltk.downloader stopwords`.")
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -156,17 +144,13 @@ def _loading(run: StoredRun) -> str:
     uri = f"models:/{name}@champion"
     return (
         "With this project, from its folder (`--run` also takes a run's folder or id):\n\n"
-        f'```\npython -m pipeline.predict --run {uri} "{EXAMPLES[0]}"\n```\n\n'
-        "With MLflow alone (this version if it is the champion, else its number for `@champion`):\n\n"
+        f'```\npython -m pipeline predict --run {uri} "{EXAMPLES[0]}"\n```\n\n'
+        "With MLflow alone (`@champion` names the best version; `/NUMBER` in its place names any other):\n\n"
         f'```python\nimport mlflow\n\nmlflow.set_tracking_uri("sqlite:///mlflow.db")  # or a server\n'
         f'model = mlflow.pyfunc.load_model("{uri}")\nmodel.predict(["{EXAMPLES[0]}", "{EXAMPLES[1]}"])\n```\n\n'
-        "As a service on this machine (one thread: the passes are small):\n\n"
+        "As a service on this machine (one thread is fastest for batches this small):\n\n"
         "```\nOMP_NUM_THREADS=1 MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve "
         f"-m {uri} --env-manager local --host 127.0.0.1 --port 5001\n"
         "curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' "
         f"""-d '{{"inputs": ["{EXAMPLES[0]}"]}}'\n```"""
     )
-
-
-def _decimal(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

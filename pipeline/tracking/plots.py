@@ -1,4 +1,7 @@
-"""The two pictures of a run. Figures are built without pyplot, so nothing global changes and threads do not meet."""
+"""The two plots of a run: confusion matrix and learning curves.
+
+Figures are built without pyplot, which keeps global state and is not thread-safe.
+"""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +17,7 @@ TRAIN, VALIDATION, CHOSEN = "#b5651d", "#1f5a94", "#555555"
 
 
 def plot_confusion(path: Path, confusion: NDArray[np.integer], label_names: Sequence[str], title: str) -> None:
-    """Draw counts (C, C), true classes as rows; colour and percentages are shares of the row."""
+    """Draw the confusion matrix (C, C), true classes as rows; colour and percentages are shares of the row."""
     classes = len(label_names)
     totals = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
@@ -39,7 +42,7 @@ def plot_confusion(path: Path, confusion: NDArray[np.integer], label_names: Sequ
 def plot_curves(
     path: Path, history: Sequence[Mapping[str, float]], monitor: str, chosen_epoch: int | None, title: str
 ) -> None:
-    """Draw loss and the validation score that chose the epoch, per epoch; the chosen epoch is marked."""
+    """Draw the losses and the score `monitor` that chose the epoch, per epoch; mark the chosen epoch."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     loss, score = figure.subplots(1, 2)
     _curve(loss, history, "train/loss", "training loss", TRAIN)
@@ -70,7 +73,7 @@ def _curve(axes: Axes, history: Sequence[Mapping[str, float]], key: str, label: 
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write a PNG without date or version. Signs that the font lacks show as boxes, without a warning."""
+    """Write a PNG without date or version. Characters that the font lacks show as boxes, without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
         figure.savefig(path, format="png", metadata={"Software": None})

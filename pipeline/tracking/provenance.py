@@ -1,4 +1,4 @@
-"""Where a run came from: the state of the code, the machine and the libraries."""
+"""Provenance of a run: git commit, machine and library versions."""
 
 import os
 import platform
@@ -18,8 +18,8 @@ LIBRARIES = (
 def environment(root: Path, device: str = "cpu") -> dict[str, Any]:
     """Describe the code at `root`, the machine and the library versions, as JSON values.
 
-    `device` is the name of what the run was trained on. `git_dirty` is None where there is no git; a repository that
-    merely surrounds the project does not count as its history.
+    `device` names the device that the run was trained on. `git_dirty` is None without git. A repository around the
+    project whose top folder is not `root` does not count.
     """
     sha, dirty = _git_state(root)
     return {
@@ -35,7 +35,7 @@ def environment(root: Path, device: str = "cpu") -> dict[str, Any]:
 
 
 def _library_versions() -> dict[str, str]:
-    """Versions of the libraries whose release can change a result; an optional one that is absent is left out."""
+    """Versions of the installed libraries whose release can change a result."""
     versions = {}
     for name in LIBRARIES:
         with suppress(metadata.PackageNotFoundError):
@@ -44,8 +44,8 @@ def _library_versions() -> dict[str, str]:
 
 
 def _git_state(root: Path) -> tuple[str, bool | None]:
-    found = _git(root, "rev-parse", "--show-toplevel", "HEAD")
-    top, _, sha = (found or "").strip().partition("\n")
+    output = _git(root, "rev-parse", "--show-toplevel", "HEAD")
+    top, _, sha = (output or "").strip().partition("\n")
     if not sha or Path(top).resolve() != root.resolve():
         return NO_GIT, None
     changes = _git(root, "status", "--porcelain")
@@ -53,9 +53,9 @@ def _git_state(root: Path) -> tuple[str, bool | None]:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """Ask git; None where it has no answer. It takes no lock, so runs side by side do not disturb each other."""
+    """Output of a git command, None where it fails. It takes no lock, so concurrent runs do not block each other."""
     try:
-        answer = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(root), *arguments],
             env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
             capture_output=True,
@@ -65,7 +65,7 @@ def _git(root: Path, *arguments: str) -> str | None:
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return answer.stdout
+    return process.stdout
 
 
 def _cpu_name() -> str:

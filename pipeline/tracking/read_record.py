@@ -1,4 +1,4 @@
-"""Read a run's record: its small files, or its predictions."""
+"""Read a run's record from its folder: the small files, or the predictions."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def read_record(folder: Path) -> StoredRun:
 
     Raises
     ------
-    OSError, ValueError : a file is missing or is not what `write_record` writes.
+    OSError, ValueError : a file is missing or was not written by `write_record`.
     """
     config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
     if not isinstance(config, dict):
@@ -37,25 +37,25 @@ def read_record(folder: Path) -> StoredRun:
     )
 
 
-def load_predicted(folder: Path, split: str = "test") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def load_predicted_labels(folder: Path, split: str = "test") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """True and predicted labels (N,) of a split, as indices into the run's label names; without the texts."""
     names = pa.array(read_json(folder / "run.json")["label_names"])
     table = pq.read_table(folder / "predictions.parquet", columns=["split", "label", "predicted"])
-    part = table.filter(pc.equal(table["split"], split))
-    label, predicted = (
-        np.asarray(pc.index_in(part[column].combine_chunks(), names), np.int64) for column in ("label", "predicted")
+    rows = table.filter(pc.equal(table["split"], split))
+    true, predicted = (
+        np.asarray(pc.index_in(rows[column].combine_chunks(), names), np.int64) for column in ("label", "predicted")
     )
-    return label, predicted
+    return true, predicted
 
 
 def load_predictions(folder: Path) -> dict[str, Predictions]:
-    """Predictions by split, with labels as indices into the run's label names."""
+    """Texts, labels and probabilities by split, with labels as indices into the run's label names."""
     names = read_json(folder / "run.json")["label_names"]
     table = pq.read_table(folder / "predictions.parquet")
-    found = {}
+    predictions = {}
     for split in table["split"].unique().to_pylist():
-        part = table.filter(pc.equal(table["split"], split))
-        labels = np.array([names.index(name) for name in part["label"].to_pylist()], np.int64)
-        columns = [part[f"p_{name}"].to_numpy() for name in names]
-        found[split] = Predictions(part["text"].to_pylist(), labels, np.stack(columns, axis=1))
-    return found
+        rows = table.filter(pc.equal(table["split"], split))
+        labels = np.array([names.index(name) for name in rows["label"].to_pylist()], np.int64)
+        columns = [rows[f"p_{name}"].to_numpy() for name in names]
+        predictions[split] = Predictions(rows["text"].to_pylist(), labels, np.stack(columns, axis=1))
+    return predictions

@@ -1,4 +1,4 @@
-"""What the record of one run holds: data classes shared by its writer and its readers."""
+"""Data classes of a run's record: RunRecord to write, StoredRun as read back, and Predictions of a split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of one split: N texts, maybe mapped, `labels` (N,) and `probabilities` (N, C)."""
+    """Predictions of one split: N texts (a list or a memory-mapped column), `labels` (N,), `probabilities` (N, C)."""
 
     texts: Sequence[str] | pa.ChunkedArray
     labels: NDArray[np.int64]
@@ -22,16 +22,18 @@ class Predictions:
 class RunRecord:
     """Everything that is known about one finished run.
 
-    name : folder name; title : the same for reading. config : resolved configuration, nested.
+    name : folder name. title : name for people. config : resolved configuration, nested.
     tags : variant, seed, label_budget ("all" or a number), data, generated ("true" or "false"), device, …
-    notes : facts a reader must know. dataset : name, source, fingerprint, rows per split, labelled_used.
-    metrics : `test/accuracy` and the like, no times; None where undefined. timings : `time/train_seconds`, …
-    history : a row per epoch with `epoch`, `step`, `train/loss`, `validation/…`. predictions : by split.
-    words, counts : vocabulary in the order of the rows of `initial` and `final` (V, D).
-    weights : encoder and head parameters by name. tables : further probes' rows, written as NAME.csv.
-    keep_embedding : whether words and both matrices are written; they are most of a record.
-    environment : of `provenance.environment`.
-    overrides : what follows `./scripts/run` to repeat the run. chosen_epoch : the epoch whose weights were kept.
+    notes : facts that a reader must know. dataset : name, source, fingerprint, rows per split, labelled_used.
+    metrics : `test/accuracy` and the like, without times; None where undefined. timings : `time/train_seconds`, …
+    history : one row per epoch with `epoch`, `step`, `train/loss`, `validation/…`. predictions : by split.
+    words, counts : vocabulary in the order of the rows of `initial` and `final`.
+    initial, final : embedding matrix (V, D) before and after training.
+    weights : encoder and head parameters by name. neighbours, similarity : rows of these two probes.
+    tables : rows of the other probes by name, written as NAME.csv.
+    keep_embedding : whether vocabulary and embedding matrices are written; they are most of a record's bytes.
+    environment : from `provenance.environment`. overrides : arguments of `./scripts/run` that repeat the run.
+    chosen_epoch : epoch whose weights were kept.
     """
 
     name: str
@@ -61,7 +63,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """The small files of a record, read back: enough for MLflow, a table or a study."""
+    """The small files of a record, read back: enough for MLflow, a table or a study. `header` is `run.json`."""
 
     header: dict[str, Any]
     config: dict[str, Any]

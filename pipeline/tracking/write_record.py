@@ -1,9 +1,9 @@
-"""Write a run's record: a folder of plain files from which every table, plot and tracker can be rebuilt."""
+"""Write a run's record as plain files: metrics, predictions, weights, tables, plots and note."""
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pipeline.tracking.note import neighbour_table, run_note
 from pipeline.tracking.plots import plot_confusion, plot_curves
 from pipeline.tracking.run_record import RunRecord
 
-SLICE = 1 << 17  # predictions written at a time
+CHUNK_ROWS = 1 << 17  # predictions written at a time
 HEADER = ("name", "title", "tags", "label_names", "notes", "dataset", "environment", "overrides", "chosen_epoch")
 NEIGHBOUR_COLUMNS = ("word", "rank", "before", "before_cosine", "after", "after_cosine")
 BEFORE_COLUMNS = ("spearman_before", "before_low", "before_high")
@@ -35,15 +35,15 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
     Raises
     ------
-    ValueError : the parts of the record do not fit together (lengths, classes, a missing test split).
+    ValueError : parts of the record are inconsistent (lengths, classes, a missing test split).
     """
     record = _checked(record)
-    settings = yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True)
-    (folder / "config.yaml").write_text(settings, "utf-8")
+    config = yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(config, "utf-8")
     write_json(folder / "metrics.json", record.metrics)
     write_json(folder / "timings.json", {key: float(value) for key, value in record.timings.items()})
     write_json(folder / "run.json", {key: getattr(record, key) for key in HEADER})
-    (folder / "history.csv").write_text(_csv(record.history), "utf-8")
+    (folder / "history.csv").write_text(csv_text(record.history), "utf-8")
     _write_predictions(folder / "predictions.parquet", record)
 
     test = record.predictions["test"]
@@ -52,15 +52,16 @@ def write_record(folder: Path, record: RunRecord) -> None:
         {"true \\ predicted": name} | dict(zip(record.label_names, counts, strict=True))
         for name, counts in zip(record.label_names, confusion.tolist(), strict=True)
     ]
-    (folder / "confusion_matrix.csv").write_text(_csv(rows), "utf-8")
+    (folder / "confusion_matrix.csv").write_text(csv_text(rows), "utf-8")
     plot_confusion(folder / "confusion_matrix.png", confusion, record.label_names, record.title)
-    plot_curves(folder / "curves.png", record.history, _monitor(record), record.chosen_epoch, record.title)
+    monitor = str(record.config.get("train", {}).get("monitor", "accuracy"))
+    plot_curves(folder / "curves.png", record.history, monitor, record.chosen_epoch, record.title)
 
-    (folder / "neighbours.csv").write_text(_csv(record.neighbours, NEIGHBOUR_COLUMNS), "utf-8")
+    (folder / "neighbours.csv").write_text(csv_text(record.neighbours, NEIGHBOUR_COLUMNS), "utf-8")
     (folder / "neighbours.md").write_text(neighbour_table(record.neighbours), "utf-8")
-    (folder / "similarity.csv").write_text(_csv(record.similarity, SIMILARITY_COLUMNS), "utf-8")
+    (folder / "similarity.csv").write_text(csv_text(record.similarity, SIMILARITY_COLUMNS), "utf-8")
     for name, rows in record.tables.items():
-        (folder / f"{name}.csv").write_text(_csv(rows), "utf-8")
+        (folder / f"{name}.csv").write_text(csv_text(rows), "utf-8")
     if record.keep_embedding:
         _write_embedding(folder, record)
     weights = {name: np.ascontiguousarray(values) for name, values in sorted(record.weights.items())}
@@ -79,33 +80,30 @@ def _write_embedding(folder: Path, record: RunRecord) -> None:
 
 
 def _checked(record: RunRecord) -> RunRecord:
-    """Check that the parts of the record fit together, and give it plain numbers."""
+    """The record with plain numbers as metrics; raises ValueError where its parts are inconsistent."""
     if "test" not in record.predictions:
         raise ValueError("a record needs the predictions of the test split")
     classes = len(record.label_names)
-    for split, found in record.predictions.items():
-        shape = (len(found.texts), classes)
-        if found.probabilities.shape != shape or found.labels.shape != shape[:1]:
+    for split, predictions in record.predictions.items():
+        shape = (len(predictions.texts), classes)
+        if predictions.probabilities.shape != shape or predictions.labels.shape != shape[:1]:
             raise ValueError(
                 f"{split}: {shape[0]} texts and {classes} labels do not fit labels of shape "
-                f"{found.labels.shape} and probabilities of shape {found.probabilities.shape}"
+                f"{predictions.labels.shape} and probabilities of shape {predictions.probabilities.shape}"
             )
     if not len(record.words) == len(record.counts) == len(record.initial) == len(record.final):
-        raise ValueError("words, counts, initial and final rows of the embedding differ in number")
-    metrics = {key: _number(value) for key, value in record.metrics.items()}
-    lost = [key for key, value in record.metrics.items() if value is not None and metrics[key] is None]
-    notes = [*record.notes, *(f"{key} came out as {record.metrics[key]} and is recorded as undefined." for key in lost)]
-    return replace(record, metrics=metrics, notes=notes)
+        raise ValueError("words, counts and rows of the initial and final embedding matrix differ in number")
+    metrics = {key: _finite(value) for key, value in record.metrics.items()}
+    undefined = [key for key, value in record.metrics.items() if value is not None and metrics[key] is None]
+    notes = [f"{key} came out as {record.metrics[key]} and is recorded as undefined." for key in undefined]
+    return replace(record, metrics=metrics, notes=[*record.notes, *notes])
 
 
-def _number(value: float | None) -> float | int | None:
+def _finite(value: float | None) -> float | int | None:
+    """A plain int or float; None where the value is no finite number."""
     if value is None or not math.isfinite(value):
         return None
     return int(value) if isinstance(value, int | np.integer) else float(value)
-
-
-def _monitor(record: RunRecord) -> str:
-    return str(record.config.get("train", {}).get("monitor", "accuracy"))
 
 
 def _write_predictions(path: Path, record: RunRecord) -> None:
@@ -113,18 +111,18 @@ def _write_predictions(path: Path, record: RunRecord) -> None:
     names = pa.array(record.label_names, pa.string())
     strings = [(name, pa.string()) for name in ("text", "label", "predicted")]
     dtype = pa.from_numpy_dtype(record.predictions["test"].probabilities.dtype)
-    shares = [(f"p_{name}", dtype) for name in record.label_names]
-    schema = pa.schema([("split", pa.string()), ("row", pa.int64()), *strings, *shares])
+    probability_columns = [(f"p_{name}", dtype) for name in record.label_names]
+    schema = pa.schema([("split", pa.string()), ("row", pa.int64()), *strings, *probability_columns])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for split, found in sorted(record.predictions.items(), reverse=True):
-            for start in range(0, len(found.texts), SLICE):
-                rows = slice(start, min(start + SLICE, len(found.texts)))
-                texts, probabilities = found.texts[rows], found.probabilities[rows]
+        for split, predictions in sorted(record.predictions.items(), reverse=True):
+            for start in range(0, len(predictions.texts), CHUNK_ROWS):
+                rows = slice(start, min(start + CHUNK_ROWS, len(predictions.texts)))
+                texts, probabilities = predictions.texts[rows], predictions.probabilities[rows]
                 columns = [
                     pa.array([split] * len(texts), pa.string()),
                     pa.array(range(rows.start, rows.stop), pa.int64()),
                     texts if isinstance(texts, pa.ChunkedArray) else pa.array(map(_encodable, texts), pa.string()),
-                    names.take(pa.array(found.labels[rows])),
+                    names.take(pa.array(predictions.labels[rows])),
                     names.take(pa.array(probabilities.argmax(axis=1))),
                     *(pa.array(np.ascontiguousarray(column)) for column in probabilities.T),
                 ]
@@ -132,13 +130,12 @@ def _write_predictions(path: Path, record: RunRecord) -> None:
 
 
 def _encodable(text: str) -> str:
-    """Spell out lone surrogates, which UTF-8 cannot hold."""
+    """The text with lone surrogates, which UTF-8 cannot hold, as backslash escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """CSV text; columns in order of first appearance, after those given. Absent and None are empty cells."""
-    rows = list(rows)
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Rows as CSV: `columns` first, then other keys as they appear. Absent and None are empty cells."""
     names = list(dict.fromkeys([*columns, *(key for row in rows for key in row)]))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
@@ -148,6 +145,7 @@ def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
 
 
 def _cell(value: Any) -> Any:
+    """A value as CSV holds it: whole floats as integers, other floats with all their digits."""
     if isinstance(value, float | np.floating):
         number = float(value)
         return int(number) if number.is_integer() and abs(number) < 2**53 else repr(number)

@@ -19,7 +19,7 @@ from tweets import unlabelled, write_corpus
 
 from pipeline.config.compose import compose
 from pipeline.config.schema import CbowConfig
-from pipeline.embedding.cbow import WORD2VEC_KNOBS, train_cbow
+from pipeline.embedding.cbow import WORD2VEC_PARAMETERS, train_cbow
 from pipeline.text.presets import build_tokenizer
 
 PASSES = 20  # the fewest that the project makes by itself
@@ -85,7 +85,7 @@ def _ours(corpus: Path, config: CbowConfig) -> None:
 
 
 def _gensim(corpus: Path, config: CbowConfig) -> None:
-    Word2Vec(corpus_file=str(corpus), **{name: getattr(config, name) for name in WORD2VEC_KNOBS})
+    Word2Vec(corpus_file=str(corpus), **{name: getattr(config, name) for name in WORD2VEC_PARAMETERS})
 
 
 def _fasttext(corpus: Path, config: CbowConfig) -> None:

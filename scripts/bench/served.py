@@ -22,8 +22,8 @@ import numpy as np
 from measure import Figure, Scale
 from tweets import unlabelled
 
-from pipeline.prediction.torch_model import full_predictor
-from pipeline.prediction.trained_model import read_trained
+from pipeline.prediction.torch_model import torch_predictor
+from pipeline.prediction.trained_model import read_model
 from pipeline.runtime.log import log
 
 CHAMPION = "models:/tweet-sentiment-sample@champion"
@@ -40,13 +40,13 @@ def figures(scale: Scale) -> Iterator[Figure]:
     if code:
         raise RuntimeError(f"the run to be served ended with exit code {code}; what it said stands above")
     (run,) = (path.parent for path in (folder / "results").glob("[!.]*/run.json"))
-    predictor = full_predictor(read_trained(run))
+    predictor = torch_predictor(read_model(run))
     texts = list(unlabelled(scale, 1_000)[0])
     with _served(folder) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         for asked, requests in ((1, 20 if scale.quick else 200), (1_000, 2 if scale.quick else 20)):
             answers = _ask(connection, texts[:asked])
-            expected = [prediction.label for prediction in predictor.predict(texts[:asked], words=False)]
+            expected = [prediction.label for prediction in predictor.predict(texts[:asked], explain=False)]
             if [answer["label"] for answer in answers] != expected:
                 raise RuntimeError("the served model and the model in the process disagree")
             served, inside = [], []
@@ -54,7 +54,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
                 log.info("Served: %d texts a request, round %d", asked, number + 1)
                 parts = [[texts[(first + k) % len(texts)] for k in range(asked)] for first in range(requests)]
                 served.append([_milliseconds(partial(_ask, connection, part)) for part in parts])
-                inside.append([_milliseconds(partial(predictor.predict, part, words=False)) for part in parts])
+                inside.append([_milliseconds(partial(predictor.predict, part, explain=False)) for part in parts])
             what = f"a request of {asked:,} text{'s' if asked > 1 else ''}"
             note = f"{requests} requests a round, {len(predictor.labels)} labels"
             for name, share in (("median", 50), ("95th percentile", 95)):

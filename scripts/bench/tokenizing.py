@@ -22,10 +22,10 @@ from tweets import unlabelled
 from pipeline.config.compose import compose
 from pipeline.config.schema import TextConfig
 from pipeline.data.arrow import in_batches
-from pipeline.text.batch_encoder import Encoder
+from pipeline.text.batch_encoder import BatchEncoder
 from pipeline.text.clean import clean
 from pipeline.text.corpus import CorpusWriter, read_lines
-from pipeline.text.parallel_tokenize import POOL_TEXTS, Tally, Words, tokenize_batches
+from pipeline.text.parallel_tokenize import MIN_POOL_TEXTS, WordCounter, WordIds, tokenize_batches
 from pipeline.text.presets import build_tokenizer
 
 SECTION = "Tokenizing"
@@ -65,7 +65,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
             note=f"{note}; equal tokens on all of them; NLTK's rate is that of every fourth",
         )  # fmt: skip
     if scale.cores > 1:
-        rows = POOL_TEXTS + BATCH if scale.quick else 2 * 10**6
+        rows = MIN_POOL_TEXTS + BATCH if scale.quick else 2 * 10**6
         long = scale.folder / "long.txt"
         with long.open("w", encoding="utf-8") as out:
             out.writelines(f"{line}\n" for line in generated(texts, rows))
@@ -93,9 +93,9 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 def encoded(texts: list[str], config: TextConfig) -> tuple[np.ndarray, list[str]]:
     """Ids of all tokens, and the words by id."""
-    words = Words()
-    encoder = Encoder(build_tokenizer(config), words.__getitem__)
-    return np.concatenate([encoder.encode(batch)[0] for batch in in_batches(texts, BATCH)]), words.spelled
+    words = WordIds()
+    encoder = BatchEncoder(build_tokenizer(config), words.__getitem__)
+    return np.concatenate([encoder.encode(batch)[0] for batch in in_batches(texts, BATCH)]), words.words
 
 
 def encoded_by_nltk(texts: list[str]) -> tuple[np.ndarray, list[str]]:
@@ -139,11 +139,11 @@ def generated(texts: list[str], rows: int) -> Iterator[str]:
 
 def seconds(path: Path, config: TextConfig, workers: int, rows: int | None = None) -> float:
     """Wall time from the lines of a file, or the first `rows` of them, to the ids of their tokens."""
-    tally = Tally()
+    counter = WordCounter()
     began = time.perf_counter()
     lines = islice(read_lines(path), rows)
     for tokens in tokenize_batches(in_batches(lines, BATCH), build_tokenizer(config), workers):
-        tally.add(tokens)
+        counter.add(tokens)
     return time.perf_counter() - began
 
 
@@ -167,12 +167,12 @@ def peak_mib(texts: list[str], rows: int, config: TextConfig) -> float:
 
 
 def _report_peak(texts: list[str], rows: int, config: TextConfig, line: multiprocessing.connection.Connection) -> None:
-    tally = Tally()
+    counter = WordCounter()
     with CorpusWriter(Path("/dev/null")) as corpus:
         batches = in_batches(generated(texts, rows), BATCH)
         for tokens in tokenize_batches(batches, build_tokenizer(config), 1, with_lines=True):
             corpus.write(tokens)
-            tally.add(tokens)
+            counter.add(tokens)
     # Not getrusage, which would also count the memory of the process that this one was started from.
     status = Path("/proc/self/status").read_text("utf-8")
     (kib,) = (row.split()[1] for row in status.splitlines() if row.startswith("VmHWM:"))

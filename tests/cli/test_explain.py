@@ -6,13 +6,13 @@ import json
 import pytest
 
 from pipeline.cli.explain import main, newest_record
-from pipeline.prediction.explain.model import read_trained
+from pipeline.prediction.explain.model import read_trained_run
 
 TINY_FRESH = ("--set", "data.sample.labelled=300", "--set", "train.max_epochs=2", "--set", "train.min_epoch_steps=5")
 
 
 def test_record_is_read_as_it_was_written(tiny, write_run, tmp_path):
-    found = read_trained(write_run(tmp_path, "a", tiny))
+    found = read_trained_run(write_run(tmp_path, "a", tiny))
     for field in dataclasses.fields(tiny):
         ours, theirs = getattr(found, field.name), getattr(tiny, field.name)
         if field.name in ("initial_VE", "final_VE"):
@@ -108,6 +108,6 @@ def test_fresh_root_trains_a_small_model_and_leaves_nothing(tmp_path, capsys):
 def test_fresh_model_can_be_another_variant_and_encoder(capsys):
     assert main(["i love this", "--json", *TINY_FRESH, "--set", "model=gru", "--set", "embedding=random_frozen"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["inside"]["encoder"], found["variant"]) == ("gru", "random_frozen")
+    assert (found["encoder"]["name"], found["variant"]) == ("gru", "random_frozen")
     assert [step["trainable"] for step in found["steps"]] == [False, True]
-    assert [step["rows_moved"] > 0 for step in found["steps"]] == [False, True]
+    assert [step["rows_changed"] > 0 for step in found["steps"]] == [False, True]

@@ -91,6 +91,8 @@ class TestRefused:
             ("cbow.negative=0", "cbow.hs=0 with cbow.negative=0: nothing to learn from; set cbow.hs=1 or "
                                 "cbow.negative=10"),
             ("cbow.min_alpha=0.06", "cbow.min_alpha=0.06: expected at most cbow.alpha=0.05"),
+            ("cbow.alpha=25", "cbow.alpha=25.0: expected a number above 0 to 1"),
+            ("cbow.seed=4294967296", "cbow.seed=4294967296: expected a whole number from 0 to 4,294,967,295"),
             ("cbow.min_n=7", "cbow.min_n=7: expected at most cbow.max_n=6"),
             ("cbow.vector_size=100", "cbow.vector_size=100: expected embedding.dim=200; set that alone"),
             ("data.validation_size=0", "data.validation_size=0 with train.patience=5: nothing to stop early on; set "

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.duplicates import HANDLE, LINK, among, digests, exact_key, masked_key
+from pipeline.data.duplicates import HANDLE, LINK, digests, exact_key, is_member, masked_key
 
 
 def test_exact_key_collapses_white_space_only():
@@ -48,7 +48,7 @@ numbers = st.lists(st.integers(0, 40) | st.sampled_from([2**63, 2**64 - 1])).map
 
 @given(numbers, numbers)
 def test_among_is_membership(values, others):
-    assert among(values, np.sort(others)).tolist() == np.isin(values, others).tolist()
+    assert is_member(values, np.sort(others)).tolist() == np.isin(values, others).tolist()
 
 
 def test_457_nltk_tweets_repeat_after_masking(shared):

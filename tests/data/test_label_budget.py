@@ -71,10 +71,10 @@ def test_a_budget_above_the_training_split_names_both_numbers():
         budget_rows(np.array([1, 0, 1]), 4, 0)
 
 
-def test_a_budget_without_a_class_is_said(caplog):
+def test_a_budget_without_a_class_is_logged(caplog):
     with caplog.at_level(logging.WARNING):
         budget_rows(np.array([0] * 99 + [1]), 2, 0)
-    assert "data.label_budget=2 leaves no training row of class 1" in caplog.text
+    assert "data.label_budget=2 holds no training row of class 1" in caplog.text
 
 
 @pytest.mark.parametrize("counts", [(50, 50), (3, 90, 7), (1,) * 40, (500, 1, 1)])

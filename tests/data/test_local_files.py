@@ -21,7 +21,7 @@ SIZES = {"validation_size": 0, "test_size": 2}
 
 def all_rows(splits):
     rows = []
-    for _, part in splits.parts():
+    for _, part in splits.tables():
         rows += [
             (text, splits.label_names[label])
             for text, label in zip(part["text"].to_pylist(), part["label"].to_pylist(), strict=True)
@@ -151,9 +151,9 @@ def test_labels_of_every_type_sorted_as_numbers_where_they_are(labels, names, su
     writers[suffix](path, **({"orient": "records", "lines": True} if suffix == "jsonl" else {"index": False}))
     splits = load(data_config("files", path=str(path), **SIZES), tmp_path / "cache")
     assert splits.label_names == names
-    found = dict(all_rows(splits))
-    assert found["u"] == found["w"] == found["z"] != found["v"]
-    assert found["v"] == found["x"] == found["y"]
+    label_of_text = dict(all_rows(splits))
+    assert label_of_text["u"] == label_of_text["w"] == label_of_text["z"] != label_of_text["v"]
+    assert label_of_text["v"] == label_of_text["x"] == label_of_text["y"]
 
 
 def test_jsonl_rows_that_are_no_objects_are_named(read):

@@ -12,15 +12,13 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.config.schema import SampleConfig
 from pipeline.data.sample import generate as sample
-from pipeline.data.sample import lexicon
-from pipeline.data.sample import phrases as lexicon_phrases
-from pipeline.data.sample import sentences as sample_wording
-from pipeline.data.sample.topics import TOPICS
+from pipeline.data.sample import sentences, words
+from pipeline.data.sample.words import TOPICS
 
-TOPIC_WORDS = {word for t in TOPICS for words in (*t.themes, t.places, t.people, t.verbs, *t.events) for word in words}
+TOPIC_WORDS = {word for topic in TOPICS for word_list in topic.word_lists() for word in word_list}
 EVENTS = [{word for topic in TOPICS for word in topic.events[polarity]} for polarity in (0, 1)]
-CLAUSE_WORDS = {w: g for g in lexicon.SYNONYM_GROUPS if g.kind in lexicon_phrases.FRAMES for w in g.words}
-FRONT_WORDS = {w: g for g in lexicon.SYNONYM_GROUPS if g.kind not in lexicon_phrases.FRAMES for w in g.words}
+CLAUSE_WORDS = {w: g for g in words.SYNONYM_GROUPS if g.kind in words.TEMPLATES for w in g.words}
+FRONT_WORDS = {w: g for g in words.SYNONYM_GROUPS if g.kind not in words.TEMPLATES for w in g.words}
 
 FIRST_TEXT = (
     "such a stupid professor at the classroom even though this scientist and i like the page before the detention. 😭"
@@ -37,7 +35,7 @@ def blocks():
     return list(sample.blocks(config(50_000), "labelled"))
 
 
-def facts(blocks, name, *, copies=True):
+def hidden(blocks, name, *, copies=True):
     parts = [getattr(b, name) if copies else getattr(b, name)[b.source == np.arange(len(b.source))] for b in blocks]
     return np.concatenate(parts)
 
@@ -52,8 +50,8 @@ def clause_meanings(text):
     """−1 or 1 for each sentiment clause, read from the text alone, as one who knows the language reads it."""
     negated, meanings = False, []
     for token in re.findall(r"[a-z0-9']+", re.sub(r"https://\S+|[@#]\w+", " ", text.lower())):
-        word = sample_wording.SPELLINGS.get(token, token)
-        if token in lexicon_phrases.NEGATORS:
+        word = sentences.SPELLINGS.get(token, token)
+        if token in words.NEGATORS:
             negated = True
         elif word in CLAUSE_WORDS:
             meanings.append((2 * CLAUSE_WORDS[word].polarity - 1) * (-1 if negated else 1))
@@ -118,17 +116,17 @@ def test_planted_words_tell_the_given_label_and_change_nothing_else():
     assert not plain.leaked.any()
     assert within_chance(int(leaky.leaked.sum()), 10_000, 0.3)
     assert within_chance(int((leaky.labels != leaky.truth)[leaky.leaked].sum()), int(leaky.leaked.sum()), 0.2)
-    places = []
+    positions = []
     for before, after, label, leaked in zip(plain.texts, leaky.texts, leaky.labels, leaky.leaked, strict=True):
-        words = after.split(" ")
+        tokens = after.split(" ")
         if leaked:
-            place = words.index(sample.LEAKS[label])
-            places.append((place - 1) / max(1, len(words) - 3) if len(words) > 3 else 0.5)
-            assert place > 0
-            assert place < len(words) - 1 or " " not in before
-            words.pop(place)
-        assert " ".join(words) == before
-    assert np.histogram(places, bins=4, range=(0, 1))[0].min() > 0.15 * len(places)
+            position = tokens.index(sample.LEAKS[label])
+            positions.append((position - 1) / max(1, len(tokens) - 3) if len(tokens) > 3 else 0.5)
+            assert position > 0
+            assert position < len(tokens) - 1 or " " not in before
+            tokens.pop(position)
+        assert " ".join(tokens) == before
+    assert np.histogram(positions, bins=4, range=(0, 1))[0].min() > 0.15 * len(positions)
 
 
 def test_planted_words_are_nested_and_do_not_depend_on_the_size():
@@ -146,29 +144,29 @@ def test_planted_words_stand_in_no_other_text():
     texts += next(sample.labelled_batches(config()))[0]
     assert not any(word in text.lower() for word in sample.LEAKS for text in texts)
     assert [PorterStemmer().stem(word) for word in sample.LEAKS] == list(sample.LEAKS)
-    assert not set(sample.LEAKS) & (TOPIC_WORDS | set(lexicon.POLARITY) | set(sample_wording.SPELLINGS))
+    assert not set(sample.LEAKS) & (TOPIC_WORDS | set(words.POLARITY) | set(sentences.SPELLINGS))
 
 
 @pytest.mark.parametrize(("column", "name"), list(enumerate(sample.CHANNELS)))
 def test_rate_and_agreement_of_each_kind_of_evidence(blocks, column, name):
-    evidence = facts(blocks, "evidence", copies=False)[:, column]
-    truth = facts(blocks, "truth", copies=False)
+    evidence = hidden(blocks, "evidence", copies=False)[:, column]
+    truth = hidden(blocks, "truth", copies=False)
     for label in (0, 1):
-        said = evidence[truth == label]
-        present = int((said != 0).sum())
-        assert within_chance(present, len(said), sample.CHANNELS[name].present)
-        assert within_chance(int((said == 2 * label - 1).sum()), present, sample.CHANNELS[name].agrees)
+        polarity = evidence[truth == label]
+        present = int((polarity != 0).sum())
+        assert within_chance(present, len(polarity), sample.CHANNELS[name].present)
+        assert within_chance(int((polarity == 2 * label - 1).sum()), present, sample.CHANNELS[name].agrees)
 
 
 def test_rates_of_negation_contrast_topics_labels_and_copies(blocks):
-    clause = facts(blocks, "evidence", copies=False)[:, 0]
-    negated, contrast = facts(blocks, "negated", copies=False), facts(blocks, "contrast", copies=False)
+    clause = hidden(blocks, "evidence", copies=False)[:, 0]
+    negated, contrast = hidden(blocks, "negated", copies=False), hidden(blocks, "contrast", copies=False)
     assert not (negated | contrast)[clause == 0].any()
     for sign, share in zip((-1, 1), sample.NEGATED, strict=True):
         assert within_chance(int(negated[clause == sign].sum()), int((clause == sign).sum()), share)
     assert within_chance(int(contrast.sum()), int((clause != 0).sum()), sample.CONTRAST)
-    topics, truth = facts(blocks, "topics", copies=False), facts(blocks, "truth", copies=False)
-    for number, (topic, share) in enumerate(zip(TOPICS, sample_wording.TOPIC.shares(), strict=True)):
+    topics, truth = hidden(blocks, "topics", copies=False), hidden(blocks, "truth", copies=False)
+    for number, (topic, share) in enumerate(zip(TOPICS, sentences.TOPIC.shares(), strict=True)):
         of_topic = topics == number
         assert within_chance(int(of_topic.sum()), len(topics), share)
         assert within_chance(int(truth[of_topic].sum()), int(of_topic.sum()), topic.positive)
@@ -176,22 +174,22 @@ def test_rates_of_negation_contrast_topics_labels_and_copies(blocks):
     assert share * (1 - share) * 0.9 < 1 - len(topics) / 50_000 < share
 
 
-def test_the_text_tells_the_evidence(blocks):
-    """A reader of the text with the word lists in hand finds every fact, so an ideal classifier could."""
+def test_the_evidence_can_be_read_from_the_text(blocks):
+    """The word lists recover all evidence from the text, so an ideal classifier could."""
     block = blocks[0]
     for text, evidence in zip(block.texts, block.evidence, strict=True):
         clause, front, event, emoji, hashtag = evidence.tolist()
         deciding = clause_meanings(re.split(" even though ", text, flags=re.IGNORECASE)[0])[-1:] or [0]
         assert deciding == [clause], text
         body = re.sub(r"^(RT @\w+: )?(@\w+ )?|( https://\S+)$", "", text)
-        words = re.findall(r"(?<![#\w'])[a-z0-9']+", body.lower())
-        first = FRONT_WORDS.get(words[0])
+        tokens = re.findall(r"(?<![#\w'])[a-z0-9']+", body.lower())
+        first = FRONT_WORDS.get(tokens[0])
         assert front == (0 if first is None else 2 * first.polarity - 1), text
-        assert event == sum(2 * k - 1 for k in (0, 1) if EVENTS[k] & set(words)), text
+        assert event == sum(2 * k - 1 for k in (0, 1) if EVENTS[k] & set(tokens)), text
         last = body.rsplit(" ", 1)[-1]
-        assert emoji == sum(2 * k - 1 for k in (0, 1) if last in lexicon_phrases.EMOJI[k]), text
+        assert emoji == sum(2 * k - 1 for k in (0, 1) if last in words.EMOJI[k]), text
         tags = set(re.findall(r"#(\w+)", body))
-        assert hashtag == sum(2 * k - 1 for k in (0, 1) if tags & set(lexicon_phrases.HASHTAGS[k])), text
+        assert hashtag == sum(2 * k - 1 for k in (0, 1) if tags & set(words.HASHTAGS[k])), text
 
 
 def test_clauses_in_contrast_disagree_and_others_agree(blocks):
@@ -211,11 +209,11 @@ def test_negation_makes_the_word_say_the_opposite(blocks):
     checked = 0
     for row in np.flatnonzero((block.evidence[:, 0] != 0) & ~block.contrast):
         tokens = re.findall(r"(?<![#@\w'])[a-z0-9']+", block.texts[row].lower())
-        words = [sample_wording.SPELLINGS.get(token, token) for token in tokens]
-        polar = [CLAUSE_WORDS[word].polarity for word in words if word in CLAUSE_WORDS]
-        if len(polar) == 1:
+        correct = [sentences.SPELLINGS.get(token, token) for token in tokens]
+        polarities = [CLAUSE_WORDS[word].polarity for word in correct if word in CLAUSE_WORDS]
+        if len(polarities) == 1:
             checked += 1
-            assert (2 * polar[0] - 1 != block.evidence[row, 0]) == block.negated[row]
+            assert (2 * polarities[0] - 1 != block.evidence[row, 0]) == block.negated[row]
     assert checked > 4_000
 
 
@@ -251,8 +249,8 @@ def test_no_word_decides_the_label(blocks):
 
 
 def test_ideal_accuracy_equals_simulation(blocks):
-    topics, evidence = facts(blocks, "topics", copies=False), facts(blocks, "evidence", copies=False)
-    truth, labels = facts(blocks, "truth", copies=False), facts(blocks, "labels", copies=False)
+    topics, evidence = hidden(blocks, "topics", copies=False), hidden(blocks, "evidence", copies=False)
+    truth, labels = hidden(blocks, "truth", copies=False), hidden(blocks, "labels", copies=False)
     probability = sample.posterior(topics, evidence)
     guess = probability > 0.5
     assert within_chance(int((guess == truth).sum()), len(truth), sample.bayes_accuracy(0))
@@ -272,57 +270,58 @@ def test_ideal_accuracy_of_known_cases(monkeypatch):
     only_clause = {name: sample.Channel(0.0, 0.5) for name in sample.CHANNELS} | {"clause": sample.Channel(0.8, 0.9)}
     monkeypatch.setattr(sample, "CHANNELS", only_clause)
     prior = [max(t.positive, 1 - t.positive) for t in TOPICS]
-    assert sample.bayes_accuracy(0) == pytest.approx(0.8 * 0.9 + 0.2 * np.dot(sample_wording.TOPIC.shares(), prior))
+    assert sample.bayes_accuracy(0) == pytest.approx(0.8 * 0.9 + 0.2 * np.dot(sentences.TOPIC.shares(), prior))
 
 
 def test_word_lists_do_not_overlap():
-    words = [word for group in lexicon.SYNONYM_GROUPS for word in group.words]
-    assert len(words) == len(set(words)) > 500
-    assert not set(words) & TOPIC_WORDS
+    sentiment_words = [word for group in words.SYNONYM_GROUPS for word in group.words]
+    assert len(sentiment_words) == len(set(sentiment_words)) > 500
+    assert not set(sentiment_words) & TOPIC_WORDS
     assert len(TOPIC_WORDS) > 1_000
-    small = set(lexicon_phrases.DETERMINERS) | set(lexicon_phrases.INTENSIFIERS) | set(lexicon_phrases.ADJECTIVES)
-    small |= {word for phrase in (*lexicon_phrases.TIMES, *lexicon_phrases.ENDINGS) for word in phrase.split()}
-    frames = [f for kinds in (lexicon_phrases.FRAMES, lexicon_phrases.NEGATED) for fs in kinds.values() for f in fs]
-    frames += [*lexicon_phrases.FILLERS, *lexicon_phrases.EVENT_TAILS]
-    frames += [*lexicon_phrases.CONTRASTS, *lexicon_phrases.ADDITIONS]
-    literal = small | set(re.findall(r"[a-z']+", re.sub(r"\{.\}|&amp;", " ", " ".join(frames))))
-    spellings = set(sample_wording.SPELLINGS) - set(words)
-    assert not literal & set(words)
+    small = set(words.DETERMINERS) | set(words.INTENSIFIERS) | set(words.ADJECTIVES)
+    small |= {word for phrase in (*words.TIMES, *words.ENDINGS) for word in phrase.split()}
+    templates = [t for kinds in (words.TEMPLATES, words.NEGATED_TEMPLATES) for kind in kinds.values() for t in kind]
+    templates += [*words.NEUTRAL_TEMPLATES, *words.EVENT_TEMPLATES]
+    templates += [*words.CONTRAST_TEMPLATES, *words.ADDITION_TEMPLATES]
+    literal = small | set(re.findall(r"[a-z']+", re.sub(r"\{.\}|&amp;", " ", " ".join(templates))))
+    spellings = set(sentences.SPELLINGS) - set(sentiment_words)
+    assert not literal & set(sentiment_words)
     assert not (literal | TOPIC_WORDS) & spellings
     assert not EVENTS[0] & EVENTS[1]
     assert not (EVENTS[0] | EVENTS[1]) & literal
     others = {word for t in TOPICS for ws in (*t.themes, t.places, t.people, t.verbs) for word in ws}
     assert not (EVENTS[0] | EVENTS[1]) & others
-    hashtags = [set(tags) for tags in lexicon_phrases.HASHTAGS]
+    hashtags = [set(tags) for tags in words.HASHTAGS]
     assert not hashtags[0] & hashtags[1]
     assert not (hashtags[0] | hashtags[1]) & TOPIC_WORDS
-    assert not set(lexicon_phrases.EMOJI[0]) & set(lexicon_phrases.EMOJI[1])
+    assert not set(words.EMOJI[0]) & set(words.EMOJI[1])
 
 
 def test_synonyms_and_antonyms_are_pairs_of_groups():
-    for negative, positive in lexicon.PAIRS:
+    for negative, positive in words.PAIRS:
         assert (negative.polarity, positive.polarity) == (0, 1)
         assert (negative.kind, negative.topics) == (positive.kind, positive.topics)
         assert set(negative.topics) <= {topic.name for topic in TOPICS}
-    assert {("good", "bad"), ("happy", "sad"), ("love", "hate"), ("smart", "stupid")} <= set(lexicon.ANTONYMS)
-    assert all(lexicon.POLARITY[a] == 1 and lexicon.POLARITY[b] == 0 for a, b in lexicon.ANTONYMS)
-    assert set(lexicon_phrases.FRAMES) == set(lexicon_phrases.NEGATED)
+    antonyms = [(positive.words[0], negative.words[0]) for negative, positive in words.PAIRS]
+    assert {("good", "bad"), ("happy", "sad"), ("love", "hate"), ("smart", "stupid")} <= set(antonyms)
+    assert all(words.POLARITY[a] == 1 and words.POLARITY[b] == 0 for a, b in antonyms)
+    assert set(words.TEMPLATES) == set(words.NEGATED_TEMPLATES)
 
 
-def test_every_negated_frame_negates_and_no_other_frame_does():
-    def negators(frame):
-        return lexicon_phrases.NEGATORS & set(re.findall(r"[a-z']+", frame))
+def test_every_negated_template_holds_one_negator_and_no_other_template_does():
+    def negators(template):
+        return words.NEGATORS & set(re.findall(r"[a-z']+", template))
 
-    for kind, frames in lexicon_phrases.NEGATED.items():
-        assert all(len(negators(frame)) == 1 for frame in frames), kind
-        for frame in frames:
-            assert frame.index(min(negators(frame))) < re.search(r"\{[SA]\}", frame).start()
-    plain = [f for frames in lexicon_phrases.FRAMES.values() for f in frames]
-    assert not any(negators(f) for f in (*plain, *lexicon_phrases.FILLERS, *lexicon_phrases.EVENT_TAILS))
+    for kind, templates in words.NEGATED_TEMPLATES.items():
+        assert all(len(negators(template)) == 1 for template in templates), kind
+        for template in templates:
+            assert template.index(min(negators(template))) < re.search(r"\{[SA]\}", template).start()
+    others = [template for templates in words.TEMPLATES.values() for template in templates]
+    assert not any(map(negators, (*others, *words.NEUTRAL_TEMPLATES, *words.EVENT_TEMPLATES)))
 
 
 def test_word_similarity_sets_are_covered():
-    known = TOPIC_WORDS | set(lexicon.POLARITY)
+    known = TOPIC_WORDS | set(words.POLARITY)
     for name, share in (("wordsim353.tsv", 0.5), ("simlex999.txt", 0.5)):
         with open(datapath(name), encoding="utf-8") as lines:
             pairs = [line.lower().split()[:2] for line in lines if not line.startswith("#")]
@@ -333,8 +332,9 @@ def test_sentiment_words_have_a_long_tail(blocks):
     counts = Counter(
         token for block in blocks[:1] for text in block.texts for token in re.findall(r"[a-z0-9]+", text.lower())
     )
-    frequent = np.array([counts[word] for word in lexicon.FREQUENT_WORDS if word in CLAUSE_WORDS])
-    rare = np.array([counts[word] for word in lexicon.RARE_WORDS if word in CLAUSE_WORDS])
+    groups = [group.words for group in words.SYNONYM_GROUPS]
+    frequent = np.array([counts[word] for group in groups for word in group[:3] if word in CLAUSE_WORDS])
+    rare = np.array([counts[word] for group in groups for word in group[8:] if word in CLAUSE_WORDS])
     assert np.median(frequent) > 5 * np.median(rare)
     few = set(re.findall(r"[a-z0-9]+", " ".join(blocks[0].texts[:300]).lower()))
     assert 0.3 < np.mean([word in few for word in CLAUSE_WORDS]) < 0.6
@@ -342,7 +342,7 @@ def test_sentiment_words_have_a_long_tail(blocks):
 
 def test_a_bag_of_words_learns_slowly_and_stays_below_the_ideal(blocks):
     texts = [text for block in blocks[:2] for text in block.texts]
-    labels = facts(blocks[:2], "labels")
+    labels = hidden(blocks[:2], "labels")
     scores = []
     for size in (300, 8_000):
         vectorizer = CountVectorizer(token_pattern=r"\S+", binary=True)
@@ -359,23 +359,23 @@ def test_posterior_adds_the_evidence_up():
     prior, clause, emoji = TOPICS[0].positive, sample.CHANNELS["clause"].agrees, sample.CHANNELS["emoji"].agrees
     positive = [prior, prior * clause, prior * clause * (1 - emoji)]
     negative = [1 - prior, (1 - prior) * (1 - clause), (1 - prior) * (1 - clause) * emoji]
-    wanted = [p / (p + n) for p, n in zip(positive, negative, strict=True)]
-    assert sample.posterior(topics, evidence)[:3] == pytest.approx(wanted)
+    expected = [p / (p + n) for p, n in zip(positive, negative, strict=True)]
+    assert sample.posterior(topics, evidence)[:3] == pytest.approx(expected)
     assert sample.posterior(topics, evidence)[3] < 0.001
 
 
 def test_tables_draw_each_entry_as_often_as_it_weighs():
-    table = sample_wording.Table([["a", "b"], ["c", "d", "e"]], [[3, 1], [1, 1, 2]])
+    table = sentences.WeightedTable([["a", "b"], ["c", "d", "e"]], [[3, 1], [1, 1, 2]])
     grid = (np.arange(8) + 0.5) / 8
-    assert Counter(table.pick(grid)) == {"a": 6, "b": 2}
-    assert Counter(table.pick(grid, np.ones(8, dtype=np.int64))) == {"c": 2, "d": 2, "e": 4}
+    assert Counter(table.choose(grid)) == {"a": 6, "b": 2}
+    assert Counter(table.choose(grid, np.ones(8, dtype=np.int64))) == {"c": 2, "d": 2, "e": 4}
     edges = np.array([0.0, 1 - 2.0**-32])
-    assert list(table.pick(edges, 0)) == ["a", "b"]
-    assert list(table.pick(edges, 1)) == ["c", "e"]
+    assert list(table.choose(edges, 0)) == ["a", "b"]
+    assert list(table.choose(edges, 1)) == ["c", "e"]
     assert table.shares(1) == pytest.approx([0.25, 0.25, 0.5])
 
 
-def test_frames_fill_their_slots_and_leave_the_rest_empty():
-    frames = sample_wording.Frames(("{A} is {B}", "no {B}!"))
+def test_templates_fill_their_slots_and_leave_the_rest_empty():
+    templates = sentences.Templates(("{A} is {B}", "no {B}!"))
     slots = {"A": np.array(["x", "y", "z"], dtype=object), "B": np.array(["1", "2", "3"], dtype=object)}
-    assert frames.fill(np.array([1, -1, 0]), slots).tolist() == ["no 1!", "", "z is 3"]
+    assert templates.fill(np.array([1, -1, 0]), slots).tolist() == ["no 1!", "", "z is 3"]

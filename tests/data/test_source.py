@@ -41,14 +41,14 @@ def write_hub_folder(folder, splits, features=None):
 def test_tweet_eval_sentiment_is_the_published_data(shared, data_config, tmp_path):
     folder = shared("hub/cardiffnlp/tweet_eval")
     splits = load(data_config("tweet_eval", path=str(folder), name="sentiment"), tmp_path)
-    assert [(name, len(part)) for name, part in splits.parts()] == [
+    assert [(name, len(part)) for name, part in splits.tables()] == [
         ("train", 45_615),
         ("validation", 2_000),
         ("test", 12_284),
     ]
     assert splits.label_names == ["negative", "neutral", "positive"]
     assert splits.notes == []
-    for name, part in splits.parts():
+    for name, part in splits.tables():
         table = pq.read_table(next((folder / "sentiment").glob(f"{name}-*")))
         assert part.equals(table.replace_schema_metadata(None))
         assert part.schema == pa.schema([("text", pa.string()), ("label", pa.int64())])
@@ -89,7 +89,7 @@ def test_sentiment140_copy_of_100_000(shared, data_config, tmp_path):
         "sentiment140", path=str(shared("hub/sentiment140_100k")), label_column="sentiment", validation_size=0.02
     )
     splits = load(config, tmp_path)
-    assert [len(part) for _, part in splits.parts()] == [98_000, 2_000, 359]
+    assert [len(part) for _, part in splits.tables()] == [98_000, 2_000, 359]
     assert splits.label_names == ["negative", "positive"]
     (first,) = splits.test.slice(0, 1).to_pylist()
     assert first["text"].startswith("@stellargirl I loooooooovvvvvveee my Kindle2")
@@ -172,8 +172,8 @@ def test_nltk_twitter_is_the_course_split(shared, data_config, tmp_path, nltk_pa
     validation = list(zip(splits.validation["text"].to_pylist(), splits.validation["label"].to_pylist(), strict=True))
     assert sorted(train + validation) == sorted(pool)
     assert sum(label for _, label in validation) == 400
-    places = iter(pool)
-    assert all(row in places for row in train), "training rows keep the order of the corpus"
+    rows = iter(pool)
+    assert all(row in rows for row in train), "training rows keep the order of the corpus"
     assert sum("\n" in text for text, _ in train) > 0
 
 
@@ -193,7 +193,7 @@ def test_nltk_twitter_through_nltks_own_folders(shared, data_config, nltk_path):
 
 
 def test_nltk_twitter_that_is_not_installed(data_config, tmp_path, nltk_path):
-    expected = r"python -m nltk\.downloader twitter_samples; where the network is missing, NLTK_DATA .* data=sample"
+    expected = r"python -m nltk\.downloader twitter_samples; without a network, set NLTK_DATA .* data=sample"
     for path in (None, str(tmp_path)):
         with pytest.raises(UserError, match=expected):
             load(data_config("nltk_twitter", path=path), tmp_path / "cache")

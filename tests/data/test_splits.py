@@ -34,8 +34,8 @@ def texts(part):
 def test_fractions_and_numbers_of_rows_make_the_same_splits(csv, tmp_path):
     fractions = load(csv(hundred(), validation_size=0.2, test_size=0.12), tmp_path / "a")
     numbers = load(csv(hundred(), validation_size=20, test_size=12), tmp_path / "b")
-    assert [len(part) for _, part in fractions.parts()] == [68, 20, 12]
-    assert [sum(part["label"].to_pylist()) for _, part in fractions.parts()] == [17, 5, 3]
+    assert [len(part) for _, part in fractions.tables()] == [68, 20, 12]
+    assert [sum(part["label"].to_pylist()) for _, part in fractions.tables()] == [17, 5, 3]
     assert content_fingerprint(fractions) == content_fingerprint(numbers)
     assert fractions.notes == [
         "test: 12 of 100 rows, stratified (data.test_size=0.12, data.split_seed=0)",
@@ -45,7 +45,7 @@ def test_fractions_and_numbers_of_rows_make_the_same_splits(csv, tmp_path):
 
 def test_splits_are_disjoint_whole_and_in_the_order_of_the_source(csv, tmp_path):
     splits = load(csv(hundred()), tmp_path / "cache")
-    parts = [texts(part) for _, part in splits.parts()]
+    parts = [texts(part) for _, part in splits.tables()]
     assert sorted(text for part in parts for text in part) == sorted(text for text, _ in hundred())
     assert all(part == sorted(part, key=lambda text: int(text.split()[1])) for part in parts)
 
@@ -59,7 +59,7 @@ def test_the_split_seed_decides_which_rows(csv, tmp_path):
 def test_no_validation_split(csv, tmp_path):
     splits = load(csv(hundred(), validation_size=0), tmp_path / "cache")
     assert splits.validation is None
-    assert [name for name, _ in splits.parts()] == ["train", "test"]
+    assert [name for name, _ in splits.tables()] == ["train", "test"]
     assert len(splits.train) == 90
 
 
@@ -100,22 +100,21 @@ REPEATS = [
 
 
 @pytest.mark.parametrize(
-    ("deduplicate", "kept"),
+    ("deduplicate", "remaining"),
     [
         ("none", ["a  b", "A B", "@ann hi http://t.co/1", "fine", "v w", "good", "good"]),
         ("exact", ["A B", "@ann hi http://t.co/1", "fine", "good", "good"]),
         ("masked", ["fine", "good", "good"]),
     ],
 )
-def test_training_rows_that_repeat_held_out_ones_are_dropped(deduplicate, kept, tmp_path, data_config):
+def test_training_rows_that_repeat_held_out_ones_are_dropped(deduplicate, remaining, tmp_path, data_config):
     for name, rows in REPEATS:
         (tmp_path / name).write_text("text,label\n" + rows, "utf-8")
     splits = load(data_config("files", path=str(tmp_path), deduplicate=deduplicate), tmp_path / "cache")
-    assert texts(splits.train) == kept
+    assert texts(splits.train) == remaining
     assert (len(splits.validation), len(splits.test)) == (2, 2)
-    dropped = (
-        f"train: {7 - len(kept)} of 7 rows dropped, their text is in another split (data.deduplicate={deduplicate})"
-    )
+    count = 7 - len(remaining)
+    dropped = f"train: {count} of 7 rows dropped, their text is in another split (data.deduplicate={deduplicate})"
     assert splits.notes == ([] if deduplicate == "none" else [dropped])
 
 
@@ -185,12 +184,12 @@ def test_sample_rows_are_the_generators(data_config, tmp_path):
     drawn = [row for batch in sample.labelled_batches(config.sample) for row in zip(*batch, strict=True)]
     loaded = [
         row
-        for name, part in splits.parts()
+        for name, part in splits.tables()
         if name != "unlabelled"
         for row in zip(part["text"].to_pylist(), part["label"].to_pylist(), strict=True)
     ]
     assert sorted(loaded) == sorted(drawn)
-    assert [len(part) for _, part in splits.parts()] == [240, 30, 30, 50]
+    assert [len(part) for _, part in splits.tables()] == [240, 30, 30, 50]
     assert texts(splits.unlabelled) == [text for batch in sample.unlabelled_batches(config.sample) for text in batch]
     assert splits.label_names == list(sample.LABEL_NAMES)
     assert splits.generated

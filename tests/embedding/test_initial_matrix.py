@@ -62,10 +62,10 @@ def test_known_rows_do_not_shift_the_draw_of_others(n, dim, seed, chosen):
     words = vocabulary(n)
     here = [words[i + 2] for i in sorted(chosen) if i < n]
     vectors = vectors_of(here, dim) if here else None
-    generator, alone = np.random.default_rng(seed), np.random.default_rng(seed)
-    matrix, known = initial_matrix(words, vectors, dim, generator)
-    plain, _ = initial_matrix(words, None, dim, alone)
-    assert generator.bit_generator.state == alone.bit_generator.state
+    rng, rng_without_vectors = np.random.default_rng(seed), np.random.default_rng(seed)
+    matrix, known = initial_matrix(words, vectors, dim, rng)
+    plain, _ = initial_matrix(words, None, dim, rng_without_vectors)
+    assert rng.bit_generator.state == rng_without_vectors.bit_generator.state
     assert matrix.shape == (n + 2, dim)
     assert [w for w, k in zip(words, known, strict=True) if k] == here
     assert not matrix[0].any()
@@ -96,7 +96,7 @@ def test_coverage_is_of_the_training_text():
     known = np.array([False, False, True, False, True, True])
     assert coverage(counts, known, 4) == {"coverage/types": 2 / 7, "coverage/tokens": 7 / 20}
     assert coverage(np.zeros(2, int), known[:2], 0) == {"coverage/types": 0.0, "coverage/tokens": 0.0}
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="differ in length"):
         coverage(counts[:2], known, 0)
 
 

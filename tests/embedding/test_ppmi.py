@@ -37,10 +37,10 @@ def dense_pairs(texts, words, window):
     pairs = np.zeros((len(words), len(words)))
     for text in texts:
         rows = [words.index(word) for word in text if word in words]
-        for place, row in enumerate(rows):
-            for other in range(max(0, place - window), min(len(rows), place + window + 1)):
-                if other != place:
-                    pairs[row, rows[other]] += window - abs(other - place) + 1
+        for position, row in enumerate(rows):
+            for other in range(max(0, position - window), min(len(rows), position + window + 1)):
+                if other != position:
+                    pairs[row, rows[other]] += window - abs(other - position) + 1
     return pairs
 
 
@@ -58,11 +58,11 @@ def test_pairs_and_information_by_hand(tmp_path):
     pairs = co_occurrences(path, rows, 2)
     # a b: 2 · 2 (twice at distance 1), a a: 1 each way (distance 2), c d: 2; the sum over both directions is 14.
     assert pairs.toarray().tolist() == [[2, 4, 0, 0], [4, 0, 0, 0], [0, 0, 0, 2], [0, 0, 2, 0]]
-    found = positive_information(pairs, 1.0, 1.0).toarray()
-    assert found[0, 0] == 0  # ln(2 · 14 / 6²) is below 0
-    assert found[0, 1] == found[1, 0] == pytest.approx(ln(4 * 14 / (6 * 4)))
-    assert found[2, 3] == found[3, 2] == pytest.approx(ln(2 * 14 / (2 * 2)))
-    assert np.count_nonzero(found) == 4
+    information = positive_information(pairs, 1.0, 1.0).toarray()
+    assert information[0, 0] == 0  # ln(2 · 14 / 6²) is below 0
+    assert information[0, 1] == information[1, 0] == pytest.approx(ln(4 * 14 / (6 * 4)))
+    assert information[2, 3] == information[3, 2] == pytest.approx(ln(2 * 14 / (2 * 2)))
+    assert np.count_nonzero(information) == 4
     shifted = positive_information(pairs, 1.0, 3.0).toarray()
     assert shifted[2, 3] == pytest.approx(ln(2 * 14 / (2 * 2)) - ln(3))
     assert np.count_nonzero(shifted) == 2
@@ -95,15 +95,15 @@ def test_equal_to_the_dense_definition(tmp_path_factory, texts, window, smoothin
     pairs = dense_pairs(texts, words, window)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ppmi, "BLOCK", block)
-        found = co_occurrences(path, rows, window)
-    assert np.array_equal(found.toarray(), pairs)
-    together = pairs.sum(1) > 0  # a word that is always alone has no probability beside others
-    if together.any():
-        expected = dense_information(pairs[np.ix_(together, together)], smoothing, shift)
-        information = positive_information(found, smoothing, shift).toarray()
-        assert np.allclose(information[np.ix_(together, together)], expected, atol=1e-12)
-        assert not information[~together].any()
-        assert not information[:, ~together].any()
+        counted = co_occurrences(path, rows, window)
+    assert np.array_equal(counted.toarray(), pairs)
+    co_occurring = pairs.sum(1) > 0  # a word without neighbours has no co-occurrence probability
+    if co_occurring.any():
+        expected = dense_information(pairs[np.ix_(co_occurring, co_occurring)], smoothing, shift)
+        information = positive_information(counted, smoothing, shift).toarray()
+        assert np.allclose(information[np.ix_(co_occurring, co_occurring)], expected, atol=1e-12)
+        assert not information[~co_occurring].any()
+        assert not information[:, ~co_occurring].any()
 
 
 def random_texts(seed=0, lines=400, words=60):
@@ -116,32 +116,32 @@ def random_texts(seed=0, lines=400, words=60):
 def test_rows_are_the_truncated_decomposition(tmp_path, monkeypatch, power, dense):
     texts = random_texts()
     path = write(tmp_path / "corpus.txt", texts)
-    monkeypatch.setattr(ppmi, "DENSE", dense)  # 0: ARPACK
-    found = train(path, 5, window=3, smoothing=0.75, eigenvalue_power=power)
-    information = dense_information(dense_pairs(texts, found.words, 3), 0.75, 1.0)
+    monkeypatch.setattr(ppmi, "MAX_DENSE_WORDS", dense)  # 0: ARPACK
+    vectors = train(path, 5, window=3, smoothing=0.75, eigenvalue_power=power)
+    information = dense_information(dense_pairs(texts, vectors.words, 3), 0.75, 1.0)
     left, singular, _ = np.linalg.svd(information)
     expected = left[:, :5] * singular[:5] ** power
-    assert np.allclose(np.abs(found.vectors), np.abs(expected), atol=1e-5)
-    assert np.allclose(found.vectors @ found.vectors.T, expected @ expected.T, atol=1e-5)
-    largest = np.abs(found.vectors).argmax(axis=0)
-    assert (found.vectors[largest, np.arange(5)] > 0).all()
-    assert found.info["singular_values"] == pytest.approx([singular[0], singular[4]])
+    assert np.allclose(np.abs(vectors.vectors), np.abs(expected), atol=1e-5)
+    assert np.allclose(vectors.vectors @ vectors.vectors.T, expected @ expected.T, atol=1e-5)
+    largest = np.abs(vectors.vectors).argmax(axis=0)
+    assert (vectors.vectors[largest, np.arange(5)] > 0).all()
+    assert vectors.info["singular_values"] == pytest.approx([singular[0], singular[4]])
 
 
 def test_words_counts_and_what_is_recorded(tmp_path):
     path = write(tmp_path / "corpus.txt", [["b", "a", "c"], ["c", "b", "rare"], ["a", "b"], ["lonely"], ["lonely"]])
-    found = train(path, 2, min_count=2)
-    assert found.words == ["b", "a", "c"]
-    assert found.counts.tolist() == [3, 2, 2]
-    assert (found.vectors.shape, found.vectors.dtype) == ((3, 2), np.float32)
-    assert found.info["reproducible"] is True
-    assert found.info["corpus"] == {"fingerprint": "f00d", "lines": 5, "tokens": 10}
-    assert found.info["knobs"] == {
+    vectors = train(path, 2, min_count=2)
+    assert vectors.words == ["b", "a", "c"]
+    assert vectors.counts.tolist() == [3, 2, 2]
+    assert (vectors.vectors.shape, vectors.vectors.dtype) == ((3, 2), np.float32)
+    assert vectors.info["reproducible"] is True
+    assert vectors.info["corpus"] == {"fingerprint": "f00d", "lines": 5, "tokens": 10}
+    assert vectors.info["knobs"] == {
         "window": 2, "min_count": 2, "smoothing": 1.0, "shift": 1.0, "eigenvalue_power": 0.5, "dim": 2
     }  # fmt: skip
-    assert (found.info["words"], found.info["words_without_vector"]) == (3, 1)
-    found.save(tmp_path)
-    assert Vectors.load(tmp_path).vectors.tobytes() == found.vectors.tobytes()
+    assert (vectors.info["words"], vectors.info["words_without_vector"]) == (3, 1)
+    vectors.save(tmp_path)
+    assert Vectors.load(tmp_path).vectors.tobytes() == vectors.vectors.tobytes()
 
 
 def test_beyond_the_rank_there_is_nothing():
@@ -163,11 +163,11 @@ def test_words_used_alike_come_out_near_and_others_do_not(tmp_path, power):
         topic = generator.choice(list(topics))
         texts.append([f"{topic}{generator.randint(1, 2)}", *generator.choices(topics[topic], k=3), "the"])
         generator.shuffle(texts[-1])
-    found = train(write(tmp_path / "corpus.txt", texts), 4, window=4, eigenvalue_power=power)
-    rows = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
+    vectors = train(write(tmp_path / "corpus.txt", texts), 4, window=4, eigenvalue_power=power)
+    rows = vectors.vectors / np.linalg.norm(vectors.vectors, axis=1, keepdims=True)
 
     def cosine(one, two):
-        return rows[found.index[one]] @ rows[found.index[two]]
+        return rows[vectors.index[one]] @ rows[vectors.index[two]]
 
     assert cosine("sea1", "sea2") > 0.9
     assert cosine("land1", "land2") > 0.9
@@ -179,8 +179,8 @@ import hashlib, sys
 from pathlib import Path
 from pipeline.embedding.ppmi import train_ppmi
 from pipeline.config.schema import PpmiConfig
-found = train_ppmi(Path(sys.argv[1]), PpmiConfig(3, 1, 0.75, 1.0, 0.5), 60, corpus_fingerprint="")
-print(hashlib.sha256(found.vectors.tobytes()).hexdigest())
+vectors = train_ppmi(Path(sys.argv[1]), PpmiConfig(3, 1, 0.75, 1.0, 0.5), 60, corpus_fingerprint="")
+print(hashlib.sha256(vectors.vectors.tobytes()).hexdigest())
 """
 
 
@@ -188,7 +188,7 @@ def test_the_same_bits_whatever_ran_before_and_however_many_threads(tmp_path):
     path = write(tmp_path / "corpus.txt", random_texts(seed=2, lines=4000, words=1300))
     np.random.seed(7)  # a state that a library could draw from
     here = train_ppmi(path, PpmiConfig(3, 1, 0.75, 1.0, 0.5), 60, corpus_fingerprint="")
-    assert here.info["words"] > ppmi.DENSE
+    assert here.info["words"] > ppmi.MAX_DENSE_WORDS
     elsewhere = subprocess.run(
         [sys.executable, "-c", CHILD, str(path)],
         env=os.environ | {"OPENBLAS_NUM_THREADS": "3", "OMP_NUM_THREADS": "3"},
@@ -198,17 +198,17 @@ def test_the_same_bits_whatever_ran_before_and_however_many_threads(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("texts", "dim", "changes", "says"),
+    ("texts", "dim", "changes", "expected"),
     [
         ([], 3, {}, ["embedding.dim=3 need 4 words", "0 of the 0 words in 0 tokens"]),
         ([["a", "b", "c"]], 3, {}, ["need 4 words", "3 of the 3 words in 3 tokens reach ppmi.min_count=1"]),
         ([["a", "b", "c", "d"], ["a", "b"]], 2, {"min_count": 2}, ["2 of the 4 words in 6 tokens", "min_count=2"]),
-        ([["a"], ["b"], ["c"]], 2, {}, ["no two words stand together"]),
+        ([["a"], ["b"], ["c"]], 2, {}, ["no two words co-occur"]),
         ([["a", "b"], ["c", "d"]], 2, {"shift": 100.0}, ["lower ppmi.shift=100"]),
     ],
 )
-def test_too_little_text_is_refused_in_one_line(tmp_path, texts, dim, changes, says):
+def test_too_little_text_is_refused_in_one_line(tmp_path, texts, dim, changes, expected):
     with pytest.raises(UserError) as caught:
         train(write(tmp_path / "corpus.txt", texts), dim, **changes)
     assert "\n" not in str(caught.value)
-    assert all(part in str(caught.value) for part in says), str(caught.value)
+    assert all(text in str(caught.value) for text in expected), str(caught.value)

@@ -122,7 +122,7 @@ def test_the_first_of_two_rows_of_a_word_counts(tmp_path, caplog):
     assert ours.words == ["a", "c"]
     assert ours.vectors.tolist() == [[1, 2], [9, 9]]
     assert ours.info["repeated"] == 1
-    assert "1 words stand more than once" in caplog.text
+    assert "1 rows repeat a word" in caplog.text
 
 
 def test_layouts_found_in_the_wild(tmp_path):
@@ -211,7 +211,7 @@ def binary_infinite(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "form", "says"),
+    ("name", "write", "form", "expected"),
     [
         ("v.txt", lambda path: None, "auto", ["no such file"]),
         ("v.txt", content(b""), "auto", ["is empty"]),
@@ -244,13 +244,13 @@ def binary_infinite(path):
         ("v.txt", content(b"a 1 2 3\n\nb 1 2 3\n"), "auto", ["line 2 ('') has 0 values"]),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path, name, write, form, says):
+def test_unusable_files_are_one_line(tmp_path, name, write, form, expected):
     path = tmp_path / name
     write(path)
     with pytest.raises(UserError) as caught:
         read_pretrained(path, form, 3, [])
     message = str(caught.value)
-    assert all(part in message for part in says), message
+    assert all(text in message for text in expected), message
     assert "\n" not in message
     assert str(path) in message or form == "golve"
 

@@ -69,7 +69,7 @@ def repeat_a_word(folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "file", "says"),
+    ("damage", "file", "expected"),
     [
         (drop_matrix, "vectors.safetensors", "no such file"),
         (cut_matrix, "vectors.safetensors", "not a safetensors file"),
@@ -81,11 +81,11 @@ def repeat_a_word(folder):
         (repeat_a_word, "vectors.json", "1 of 3 words are repeated"),
     ],
 )
-def test_damaged_files_are_named(tmp_path, damage, file, says):
+def test_damaged_files_are_named(tmp_path, damage, file, expected):
     example().save(tmp_path)
     damage(tmp_path)
     with pytest.raises(UserError) as caught:
         Vectors.load(tmp_path)
     assert str(tmp_path / file) in str(caught.value)
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)

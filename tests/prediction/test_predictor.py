@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 
 from pipeline.prediction import predictor as module
 from pipeline.prediction.score_table import compact_predictor
-from pipeline.prediction.torch_model import full_predictor
-from pipeline.prediction.trained_model import read_trained, write_trained
+from pipeline.prediction.torch_model import torch_predictor
+from pipeline.prediction.trained_model import read_model, write_model
 from pipeline.runtime.errors import UserError
 from pipeline.tracking.read_record import load_predictions
 
@@ -33,89 +33,92 @@ TEXTS = ["love this awful day :)", "zzz unheard of", "😀", "", "sad sad sad " 
 
 
 @pytest.mark.parametrize("overrides", VARIANTS, ids="-".join)
-def test_a_loaded_run_says_what_it_said_when_it_was_trained(make_run, overrides):
+def test_a_loaded_run_predicts_as_at_the_end_of_training(make_run, overrides):
     folder = make_run(*overrides)
-    predictor = full_predictor(read_trained(folder))
+    predictor = torch_predictor(read_model(folder))
     for found in load_predictions(folder).values():
         np.testing.assert_allclose(predictor.probabilities(found.texts), found.probabilities, rtol=0, atol=1e-6)
-        labels = [prediction.label for prediction in predictor.predict(found.texts, words=False)]
+        labels = [prediction.label for prediction in predictor.predict(found.texts, explain=False)]
         assert labels == [predictor.labels[column] for column in found.probabilities.argmax(axis=1)]
 
 
-def test_the_runs_differ_in_what_they_say(make_run):
+def test_the_runs_have_different_predictions(make_run):
     """Guards the test above: predictions that hardly depend on the model would pass it."""
-    said = [full_predictor(read_trained(make_run(*overrides))).probabilities(TEXTS[:1]) for overrides in VARIANTS]
-    assert len({tuple(np.round(row[0], 4)) for row in said}) == len(VARIANTS)
+    probabilities = [
+        torch_predictor(read_model(make_run(*overrides))).probabilities(TEXTS[:1]) for overrides in VARIANTS
+    ]
+    assert len({tuple(np.round(row[0], 4)) for row in probabilities}) == len(VARIANTS)
 
 
 @pytest.mark.parametrize("overrides", VARIANTS[:5], ids="-".join)
-@pytest.mark.parametrize("make", [full_predictor, compact_predictor])
+@pytest.mark.parametrize("make", [torch_predictor, compact_predictor])
 def test_contributions_and_bias_sum_to_the_margin(make_run, overrides, make):
-    predictor = make(read_trained(make_run(*overrides)))
+    predictor = make(read_model(make_run(*overrides)))
     for text, prediction in zip(TEXTS, predictor.predict(TEXTS), strict=True):
-        words = prediction.words
-        assert words.method == "exact"
+        explanation = prediction.explanation
+        assert explanation.method == "exact"
         first, second = np.sort(prediction.probabilities)[::-1][:2]
-        assert words.margin == pytest.approx(np.log(first / second), abs=1e-4)
-        assert words.bias + sum(part for _, part in words.contributions) == pytest.approx(words.margin, abs=1e-4)
-        assert [word for word, _ in words.contributions] == predictor.tokenizer(text)
-        assert predictor.labels[np.argsort(-prediction.probabilities)[1]] == words.against
+        assert explanation.margin == pytest.approx(np.log(first / second), abs=1e-4)
+        total = explanation.bias + sum(part for _, part in explanation.contributions)
+        assert total == pytest.approx(explanation.margin, abs=1e-4)
+        assert [word for word, _ in explanation.contributions] == predictor.tokenizer(text)
+        assert predictor.labels[np.argsort(-prediction.probabilities)[1]] == explanation.against
 
 
 @pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru"])
-def test_leaving_a_token_out_is_what_it_says(make_run, encoder):
-    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", f"model={encoder}")))
+def test_leave_one_out_contributions_are_losses_of_margin(make_run, encoder):
+    predictor = torch_predictor(read_model(make_run("embedding=random_trainable", f"model={encoder}")))
     (whole,) = predictor.predict(["hate mondays again"])
-    label, against = predictor.labels.index(whole.label), predictor.labels.index(whole.words.against)
+    label, against = predictor.labels.index(whole.label), predictor.labels.index(whole.explanation.against)
     odds = [
         np.log(p[label] / p[against]) for p in predictor.probabilities(["mondays again", "hate again", "hate mondays"])
     ]
-    found = [part for _, part in whole.words.contributions]
-    assert found == pytest.approx([whole.words.margin - rest for rest in odds], abs=1e-4)
+    found = [part for _, part in whole.explanation.contributions]
+    assert found == pytest.approx([whole.explanation.margin - rest for rest in odds], abs=1e-4)
     assert max(map(abs, found)) > 0.01
-    assert (whole.words.method, whole.words.bias) == ("leave one token out", None)
+    assert (whole.explanation.method, whole.explanation.bias) == ("leave one token out", None)
 
 
-def test_a_long_text_is_left_out_in_pieces(make_run):
-    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", "model=gru")))
+def test_a_long_text_is_left_out_in_spans(make_run):
+    predictor = torch_predictor(read_model(make_run("embedding=random_trainable", "model=gru")))
     (found,) = predictor.predict(["sad " * 256])
-    assert found.words.method == "leave 2 neighbouring tokens out"
-    assert [piece for piece, _ in found.words.contributions] == ["sad sad"] * 128
+    assert found.explanation.method == "leave 2 neighbouring tokens out"
+    assert [piece for piece, _ in found.explanation.contributions] == ["sad sad"] * 128
 
 
 def test_unknown_words_are_listed_once_and_share_a_row(make_run):
-    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", "model=mean")))
+    predictor = torch_predictor(read_model(make_run("embedding=random_trainable", "model=mean")))
     (one, other) = predictor.predict(["love qqq www qqq <unk>", "love eee eee eee eee"])
-    assert one.words.unknown == ["qqq", "www", "<unk>"]
-    shares = [part for word, part in one.words.contributions if word != "love"]
+    assert one.explanation.unknown == ["qqq", "www", "<unk>"]
+    shares = [part for word, part in one.explanation.contributions if word != "love"]
     assert len(set(shares)) == 1
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
 def test_an_empty_text_gets_the_bias_alone(make_run, encoder):
-    trained = read_trained(make_run("embedding=random_trainable", f"model={encoder}"))
-    (found,) = full_predictor(trained).predict([""])
+    trained = read_model(make_run("embedding=random_trainable", f"model={encoder}"))
+    (found,) = torch_predictor(trained).predict([""])
     bias = trained.layers["head.bias"].astype(float)
     np.testing.assert_allclose(found.probabilities, np.exp(bias) / np.exp(bias).sum(), atol=1e-6)
-    assert (found.words.contributions, found.words.unknown) == ([], [])
+    assert (found.explanation.contributions, found.explanation.unknown) == ([], [])
 
 
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
-def test_an_answer_does_not_depend_on_the_texts_beside_it(make_run, encoder, monkeypatch):
-    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", f"model={encoder}")))
+def test_a_prediction_does_not_depend_on_the_other_texts(make_run, encoder, monkeypatch):
+    predictor = torch_predictor(read_model(make_run("embedding=random_trainable", f"model={encoder}")))
     alone = np.concatenate([predictor.probabilities([text]) for text in TEXTS])
     np.testing.assert_allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
-    monkeypatch.setattr(module, "PASS_TOKENS", 8)
-    monkeypatch.setattr(module, "CALL_TEXTS", 2)
+    monkeypatch.setattr(module, "BATCH_TOKENS", 8)
+    monkeypatch.setattr(module, "CHUNK_TEXTS", 2)
     np.testing.assert_allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
 
 
-def test_a_pass_is_bounded_and_every_text_is_in_one():
+def test_batches_are_bounded_and_every_text_is_in_one():
     ids = [[2] * length for length in (0, 40_000, 3, 20_000, 20_000, 0, 5)]
-    groups = list(module.passes(ids))
+    groups = list(module.length_batches(ids))
     assert sorted(row for group in groups for row in group) == list(range(7))
-    assert all(len(g) == 1 or len(g) * max(len(ids[row]) for row in g) <= module.PASS_TOKENS for g in groups)
+    assert all(len(g) == 1 or len(g) * max(len(ids[row]) for row in g) <= module.BATCH_TOKENS for g in groups)
     assert len(groups) == 4
 
 
@@ -123,24 +126,24 @@ def test_a_pass_is_bounded_and_every_text_is_in_one():
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
 def test_any_text_gets_a_label_and_probabilities(make_run, texts):
     for encoder in ("mean", "cnn"):
-        predictor = full_predictor(read_trained(make_run("embedding=random_trainable", f"model={encoder}")))
+        predictor = torch_predictor(read_model(make_run("embedding=random_trainable", f"model={encoder}")))
         for prediction in predictor.predict(texts):
             assert prediction.probabilities.sum() == pytest.approx(1)
             assert prediction.label == predictor.labels[prediction.probabilities.argmax()]
-            assert np.isfinite([part for _, part in prediction.words.contributions]).all()
+            assert np.isfinite([part for _, part in prediction.explanation.contributions]).all()
 
 
 def test_no_texts_give_no_predictions(make_run):
-    predictor = full_predictor(read_trained(make_run("embedding=random_trainable", "model=mean")))
+    predictor = torch_predictor(read_model(make_run("embedding=random_trainable", "model=mean")))
     assert predictor.predict([]) == []
     assert predictor.probabilities([]).shape == (0, 3)
 
 
-def test_a_copy_says_the_same_and_tells_no_path(make_run, tmp_path):
+def test_a_copy_predicts_the_same_and_holds_no_paths(make_run, tmp_path):
     folder = make_run("embedding=cbow_projected", "model=gru")
-    write_trained(folder, tmp_path)
-    expected = full_predictor(read_trained(folder)).probabilities(TEXTS)
-    np.testing.assert_array_equal(full_predictor(read_trained(tmp_path)).probabilities(TEXTS), expected)
+    write_model(folder, tmp_path)
+    expected = torch_predictor(read_model(folder)).probabilities(TEXTS)
+    np.testing.assert_array_equal(torch_predictor(read_model(tmp_path)).probabilities(TEXTS), expected)
     assert list(load_file(tmp_path / "embedding.safetensors")) == ["final"]
     assert not any(b"/home/" in path.read_bytes() or b"paths" in path.read_bytes() for path in tmp_path.iterdir())
 
@@ -148,7 +151,7 @@ def test_a_copy_says_the_same_and_tells_no_path(make_run, tmp_path):
 def test_a_record_without_embedding_says_how_to_get_it(make_run):
     folder = make_run("embedding=random_trainable", "model=mean", keep=False)
     with pytest.raises(UserError, match=r"kept no embedding.*tracking\.keep_embedding=true"):
-        read_trained(folder)
+        read_model(folder)
 
 
 def _other_words(folder):
@@ -161,9 +164,9 @@ def _other_head(folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
-        (lambda folder: (folder / "run.json").unlink(), "no run's record"),
+        (lambda folder: (folder / "run.json").unlink(), "not the record of a run"),
         (
             lambda folder: (folder / "model.safetensors").write_bytes(b"\x80\x04junk"),
             "cannot be read as a run's record",
@@ -171,12 +174,12 @@ def _other_head(folder):
         (lambda folder: (folder / "config.yaml").write_text("text: {tokenizer: tweet}"), "cannot be read"),
         (lambda folder: (folder / "run.json").write_text("[]"), "cannot be read"),
         (_other_words, "3 words and 3 labels do not fit"),
-        (_other_head, "weights do not fit the settings"),
+        (_other_head, "weights do not fit the configuration"),
     ],
 )
-def test_a_damaged_record_is_named(make_run, tmp_path, damage, told):
+def test_a_damaged_record_is_an_error_that_names_it(make_run, tmp_path, damage, message):
     folder = tmp_path / "run"
     shutil.copytree(make_run("embedding=random_trainable", "model=mean"), folder)
     damage(folder)
-    with pytest.raises(UserError, match=told):
-        full_predictor(read_trained(folder))
+    with pytest.raises(UserError, match=message):
+        torch_predictor(read_model(folder))

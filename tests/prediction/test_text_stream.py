@@ -27,7 +27,7 @@ def all_lines(content, sizes=()):
 @given(
     st.binary(max_size=80).filter(lambda b: b"\0" not in b and not b.startswith(b"\xef")), st.lists(st.integers(1, 5))
 )
-def test_lines_do_not_depend_on_how_the_bytes_come(content, sizes):
+def test_lines_do_not_depend_on_the_block_sizes(content, sizes):
     whole = content.split(b"\n")
     expected = [line.removesuffix(b"\r").decode("utf-8", "replace") for line in (whole if whole[-1] else whole[:-1])]
     assert all_lines(content, sizes) == expected
@@ -39,7 +39,7 @@ def test_empty_lines_are_empty_texts_and_line_ends_do_not_count():
     assert all_lines(b"\n") == [""]
 
 
-def test_each_batch_comes_as_soon_as_its_lines_have():
+def test_a_batch_is_yielded_as_soon_as_its_lines_arrive():
     stream = TextLines(Trickle(b"a\nb\nc" + b"\nd" * 600, [3, 1, 5]), "stdin")
     batches = iter(stream)
     assert next(batches) == ["a"]
@@ -48,7 +48,7 @@ def test_each_batch_comes_as_soon_as_its_lines_have():
     assert stream.lines == 603
 
 
-def test_bytes_that_are_no_text_are_told():
+def test_bytes_that_are_not_utf8_are_counted_and_nul_bytes_rejected():
     stream = TextLines(io.BufferedReader(io.BytesIO(b"fine\n\xff\xfe\n\xef\xbf\xbd\n")), "stdin")
     assert [text for batch in stream for text in batch] == ["fine", "\ufffd\ufffd", "\ufffd"]
     assert stream.undecodable == 1
@@ -57,7 +57,7 @@ def test_bytes_that_are_no_text_are_told():
 
 
 def test_a_line_without_end_does_not_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(module, "LONGEST", 1000)
+    monkeypatch.setattr(module, "MAX_LINE", 1000)
     with pytest.raises(UserError, match="line 2: longer than 1,000 bytes"):
         all_lines(b"a\n" + b"x" * 200_000)
 

@@ -147,11 +147,18 @@ def traced_import(name, globals=None, locals=None, fromlist=(), level=0):
     return plain_import(name, globals, locals, fromlist, level)
 
 builtins.__import__ = traced_import
-from pipeline.__main__ import main
-code = main(sys.argv[1:])
+code = sys.argv.pop(1)
+if code == "main":
+    from pipeline.__main__ import main
+    assert main(sys.argv[1:]) == 0
+else:
+    from pipeline.config.compose import compose
+    from pipeline.stages.prepare import prepare
+    config = compose(sys.argv[1:])
+    prepared = prepare(config)
+    exec(code)
 names = metadata.packages_distributions()
 print("used", json.dumps(sorted({name for module in imported for name in names.get(module, ())})))
-sys.exit(code)
 """
 TINY = (
     *("data.sample.labelled=200", "data.sample.unlabelled=100", "embedding.dim=4", "cbow.epochs=1", "workers=1"),
@@ -161,10 +168,10 @@ TINY = (
 KNOWN = {name for names in (*LIBRARIES.values(), *BASELINE_LIBRARIES.values(), HUB) for name in names}
 
 
-def used_by(*arguments: str) -> set[str]:
+def used_by(*arguments: str, code: str = "main") -> set[str]:
     """The known libraries that the project's modules import during a command, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", TRACED, *arguments], capture_output=True, text=True, timeout=300, check=False,
+        [sys.executable, "-c", TRACED, code, *arguments], capture_output=True, text=True, timeout=300, check=False,
         cwd=project_root(), env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -184,3 +191,16 @@ def test_each_stage_imports_what_its_key_names(root: Path):
     assert used_by(*TINY, place, "stage=cbow", "embedding=cbow_frozen") == set(LIBRARIES["cbow"]) - {"scipy"}
     assert used_by(*TINY, place, "embedding=cbow_frozen") == set(LIBRARIES["train"])
     assert used_by(*TINY, place, "embedding=ppmi_frozen") == {*LIBRARIES["ppmi"], *LIBRARIES["train"]}
+    trial = "from pipeline.stages.trial import trial; trial(config, prepared, None)"
+    assert used_by(*TINY, place, code=trial) == set(LIBRARIES["trial"])
+    audit = "from pipeline.stages.audit import audit; audit(config, prepared)"
+    assert used_by(*TINY, place, code=audit) == set(LIBRARIES["audit"])
+    transfer = "from pipeline.stages.transfer import transfer; transfer(config, prepared, 'sample_topic')"
+    assert used_by(*TINY, place, code=transfer) == set(LIBRARIES["transfer"])
+
+
+@pytest.mark.parametrize("name", ["majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext"])
+def test_each_baseline_imports_what_its_key_names(root: Path, name: str):
+    code = f"from pipeline.stages.baseline import baseline; baseline(config, prepared, {name!r})"
+    used = used_by(*TINY, f"paths.root={root}", code=code)
+    assert used == {*LIBRARIES["baseline"], *BASELINE_LIBRARIES.get(name, ())}

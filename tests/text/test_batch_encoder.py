@@ -11,8 +11,8 @@ from pipeline.config.schema import UNK, TextConfig
 from pipeline.runtime.errors import UserError
 from pipeline.text import batch_encoder as module
 from pipeline.text import tweet_tokenizer as tokenizer_module
-from pipeline.text.batch_encoder import Encoder
-from pipeline.text.parallel_tokenize import Words
+from pipeline.text.batch_encoder import BatchEncoder
+from pipeline.text.parallel_tokenize import WordIds
 from pipeline.text.presets import build_tokenizer
 
 PLAIN = TextConfig(
@@ -46,20 +46,22 @@ PIECES = [
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 
-def encoder(tokenizer: Callable[[str], list[str]]) -> tuple[Callable[[Sequence[str]], list[list[str]]], Encoder]:
-    """What encodes a batch and spells its ids out again."""
-    words = Words()
-    made = Encoder(tokenizer, words.__getitem__)
+def round_trip(
+    tokenizer: Callable[[str], list[str]],
+) -> tuple[Callable[[Sequence[str]], list[list[str]]], BatchEncoder]:
+    """A function that encodes a batch and decodes the ids again, and its encoder."""
+    word_ids = WordIds()
+    encoder = BatchEncoder(tokenizer, word_ids.__getitem__)
 
     def tokens(texts: Sequence[str]) -> list[list[str]]:
-        ids, offsets = made.encode(texts)
+        ids, offsets = encoder.encode(texts)
         assert (ids.dtype, offsets.dtype, len(offsets)) == ("int32", "int64", len(texts) + 1)
-        return [[words.spelled[id] for id in ids[a:b]] for a, b in pairwise(offsets)]
+        return [[word_ids.words[id] for id in ids[a:b]] for a, b in pairwise(offsets)]
 
-    return tokens, made
+    return tokens, encoder
 
 
-ENCODERS = [(build_tokenizer(config), encoder(build_tokenizer(config))[0]) for config in CONFIGS]
+ENCODERS = [(build_tokenizer(config), round_trip(build_tokenizer(config))[0]) for config in CONFIGS]
 
 
 @settings(max_examples=400, deadline=None)
@@ -82,7 +84,7 @@ def test_equals_the_tokenizer_on_any_text(texts: list[str]) -> None:
 
 
 NLTK = TweetTokenizer(preserve_case=False, reduce_len=True)
-LIKE_NLTK = encoder(build_tokenizer(PLAIN))[0]
+LIKE_NLTK = round_trip(build_tokenizer(PLAIN))[0]
 
 
 @settings(max_examples=600, deadline=None)
@@ -98,14 +100,14 @@ def test_equals_nltk(texts: list[str]) -> None:
 @pytest.mark.parametrize("emoticons", ["keep", "strip", "strip_fragments"])
 def test_the_course_preset_is_the_same(emoticons: str, nltk_tweets: dict[str, list[str]]) -> None:
     tokenize = build_tokenizer(replace(PLAIN, tokenizer="course", emoticons=emoticons))
-    encode = encoder(tokenize)[0]
+    encode = round_trip(tokenize)[0]
     texts = ["RT @Bob: see http://x.y z\n\nw &#39;q $GE #1 555\t1234", "RT", *nltk_tweets["positive"][::9]]
     assert encode(texts) == [tokenize(text) for text in texts]
 
 
 def assert_equal(texts: Iterator[str] | list[str], config: TextConfig) -> int:
     tokenize = build_tokenizer(config)
-    encode, count = encoder(tokenize)[0], 0
+    encode, count = round_trip(tokenize)[0], 0
     source = iter(texts)
     while batch := list(islice(source, 2_000)):
         assert encode(batch) == [tokenize(text) for text in batch]
@@ -131,15 +133,15 @@ def test_every_real_text(
 
 
 def test_the_table_is_bounded_and_emptying_it_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TABLE_ROWS", 5)
+    monkeypatch.setattr(module, "MAX_TABLE_ROWS", 5)
     tokenize = build_tokenizer(DEFAULT)
-    encode, made = encoder(tokenize)
+    encode, encoder = round_trip(tokenize)
     for start in range(0, 30, 3):
         batch = [f"same w{start} w{start + 1}:) 555 {start}234", "same ." + "x" * 500]
         assert encode(batch) == [tokenize(text) for text in batch]
-        assert len(made._rows) <= 5 + 8
-        assert len(made._edges) == len(made._starts) == len(made._sizes) == len(made._rows) + 1
-    assert not any(len(chunk) > module.LONG for chunk in made._rows)
+        assert len(encoder._rows) <= 5 + 8
+        assert len(encoder._edges) == len(encoder._starts) == len(encoder._sizes) == len(encoder._rows) + 1
+    assert not any(len(chunk) > module.MAX_CHUNK_LENGTH for chunk in encoder._rows)
 
 
 def test_slices_are_laid_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,12 +149,12 @@ def test_slices_are_laid_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["Good day", "a\x1cb", "", "@bob 555 1234", "c \x00 d", "a . . b", "x\x1dy"]
     for size in (1, 2, 3, 7):
         monkeypatch.setattr(module, "SLICE", size)
-        assert encoder(tokenize)[0](texts) == [tokenize(text) for text in texts]
+        assert round_trip(tokenize)[0](texts) == [tokenize(text) for text in texts]
 
 
 def test_a_fixed_vocabulary() -> None:
     known = {"good": 2, "@user": 3}
-    ids, offsets = Encoder(build_tokenizer(DEFAULT), lambda word: known.get(word, UNK)).encode(
+    ids, offsets = BatchEncoder(build_tokenizer(DEFAULT), lambda word: known.get(word, UNK)).encode(
         ["GOOD @bob day", "", "x"]
     )
     assert (ids.tolist(), offsets.tolist()) == ([2, 3, UNK, UNK], [0, 3, 3, 4])
@@ -160,12 +162,12 @@ def test_a_fixed_vocabulary() -> None:
 
 def test_no_texts() -> None:
     for tokenizer in (build_tokenizer(DEFAULT), str.split):
-        ids, offsets = Encoder(tokenizer, len).encode([])
+        ids, offsets = BatchEncoder(tokenizer, len).encode([])
         assert (ids.tolist(), offsets.tolist()) == ([], [0])
 
 
 def test_texts_that_take_too_long_are_named_and_spoil_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    encode, _ = encoder(build_tokenizer(DEFAULT))
+    encode, _ = round_trip(build_tokenizer(DEFAULT))
     with monkeypatch.context() as patch:
         patch.setattr(tokenizer_module, "TIMEOUT", 1e-9)
         with pytest.raises(UserError, match="a text of 40,001 characters that starts with 'x1x1"):

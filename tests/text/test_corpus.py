@@ -8,14 +8,14 @@ from gensim.models.word2vec import LineSentence
 
 from pipeline.runtime.errors import UserError
 from pipeline.text.corpus import CorpusInfo, CorpusWriter, read_lines
-from pipeline.text.parallel_tokenize import Columns
+from pipeline.text.parallel_tokenize import BatchTokenizer
 
 
 def write_corpus(path: Path, batches: Iterable[list[list[str]]]) -> CorpusInfo:
-    columns = Columns(json.loads, with_lines=True)
+    tokenize = BatchTokenizer(json.loads, with_lines=True)
     with CorpusWriter(path) as corpus:
         for batch in batches:
-            corpus.write(columns([json.dumps(tweet) for tweet in batch]))
+            corpus.write(tokenize([json.dumps(tweet) for tweet in batch]))
     return corpus.info
 
 
@@ -45,7 +45,7 @@ def test_tokens_that_would_fall_apart_are_refused(tmp_path: Path, tweet: list[st
 
 def test_a_batch_without_lines_is_refused(tmp_path: Path) -> None:
     with CorpusWriter(tmp_path / "c") as corpus, pytest.raises(ValueError, match="without its lines"):
-        corpus.write(Columns(str.split)(["a b"]))
+        corpus.write(BatchTokenizer(str.split)(["a b"]))
 
 
 CONTENT = "\ufefffirst ❤\r\n\n \nsecond\u2028still second\nlast".encode()

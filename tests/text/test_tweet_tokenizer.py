@@ -12,7 +12,7 @@ from pipeline.runtime.errors import UserError
 from pipeline.text import tweet_tokenizer as module
 from pipeline.text.tweet_tokenizer import CachedTweetTokenizer
 
-PARTS = 8  # of the whole comparison, so that they can run side by side
+SHARES = 8  # of the comparison on all real texts, so that they can run in parallel
 OURS = {strip: CachedTweetTokenizer(strip) for strip in (False, True)}
 NLTK = {strip: TweetTokenizer(preserve_case=False, reduce_len=True, strip_handles=strip) for strip in (False, True)}
 FRAGMENTS = [
@@ -113,9 +113,9 @@ def test_equals_nltk_on_any_text(text: str) -> None:
 
 @settings(max_examples=500, deadline=None)
 @given(st.one_of(st.from_regex(pattern, fullmatch=True) for pattern in (module._PLAIN, module._LINK)))
-def test_chunks_of_simple_shape_equal_nltk(chunk: str) -> None:
-    found = {which[0]: tokens for which, tokens in module.tokenize_chunks([chunk]) if which}
-    assert found == {0: [*NLTK[False].tokenize(chunk), "\n"]}
+def test_plain_chunks_and_links_equal_nltk(chunk: str) -> None:
+    tokens_by_chunk = {chunks[0]: tokens for chunks, tokens in module.tokenize_chunks([chunk]) if chunks}
+    assert tokens_by_chunk == {0: [*NLTK[False].tokenize(chunk), "\n"]}
     assert_equal_tokens([chunk])
 
 
@@ -134,7 +134,7 @@ def test_equals_nltk_on_real_texts(
     assert assert_equal_tokens(sample) > 17_000
 
 
-def test_many_chunks_are_told_apart() -> None:
+def test_chunks_are_grouped_by_pattern() -> None:
     groups = module.tokenize_chunks(["", "Hi!!!!", "http://T.co/Ab", "D:", "a.b", "x:"])
     assert groups == [
         ([0, 1, 5], ["\n", "hi", "!", "!", "!", "\n", "x", ":", "\n"]),
@@ -143,7 +143,7 @@ def test_many_chunks_are_told_apart() -> None:
     ]
 
 
-def test_easy_chunks_are_told_from_the_others() -> None:
+def test_simple_chunks_are_recognized() -> None:
     chunks = [
         "Hiiii!!!!!",
         "a.b",
@@ -159,11 +159,11 @@ def test_easy_chunks_are_told_from_the_others() -> None:
         "(x",
         "@",
     ]
-    easy, tokens, found = module.easy_chunks(chunks, handles=True)
-    assert easy.nonzero()[0].tolist() == [0, 2, 3, 11, 12]
+    is_simple, tokens, edges = module.simple_chunks(chunks, handles=True)
+    assert is_simple.nonzero()[0].tolist() == [0, 2, 3, 11, 12]
     assert " ".join(tokens).split(" \n") == ["hiii ! ! !", " @bob_15", " ... so .. good .", " ( x", " @", ""]
-    assert found.tolist() == [0, 0, 0, 5, *[0] * 9]
-    assert module.easy_chunks(["@Bob", "x"], handles=False)[1] == ["x", "\n"]
+    assert edges.tolist() == [0, 0, 0, 5, *[0] * 9]
+    assert module.simple_chunks(["@Bob", "x"], handles=False)[1] == ["x", "\n"]
 
 
 @settings(max_examples=1500, deadline=None)
@@ -178,21 +178,22 @@ def test_easy_chunks_are_told_from_the_others() -> None:
     )
 )
 @example([".a", ".com", "a.", ".", "@bob.", "@555", "@1234567", "x" * 9, "a..bc", "a.bc"])
-def test_easy_chunks_equal_nltk(chunks: list[str]) -> None:
-    easy, tokens, found = module.easy_chunks(chunks, handles=True)
-    told = [chunk for chunk, one in zip(chunks, easy, strict=True) if one]
-    assert tokens == [token for chunk in told for token in (*NLTK[False].tokenize(chunk), "\n")]
-    assert found.tolist() == [module.edges(chunk) if one else 0 for chunk, one in zip(chunks, easy, strict=True)]
+def test_simple_chunks_equal_nltk(chunks: list[str]) -> None:
+    is_simple, tokens, edges = module.simple_chunks(chunks, handles=True)
+    simple = [chunk for chunk, flag in zip(chunks, is_simple, strict=True) if flag]
+    assert tokens == [token for chunk in simple for token in (*NLTK[False].tokenize(chunk), "\n")]
+    expected = [module.edge_flags(chunk) if flag else 0 for chunk, flag in zip(chunks, is_simple, strict=True)]
+    assert edges.tolist() == expected
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("share", range(SHARES))
 def test_equals_nltk_on_every_real_text(
-    part: int, nltk_tweets: dict[str, list[str]], hub_texts: list[str], unlabelled: Iterator[str]
+    share: int, nltk_tweets: dict[str, list[str]], hub_texts: list[str], unlabelled: Iterator[str]
 ) -> None:
     everything = [*(text for texts in nltk_tweets.values() for text in texts), *hub_texts, *unlabelled]
     assert len(everything) == 10_000 + 184_011 + 419_159
-    assert_equal_tokens(everything[part::PARTS])
+    assert_equal_tokens(everything[share::SHARES])
 
 
 def test_memo_is_bounded_and_emptying_it_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline.tracking.model_card import model_card
-from pipeline.tracking.read_record import load_predicted
+from pipeline.tracking.read_record import load_predicted_labels
 from pipeline.tracking.score_intervals import macro_recall_interval, wilson
 
 
@@ -17,13 +17,13 @@ def folder(make_run, tmp_path):
     return copy
 
 
-def test_scores_stand_with_their_intervals(folder):
+def test_scores_have_intervals(folder):
     card = model_card(folder)
-    true, said = load_predicted(folder)
+    true, predicted = load_predicted_labels(folder)
     confusion = np.zeros((3, 3), np.int64)
-    np.add.at(confusion, (true, said), 1)
-    low, high = wilson(int((true == said).sum()), len(true))
-    assert f"| `accuracy` | {(true == said).mean():.4f} | {low:.4f} to {high:.4f} |" in card
+    np.add.at(confusion, (true, predicted), 1)
+    low, high = wilson(int((true == predicted).sum()), len(true))
+    assert f"| `accuracy` | **{(true == predicted).mean():.4f}** | {low:.4f} to {high:.4f} |" in card
     low, high = macro_recall_interval(confusion)
     assert f"{low:.4f} to {high:.4f}" in card
     recall, precision = confusion[1, 1] / confusion[1].sum(), confusion[1, 1] / max(confusion[:, 1].sum(), 1)
@@ -31,19 +31,19 @@ def test_scores_stand_with_their_intervals(folder):
     assert f"n = {len(true)} test tweets" in card
 
 
-def test_data_limits_and_loading_are_told_without_paths(folder):
+def test_data_limits_and_loading_are_described_without_paths(folder):
     card = model_card(folder)
     assert "TRAINED AND TESTED ON GENERATED TWEETS" in card
     assert "**toy** (tweets.csv), fingerprint `0123456789abcdef`: 27 test, 54 train, 27 validation tweets" in card
     assert "54 training labels were used" in card
     assert "- the tweets were made up for a test" in card
-    assert "It reads the first 256 words of a text." in card
+    assert "It reads the first 256 tokens of a text." in card
     assert "models:/tweet-sentiment-sample@champion" in card
     assert str(folder.parent) not in card
     assert "/home/" not in card
 
 
-def test_a_card_of_real_tweets_gives_no_false_alarm(folder):
+def test_a_card_of_real_tweets_has_no_warning(folder):
     facts = json.loads((folder / "run.json").read_text())
     facts["tags"]["generated"] = "false"
     (folder / "run.json").write_text(json.dumps(facts))
@@ -53,5 +53,5 @@ def test_a_card_of_real_tweets_gives_no_false_alarm(folder):
     card = model_card(folder)
     assert "GENERATED" not in card
     assert "reads the first" not in card
-    assert "Emoticons count" not in card
+    assert "Emoticons are tokens" not in card
     assert "needs NLTK's English stop words" in card

@@ -4,22 +4,24 @@ import re
 import numpy as np
 import pytest
 
-from pipeline.tracking.note import escape, neighbour_table, run_note
+from pipeline.runtime.markdown import escape
+from pipeline.tracking.note import neighbour_table, run_note
 
 CONFUSION = np.array([[1, 0], [2, 1]])
 
 
-def test_the_note_tells_what_was_done_and_what_came_out(record):
+def test_the_note_describes_data_variant_and_scores(record):
     note = run_note(record, CONFUSION)
     assert "1,000 of the 8,000 labelled training tweets" in note
     assert "starts from CBOW" in note
-    assert "all of these vectors change" in note
+    assert "updates the vectors together with the classifier" in note
+    assert "The variant is **CBOW, fine-tuned** (`cbow_finetuned`)" in note
     assert "n = 4 test tweets" in note
     assert "| `accuracy` | **0.5000** | 0.1500 to 0.8500 | 1.0000 |" in note
     assert re.search(r"\| `macro_recall` \| \*\*0\.6667\*\* \| 0\.\d{4} to 0\.\d{4} \| undefined \|", note)
     assert "“positive” would be right for 75.0%" in note
-    assert "the weights of epoch 1 were kept" in note
-    assert "Touched rows: 3 of 4" in note
+    assert "The weights of epoch 1 were kept" in note
+    assert "Touched words: 3 of 4" in note
     assert "| `embedding/coverage_types` | 0.5000 |" in note
     assert "| wordsim353 | 120 of 353 | 0.310 (0.140 to 0.460) | 0.290 (0.120 to 0.450) |" in note
     assert "| simlex999 | 0 of 999 | undefined | undefined |" in note
@@ -41,13 +43,13 @@ def test_generated_tweets_are_named_first_and_real_ones_never_called_so(record):
 @pytest.mark.parametrize(
     ("init", "trainable", "start", "moves"),
     [
-        ("random", True, "random numbers", "all of these vectors change"),
-        ("random", False, "random numbers", "these vectors stay as they are"),
-        ("cbow", False, "CBOW", "these vectors stay as they are"),
-        ("pretrained", True, "a file of word vectors", "all of these vectors change"),
+        ("random", True, "random numbers", "updates the vectors together"),
+        ("random", False, "random numbers", "the vectors stay frozen"),
+        ("cbow", False, "CBOW", "the vectors stay frozen"),
+        ("pretrained", True, "a file of word vectors", "updates the vectors together"),
     ],
 )
-def test_each_variant_has_its_sentence(record, init, trainable, start, moves):
+def test_each_variant_is_described(record, init, trainable, start, moves):
     config = record.config | {"embedding": {"init": init, "trainable": trainable}}
     note = run_note(dataclasses.replace(record, config=config), CONFUSION)
     sentence = next(line for line in note.splitlines() if line.startswith("The variant"))
@@ -59,7 +61,7 @@ def test_arguments_are_quoted_for_the_shell(record):
     odd = dataclasses.replace(record, overrides=["data.path=my file.csv", "text=tweet"])
     assert "./scripts/run 'data.path=my file.csv' text=tweet\n" in run_note(odd, CONFUSION)
     unknown = dataclasses.replace(record, overrides=None)
-    assert "This command gives the same run" not in run_note(unknown, CONFUSION)
+    assert "This command repeats the run" not in run_note(unknown, CONFUSION)
 
 
 def test_every_table_row_has_as_many_cells_as_its_header(record):
@@ -77,10 +79,10 @@ def test_every_table_row_has_as_many_cells_as_its_header(record):
 def test_neighbours_stand_in_one_row_per_word_nearest_first(record):
     lines = neighbour_table(reversed(record.neighbours)).splitlines()
     assert lines[2:] == [r"| good | nice (0.91), :\| (0.50) | great (0.99), a\|b (0.25) |"]
-    assert neighbour_table([]) == "No word was asked for.\n"
+    assert neighbour_table([]) == "No words were listed for this probe.\n"
     missing = [{"word": "x", "rank": 1, "before": None, "before_cosine": None, "after": "y", "after_cosine": 1.0}]
     assert neighbour_table(missing).splitlines()[2] == "| x | - | y (1.00) |"
 
 
 def test_escape_keeps_text_literal_and_on_one_line():
-    assert escape("a*b_c|d\ne<f>") == r"a\*b\_c\|d e\<f\>"
+    assert escape("a*b_c|d\ne<f> &lt;") == r"a\*b\_c\|d e\<f\> &amp;lt;"

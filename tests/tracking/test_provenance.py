@@ -23,7 +23,7 @@ def repository(tmp_path):
     return tmp_path
 
 
-def test_a_commit_is_named_and_changes_are_seen(repository):
+def test_commit_and_uncommitted_changes_are_recorded(repository):
     found = environment(repository)
     head = subprocess.run(
         ["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, text=True, check=True

@@ -87,7 +87,7 @@ def test_predictions_of_a_mapped_column_in_slices_are_those_of_a_list(record, tm
         split: dataclasses.replace(found, texts=pa.chunked_array([found.texts[:1], found.texts[1:]], pa.string()))
         for split, found in record.predictions.items()
     }
-    monkeypatch.setattr("pipeline.tracking.write_record.SLICE", 3)
+    monkeypatch.setattr("pipeline.tracking.write_record.CHUNK_ROWS", 3)
     write_record(tmp_path, dataclasses.replace(record, predictions=mapped))
     assert pq.read_table(tmp_path / "predictions.parquet").equals(whole)
     assert pq.ParquetFile(tmp_path / "predictions.parquet").num_row_groups == 3
@@ -172,7 +172,7 @@ def test_awkward_texts_and_labels_survive(record, tmp_path):
     assert read_record(folder).config == config
 
 
-def test_parts_that_do_not_fit_are_refused(record, tmp_path):
+def test_an_inconsistent_record_is_an_error(record, tmp_path):
     test = record.predictions["test"]
     for wrong in (
         {"predictions": {}},
@@ -185,7 +185,7 @@ def test_parts_that_do_not_fit_are_refused(record, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_have_ink_and_the_chosen_epoch_shows(record, tmp_path):
+def test_plots_are_not_empty_and_mark_the_chosen_epoch(record, tmp_path):
     folder = written(tmp_path / "run", record)
     confusion = imread(folder / "confusion_matrix.png")
     assert min(confusion.shape[:2]) >= 400

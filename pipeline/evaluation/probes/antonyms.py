@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, t
 
-from pipeline.data.sample.lexicon import PAIRS
+from pipeline.data.sample.words import PAIRS
 
 Triple = tuple[str, str, str]  # anchor, synonym, antonym
 GROUPS = ("all", "seen", "unseen")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.data.sample.lexicon import POLARITY
+from pipeline.data.sample.words import POLARITY
 from pipeline.runtime.errors import UserError, nearest
 
 if TYPE_CHECKING:

@@ -116,7 +116,7 @@ def load_task(name: str, transfer_path: str, sample: SampleConfig | None, folder
         loaded = load(tweet_eval_config(name, transfer_path), Path(scratch))
         splits = {
             split: LabelledTexts(rows["text"].to_pylist(), rows["label"].to_numpy())
-            for split, rows in loaded.parts()
+            for split, rows in loaded.tables()
             if split != "unlabelled"
         }
     return TaskTexts(loaded.label_names, splits)
@@ -152,7 +152,7 @@ def topic_config(sample: SampleConfig | None) -> SampleConfig:
 def topic_task(config: SampleConfig) -> TaskTexts:
     """Generated tweets labelled by topic, `TOPIC_ROWS` of each split; no tweet is generated as a copy of another."""
     from pipeline.data.sample.generate import blocks
-    from pipeline.data.sample.topics import TOPICS
+    from pipeline.data.sample.words import TOPICS
 
     (block,) = blocks(config, "labelled")
     originals = np.flatnonzero(block.source == np.arange(len(block.texts)))

@@ -1,16 +1,17 @@
-"""What a lesson is made of, and how words and numbers are written in it."""
+"""Building blocks of a lesson (paragraph, table, heat map, token chips), and formatting of words and numbers."""
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MANY = 20  # tokens, rows or labels in a table
-STRONGEST = 12  # of more than these, the ones shown by strength
+MAX_ROWS = 20  # of a table
+TOP = 12  # rows of a table that shows the strongest only
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A share from 0 to 1, or `signed` from -1 to 1, drawn."""
+    """A bar for a value from 0 to 1, or from -1 to 1 if `signed`."""
 
     value: float
     signed: bool = False
@@ -18,7 +19,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Axis:
-    """The head of a column of signed bars: what stands left of zero, and right of it."""
+    """The header of a column of signed bars: the label left of zero and the label right of it."""
 
     left: str
     right: str
@@ -28,76 +29,73 @@ Cell = str | Bar
 
 
 @dataclass(frozen=True)
-class Words:
-    """A paragraph."""
+class Paragraph:
+    """A paragraph of text."""
 
     text: str
-    kind: str = "words"
+    kind: str = "paragraph"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells. numeric : columns of numbers. more : how many rows were left out, where above 0; of what."""
+    """Rows of cells. numeric : columns of numbers. omitted : number of rows left out. noun : what a row is."""
 
     columns: Sequence[str | Axis]
     rows: list[list[Cell]]
     numeric: tuple[int, ...] = ()
-    more: int = 0
-    omitted: str = "token"
+    omitted: int = 0
+    noun: str = "token"
     kind: str = "table"
 
 
 @dataclass(frozen=True)
-class Heat:
-    """Numbers as shades, a line of them for each name; drawn on the page alone."""
+class HeatMap:
+    """Named rows of numbers as shades; shown on the HTML page only."""
 
     caption: str
-    lines: list[tuple[str, list[float]]]
-    kind: str = "heat"
+    rows: list[tuple[str, list[float]]]
+    kind: str = "heat_map"
 
     @property
     def largest(self) -> float:
         """The largest absolute value."""
-        return max((abs(value) for _, values in self.lines for value in values), default=0.0) or 1.0
+        return max((abs(value) for _, values in self.rows for value in values), default=0.0) or 1.0
 
 
 @dataclass(frozen=True)
-class Chips:
-    """The tokens one after another, each with a number from -1 (`second`) to 1 (`first`) as its shade; page alone."""
+class TokenChips:
+    """Tokens in text order, each shaded by a number from -1 (`negative`) to 1 (`positive`); HTML page only."""
 
-    first: str
-    second: str
+    positive: str
+    negative: str
     chips: list[tuple[str, float]]
-    kind: str = "chips"
+    kind: str = "token_chips"
 
 
-Block = Words | Table | Heat | Chips
+Block = Paragraph | Table | HeatMap | TokenChips
 
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part; `key` is its address on the page."""
+    """A titled section; `key` is its anchor on the HTML page."""
 
     key: str
     title: str
     blocks: Sequence[Block]
 
 
-def visible(text: str) -> str:
-    """The text with whatever steers a terminal or cannot be seen spelled out: controls, format characters, surrogates.
+def printable(text: str) -> str:
+    """The text with control, format and other invisible characters as escapes, and line breaks and tabs as spaces.
 
-    Line breaks and tabs become blanks; a text of zero width as a whole (a lone selector) is spelled out as well.
+    A text whose whole width is zero (a lone variation selector) is escaped as well.
     """
-    spelled = "".join(
-        " " if char in "\n\r\t" else _spelled(char) if unicodedata.category(char) in HIDDEN else char for char in text
+    escaped = "".join(
+        " " if char in "\n\r\t" else _escaped(char) if unicodedata.category(char) in HIDDEN else char for char in text
     )
-    return "".join(map(_spelled, spelled)) if spelled and width(spelled) == 0 else spelled
+    return "".join(map(_escaped, escaped)) if escaped and width(escaped) == 0 else escaped
 
 
-HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-
-def _spelled(char: str) -> str:
+def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
@@ -109,29 +107,29 @@ def width(text: str) -> int:
     )
 
 
-def short(text: str, columns: int) -> str:
-    """The visible text, cut to a number of terminal columns."""
-    text = visible(text)
+def truncated(text: str, columns: int) -> str:
+    """The printable text, cut to a number of terminal columns."""
+    text = printable(text)
     if width(text) <= columns:
         return text
-    kept, used = "", 1
+    prefix, used = "", 1
     for char in text:
         used += width(char)
         if used > columns:
             break
-        kept += char
-    return kept + "…"
+        prefix += char
+    return prefix + "…"
 
 
-def name_of(word: str) -> str:
-    """A token as a table names it."""
-    return short(word, 24)
+def token_label(token: str) -> str:
+    """A token as tables show it."""
+    return truncated(token, 24)
 
 
-def listed(words: Sequence[str], most: int) -> str:
+def enumeration(words: Sequence[str], limit: int) -> str:
     """`a, b, c and 4 more`."""
-    more = len(words) - most
-    return ", ".join(visible(word) for word in words[:most]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(words) - limit
+    return ", ".join(printable(word) for word in words[:limit]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def counted(number: int, noun: str) -> str:

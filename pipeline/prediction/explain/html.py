@@ -1,4 +1,4 @@
-"""The lesson as one HTML file that needs no network."""
+"""Render a lesson as one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from pipeline.prediction.explain.lesson import Lesson
 
 
 def lesson_page(lesson: Lesson) -> str:
-    """One self-contained page; all text is escaped, and a content security policy forbids any script and request."""
+    """One HTML page: all text is escaped, and a content security policy forbids scripts and requests."""
     style = _asset("style.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

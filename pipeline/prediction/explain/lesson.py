@@ -1,204 +1,215 @@
-"""A walk told as a lesson: sections of words and tables, the same for the terminal and the page."""
+"""The lesson on one text: sections of paragraphs and tables from a trace, for terminal and HTML page."""
 
 import math
 from dataclasses import dataclass, field
 
+from pipeline.config.variants import prose_name
 from pipeline.prediction.explain.blocks import (
-    MANY,
-    STRONGEST,
+    MAX_ROWS,
+    TOP,
     Axis,
     Bar,
     Block,
     Cell,
-    Chips,
-    Heat,
+    HeatMap,
+    Paragraph,
     Section,
     Table,
-    Words,
+    TokenChips,
     counted,
-    listed,
-    name_of,
-    short,
+    enumeration,
+    token_label,
+    truncated,
 )
 from pipeline.prediction.explain.lesson_encoder import encoder_section
 from pipeline.prediction.explain.lesson_step import step_section
-from pipeline.prediction.explain.trace import Walk
+from pipeline.prediction.explain.trace import Trace
 
-CHIPS = 256
+MAX_CHIPS = 256
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """The whole of it: what is asked, what was answered, and the sections in between."""
+    """A title, facts about the model, the prediction, and the sections that explain it."""
 
     title: str
     facts: list[tuple[str, str]]
-    answer: str
+    prediction: str
     generated: bool
     sections: list[Section] = field(default_factory=list)
 
 
-def lesson(walk: Walk) -> Lesson:
-    """Tell a walk."""
-    decision = walk.decision
-    predicted = walk.label_names[decision.predicted]
-    rows = f"{walk.variant}, {'trained' if walk.steps[0].trainable else 'frozen'} rows"
+def build_lesson(trace: Trace) -> Lesson:
+    """The lesson on a trace."""
+    decision = trace.decision
+    predicted = trace.label_names[decision.predicted]
+    title = f"What happens to “{truncated(trace.text, 200)}”" if trace.text.strip() else "What happens to an empty text"
+    name = prose_name(trace.variant)
+    variant = name if name == trace.variant else f"{name} ({trace.variant})"
     return Lesson(
-        title=f"What happens to “{short(walk.text, 200)}”"
-        if walk.text.strip()
-        else "What happens to a text of nothing",
+        title=title,
         facts=[
-            ("run", walk.run),
-            ("model", f"{rows}, {walk.inside.encoder} encoder"),
-            ("labels", listed(walk.label_names, MANY)),
-            *([("data", "GENERATED tweets, made by this project")] if walk.generated else []),
+            ("run", trace.run),
+            ("model", f"{variant}, {trace.encoder.name} encoder"),
+            ("labels", enumeration(trace.label_names, MAX_ROWS)),
+            *([("data", "GENERATED tweets, made by this project")] if trace.generated else []),
         ],
-        answer=f"{predicted}, with probability {decision.probabilities[decision.predicted]:.4f}",
-        generated=walk.generated,
+        prediction=f"{predicted}, with probability {decision.probabilities[decision.predicted]:.4f}",
+        generated=trace.generated,
         sections=[
-            _way(walk),
-            _ids(walk),
-            _rows(walk),
-            _product(walk),
-            encoder_section(walk),
-            _decision(walk),
-            *(step_section(walk, step) for step in walk.steps),
+            _shapes(trace),
+            _token_ids(trace),
+            _word_vectors(trace),
+            _one_hot(trace),
+            encoder_section(trace),
+            _decision(trace),
+            *(step_section(trace, step) for step in trace.steps),
         ],
     )
 
 
-def _way(walk: Walk) -> Section:
-    features, labels = walk.shapes[-3].shape[1], len(walk.label_names)
+def _shapes(trace: Trace) -> Section:
+    features, labels = trace.shapes[-3].shape[1], len(trace.label_names)
     legend = (
-        f"T = {len(walk.tokens)} tokens, V = {walk.vocabulary:,} words in the vocabulary, D = {walk.dim} numbers in a "
-        f"row, F = {features} features, C = {labels} labels. The 1 in front is the batch: one text."
+        f"T = {len(trace.tokens)} tokens, V = {trace.vocabulary_size:,} words in the vocabulary, D = {trace.dim} "
+        f"dimensions of a word vector, F = {features} features, C = {labels} labels. The leading 1 is the batch size: "
+        "one text."
     )
-    rows: list[list[Cell]] = [["text", "", "", f"{len(walk.text):,} characters"]]
-    rows += [[shape.name, shape.symbols, _shape(shape.shape), shape.how] for shape in walk.shapes]
-    return Section("way", "The whole way, in shapes", [Words(legend), Table(["", "shape", "here", "how"], rows)])
+    rows: list[list[Cell]] = [["text", "", "", f"{len(trace.text):,} characters"]]
+    rows += [[tensor.name, tensor.symbols, _shape(tensor.shape), tensor.computation] for tensor in trace.shapes]
+    table = Table(["", "shape", "here", "computed as"], rows)
+    return Section("shapes", "The forward pass in shapes", [Paragraph(legend), table])
 
 
-def _ids(walk: Walk) -> Section:
-    tokens, unknown = walk.tokens, [token for token in walk.tokens if not token.known]
-    blocks: list[Block] = []
-    if walk.tokenizer == "course":
-        blocks.append(
-            Words("Links, handles, stop words and punctuation are dropped, and words are cut to their stems.")
-        )
-    elif walk.cleaned != walk.text:
-        blocks.append(Words(f"Escapes and HTML entities are undone: “{short(walk.cleaned, 400)}”"))
-    else:
-        blocks.append(Words("There are no escapes or HTML entities to undo, so the text stays as it is."))
-    blocks.append(
-        Words(
-            f"The tokenizer ‘{walk.tokenizer}’ cuts it into {counted(len(tokens), 'token')}. The vocabulary is a list "
-            f"of {walk.vocabulary:,} words; each token becomes its place in that list, its id. Ids 0 and 1 are no "
-            "words: 0 is padding, which fills short texts of a batch, and 1 stands for every unknown word, <unk>."
-        )
-    )
+def _token_ids(trace: Trace) -> Section:
+    tokens, unknown = trace.tokens, [token for token in trace.tokens if not token.known]
+    cleaning = "The text holds no escapes or HTML entities, so cleaning leaves it unchanged."
+    if trace.tokenizer == "course":
+        cleaning = "The tokenizer drops links, handles, stop words and punctuation, and stems the words."
+    elif trace.cleaned != trace.text:
+        cleaning = f"Cleaning decodes escapes and HTML entities: “{truncated(trace.cleaned, 400)}”"
+    blocks: list[Block] = [
+        Paragraph(cleaning),
+        Paragraph(
+            f"The tokenizer ‘{trace.tokenizer}’ splits the text into {counted(len(tokens), 'token')}. The vocabulary "
+            f"is a list of {trace.vocabulary_size:,} words, and the id of a token is its position in that list. Two "
+            "ids are special: 0 is padding, which fills up short texts in a batch; 1 is <unk>, which stands for every "
+            "word outside the vocabulary."
+        ),
+    ]
     if tokens:
         rows: list[list[Cell]] = [
-            [str(place), name_of(token.token), f"{token.id}", _seen(token.known, token.count)]
-            for place, token in enumerate(tokens[:MANY], 1)
+            [str(position), token_label(token.token), f"{token.id}", _occurrences(token.known, token.count)]
+            for position, token in enumerate(tokens[:MAX_ROWS], 1)
         ]
-        blocks.append(Table(["", "token", "id", "in the training text"], rows, numeric=(0, 2), more=len(tokens) - MANY))
-    if walk.cut:
-        blocks.append(Words(f"{counted(walk.cut, 'further token')} beyond text.max_tokens={len(tokens)} are not read."))
+        columns = ["", "token", "id", "in the training text"]
+        blocks.append(Table(columns, rows, numeric=(0, 2), omitted=len(tokens) - MAX_ROWS))
+    if trace.truncated:
+        unread = counted(trace.truncated, "further token")
+        blocks.append(Paragraph(f"{unread} beyond text.max_tokens={len(tokens)} are not read."))
     if not tokens:
-        blocks.append(Words("No token is left: what follows happens to an empty list of ids."))
+        blocks.append(Paragraph("The text has no tokens, so the following sections work on an empty list of ids."))
     elif unknown:
-        words = listed(list(dict.fromkeys(name_of(token.token) for token in unknown)), 10)
+        words = enumeration(list(dict.fromkeys(token_label(token.token) for token in unknown)), 10)
         blocks.append(
-            Words(
-                f"Out of vocabulary: {len(unknown)} of {counted(len(tokens), 'token')}, {words}. All of them get id 1, "
-                "so from here on the classifier cannot tell one from another. Words it does know: "
-                f"{listed(walk.common_words, 8)}."
+            Paragraph(
+                f"Out of vocabulary: {len(unknown)} of {counted(len(tokens), 'token')}, {words}. They all get id 1, "
+                "so the classifier cannot tell them apart. Some words in the vocabulary: "
+                f"{enumeration(trace.common_words, 8)}."
             )
         )
     else:
-        blocks.append(Words("No token is out of vocabulary."))
-    return Section("ids", "From text to ids", blocks)
+        blocks.append(Paragraph("No token is out of vocabulary."))
+    return Section("ids", "From text to token ids", blocks)
 
 
-def _rows(walk: Walk) -> Section:
-    size = walk.vocabulary * walk.dim
-    told = (
-        f"The embedding layer is a table: one row of {walk.dim} numbers for each of {walk.vocabulary:,} words, "
-        f"{size:,} numbers in all. Looking up id 17 takes row 17. Nothing is computed, and the other words of the "
-        "text play no part: the same word gives the same row in every text."
+def _word_vectors(trace: Trace) -> Section:
+    title = "Embedding look-up: from ids to word vectors"
+    size = trace.vocabulary_size * trace.dim
+    text = (
+        f"The embedding layer is a matrix with one row of {trace.dim} numbers, the word vector, for each of "
+        f"{trace.vocabulary_size:,} words: {size:,} numbers in all. The look-up of id 17 copies row 17. Nothing is "
+        "computed, and the other words of the text have no influence: a word has the same vector in every text."
     )
-    if walk.variant.endswith("_multichannel"):
-        told += f" Here each row has two channels: the first {walk.dim // 2} numbers stay, the others are trained."
-    if walk.variant.endswith("_projected"):
-        told += f" Here the rows stay, and a learned {walk.dim} × {walk.dim} matrix is multiplied with what was read."
-    blocks: list[Block] = [Words(told)]
-    if not walk.tokens:
-        return Section("rows", "Taking the rows", [*blocks, Words("Here there is no id, so no row is taken.")])
-    distinct = list({token.id: token for token in walk.tokens}.values())
+    if trace.variant.endswith("_multichannel"):
+        text += (
+            f" In this variant a word vector has two channels: the first {trace.dim // 2} numbers are frozen, the "
+            "others are trained."
+        )
+    if trace.variant.endswith("_projected"):
+        text += (
+            f" In this variant the matrix is frozen, and a learned {trace.dim} × {trace.dim} projection multiplies "
+            "each word vector after the look-up."
+        )
+    blocks: list[Block] = [Paragraph(text)]
+    if not trace.tokens:
+        return Section("embedding", title, [*blocks, Paragraph("There is no id here, so no vector is looked up.")])
+    distinct = list({token.id: token for token in trace.tokens}.values())
     cells: list[list[Cell]] = [
         [
             str(token.id),
-            name_of(token.row),
+            token_label(token.word),
             f"{token.norm:.3f}",
-            "–" if token.moved is None else f"{token.moved:.1%}",
+            "–" if token.relative_change is None else f"{token.relative_change:.1%}",
             *(f"{value:+.3f}" for value in token.values[:5]),
         ]
-        for token in distinct[:MANY]
+        for token in distinct[:MAX_ROWS]
     ]
-    first = [str(place + 1) for place in range(min(5, walk.dim))]
-    columns = ["id", "row of", "length", "moved", *first]
-    numeric = (0, *range(2, 4 + len(first)))
-    blocks.append(Table(columns, cells, numeric=numeric, more=len(distinct) - MANY, omitted="row"))
-    frozen = all(token.moved == 0 for token in walk.tokens)
+    dimensions = [str(dimension + 1) for dimension in range(min(5, trace.dim))]
+    columns = ["id", "word", "norm", "change", *dimensions]
+    numeric = (0, *range(2, 4 + len(dimensions)))
+    blocks.append(Table(columns, cells, numeric=numeric, omitted=len(distinct) - MAX_ROWS, noun="word vector"))
+    change = "A word without an occurrence in the labelled training tweets keeps its initial vector: 0.0%."
+    if all(token.relative_change == 0 for token in trace.tokens):
+        change = "None of these vectors has changed."
+    elif trace.variant.endswith("_projected"):
+        change = "The projection changes the vectors of all words."
     blocks.append(
-        Words(
-            "‘length’ is √(sum of squares); ‘moved’ is how far training has carried the row from where it started, as "
-            f"a share of its length there; 1, 2, … are the first of its {walk.dim} numbers. "
-            + (
-                "No row here has moved: they stand as they started."
-                if frozen
-                else "A word that no training text had stands where it started: 0.0%."
-            )
+        Paragraph(
+            "‘norm’ is the L2 norm of the trained vector. ‘change’ is its L2 distance from the initial vector, divided "
+            f"by the norm of the initial vector. Columns 1, 2, … hold the first of its {trace.dim} numbers. " + change
         )
     )
-    if walk.inside.encoder != "mean":  # which shows them above their mean
-        lines = [(name_of(token.row), token.values) for token in distinct[:MANY]]
-        blocks.append(Heat("The first numbers of each row", lines))
-    return Section("rows", "Taking the rows", blocks)
+    if trace.encoder.name != "mean":  # the encoder section shows them together with their mean
+        rows = [(token_label(token.word), token.values) for token in distinct[:MAX_ROWS]]
+        blocks.append(HeatMap("The first numbers of each word vector", rows))
+    return Section("embedding", title, blocks)
 
 
-def _product(walk: Walk) -> Section:
-    one = walk.one_hot
-    if not walk.tokens:
-        return Section("one-hot", "The same as a matrix product", [Words("With no ids there is nothing to multiply.")])
-    same = "exactly the same numbers" if one.largest_difference == 0 else "the same numbers up to rounding"
+def _one_hot(trace: Trace) -> Section:
+    title = "The look-up as a matrix product"
+    one_hot = trace.one_hot
+    if not trace.tokens:
+        return Section("one-hot", title, [Paragraph("There are no ids, so there is nothing to multiply.")])
+    same = "exactly the same numbers" if one_hot.largest_difference == 0 else "the same numbers up to rounding"
     rows: list[list[Cell]] = [
-        ["lookup", f"{one.matrix_VD[0]:,} rows, take {one.product_TD[0]}", "0", f"{one.numbers_copied:,}"],
-        ["product", f"{_shape(one.one_hot_TV)} × {_shape(one.matrix_VD)}", f"{one.multiplications:,}", "0"],
+        ["look-up", f"{one_hot.product_TD[0]} of {one_hot.matrix_VD[0]:,} rows", "0", f"{one_hot.numbers_copied:,}"],
+        ["product", f"{_shape(one_hot.one_hot_TV)} × {_shape(one_hot.matrix_VD)}", f"{one_hot.multiplications:,}", "0"],
     ]
     return Section(
         "one-hot",
-        "The same as a matrix product",
+        title,
         [
-            Words(
-                "Write an id as a one-hot row: V zeros, but a one in the place of the id. The T tokens give a (T, V) "
-                "matrix, and this times the table (V, D) gives (T, D): a one picks a row, the zeros drop the others. "
-                f"Both ways were computed: {same} (largest difference {one.largest_difference:g})."
+            Paragraph(
+                "The one-hot vector of an id has V entries: a one at the position of the id, and zeros. The one-hot "
+                "vectors of T tokens form a (T, V) matrix. Its product with the embedding matrix (V, D) has shape "
+                "(T, D): an entry of 1 selects a row, and entries of 0 drop the others. Both ways were computed and "
+                f"give {same} (largest difference {one_hot.largest_difference:g})."
             ),
-            Table(["way", "shapes", "multiplications", "numbers copied"], rows, numeric=(2, 3)),
-            Words(
-                "So an embedding layer is a linear layer without bias, whose inputs are one-hot; the lookup only "
-                "leaves out multiplications by zero. For the same reason the gradient of every row that was not "
-                "looked up is zero."
+            Table(["method", "shapes", "multiplications", "numbers copied"], rows, numeric=(2, 3)),
+            Paragraph(
+                "An embedding layer is therefore a linear layer without bias on one-hot inputs. The look-up only "
+                "skips the multiplications by zero. For the same reason the gradient of every row that was not looked "
+                "up is zero."
             ),
         ],
     )
 
 
-def _decision(walk: Walk) -> Section:
-    decision, names = walk.decision, walk.label_names
+def _decision(trace: Trace) -> Section:
+    decision, names = trace.decision, trace.label_names
     first, second = names[decision.predicted], names[decision.runner_up]
-    ranked = sorted(range(len(names)), key=lambda label: -decision.logits[label])[:MANY]
+    ranked = sorted(range(len(names)), key=lambda label: -decision.logits[label])[:MAX_ROWS]
     rows: list[list[Cell]] = [
         [
             names[label],
@@ -209,72 +220,80 @@ def _decision(walk: Walk) -> Section:
         for label in ranked
     ]
     blocks: list[Block] = [
-        Words(
-            "The head is one linear layer: each label has a weight for each feature and a bias, and its logit is the "
-            "weighted sum. Softmax turns logits into probabilities: e to the power of each, divided by their sum."
+        Paragraph(
+            "The head is one linear layer: each label has a weight for each feature, and a bias. The logit of a label "
+            "is the weighted sum of the features plus the bias. Softmax turns logits into probabilities: the "
+            "exponential of each logit, divided by the sum of all exponentials."
         ),
-        Table(["label", "logit", "probability", ""], rows, numeric=(1, 2), more=len(names) - MANY),
-        Words(
-            f"The decision is the lead of {first} over {second}: the difference of their logits, {decision.lead:+.3f}."
+        Table(["label", "logit", "probability", ""], rows, numeric=(1, 2), omitted=len(names) - MAX_ROWS, noun="label"),
+        Paragraph(
+            f"The margin of {first} over {second} is the difference of their logits, {decision.margin:+.3f}. The "
+            "label with the largest logit is predicted."
         ),
-        *_shares(walk, first, second),
+        *_contributions(trace, first, second),
     ]
-    return Section("decision", "The decision", blocks)
+    return Section("decision", "Logits, softmax and the decision", blocks)
 
 
-def _shares(walk: Walk, first: str, second: str) -> list[Block]:
-    decision = walk.decision
-    tried = [(place, share) for place, share in enumerate(decision.shares) if share is not None]
-    if not tried:
-        return [Words("It comes from the biases alone: there is no word to have a share in it.")]
-    if decision.exact:
-        how = (
-            "Its shares are exact: each token's row, times the difference of the two labels' weights, divided by T"
-            + (", and the same for the maxima it gave" if walk.inside.encoder == "meanmax" else "")
-            + ". Shares and bias sum to the lead."
-        )
-    else:
-        how = (
-            f"With the ‘{walk.inside.encoder}’ encoder words act together, so a share is measured instead: how much of "
-            "the lead goes when the token is left out. These need not sum to the lead."
-        )
-    named = [(name_of(walk.tokens[place].token), share) for place, share in tried]
-    if len(tried) > MANY and decision.exact:  # sums of exact shares are exact
-        named = _summed(named)
-    shown = named
-    if len(named) > MANY:
-        strongest = sorted(range(len(named)), key=lambda place: -abs(named[place][1]))[:STRONGEST]
-        shown = [named[place] for place in sorted(strongest)]
-        how += f" The {STRONGEST} strongest of {len(named)}, in the order of the text:"
-    others = math.fsum(share for _, share in named) - math.fsum(share for _, share in shown)
-    lines = list(shown)
-    if decision.exact:
-        lines += [("(the others)", others)] if len(shown) < len(named) else []
-        lines.append(("(bias)", decision.bias))
-    largest = max(abs(share) for _, share in lines) or 1.0
-    rows: list[list[Cell]] = [[name, f"{share:+.3f}", Bar(share / largest, signed=True)] for name, share in lines]
-    if decision.exact:
-        rows.append(["= lead", f"{decision.lead:+.3f}", ""])
-    table = Table(["token", "share", Axis(short(second, 16), short(first, 16))], rows, numeric=(1,))
-    untried = len(decision.shares) - len(tried)
-    rest = [Words(f"The last {counted(untried, 'token')} were not left out one by one.")] if untried else []
-    darkest = max(abs(share) for _, share in tried) or 1.0
-    chips = [(name_of(walk.tokens[place].token), share / darkest) for place, share in tried[:CHIPS]]
-    return [Words(how), Chips(f"for {first}", f"for {second}", chips), table, *rest]
-
-
-def _summed(named: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """The shares of equal tokens taken together, in the order of their first place."""
-    groups: dict[str, list[float]] = {}
-    for name, share in named:
-        groups.setdefault(name, []).append(share)
-    return [(f"{name} ×{len(parts)}" if len(parts) > 1 else name, math.fsum(parts)) for name, parts in groups.items()]
-
-
-def _seen(known: bool, count: int) -> str:
+def _contributions(trace: Trace, first: str, second: str) -> list[Block]:
+    """Each token's part of the margin of `first` over `second`, as paragraph, chips and table."""
+    decision = trace.decision
+    known = [(position, value) for position, value in enumerate(decision.contributions) if value is not None]
     if not known:
-        return "not a word of the vocabulary"
-    return f"{count:,} times" if count else "never: known from unlabelled text"
+        return [Paragraph("The margin comes from the biases alone: there are no tokens that could contribute.")]
+    if decision.exact:
+        text = "The contribution of a token is its word vector times the difference of the two labels' weights, over T"
+        text += ", plus the same for the maxima that it supplies" if trace.encoder.name == "meanmax" else ""
+        text += ". Contributions and bias sum exactly to the margin."
+    else:
+        text = (
+            f"The ‘{trace.encoder.name}’ encoder combines tokens nonlinearly. The contribution of a token is therefore "
+            "measured: it is the loss of margin when the token is left out. These need not sum to the margin."
+        )
+    named = [(token_label(trace.tokens[position].token), value) for position, value in known]
+    if len(named) > MAX_ROWS and decision.exact:  # the sum of exact contributions is exact
+        named = _summed_by_token(named)
+    top = named
+    if len(named) > MAX_ROWS:
+        strongest = sorted(range(len(named)), key=lambda position: -abs(named[position][1]))[:TOP]
+        top = [named[position] for position in sorted(strongest)]
+        text += f" The {TOP} strongest of {len(named)}, in text order:"
+    others = math.fsum(value for _, value in named) - math.fsum(value for _, value in top)
+    lines = list(top)
+    if decision.exact:
+        lines += [("(other tokens)", others)] if len(top) < len(named) else []
+        lines.append(("(bias)", decision.bias))
+    largest = max(abs(value) for _, value in lines) or 1.0
+    rows: list[list[Cell]] = [[name, f"{value:+.3f}", Bar(value / largest, signed=True)] for name, value in lines]
+    if decision.exact:
+        rows.append(["= margin", f"{decision.margin:+.3f}", ""])
+    columns: list[str | Axis] = ["token", "contribution", Axis(truncated(second, 16), truncated(first, 16))]
+    unknown = len(decision.contributions) - len(known)
+    note = [Paragraph(f"The last {counted(unknown, 'token')} were not left out one by one.")] if unknown else []
+    largest_token = max(abs(value) for _, value in known) or 1.0
+    chips = [(token_label(trace.tokens[position].token), value / largest_token) for position, value in known]
+    return [
+        Paragraph(text),
+        TokenChips(f"for {first}", f"for {second}", chips[:MAX_CHIPS]),
+        Table(columns, rows, numeric=(1,)),
+        *note,
+    ]
+
+
+def _summed_by_token(named: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Contributions summed over equal tokens, in the order of their first occurrence."""
+    groups: dict[str, list[float]] = {}
+    for name, value in named:
+        groups.setdefault(name, []).append(value)
+    return [
+        (f"{name} ×{len(values)}" if len(values) > 1 else name, math.fsum(values)) for name, values in groups.items()
+    ]
+
+
+def _occurrences(known: bool, count: int) -> str:
+    if not known:
+        return "out of vocabulary"
+    return f"{count:,} times" if count else "never: only in unlabelled text"
 
 
 def _shape(shape: list[int]) -> str:

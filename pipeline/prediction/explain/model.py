@@ -1,4 +1,4 @@
-"""The classifier to walk through: read back from a run's record, or trained on the spot."""
+"""The trained run that a lesson explains, read from its record, and a trainer for one step on one tweet."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,24 +16,23 @@ from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import Run, Task, Trainer
 from pipeline.config.schema import PAD, EmbeddingConfig, ModelConfig, TextConfig, TrainConfig
 from pipeline.config.variants import variant_name
-from pipeline.prediction.trained_model import load_embedding
-from pipeline.prediction.trained_model import read_trained as read_model
+from pipeline.prediction.trained_model import load_embedding, read_model
 from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import read_json
-from pipeline.text.vocabulary import SPECIAL, Vocabulary
+from pipeline.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
 Section = TypeVar("Section", EmbeddingConfig, TrainConfig)
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A trained classifier and how it was made: V words, C labels.
+class TrainedRun:
+    """A trained classifier and the configuration of its training: V words, C labels.
 
-    name : the record's folder name, or what stands for it. title : the same for reading. generated : its tweets are.
+    name : the record's folder name, or a description. title : name for people. generated : whether its tweets are.
     vocabulary : words and their counts in the training text.
-    initial_VE, final_VE : rows as the encoder reads them, before and after training (E = 2 D with two channels).
-    layers : encoder and head parameters by name.
+    initial_VE, final_VE : embedding matrix as the encoder reads it, before and after training (E = 2 D with two
+        channels). layers : encoder and head parameters by name.
     """
 
     name: str
@@ -52,20 +51,20 @@ class Trained:
 
     @property
     def variant(self) -> str:
-        """The variant's name, such as `cbow_finetuned`."""
+        """The variant's key, such as `cbow_finetuned`."""
         return variant_name(self.embedding)
 
     @cached_property
     def projection(self) -> NDArray[np.float32]:
-        """The learned (D, D) projection: a record holds the rows before and after it; least squares finds it again."""
+        """The learned projection (D, D), by least squares: a record holds the matrix only before and after it."""
         before, after = self.initial_VE.astype(np.float64), self.final_VE.astype(np.float64)
         return np.linalg.lstsq(before, after, rcond=None)[0].astype(np.float32)
 
 
-def read_trained(folder: Path) -> Trained:
-    """Read a record as a classifier.
+def read_trained_run(folder: Path) -> TrainedRun:
+    """Read a trained run from its record.
 
-    Raises UserError where the folder is no whole record, was recorded without its embedding, or does not fit together.
+    Raises UserError if the record is incomplete, kept no embedding, or is inconsistent.
     """
     if read_manifest(folder) is None:
         raise UserError(f"{folder}: not the record of a finished run ({MANIFEST} is missing or cannot be read)")
@@ -75,7 +74,7 @@ def read_trained(folder: Path) -> Trained:
         config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
         counts = read_json(folder / "vocabulary.json")["counts"]
         initial_VE, final_VE = load_embedding(folder)
-        trained = Trained(
+        trained = TrainedRun(
             name=folder.resolve().name,
             title=model.title,
             generated=header["tags"]["generated"] == "true",
@@ -97,30 +96,32 @@ def read_trained(folder: Path) -> Trained:
     return trained
 
 
-def trainer_of(trained: Trained, ids: list[int], label: int, embedding: EmbeddingConfig | None = None) -> Trainer:
-    """The project's trainer with the trained weights in it, and one tweet to learn from, for a single step.
+def single_tweet_trainer(
+    trained: TrainedRun, ids: list[int], label: int, embedding: EmbeddingConfig | None = None
+) -> Trainer:
+    """The training engine's trainer with the trained weights and one tweet as its data, for a single step.
 
-    Optimizers are fresh (a record keeps no moments) and dropout is off, so that nothing in the step is drawn.
+    The moments of Adam start at zero, since a record does not keep them. Dropout is off, so the step is deterministic.
 
     Parameters
     ----------
-    embedding : how the rows behave from here on. By default as in the run; another plain variant (neither channels nor
-        a projection) starts from the rows as the run's encoder reads them.
+    embedding : configuration of the embedding layer; None: that of the run. Another plain variant (neither channels
+        nor a projection) starts from the matrix as the run's encoder reads it.
 
-    Raises ValueError where the weights have other shapes than the configuration says.
+    Raises ValueError if the shapes of the weights do not fit the configuration.
     """
-    own = trained.embedding if embedding is None else embedding
+    settings = trained.embedding if embedding is None else embedding
     initial_VD, rows_VD = trained.initial_VE, trained.final_VE
     if embedding is not None:
         initial_VD = trained.final_VE
-    elif own.multichannel:
+    elif settings.multichannel:
         size = initial_VD.shape[1] // 2
         initial_VD, rows_VD = initial_VD[:, :size], rows_VD[:, size:]
-    elif own.projected:
+    elif settings.projected:
         rows_VD = initial_VD
     run = Run(
         np.ascontiguousarray(initial_VD),
-        own,
+        settings,
         np.zeros(1, np.int64),
         trained.seed,
         dataclasses.replace(trained.model, dropout=0.0),
@@ -129,10 +130,10 @@ def trainer_of(trained: Trained, ids: list[int], label: int, embedding: Embeddin
     tweet = Texts.from_arrays(np.array(ids, np.int32), np.array([0, len(ids)]), np.array([label]))
     trainer = Trainer(Task(tweet, None, None, len(trained.label_names)), run, torch.device("cpu"))
     layer, layers = trainer.model.embedding, trainer.model.layers()
-    found = {name: weight.shape for name, weight in sorted(trained.layers.items())}
-    wanted = {name: tuple(weight.shape) for name, weight in sorted(layers.items())}
-    if found != wanted:
-        raise ValueError(f"the weights have shapes {found}, expected {wanted}")
+    shapes = {name: weight.shape for name, weight in sorted(trained.layers.items())}
+    expected = {name: tuple(weight.shape) for name, weight in sorted(layers.items())}
+    if shapes != expected:
+        raise ValueError(f"the weights have shapes {shapes}, expected {expected}")
     with torch.no_grad():
         layer.rows_VD.copy_(torch.from_numpy(np.ascontiguousarray(rows_VD)))
         if layer.projection_DD is not None:
@@ -149,15 +150,15 @@ def _section(kind: type[Section], values: dict[str, Any]) -> Section:
     return kind(**values)
 
 
-def _check(trained: Trained) -> None:
-    """Raise ValueError where the parts of a record do not belong together."""
+def _check(trained: TrainedRun) -> None:
+    """Raise ValueError if the parts of a record are inconsistent."""
     words = trained.vocabulary.words
     shapes = {trained.initial_VE.shape, trained.final_VE.shape}
     dim = trained.embedding.dim * (2 if trained.embedding.multichannel else 1)
-    if tuple(words[: len(SPECIAL)]) != SPECIAL or shapes != {(len(words), dim)}:
-        raise ValueError(f"{len(words)} words and an embedding.dim of {dim} do not fit rows of shape {max(shapes)}")
+    if tuple(words[: len(SPECIAL_WORDS)]) != SPECIAL_WORDS or shapes != {(len(words), dim)}:
+        raise ValueError(f"{len(words)} words and an embedding.dim of {dim} do not fit a matrix of shape {max(shapes)}")
     if trained.final_VE[PAD].any():
         raise ValueError("row 0 of the embedding is padding and must be zero")
     if len(trained.label_names) < 2:
-        raise ValueError("there are fewer than two labels: nothing to decide between")
-    trainer_of(trained, [], 0)
+        raise ValueError("a classifier needs at least two labels")
+    single_tweet_trainer(trained, [], 0)

@@ -1,10 +1,8 @@
-"""What happens to one text, as plain data: tokens, rows, shapes, the lookup as a product, encoder, decision, steps.
+"""Trace one text through a classifier as plain data: tokens, vectors, shapes, encoder, decision, training step.
 
-Shapes: T tokens, V rows of the vocabulary, D dimensions of a row as the encoder reads it, F features, C labels.
+Shapes: T tokens, V words in the vocabulary, D dimensions of a word vector in the encoder, F features, C labels.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,48 +13,50 @@ from torch.nn import functional as F
 from pipeline.classifier.batch import Bags, take
 from pipeline.classifier.model import Classifier, CnnEncoder, GruEncoder, MeanEncoder, MeanMaxEncoder
 from pipeline.config.schema import UNK, EmbeddingConfig
-from pipeline.prediction.explain.attribution import Decision, Window, decide, windows_of
-from pipeline.prediction.explain.model import Trained, trainer_of
-from pipeline.prediction.explain.training_step import Step, one_step
+from pipeline.prediction.explain.attribution import Decision, Window, attribute_decision, window_contributions
+from pipeline.prediction.explain.model import TrainedRun, single_tweet_trainer
+from pipeline.prediction.explain.training_step import TrainingStep, training_step
+from pipeline.prediction.torch_model import torch_threads
 from pipeline.text.clean import clean
 from pipeline.text.presets import build_tokenizer
 
-FIRST = 32  # dimensions told of a row
-CHUNK = 64  # tokens whose one-hot rows (V numbers each) are held in memory at once
+FIRST = 32  # dimensions of a vector in the trace
+CHUNK = 64  # tokens whose one-hot vectors (V numbers each) are in memory at once
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token and the row it takes.
+    """One token and its word vector.
 
-    row : the word whose row it is: the token itself or `<unk>`. count : how often the training text has that word
-    (of `<unk>`: all words without a row). norm : L2 length of the row. moved : its L2 distance to where it started,
-    relative to its length there; None where that was zero. values : its first dimensions.
+    word : the vocabulary word of its id: the token itself or `<unk>`. count : occurrences of that word in the training
+    text (of `<unk>`: of all words outside the vocabulary). norm : L2 norm of the word vector. relative_change : L2
+    distance from the initial to the trained vector, divided by the norm of the initial one; None where that is zero.
+    values : the first dimensions of the vector.
     """
 
     token: str
     id: int
-    row: str
+    word: str
     known: bool
     count: int
     norm: float
-    moved: float | None
+    relative_change: float | None
     values: list[float]
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A tensor on the way: what it is, its shape in symbols and in numbers, and how it came about."""
+class TensorShape:
+    """A tensor of the forward pass: its name, its shape in symbols and numbers, and how it is computed."""
 
     name: str
     symbols: str
     shape: list[int]
-    how: str
+    computation: str
 
 
 @dataclass(frozen=True)
-class OneHot:
-    """The lookup done as a matrix product: shapes, the largest difference to the lookup, and what each costs."""
+class OneHotProduct:
+    """The look-up as a matrix product: shapes, largest difference from the look-up, and the cost of both."""
 
     one_hot_TV: list[int]
     matrix_VD: list[int]
@@ -67,8 +67,8 @@ class OneHot:
 
 
 @dataclass(frozen=True)
-class State:
-    """The GRU after one token: length of its hidden state, first numbers of it, and what the head would say now."""
+class GruState:
+    """Hidden state after one token: its norm, its first dimensions, and the probabilities if the text ended here."""
 
     token: str
     norm: float
@@ -77,81 +77,72 @@ class State:
 
 
 @dataclass(frozen=True)
-class Inside:
-    """What the encoder made: its features, and what can be seen of how.
+class EncoderTrace:
+    """The encoder's features, and intermediate results that depend on the encoder.
 
-    feature_norm, features : L2 length and first numbers. fused_difference : `mean` alone: the largest difference
-    between the mean of looked-up rows and what the program does instead, which never makes them.
-    maxima : `meanmax`: in how many dimensions each token has the maximum. windows, silent : `cnn`: the windows that
-    won maxima, and the filters without a positive one. states : `gru`: one per token.
+    name : `mean`, `meanmax`, `cnn` or `gru`. feature_norm, features : L2 norm and first dimensions of the features.
+    fused_difference : of `mean`: largest difference between the mean of the looked-up vectors and the fused operation
+    that the classifier uses. maxima : of `meanmax`: number of dimensions in which each token has the maximum.
+    windows, inactive_filters : of `cnn`: windows with a filter's maximum, and number of filters without a positive one.
+    states : of `gru`: one per token.
     """
 
-    encoder: str
+    name: str
     feature_norm: float
     features: list[float]
     fused_difference: float | None = None
     maxima: list[int] | None = None
     windows: list[Window] | None = None
-    silent: int | None = None
-    states: list[State] | None = None
+    inactive_filters: int | None = None
+    states: list[GruState] | None = None
 
 
 @dataclass(frozen=True)
-class Walk:
-    """One text on its way through a trained classifier. `steps`: the run's own variant, then one for contrast."""
+class Trace:
+    """One text's way through a trained classifier.
+
+    cleaned : the text after cleaning. truncated : number of tokens beyond `text.max_tokens`. common_words : frequent
+    words of the vocabulary. steps : a training step with the run's variant, then one with a contrasting variant.
+    """
 
     run: str
     title: str
     variant: str
     generated: bool
     tokenizer: str
-    vocabulary: int
+    vocabulary_size: int
     dim: int
     label_names: list[str]
     text: str
     cleaned: str
     tokens: list[Token]
-    cut: int
+    truncated: int
     common_words: list[str]
-    shapes: list[Shape]
-    one_hot: OneHot
-    inside: Inside
+    shapes: list[TensorShape]
+    one_hot: OneHotProduct
+    encoder: EncoderTrace
     decision: Decision
-    steps: list[Step]
+    steps: list[TrainingStep]
 
 
-@contextmanager
-def as_many_threads(trained: Trained) -> Iterator[None]:
-    """Compute with as many threads as the run; small tensors on many threads of a busy machine take minutes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(trained.train.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def trace_text(trained: TrainedRun, text: str, label: int | None = None) -> Trace:
+    """Trace `text` through the forward pass, then run one training step on it.
 
-
-def walk(trained: Trained, text: str, label: int | None = None) -> Walk:
-    """Follow `text` through the classifier, then train one step on it.
-
-    label : index of the label to train on; None: the one the classifier finds second most likely, so that the step has
-        something to change.
+    label : index of the label to train on; None: the second most probable label, which the model gets wrong.
     """
-    with as_many_threads(trained):
-        return _walk(trained, text, label)
+    with torch_threads(trained.train.threads):
+        return _trace(trained, text, label)
 
 
-def _walk(trained: Trained, text: str, label: int | None) -> Walk:
-    cleaned = text if trained.text.tokenizer == "course" else clean(text)
-    words, cut = _tokens(trained, text)
-    ids = trained.vocabulary.encode(words)
-    trainer = trainer_of(trained, ids, 0)
+def _trace(trained: TrainedRun, text: str, label: int | None) -> Trace:
+    tokens, truncated = _tokens(trained, text)
+    ids = trained.vocabulary.encode(tokens)
+    trainer = single_tweet_trainer(trained, ids, 0)
     model, bags = trainer.model, take(trainer.task.train, torch.tensor([0]))
     model.requires_grad_(False)
-    shapes = _shapes(model, bags)
-    decision = decide(model, ids)
-    learned = decision.runner_up if label is None else label
-    other = EmbeddingConfig(
+    decision = attribute_decision(model, ids)
+    target = decision.runner_up if label is None else label
+    contrast = EmbeddingConfig(
         init=trained.embedding.init,
         trainable=not trained.embedding.trainable,
         multichannel=False,
@@ -159,121 +150,122 @@ def _walk(trained: Trained, text: str, label: int | None) -> Walk:
         anchor=0.0,
         dim=trained.final_VE.shape[1],
     )
-    return Walk(
+    return Trace(
         run=trained.name,
         title=trained.title,
         variant=trained.variant,
         generated=trained.generated,
         tokenizer=trained.text.tokenizer,
-        vocabulary=len(trained.vocabulary),
+        vocabulary_size=len(trained.vocabulary),
         dim=trained.final_VE.shape[1],
         label_names=trained.label_names,
         text=text,
-        cleaned=cleaned,
-        tokens=[_token(trained, word, id) for word, id in zip(words, ids, strict=True)],
-        cut=cut,
+        cleaned=text if trained.text.tokenizer == "course" else clean(text),
+        tokens=[_token(trained, token, id) for token, id in zip(tokens, ids, strict=True)],
+        truncated=truncated,
         common_words=_common_words(trained),
-        shapes=shapes,
+        shapes=_shapes(model, bags),
         one_hot=one_hot_product(model.embedding.matrix(), bags.ids.long()),
-        inside=_inside(model, bags, words, decision),
+        encoder=_encoder(model, bags, tokens, decision),
         decision=decision,
-        steps=[one_step(trained, words, ids, learned, variant) for variant in (None, other)],
+        steps=[training_step(trained, tokens, ids, target, embedding) for embedding in (None, contrast)],
     )
 
 
-def one_hot_product(matrix_VD: Tensor, ids_T: Tensor) -> OneHot:
-    """Take the rows of `ids_T` by multiplying with one-hot rows, some tokens at a time, and compare with the lookup."""
-    (rows, dim), tokens = matrix_VD.shape, len(ids_T)
+def one_hot_product(matrix_VD: Tensor, ids_T: Tensor) -> OneHotProduct:
+    """Multiply the one-hot vectors of `ids_T` with the embedding matrix, in chunks, and compare with the look-up."""
+    (words, dim), tokens = matrix_VD.shape, len(ids_T)
     largest, product = 0.0, torch.zeros(0, dim)
     for chunk in torch.split(ids_T, CHUNK) if tokens else ():
-        product = F.one_hot(chunk, rows).to(matrix_VD.dtype) @ matrix_VD
+        product = F.one_hot(chunk, words).to(matrix_VD.dtype) @ matrix_VD
         largest = max(largest, float((product - F.embedding(chunk, matrix_VD)).abs().max()))
-    return OneHot([tokens, rows], [rows, dim], [tokens, product.shape[1]], largest, tokens * rows * dim, tokens * dim)
+    shapes = [tokens, words], [words, dim], [tokens, product.shape[1]]
+    return OneHotProduct(*shapes, largest, tokens * words * dim, tokens * dim)
 
 
-def _tokens(trained: Trained, text: str) -> tuple[list[str], int]:
-    """The tokens that the run reads, and how many more the text has."""
-    words = build_tokenizer(replace(trained.text, max_tokens=None))(text)
-    read = words[: trained.text.max_tokens]
-    return read, len(words) - len(read)
+def _tokens(trained: TrainedRun, text: str) -> tuple[list[str], int]:
+    """The tokens that the run reads, and the number of tokens after them."""
+    tokens = build_tokenizer(replace(trained.text, max_tokens=None))(text)
+    first = tokens[: trained.text.max_tokens]
+    return first, len(tokens) - len(first)
 
 
-def _common_words(trained: Trained, number: int = 8) -> list[str]:
-    """The most frequent longer words of the training text."""
+def _common_words(trained: TrainedRun, number: int = 8) -> list[str]:
+    """The most frequent words of at least five letters in the training text."""
     words, counts = trained.vocabulary.words, trained.vocabulary.counts
     ranked = sorted(range(UNK + 1, len(words)), key=lambda id: -counts[id])
     return [words[id] for id in ranked if words[id].isalpha() and len(words[id]) > 4][:number]
 
 
-def _token(trained: Trained, word: str, id: int) -> Token:
+def _token(trained: TrainedRun, token: str, id: int) -> Token:
     before, after = trained.initial_VE[id].astype(np.float64), trained.final_VE[id].astype(np.float64)
-    length = float(np.linalg.norm(before))
+    initial_norm = float(np.linalg.norm(before))
     return Token(
-        token=word,
+        token=token,
         id=id,
-        row=trained.vocabulary.words[id],
+        word=trained.vocabulary.words[id],
         known=id != UNK,
         count=int(trained.vocabulary.counts[id]),
         norm=float(np.linalg.norm(after)),
-        moved=float(np.linalg.norm(after - before)) / length if length else None,
+        relative_change=float(np.linalg.norm(after - before)) / initial_norm if initial_norm else None,
         values=[float(value) for value in after[:FIRST]],
     )
 
 
-def _shapes(model: Classifier, bags: Bags) -> list[Shape]:
-    """The tensors on the way, as they come out of the model's own parts; dropout is off outside training."""
-    ids_BT, _ = bags.padded(at_least=1)
+def _shapes(model: Classifier, bags: Bags) -> list[TensorShape]:
+    """Shapes of the tensors of the forward pass, computed by the model's own layers; dropout is off."""
+    ids_BT, _ = bags.padded()
     ids_BT = ids_BT[:, : int(bags.lengths_B[0])]
-    found = [
-        Shape("ids", "(1, T)", list(ids_BT.shape), "an id for each token"),
-        Shape("rows", "(1, T, D)", list(model.embedding.look_up(ids_BT).shape), "each id replaced by its row"),
+    shapes = [
+        TensorShape("token ids", "(1, T)", list(ids_BT.shape), "position of each token in the vocabulary"),
+        TensorShape("word vectors", "(1, T, D)", list(model.embedding.look_up(ids_BT).shape), "look-up of each id"),
     ]
     encoder = model.encoder
     if isinstance(encoder, CnnEncoder):
         for width, convolution in zip(encoder.widths, encoder.convolutions, strict=True):
-            rows_BDT = model.embedding.look_up(bags.padded(at_least=1)[0]).transpose(1, 2)
+            rows_BDT = model.embedding.look_up(bags.padded()[0]).transpose(1, 2)
             windows = convolution(F.pad(rows_BDT, (0, width - 1)))
-            how = f"{windows.shape[1]} filters over {width} tokens at a time"
-            found.append(Shape("windows", f"(1, {windows.shape[1]}, T)", list(windows.shape), how))
+            computation = f"{windows.shape[1]} filters over windows of {width} tokens"
+            shapes.append(TensorShape("windows", f"(1, {windows.shape[1]}, T)", list(windows.shape), computation))
     if isinstance(encoder, GruEncoder):
         states = encoder.states(model.embedding, bags)
-        found.append(Shape("states", "(1, T, F)", list(states.shape), "a hidden state after each token"))
+        shapes.append(TensorShape("states", "(1, T, F)", list(states.shape), "hidden state after each token"))
     features_BF = encoder(model.embedding, bags)
     logits_BC = model.head(features_BF)
-    how = {
-        "MeanEncoder": "the mean over the tokens",
+    pooling = {
+        "MeanEncoder": "mean over the tokens",
         "MeanMaxEncoder": "mean and maximum over the tokens",
-        "CnnEncoder": "each filter's largest value",
-        "GruEncoder": "the hidden state after the last token",
+        "CnnEncoder": "maximum of each filter",
+        "GruEncoder": "hidden state after the last token",
     }[type(encoder).__name__]
     return [
-        *found,
-        Shape("features", "(1, F)", list(features_BF.shape), how),
-        Shape("logits", "(1, C)", list(logits_BC.shape), "features × weights + bias, per label"),
-        Shape("probabilities", "(1, C)", list(logits_BC.softmax(1).shape), "softmax: positive, and together 1"),
+        *shapes,
+        TensorShape("features", "(1, F)", list(features_BF.shape), pooling),
+        TensorShape("logits", "(1, C)", list(logits_BC.shape), "features × weights + bias"),
+        TensorShape("probabilities", "(1, C)", list(logits_BC.softmax(1).shape), "softmax of the logits"),
     ]
 
 
-def _inside(model: Classifier, bags: Bags, words: list[str], decision: Decision) -> Inside:
+def _encoder(model: Classifier, bags: Bags, tokens: list[str], decision: Decision) -> EncoderTrace:
     encoder = model.encoder
     features_F = encoder(model.embedding, bags)[0]
     names = {MeanEncoder: "mean", MeanMaxEncoder: "meanmax", CnnEncoder: "cnn", GruEncoder: "gru"}
-    made = Inside(names[type(encoder)], float(features_F.norm()), features_F[:FIRST].tolist())
-    if not words:
-        return made
+    trace = EncoderTrace(names[type(encoder)], float(features_F.norm()), features_F[:FIRST].tolist())
+    if not tokens:
+        return trace
     rows_TD = model.embedding.look_up(bags.ids[None])[0]
     if isinstance(encoder, MeanEncoder):
         difference = float((rows_TD.mean(0) - features_F).abs().max())
-        return replace(made, fused_difference=difference)
+        return replace(trace, fused_difference=difference)
     if isinstance(encoder, MeanMaxEncoder):
-        return replace(made, maxima=torch.bincount(rows_TD.argmax(0), minlength=len(words)).tolist())
+        return replace(trace, maxima=torch.bincount(rows_TD.argmax(0), minlength=len(tokens)).tolist())
     if isinstance(encoder, CnnEncoder):
-        windows, silent = windows_of(model, encoder, bags, decision)
-        return replace(made, windows=windows, silent=silent)
+        windows, inactive = window_contributions(model, encoder, bags, decision)
+        return replace(trace, windows=windows, inactive_filters=inactive)
     states_TF = encoder.states(model.embedding, bags)[0]
-    said_TC = model.head(states_TF).softmax(1)
+    probabilities_TC = model.head(states_TF).softmax(1)
     states = [
-        State(word, float(state.norm()), state[:FIRST].tolist(), said.tolist())
-        for word, state, said in zip(words, states_TF, said_TC, strict=True)
+        GruState(token, float(state.norm()), state[:FIRST].tolist(), probabilities.tolist())
+        for token, state, probabilities in zip(tokens, states_TF, probabilities_TC, strict=True)
     ]
-    return replace(made, states=states)
+    return replace(trace, states=states)

@@ -1,4 +1,4 @@
-"""One training step on one tweet, by the training engine itself: which rows move, how far, and which do not."""
+"""One training step on one tweet by the training engine: loss, gradients, and the change of each parameter."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,50 +11,50 @@ from pipeline.classifier.batch import take
 from pipeline.classifier.engine import Trainer
 from pipeline.config.schema import PAD, EmbeddingConfig
 from pipeline.config.variants import variant_name
-from pipeline.prediction.explain.model import Trained, trainer_of
+from pipeline.prediction.explain.model import TrainedRun, single_tweet_trainer
 
 
 @dataclass(frozen=True)
-class RowStep:
-    """What the step did to one row that the tweet reads.
+class RowUpdate:
+    """The update of one row of the embedding matrix that the tweet reads.
 
-    words : the tokens that take this row (several for `<unk>`); times : how often in all. gradient : L2 norm of the
-    row's gradient, as the optimizer got it; None where rows get none. moved : L2 distance the row went; relative : the
-    same as a fraction of its length, None for a row of zeros.
+    word : the vocabulary word of the row. tokens : distinct tokens that read it (several for `<unk>`). count : how
+    often they read it. gradient_norm : L2 norm of the row's gradient after clipping; None if the rows are frozen.
+    change : L2 norm of the update. relative_change : the same divided by the row's norm, None for a row of zeros.
     """
 
     id: int
-    row: str
-    words: list[str]
-    times: int
-    gradient: float | None
-    moved: float
-    relative: float | None
+    word: str
+    tokens: list[str]
+    count: int
+    gradient_norm: float | None
+    change: float
+    relative_change: float | None
 
 
 @dataclass(frozen=True)
-class LayerStep:
-    """What the step did to one array of encoder, head or projection: L2 distance, and relative to its length."""
+class LayerUpdate:
+    """The update of one parameter array of encoder, head or projection: its L2 norm, absolute and relative."""
 
     name: str
     shape: list[int]
-    moved: float
-    relative: float | None
+    change: float
+    relative_change: float | None
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step on the tweet with `label`.
+class TrainingStep:
+    """One training step on the tweet with `label`.
 
-    own : whether the rows behave as in the run. loss, probability : cross-entropy (nats) and probability of the label,
-    before and after. gradient_norm : of all gradients together, before clipping to `clip_norm`.
-    rows_moved, rows_unmoved : stored rows, of V in all, with and without a bit that changed; unmoved_read : rows that
-    the tweet reads among the latter. read_moved : rows that changed as the encoder reads them (with a projection: all).
-    pad_is_zero : the padding row still is.
+    as_trained : whether the embedding layer is the run's variant. loss, probability : cross-entropy (nats) and
+    probability of the label, before and after. gradient_norm : of all gradients together, before clipping to
+    `clip_norm`. rows_changed, rows_unchanged : stored rows, V in all, by whether any bit changed.
+    read_rows_unchanged : rows among the latter that the tweet reads. encoder_rows_changed : rows that changed as the
+    encoder reads them (with a projection: all). pad_is_zero : whether the padding row is still zero.
     """
 
     variant: str
-    own: bool
+    as_trained: bool
     trainable: bool
     label: int
     lr_embedding: float
@@ -65,77 +65,75 @@ class Step:
     probability_after: float
     gradient_norm: float
     clip_norm: float | None
-    rows: list[RowStep]
-    rows_moved: int
-    rows_unmoved: int
-    unmoved_read: int
-    read_moved: int
+    rows: list[RowUpdate]
+    rows_changed: int
+    rows_unchanged: int
+    read_rows_unchanged: int
+    encoder_rows_changed: int
     pad_is_zero: bool
-    layers: list[LayerStep]
+    layers: list[LayerUpdate]
 
 
-def one_step(
-    trained: Trained, words: list[str], ids: list[int], label: int, embedding: EmbeddingConfig | None = None
-) -> Step:
-    """Let the engine take one step on the tweet (`words`, their `ids`), with the run's learning rates.
+def training_step(
+    trained: TrainedRun, tokens: list[str], ids: list[int], label: int, embedding: EmbeddingConfig | None = None
+) -> TrainingStep:
+    """Run one step of the training engine on the tweet (`tokens` with their `ids`), with the run's learning rates.
 
-    embedding : how the rows behave; None: as in the run.
+    embedding : configuration of the embedding layer; None: that of the run.
     """
-    trainer = trainer_of(trained, ids, label, embedding)
+    trainer = single_tweet_trainer(trained, ids, label, embedding)
     model, layer = trainer.model, trainer.model.embedding
-    rows_before, read_before = layer.rows_VD.detach().clone(), layer.matrix().clone()
+    rows_before, matrix_before = layer.rows_VD.detach().clone(), layer.matrix().clone()
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     loss_before, probability_before = _loss(trainer)
-    norm = _gradient_norm(trainer)
+    gradient_norm = _gradient_norm(trainer)
     trainer.train_epoch()
     loss_after, probability_after = _loss(trainer)
 
     rows_after = layer.rows_VD.detach()
-    moved_V, read_V = _changed(rows_before, rows_after), _changed(read_before, layer.matrix())
-    gradients = _row_gradients(layer.rows_VD)
+    changed_V, matrix_changed_V = _changed(rows_before, rows_after), _changed(matrix_before, layer.matrix())
+    row_gradients = _row_gradient_norms(layer.rows_VD)
     distinct = list(dict.fromkeys(ids))
-    times = Counter(ids)
-    rows = [
-        RowStep(
-            id=id,
-            row=trained.vocabulary.words[id],
-            words=list(dict.fromkeys(word for word, own in zip(words, ids, strict=True) if own == id)),
-            times=times[id],
-            gradient=gradients.get(id, 0.0) if layer.rows_VD.requires_grad else None,
-            moved=float((rows_after[id] - rows_before[id]).norm()),
-            relative=_relative(rows_before[id], rows_after[id]),
-        )
-        for id in distinct
-    ]
-    rates = trained.train
-    return Step(
+    counts = Counter(ids)
+    return TrainingStep(
         variant=variant_name(trainer.run.embedding),
-        own=embedding is None,
+        as_trained=embedding is None,
         trainable=trainer.run.embedding.trainable,
         label=label,
-        lr_embedding=rates.lr_embedding,
-        lr_head=rates.lr_head,
+        lr_embedding=trained.train.lr_embedding,
+        lr_head=trained.train.lr_head,
         loss_before=loss_before,
         loss_after=loss_after,
         probability_before=probability_before,
         probability_after=probability_after,
-        gradient_norm=norm,
-        clip_norm=rates.clip_norm,
-        rows=rows,
-        rows_moved=int(moved_V.sum()),
-        rows_unmoved=int((~moved_V).sum()),
-        unmoved_read=int((~moved_V[distinct]).sum()),
-        read_moved=int(read_V.sum()),
+        gradient_norm=gradient_norm,
+        clip_norm=trained.train.clip_norm,
+        rows=[
+            RowUpdate(
+                id=id,
+                word=trained.vocabulary.words[id],
+                tokens=list(dict.fromkeys(token for token, other in zip(tokens, ids, strict=True) if other == id)),
+                count=counts[id],
+                gradient_norm=row_gradients.get(id, 0.0) if layer.rows_VD.requires_grad else None,
+                change=float((rows_after[id] - rows_before[id]).norm()),
+                relative_change=_relative_change(rows_before[id], rows_after[id]),
+            )
+            for id in distinct
+        ],
+        rows_changed=int(changed_V.sum()),
+        rows_unchanged=int((~changed_V).sum()),
+        read_rows_unchanged=int((~changed_V[distinct]).sum()),
+        encoder_rows_changed=int(matrix_changed_V.sum()),
         pad_is_zero=not bool(rows_after[PAD].any()),
         layers=[
-            LayerStep(name, list(old.shape), float((new.detach() - old).norm()), _relative(old, new.detach()))
+            LayerUpdate(name, list(old.shape), float((new.detach() - old).norm()), _relative_change(old, new.detach()))
             for (name, old), new in zip(before.items(), model.parameters(), strict=True)
             if name != "embedding.rows_VD"
         ],
     )
 
 
-def _objective(trainer: Trainer) -> tuple[Tensor, Tensor]:
+def _cross_entropy(trainer: Trainer) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the tweet, and its log-probabilities (C,)."""
     bags = take(trainer.task.train, torch.tensor([0]))
     logits_BC = trainer.model(bags)
@@ -143,17 +141,18 @@ def _objective(trainer: Trainer) -> tuple[Tensor, Tensor]:
 
 
 def _loss(trainer: Trainer) -> tuple[float, float]:
+    """Cross-entropy of the tweet and probability of its label."""
     with torch.no_grad():
-        loss, said_C = _objective(trainer)
-    return float(loss), float(said_C[trainer.task.train.labels_N[0]].exp())
+        loss, log_probs_C = _cross_entropy(trainer)
+    return float(loss), float(log_probs_C[trainer.task.train.labels_N[0]].exp())
 
 
 def _gradient_norm(trainer: Trainer) -> float:
-    """L2 norm of all gradients of what the engine minimizes, before it clips them."""
+    """L2 norm of all gradients of the training objective (with the penalty of an anchor), before clipping."""
     anchor = trainer.run.embedding.anchor
-    loss = _objective(trainer)[0]
+    loss = _cross_entropy(trainer)[0]
     if anchor:
-        loss = loss + anchor * trainer.model.embedding.distance(take(trainer.task.train, torch.tensor([0])))
+        loss = loss + anchor * trainer.model.embedding.anchor_penalty(take(trainer.task.train, torch.tensor([0])))
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = [weight.grad for weight in trainer.model.parameters() if weight.grad is not None]
     values = [grad.coalesce().values() if grad.is_sparse else grad for grad in gradients]
@@ -161,8 +160,8 @@ def _gradient_norm(trainer: Trainer) -> float:
     return float(torch.stack([value.norm() for value in values]).norm())
 
 
-def _row_gradients(rows_VD: Tensor) -> dict[int, float]:
-    """L2 norm of the gradient of each row that has one."""
+def _row_gradient_norms(rows_VD: Tensor) -> dict[int, float]:
+    """L2 norm of the gradient by row id, for rows that have one."""
     if rows_VD.grad is None:
         return {}
     grad = rows_VD.grad.coalesce()
@@ -174,6 +173,6 @@ def _changed(before: Tensor, after: Tensor) -> Tensor:
     return (before.contiguous().view(torch.int32) != after.contiguous().view(torch.int32)).any(1)
 
 
-def _relative(before: Tensor, after: Tensor) -> float | None:
-    length = float(before.norm())
-    return float((after - before).norm()) / length if length else None
+def _relative_change(before: Tensor, after: Tensor) -> float | None:
+    norm = float(before.norm())
+    return float((after - before).norm()) / norm if norm else None

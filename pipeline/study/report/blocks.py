@@ -1,4 +1,4 @@
-"""What the report is made of, before it becomes HTML or markdown: sections of a few kinds of block."""
+"""Content of a report before rendering: a page of sections, made of paragraphs, tables, plots and other blocks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from pipeline.study.report.figures.all import Figure
-from pipeline.study.report.study_results import Verdict, Warned
+from pipeline.study.report.study_results import StudyWarning, Verdict
 
 NUMBER = re.compile(r"[\[+\-−<×]*\s?\d[\d,.]*([ (,].*)?")
-NOTHING = {"", "-", "–", "—"}
-LONG, SHORT = 60, 34  # characters: a cell of LONG needs room, a column whose cells are all below SHORT is never broken
+EMPTY_CELLS = {"", "-", "–", "—"}
+MINUS = " − "  # between the variants of a difference, where the page may break the line
+LONG, SHORT = 60, 34  # characters: from LONG on a cell needs room; a column of cells below SHORT does not wrap
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,18 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Points:
+class Bullets:
     """A list of sentences."""
 
     items: list[str]
-    kind: ClassVar[str] = "points"
+    kind: ClassVar[str] = "bullets"
 
 
 @dataclass(frozen=True)
 class Table:
     """A table of display strings; the first column names the rows.
 
-    shades : per cell after the first, from 0 to 10: how dark it is drawn.
+    shades : darkness from 0 to 10 of each cell after the first of its row.
     """
 
     caption: str
@@ -45,22 +46,22 @@ class Table:
 
     @cached_property
     def numeric(self) -> list[bool]:
-        """Per column: whether all that stands in it are numbers (and some do)."""
-        return [self._all_numbers([row[place] for row in self.rows]) for place in range(len(self.columns))]
+        """Per column: whether it holds numbers and nothing else."""
+        return [self._all_numbers(column) for column in self._cells]
 
     @cached_property
     def long(self) -> list[bool]:
         """Per column: whether it holds sentences."""
-        return [any(len(row[place]) >= LONG for row in self.rows) for place in range(len(self.columns))]
+        return [any(len(cell) >= LONG for cell in column) for column in self._cells]
 
     @cached_property
     def short(self) -> list[bool]:
-        """Per column: whether all its cells fit on one line."""
-        return [all(len(row[place]) < SHORT for row in self.rows) for place in range(len(self.columns))]
+        """Per column: whether all its cells, or both halves of a difference, fit on one line."""
+        return [all(len(half) < SHORT for cell in column for half in cell.split(MINUS)) for column in self._cells]
 
     @cached_property
     def wide(self) -> bool:
-        """Whether it needs the whole width of the page."""
+        """Whether the table needs the whole width of the page."""
         return any(self.long) or len(self.columns) > 5
 
     @cached_property
@@ -68,21 +69,25 @@ class Table:
         """Whether neighbouring rows have the same name."""
         return len({row[0] for row in self.rows}) < len(self.rows)
 
+    @property
+    def _cells(self) -> list[list[str]]:
+        return [[row[index] for row in self.rows] for index in range(len(self.columns))]
+
     @staticmethod
     def _all_numbers(cells: list[str]) -> bool:
-        filled = [cell for cell in cells if cell not in NOTHING]
+        filled = [cell for cell in cells if cell not in EMPTY_CELLS]
         return bool(filled) and all(NUMBER.fullmatch(cell) for cell in filled)
 
 
 def table_of(caption: str, rows: Sequence[Mapping[str, str]]) -> "list[Block]":
-    """The table of rows of display strings, a column per key, a dash where a row lacks one; none without rows."""
+    """One table with a column per key and a dash for missing cells; no table without rows."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return [Table(caption, columns, [[row.get(key, "–") for key in columns] for row in rows])] if rows else []
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Small tables that stand side by side where there is room."""
+    """Small tables side by side where there is room."""
 
     tables: list[Table]
     kind: ClassVar[str] = "tables"
@@ -111,18 +116,18 @@ class Commands:
 
 @dataclass(frozen=True)
 class WordMap:
-    """The interactive map of words: the findings' `words_map`."""
+    """The interactive map of words; `data` is `StudyResults.words_map`."""
 
     data: dict[str, Any]
     kind: ClassVar[str] = "map"
 
 
-Block = Text | Points | Table | Tables | Plot | Commands | WordMap
+Block = Text | Bullets | Table | Tables | Plot | Commands | WordMap
 
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of the report; `key` is its address in the page, `guide` one sentence on how to read it."""
+    """A titled part of the report; `key` is its anchor in the page, `guide` says how to read it."""
 
     key: str
     title: str
@@ -132,11 +137,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report: what its first screen says, and its sections."""
+    """The whole report: its first screen (title, summary of the design, warnings, verdicts) and its sections."""
 
     title: str
     generated: bool
-    ran: str
-    warnings: list[Warned]
+    summary: str
+    warnings: list[StudyWarning]
     verdicts: list[Verdict]
     sections: list[Section]

@@ -1,4 +1,4 @@
-"""Test tweets on which two variants differ most, over all seeds."""
+"""Test tweets on which the predictions of two variants differ most, over all seeds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-EACH = 10  # tweets of each kind: the first variant is right more often, the second is
+PER_SIDE = 10  # tweets for each of the two variants
 
 
 def disagreements(
@@ -24,22 +24,22 @@ def disagreements(
 
     Returns
     -------
-    Columns `text`, `label` (the true one) and one per variant: what most of its seeds say, of equally many the first
-    label. Up to ten tweets that the first of the pair gets right more often, then up to ten that the second does.
+    Columns `text`, `label` (the true one) and one per variant: the majority vote of its seeds, of equal counts the
+    first label. Up to ten tweets that the first of the pair gets right more often, then up to ten for the second.
     """
-    right = {name: np.mean([predicted == labels for predicted in predictions[name].values()], axis=0) for name in pair}
-    lead = right[pair[0]] - right[pair[1]]
+    accuracy = {name: np.mean([row == labels for row in predictions[name].values()], axis=0) for name in pair}
+    lead = accuracy[pair[0]] - accuracy[pair[1]]
     order = np.argsort(-np.abs(lead), kind="stable")
     rows = []
     for sign in (1, -1):
-        for row in [int(row) for row in order if sign * lead[row] > 0][:EACH]:
-            said = {
-                variant: _said([own[row] for own in seeds.values()], label_names)
+        for row in [int(row) for row in order if sign * lead[row] > 0][:PER_SIDE]:
+            votes = {
+                variant: _majority_label([predicted[row] for predicted in seeds.values()], label_names)
                 for variant, seeds in predictions.items()
             }
-            rows.append({"text": texts[row], "label": label_names[labels[row]]} | said)
+            rows.append({"text": texts[row], "label": label_names[labels[row]]} | votes)
     return pd.DataFrame(rows, columns=["text", "label", *predictions])
 
 
-def _said(predicted: Sequence[np.int64], label_names: Sequence[str]) -> str:
+def _majority_label(predicted: Sequence[np.int64], label_names: Sequence[str]) -> str:
     return label_names[int(np.bincount(predicted).argmax())]

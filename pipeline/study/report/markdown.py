@@ -1,32 +1,29 @@
-"""The report as markdown: the same sections and numbers, pictures by link."""
+"""Render a report page as markdown: the same sections and numbers, figures by link."""
 
 import re
 from collections.abc import Mapping, Sequence
 
-from pipeline.study.report.blocks import Block, Commands, Page, Plot, Points, Table, Tables, Text
+from pipeline.study.report.blocks import Block, Bullets, Commands, Page, Plot, Table, Tables, Text
 
 
 def page_markdown(page: Page, files: Mapping[str, str]) -> str:
-    """Markdown of a page.
-
-    files : per figure name the address of its PNG, as seen from the report.
-    """
+    """Markdown of a page; `files` holds, by figure name, the address of its PNG relative to the report."""
     label = "**GENERATED** · " if page.generated else ""
-    parts = [f"# {escape(page.title)}", label + escape(page.ran)]
+    paragraphs = [f"# {escape(page.title)}", label + escape(page.summary)]
     if page.warnings:
-        told = [f"> - `{warning.code}` {escape(warning.text)}" for warning in page.warnings]
-        parts.append("\n".join(["> **Mind this first**", ">", *told]))
+        warnings = [f"> - `{warning.code}` {escape(warning.text)}" for warning in page.warnings]
+        paragraphs.append("\n".join(["> **Warnings**", ">", *warnings]))
     for verdict in page.verdicts:
-        parts += [f"## {escape(verdict.question)}", f"**{escape(verdict.answer)}**", *_list(verdict.evidence)]
+        paragraphs += [f"## {escape(verdict.question)}", f"**{escape(verdict.answer)}**", *_list(verdict.evidence)]
     for section in page.sections:
-        parts += [f"## {escape(section.title)}", f"*{escape(section.guide)}*"]
+        paragraphs += [f"## {escape(section.title)}", f"*{escape(section.guide)}*"]
         for block in section.blocks:
-            parts += _block(block, files)
-    return "\n\n".join(parts) + "\n"
+            paragraphs += _block(block, files)
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def escape(text: str) -> str:
-    """Quote text so that markdown shows it literally, on one line: no markup, no HTML, no entity, no table cell."""
+    """Escape text so that markdown shows it literally on one line: no markup, HTML, entity or table cell."""
     return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")
 
 
@@ -34,7 +31,7 @@ def _block(block: Block, files: Mapping[str, str]) -> list[str]:
     match block:
         case Text():
             return [escape(block.text)]
-        case Points():
+        case Bullets():
             return _list(block.items)
         case Table():
             lines = [block.columns, *block.rows]
@@ -42,7 +39,7 @@ def _block(block: Block, files: Mapping[str, str]) -> list[str]:
             rule = "| " + " | ".join("---" for _ in block.columns) + " |"
             return [f"**{escape(block.caption)}**", "\n".join([head, rule, *body])]
         case Tables():
-            return [part for table in block.tables for part in _block(table, files)]
+            return [paragraph for table in block.tables for paragraph in _block(table, files)]
         case Plot():
             title, caption = escape(block.figure.title), escape(block.figure.caption)
             return [f"![{title}]({files[block.figure.name]})", f"{title}. {caption}"]

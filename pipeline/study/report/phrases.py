@@ -1,19 +1,22 @@
-"""What the verdicts are worded with: variants by short names, differences with intervals, lists of words."""
+"""Sentences and phrases of the report: a difference or a crossover in one sentence, points of score, lists."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from pipeline.study.report.tables import interval_text, number, signed
+from pipeline.config.variants import PROSE_NAMES, prose_name
+from pipeline.study.report.formatting import interval_text, number, records, signed
+from pipeline.study.statistics.frames import LEARNED
 from pipeline.study.statistics.intervals import Interval
 
-LEARNED, FLOOR = "random_trainable", "random_frozen"
+FLOOR = "random_frozen"
 FROZEN, TUNED = "cbow_frozen", "cbow_finetuned"
-NAMES = {LEARNED: "learned rows", FLOOR: "rows that stay random", FROZEN: "frozen CBOW", TUNED: "fine-tuned CBOW"}
 SWAPPED = {"higher": "lower", "lower": "higher"}
 NOT_PLANNED = "not planned"
+VARIANT_KEY = re.compile(rf"\b({'|'.join(PROSE_NAMES)})(@\w+)?\b")
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,14 @@ def points(mean: float, low: float | None, high: float | None) -> str:
 
 
 def interval_points(interval: Interval) -> str:
-    """The same of an `Interval`."""
+    """`points` of an `Interval`."""
     return points(interval.mean, interval.low, interval.high)
 
 
 def score(mean: Any, low: Any, high: Any) -> str:
     """A score with its interval: `0.605 [0.581, 0.629]`."""
-    bottom, top = number(low), number(high)
-    return f"{mean:.3f}" if bottom is None or top is None else f"{mean:.3f} [{bottom:.3f}, {top:.3f}]"
+    lower, upper = number(low), number(high)
+    return f"{mean:.3f}" if lower is None or upper is None else f"{mean:.3f} [{lower:.3f}, {upper:.3f}]"
 
 
 def effect_text(effect: float) -> str:
@@ -66,9 +69,71 @@ def too_few(seeds: int) -> str:
     return f"{seeds} seed{' is' if seeds == 1 else 's are'} too few"
 
 
-def row_of(frame: pd.DataFrame, **wanted: Any) -> dict[str, Any] | None:
+def with_difference_sentences(differences: pd.DataFrame, smallest_effect: float) -> pd.DataFrame:
+    """`difference_frame` with the column `sentence`."""
+    return differences.assign(sentence=[difference_sentence(row, smallest_effect) for row in records(differences)])
+
+
+def difference_sentence(row: Mapping[str, Any], smallest_effect: float) -> str:
+    """The conclusion on a difference, a row of `StudyResults.differences`, in one sentence with its number."""
+    first, second = row["a"], row["b"]
+    small, size = effect_text(smallest_effect), points(row["mean"], row["low_total"], row["high_total"])
+    if not row["planned"]:
+        return f"{first} − {second}: {size} (not planned, not tested)"
+    but_small = f", but by less than {small}" if row["equivalent"] else ""
+    conclusion = {
+        "higher": f"{first} scores higher than {second}{but_small}",
+        "lower": f"{first} scores lower than {second}{but_small}",
+        "equivalent": f"{first} and {second} differ by less than {small}",
+        "undecided": f"{first} and {second} are not told apart, nor shown to be within {small} of each other",
+        "too few seeds": (
+            f"{first} and {second}: {row['n']} seeds are too few to test this family (the corrected p cannot "
+            f"fall below {row['p_holm_smallest']:.3g}); read the interval"
+        ),
+    }
+    return f"{conclusion[row['decision']]}: {size}"
+
+
+def with_crossover_sentences(crossovers: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """`crossover_frame` with the column `sentence`; `scores` gives the label budgets that both variants have."""
+    budgets = {name: set(rows["label_budget"]) for name, rows in scores.groupby("variant")}
+    sentences = [
+        crossover_sentence(row, sorted(budgets[LEARNED] & budgets[row["variant"]])) for row in records(crossovers)
+    ]
+    return crossovers.assign(sentence=sentences)
+
+
+def crossover_sentence(row: Mapping[str, Any], budgets: Sequence[int]) -> str:
+    """Where vectors learned from scratch reach a variant, a row of `StudyResults.crossover`, in one sentence."""
+    variant, kind, certain = row["variant"], row["kind"], row["certain"]
+    smallest, largest = budgets[0], budgets[-1]
+    low, high = (None if bound is None else f"{bound:,.0f}" for bound in (number(row["low"]), number(row["high"])))
+    one_seed = low is None and not certain
+    if kind == "reached":
+        lower = f"{low} or fewer" if row["low"] == smallest else low
+        interval = (
+            "one seed, no interval" if one_seed else f"95 % interval {lower} to {high or f'more than {largest:,}'}"
+        )
+        return f"{LEARNED} reaches {variant} at about {row['estimate']:,.0f} labels ({interval})"
+    if kind == "ahead from the start":
+        sentence = f"{LEARNED} is not behind {variant} with {smallest:,} labels or more"
+        doubt = f"it may be so only {f'from {high} labels on' if high else f'with more than {largest:,} labels'}"
+    else:
+        sentence = f"{LEARNED} has not reached {variant} with {largest:,} labels"
+        doubt = f"with {low} labels or more it may have"
+    if certain:
+        return sentence
+    return f"{sentence} (one seed, no interval)" if one_seed else f"{sentence}, which is not certain: {doubt}"
+
+
+def in_prose(sentence: str) -> str:
+    """A sentence of the tables for readers: each variant by its prose name in quotation marks."""
+    return VARIANT_KEY.sub(lambda match: f"“{prose_name(match[0])}”", sentence)
+
+
+def row_of(frame: pd.DataFrame, **values: Any) -> dict[str, Any] | None:
     """The first row with these values, or None."""
-    for column, value in wanted.items():
+    for column, value in values.items():
         if column not in frame:
             return None
         frame = frame[frame[column] == value]
@@ -76,27 +141,27 @@ def row_of(frame: pd.DataFrame, **wanted: Any) -> dict[str, Any] | None:
 
 
 def difference_of(differences: pd.DataFrame, first: str, second: str, budget: int) -> Difference | None:
-    """First minus second at a label budget, whichever way round it stands in `StudyResults.differences`."""
+    """First minus second at a label budget; a row of `StudyResults.differences` in either order serves."""
     if row := row_of(differences, a=first, b=second, label_budget=budget):
         decision = str(row["decision"]) if row["planned"] else NOT_PLANNED
         low, high = number(row["low_total"]), number(row["high_total"])
         return Difference(float(row["mean"]), low, high, decision, bool(row["equivalent"]), int(row["n"]))
     if row_of(differences, a=second, b=first, label_budget=budget) is None:
         return None
-    found = difference_of(differences, second, first, budget)
-    assert found is not None
+    reverse = difference_of(differences, second, first, budget)
+    assert reverse is not None
     return replace(
-        found,
-        mean=-found.mean,
-        low=None if found.high is None else -found.high,
-        high=None if found.low is None else -found.low,
-        decision=SWAPPED.get(found.decision, found.decision),
+        reverse,
+        mean=-reverse.mean,
+        low=None if reverse.high is None else -reverse.high,
+        high=None if reverse.low is None else -reverse.low,
+        decision=SWAPPED.get(reverse.decision, reverse.decision),
     )
 
 
 def over_budgets(name: str, rows: Sequence[tuple[int, Difference]]) -> str:
     """A difference at every label budget, as a sentence of evidence."""
-    return f"{name}: " + "; ".join(f"{found} at {budget:,} labels" for budget, found in rows) + "."
+    return f"{name}: " + "; ".join(f"{difference} at {budget:,} labels" for budget, difference in rows) + "."
 
 
 def listed(words: Sequence[str]) -> str:

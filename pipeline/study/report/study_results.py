@@ -1,8 +1,8 @@
-"""What a study found: the one thing that the report, its plots and its tables are made from.
+"""StudyResults: all numbers of a finished study, the only input of its report.
 
-Everything is plain: tables are pandas frames with the columns named here, the rest is what JSON can hold. Scores are
-fractions in [0, 1], intervals 95 %. `label_budget` is the number of labelled tweets used (for "all": their number).
-Frames are sorted and hold no times, so equal runs give equal bytes.
+Tables are pandas frames with the columns named here; all else is JSON. Scores are fractions in [0, 1], intervals 95 %.
+`label_budget` is the number of labelled tweets used (for "all": their number). Frames are sorted and hold no times, so
+equal runs give equal bytes.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ import pandas as pd
 class Verdict:
     """One answer in plain language.
 
-    question : as in the report's heading; answer : one or two sentences that stand alone; evidence : sentences with
-    numbers and intervals.
+    question : as in the report's heading. answer : one or two sentences. evidence : sentences with numbers and
+    intervals.
     """
 
     question: str
@@ -25,8 +25,8 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Warned:
-    """A coded warning, such as `generated_data`, `learning_rate_at_edge`, `below_baseline`, `too_few_seeds`."""
+class StudyWarning:
+    """A warning with a code such as `generated_data`, `learning_rate_at_edge`, `below_baseline`, `too_few_seeds`."""
 
     code: str
     text: str
@@ -40,11 +40,12 @@ class StudyResults:
     ----------
     title : for example "tweet_eval-sentiment: macro recall of 4 variants".
     generated : whether the tweets are generated.
-    data : name, source, fingerprint, label_names, rows (per split), unlabelled (texts CBOW read besides), tokens.
+    data : name, source, fingerprint, label_names, rows (per split), unlabelled (further texts that CBOW read),
+        tokens.
     design : variants, label_budgets (ints, ascending), budget_names ("100", …, "all (7,200)"), seeds (a number), metric
         ("macro_recall"), metric_name ("macro recall"), smallest_effect, pairs (lists of two), encoder, dim, resamples,
         lr_factors, trial_seeds.
-    verdicts, warnings : what the report's first screen shows.
+    verdicts, warnings : on the report's first screen.
     runs : a row per finished run. kind ("variant", "baseline"), variant (a baseline's name for a baseline),
         label_budget, seed, run (folder name), lr_factor, chosen_epoch and metric columns such as `test/macro_recall`,
         `params/trainable`, `probe/drift/mean`.
@@ -56,20 +57,20 @@ class StudyResults:
     differences : a (first), b (second), label_budget, planned (bool), n, mean (a − b), sd, low, high, low_total,
         high_total, p (sign-flip), p_smallest, p_holm, p_holm_smallest (both None where not planned), superiority,
         superiority_low, superiority_high, p_equivalence, decision (higher, lower, equivalent, undecided, too few
-        seeds), sentence.
+        seeds), equivalent (bool), sentence.
     factorial : label_budget, effect ("CBOW init", "training", "interaction"), n, mean, low, high, p.
-    crossover : variant, kind, estimate, low, high (label budgets or None), sentence.
-    mcnemar : a, b, label_budget, seed, only_a, only_b (tweets right in one alone), p; a row per seed.
+    crossover : variant, kind, estimate, low, high (label budgets or None), certain (bool), sentence.
+    mcnemar : a, b, label_budget, seed, only_a, only_b (tweets that one alone got right), p; a row per seed.
     probes : variant, probe (metric name), when ("before", "after"), n, mean, low, high; largest budget.
     transfer : variant, task, when, metric, n, mean, low, high; and rows with variant "(majority)", "(tfidf_logistic)".
     bands : variant, band, rows, touched, mean_drift, mean_relative_l2; largest budget, mean over seeds.
-    unknown : variant, band (share of a tweet's tokens that no labelled tweet had), tweets, accuracy, low, high.
+    unknown : variant, band (share of a tweet's tokens that are in no labelled tweet), tweets, accuracy, low, high.
     changed : variant, word, count, drift, relative_l2, direction; first seed, largest budget.
     words_map : {"words": […], "counts": […], "polarity": [-1, 0, 1 …], "variants": {variant: {"before": [[x, y], …],
-        "after": [[x, y], …]}}}: two-dimensional places of the same words; empty where no embedding was kept.
-    examples : test tweets on which variants disagree: text, label, and a column per variant with what it says.
+        "after": [[x, y], …]}}}: coordinates of the same words; empty where no run kept its embedding.
+    examples : test tweets on which variants disagree: text, label, and a column per variant with its prediction.
     confusion : variant → counts (true × predicted, mean over seeds), largest budget.
-    audit : what `pipeline.audit` returns.
+    audit : of `evaluation.audit`; with several values of `text.emoticons`, the reports of all under `conditions`.
     methods : paragraphs. commands : exact command lines. environment : library and machine facts without times.
     """
 
@@ -78,7 +79,7 @@ class StudyResults:
     data: dict[str, Any]
     design: dict[str, Any]
     verdicts: list[Verdict]
-    warnings: list[Warned]
+    warnings: list[StudyWarning]
     runs: pd.DataFrame
     failures: pd.DataFrame
     trials: pd.DataFrame

@@ -1,4 +1,4 @@
-"""Coded warnings: what a reader must know before believing a comparison."""
+"""Warnings of a study, each with a code: what a reader must know before trusting a comparison."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,20 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.study.report.study_results import Warned
-from pipeline.study.statistics.tests import smallest_holm_p
+from pipeline.config.variants import prose_name
+from pipeline.study.report.study_results import StudyWarning
+from pipeline.study.statistics.significance import smallest_holm_p
 
 ALPHA = 0.05
+EDGES_NAMED = 6
 
 
 @dataclass(frozen=True)
-class Facts:
+class WarningInputs:
     """What warnings are made from; frames are those of `StudyResults`.
 
     not_comparable : keys outside `embedding` that differ between runs. audits : reports by `text.emoticons`.
-    notes : what was left out of the design.
+    notes : what was left out of the design. missing : labels that a split lacks.
     """
 
     generated: bool
@@ -31,102 +33,117 @@ class Facts:
     missing: Sequence[str] = ()
 
 
-def warned(facts: Facts) -> list[Warned]:
+def study_warnings(inputs: WarningInputs) -> list[StudyWarning]:
     """The warnings that apply.
 
     Codes: `generated_data`, `not_comparable`, `failed_runs`, `too_few_seeds`, `below_baseline`, `at_chance`,
     `missing_class`, `learning_rate_at_edge`, `left_out`, and those of the audit's warnings (`label_leak`, `shortcut`,
     `duplicates_between_splits` …).
     """
-    found = []
-    if facts.generated:
-        found.append(Warned("generated_data", "The tweets are generated: this says nothing about real ones."))
-    if facts.not_comparable:
-        keys = ", ".join(facts.not_comparable)
-        found.append(Warned("not_comparable", f"Runs differ in more than their embedding: {keys}."))
-    if facts.failures:
-        first = facts.failures[0]
-        count = len(facts.failures)
-        where = f"{first['variant']} at {first['label_budget']:,} labels"
-        where += "" if first["seed"] is None else f", seed {first['seed']}"
-        text = f"{count} piece{'s' if count > 1 else ''} of the study failed, first {where}: "
-        found.append(Warned("failed_runs", f"{text}{str(first['reason']).rstrip('.')}."))
-    found += _seeds(facts)
-    found += _baselines(facts.scores)
-    found += _chance(facts.scores)
-    edges = facts.trials[facts.trials["edge"].astype(bool)] if len(facts.trials) else facts.trials
-    if len(edges):
-        cells = [f"{row.variant} at {row.label_budget:,} (× {row.factor:g})" for row in edges.itertuples()]
-        shown = ", ".join(cells[:6]) + (f" and {len(cells) - 6} more" if len(cells) > 6 else "")
-        found.append(
-            Warned(
-                "learning_rate_at_edge",
-                f"For {len(cells)} of {int(facts.trials['chosen'].sum())} choices the best learning rate on validation "
-                f"is the smallest or largest that was tried; a better one may lie beyond: {shown}.",
-            )
-        )
-    found += _audits(facts.audits)
-    found += [Warned("missing_class", f"{note}.") for note in facts.missing]
-    found += [Warned("left_out", f"{note}.") for note in facts.notes]
-    return found
+    warnings = []
+    if inputs.generated:
+        warnings.append(StudyWarning("generated_data", "The tweets are generated: this says nothing about real ones."))
+    if inputs.not_comparable:
+        keys = ", ".join(inputs.not_comparable)
+        warnings.append(StudyWarning("not_comparable", f"Runs differ in more than their embedding: {keys}."))
+    warnings += _failure_warnings(inputs.failures)
+    warnings += _seed_warnings(inputs.differences)
+    warnings += _baseline_warnings(inputs.scores)
+    warnings += _chance_warnings(inputs.scores)
+    warnings += _edge_warnings(inputs.trials)
+    warnings += _audit_warnings(inputs.audits)
+    warnings += [StudyWarning("missing_class", f"{note}.") for note in inputs.missing]
+    warnings += [StudyWarning("left_out", f"{note}.") for note in inputs.notes]
+    return warnings
 
 
-def _audits(audits: Mapping[str, Mapping[str, Any]]) -> list[Warned]:
-    """The audits' warnings, each once, with the values of `text.emoticons` that it holds for where not for all."""
+def _failure_warnings(failures: Sequence[Mapping[str, Any]]) -> list[StudyWarning]:
+    """The number of failures, and the first one with its reason."""
+    if not failures:
+        return []
+    first, count = failures[0], len(failures)
+    cell = f"{prose_name(first['variant'])}, {first['label_budget']:,} labels"
+    cell += "" if first["seed"] is None else f", seed {first['seed']}"
+    opening = "1 part of the study failed" if count == 1 else f"{count} parts of the study failed, the first"
+    return [StudyWarning("failed_runs", f"{opening}: {cell}: {str(first['reason']).rstrip('.')}.")]
+
+
+def _edge_warnings(trials: pd.DataFrame) -> list[StudyWarning]:
+    """Choices of the smallest or largest learning rate tried."""
+    edges = trials[trials["edge"].astype(bool)] if len(trials) else trials
+    if not len(edges):
+        return []
+    cells = [
+        f"{prose_name(str(row.variant))} at {row.label_budget:,} labels (× {row.factor:g})"
+        for row in edges.itertuples()
+    ]
+    rest = f"; and {len(cells) - EDGES_NAMED} more" if len(cells) > EDGES_NAMED else ""
+    text = (
+        f"For {len(cells)} of {int(trials['chosen'].sum())} choices the best learning rate on validation is the "
+        f"smallest or largest that was tried. A better one may lie beyond: {'; '.join(cells[:EDGES_NAMED])}{rest}."
+    )
+    return [StudyWarning("learning_rate_at_edge", text)]
+
+
+def _audit_warnings(audits: Mapping[str, Mapping[str, Any]]) -> list[StudyWarning]:
+    """The audits' warnings, each once, with the values of `text.emoticons` that it holds for where not all."""
     modes: dict[tuple[str, str], list[str]] = {}
     for mode, audit in audits.items():
         for finding in audit["findings"]:
             if finding["severity"] == "warning":
                 modes.setdefault((finding["code"], finding["text"]), []).append(mode)
     return [
-        Warned(code, text if len(where) == len(audits) else f"With text.emoticons={', '.join(where)}: {text}")
-        for (code, text), where in modes.items()
+        StudyWarning(code, text if len(values) == len(audits) else f"With text.emoticons={', '.join(values)}: {text}")
+        for (code, text), values in modes.items()
     ]
 
 
-def _seeds(facts: Facts) -> list[Warned]:
-    """Planned comparisons that no outcome could have decided, and how many seeds would do."""
-    planned = facts.differences[facts.differences["planned"].astype(bool)]
-    few = planned[planned["p_holm_smallest"].astype(float) > ALPHA]
-    if few.empty:
+def _seed_warnings(differences: pd.DataFrame) -> list[StudyWarning]:
+    """Planned comparisons that no outcome could have decided, and the number of seeds that is enough."""
+    planned = differences[differences["planned"].astype(bool)]
+    undecidable = planned[planned["p_holm_smallest"].astype(float) > ALPHA]
+    if undecidable.empty:
         return []
     enough = next(seeds for seeds in range(2, 64) if smallest_holm_p([seeds] * len(planned))[0] <= ALPHA)
-    count = "" if len(few) == len(planned) else f"{len(few)} of "
+    count = "" if len(undecidable) == len(planned) else f"{len(undecidable)} of "
     text = (
-        f"{int(few['n'].min())} seeds are too few to test {count}{len(planned)} differences as one family: the "
-        f"corrected p cannot fall below {few['p_holm_smallest'].min():.3g} (a single p not below "
-        f"{few['p_smallest'].min():.3g}). Read the intervals, or run more seeds (study.seeds={enough} are enough)."
+        f"{int(undecidable['n'].min())} seeds are too few to test {count}{len(planned)} differences as one family: the "
+        f"corrected p cannot fall below {undecidable['p_holm_smallest'].min():.3g} (a single p not below "
+        f"{undecidable['p_smallest'].min():.3g}). Read the intervals, or run more seeds (study.seeds={enough} are "
+        "enough)."
     )
-    return [Warned("too_few_seeds", text)]
+    return [StudyWarning("too_few_seeds", text)]
 
 
-def _baselines(scores: pd.DataFrame) -> list[Warned]:
+def _baseline_warnings(scores: pd.DataFrame) -> list[StudyWarning]:
     """Label budgets at which the best variant is behind a baseline."""
-    behind = []
+    cells = []
     for budget, rows in scores.groupby("label_budget"):
         variants, baselines = rows[rows["kind"] == "variant"], rows[rows["kind"] == "baseline"]
         if len(variants) and len(baselines) and variants["mean"].max() < baselines["mean"].max():
-            best, own = (frame.sort_values("mean").iloc[-1] for frame in (baselines, variants))
-            behind.append(
-                f"{best['variant']} {best['mean']:.3f} against {own['variant']} {own['mean']:.3f} at {budget:,} labels"
+            baseline, variant = (
+                f"{prose_name(best['variant'])} {best['mean']:.3f}"
+                for best in (frame.sort_values("mean").iloc[-1] for frame in (baselines, variants))
             )
-    if not behind:
+            cells.append(f"{baseline} against {variant} at {budget:,} labels")
+    if not cells:
         return []
-    return [Warned("below_baseline", f"A baseline scores higher than every variant: {'; '.join(behind)}.")]
+    return [StudyWarning("below_baseline", f"A baseline scores higher than every variant: {'; '.join(cells)}.")]
 
 
-def _chance(scores: pd.DataFrame) -> list[Warned]:
+def _chance_warnings(scores: pd.DataFrame) -> list[StudyWarning]:
     """Variants that score no more than the most frequent label does, with the most labels."""
     rows = scores[scores["label_budget"] == scores["label_budget"].max()]
     majority = rows[rows["variant"] == "majority"]
     if majority.empty:
         return []
-    level = float(majority["mean"].iloc[0])
-    at = [str(name) for name in rows[(rows["kind"] == "variant") & (rows["mean"] <= level)]["variant"]]
-    if not at:
+    chance = float(majority["mean"].iloc[0])
+    names = [prose_name(name) for name in rows[(rows["kind"] == "variant") & (rows["mean"] <= chance)]["variant"]]
+    if not names:
         return []
     text = (
-        f"{', '.join(at)} score no more than the most frequent label does ({level:.3f}): nothing was learned. More "
-        "epochs (train.max_epochs), higher rates (study.lr_factors) or more labels may help."
+        f"Some variants learned nothing: they score no more than the most frequent label does ({chance:.3f}). "
+        f"These are {'; '.join(names)}. More epochs (train.max_epochs), higher rates (study.lr_factors) or more labels "
+        "may help."
     )
-    return [Warned("at_chance", text)]
+    return [StudyWarning("at_chance", text)]

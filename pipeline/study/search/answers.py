@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from pipeline.study.report.formatting import records, signed
 from pipeline.study.report.phrases import listed, points
-from pipeline.study.report.study_results import Verdict, Warned
-from pipeline.study.report.tables import records, signed
+from pipeline.study.report.study_results import StudyWarning, Verdict
 from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.statistics.expected_best import Band, crossing
 
@@ -123,7 +123,7 @@ def _on_test(found: SearchResults) -> list[Verdict]:
     return [Verdict("And on test, each with its own best setting?", answer, [f"{row['sentence']}." for row in rows])]
 
 
-def search_warnings(found: SearchResults) -> list[Warned]:
+def search_warnings(found: SearchResults) -> list[StudyWarning]:
     """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
     warned = []
     edges = [
@@ -132,15 +132,15 @@ def search_warnings(found: SearchResults) -> list[Warned]:
     if edges:
         rest = f" and {len(edges) - 6} more" if len(edges) > 6 else ""
         text = f"The best value lies at an end of its range; a better one may lie beyond: {', '.join(edges[:6])}{rest}."
-        warned.append(Warned("setting_at_edge", text))
+        warned.append(StudyWarning("setting_at_edge", text))
     lost = [trial for trial in found.trials if trial.score is None]
     if lost:
         text = (
             f"{len(lost)} of {len(found.trials)} trials diverged or failed. They count, with the worst score of the "
             f"search; the first: {lost[0].variant}, trial {lost[0].number}: {(lost[0].reason or '').rstrip('.')}."
         )
-        warned.append(Warned("diverged_trials", text))
+        warned.append(StudyWarning("diverged_trials", text))
     if found.sampler not in INDEPENDENT:
         text = f"Trials of {found.sampler} depend on each other: read the best so far, not the expected best of fewer."
-        warned.append(Warned("dependent_trials", text))
+        warned.append(StudyWarning("dependent_trials", text))
     return warned

@@ -23,7 +23,7 @@ BAND = 0.13  # opacity
 
 def write_search_figures(found: SearchResults, folder: Path) -> list[Figure]:
     """Draw the curves, the slices and the forest plot of the test scores as `NAME.png` and `NAME.svg` in `folder`."""
-    return draw_all(FIGURES, found, folder, kind="search-")
+    return draw_all(FIGURES, found, folder, prefix="search-")
 
 
 def curves(found: SearchResults) -> Sketch:

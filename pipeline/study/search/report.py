@@ -4,13 +4,14 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, Tables, Text, table_of
+from pipeline.config.variants import prose_name
+from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, Text, table_of
 from pipeline.study.report.figures.all import Figure
+from pipeline.study.report.formatting import records, score_text
 from pipeline.study.report.html import page_html
-from pipeline.study.report.mapping_tables import nested_tables
 from pipeline.study.report.markdown import page_markdown
 from pipeline.study.report.sections import scores as sections_runs
-from pipeline.study.report.tables import difference_table, records, score_text
+from pipeline.study.report.tables import difference_table, environment_table
 from pipeline.study.search.answers import (
     INDEPENDENT,
     lead_text,
@@ -46,7 +47,6 @@ def search_page(found: SearchResults, figures: Sequence[Figure]) -> Page:
     findings, design = found.findings, found.findings.design
     drawn = {figure.name: [Plot(figure)] for figure in figures}
     rows = ", ".join(f"{count:,} {split}" for split, count in findings.data["rows"].items())
-    environment = nested_tables("Libraries and machine", findings.environment)
     sections: list[tuple[str, str, str, Sequence[Block]]] = [
         (
             "curves",
@@ -81,7 +81,7 @@ def search_page(found: SearchResults, figures: Sequence[Figure]) -> Page:
             "environment",
             "Environment",
             "Where it ran; other versions can move the last digits.",
-            [Tables(environment)] if environment else [],
+            table_of("Libraries and machine", environment_table(findings.environment)),
         ),
     ]
     ran = "\u00a0· ".join(
@@ -152,6 +152,8 @@ def _scores(found: SearchResults) -> list[Block]:
         for told, key in (("best setting", name), ("default", f"{name}{DEFAULT}")):
             cell = scores.get(key)
             row[told] = score_text(cell["mean"], cell["low"], cell["high"]) if cell else "–"
-        rows.append(row | {"best − default, points": gains.get(f"{name} − {name}{DEFAULT}", "–")})
+        rows.append(
+            row | {"best − default, points": gains.get(f"{prose_name(name)} − {prose_name(name + DEFAULT)}", "–")}
+        )
     metric = found.findings.design["metric_name"]
     return table_of(f"Test {metric} in percent: mean ± half the 95 % interval over seeds", rows)

@@ -15,13 +15,14 @@ from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import write_json
 from pipeline.study.design import Variants, repeatable
 from pipeline.study.load_runs import parameters
+from pipeline.study.report.phrases import with_difference_sentences
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.warnings import Facts, warned
+from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.search.answers import INDEPENDENT, answers, search_warnings
 from pipeline.study.search.search_results import DEFAULT, SearchResults, Space, Trial
 from pipeline.study.search.space import Range, value_of
 from pipeline.study.statistics.frames import Cell, Outcomes, difference_frame, score_frame
-from pipeline.tracking.read_record import load_predicted, read_record
+from pipeline.tracking.read_record import load_predicted_labels, read_record
 from pipeline.tracking.run_record import StoredRun
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall"}
@@ -98,8 +99,8 @@ def collect_search(ended: Ended) -> SearchResults:
         pairs=[(first, second) for first, second in study.pairs],
         resamples=study.resamples,
     )
-    own = warned(
-        Facts(
+    own = study_warnings(
+        WarningInputs(
             generated=found.findings.generated,
             not_comparable=[],
             scores=found.findings.scores,
@@ -129,7 +130,7 @@ def _on_test(ended: Ended, records: Mapping[tuple[str, int, int], StoredRun], na
     predictions: dict[Cell, dict[int, Any]] = {}
     labels = np.empty(0, np.int64)
     for (name, budget, seed), folder in ended.folders.items():
-        labels, predicted = load_predicted(folder)
+        labels, predicted = load_predicted_labels(folder)
         predictions.setdefault((name, budget), {})[seed] = predicted
     outcomes = Outcomes(labels, predictions, frozenset(), study.metric, study.resamples)
     rows: list[dict[str, Any]] = [
@@ -172,7 +173,9 @@ def _on_test(ended: Ended, records: Mapping[tuple[str, int, int], StoredRun], na
             columns=["variant", "label_budget", "seed", "reason"],
         ),
         scores=score_frame(outcomes, parameters(runs)),
-        differences=difference_frame(outcomes, planned, [], study.smallest_effect),
+        differences=with_difference_sentences(
+            difference_frame(outcomes, planned, [], study.smallest_effect), study.smallest_effect
+        ),
         **dict.fromkeys(UNUSED, EMPTY),
         words_map={},
         confusion={},

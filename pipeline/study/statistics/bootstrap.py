@@ -1,4 +1,4 @@
-"""How far scores would move on other test tweets: one bootstrap of the tweets, shared by all variants.
+"""Paired bootstrap of the test tweets: the variance of scores, and of their differences, over test sets.
 
 `N` test tweets, `S` seeds, `V` columns (a variant at a label budget), `R` resamples.
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 K = TypeVar("K", bound=Hashable)
 METRICS = ("accuracy", "macro_recall")
-BLOCK_CELLS = 2**21  # weights held at a time: 16 MiB
+BLOCK_SIZE = 2**21  # weights in memory at a time: 16 MiB
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TweetResamples(Generic[K]):
         return self.contrast_variance({column: 1.0})
 
     def difference_variance(self, first: K, second: K) -> float:
-        """Variance of the difference of two columns over test sets; what both get right or wrong cancels."""
+        """Variance of the difference of two columns over test sets; errors that both share cancel."""
         return self.contrast_variance({first: 1.0, second: -1.0}) if first != second else 0.0
 
     def contrast_variance(self, weights: Mapping[K, float]) -> float:
@@ -48,16 +48,16 @@ def resample_tweets(
 ) -> TweetResamples[K]:
     """Score every column on the same resampled test sets (paired bootstrap; Efron and Tibshirani 1993).
 
-    Accuracy and macro recall are linear in the hits per tweet, so their mean over seeds needs only the number of seeds
-    that got a tweet right, and all columns share one matrix product per block of resamples. These sums are of whole
-    numbers, exact in float64: the result depends neither on the block nor on the order of summation.
+    Accuracy and macro recall are linear in the hits per tweet. Their mean over seeds therefore needs only the number
+    of seeds that got a tweet right, and all columns share one matrix product per block of resamples. All sums are of
+    whole numbers, exact in float64: the result depends neither on the block nor on the order of summation.
 
     Parameters
     ----------
     labels_N : true classes.
     predictions : by column, predicted classes (S, N); the number of seeds may differ between columns.
-    metric : `accuracy` or `macro_recall`. The latter averages over the classes that occur in the resample, as the
-        score itself does over those that occur in the test split.
+    metric : `accuracy` or `macro_recall`. Macro recall averages over the classes that occur in the resample, as the
+        score itself averages over those in the test split.
 
     Raises
     ------
@@ -84,14 +84,14 @@ def resample_tweets(
 
     generator = np.random.default_rng(seed)
     scores_RV = np.empty((resamples, len(predictions)))
-    block = max(1, BLOCK_CELLS // tweets)
+    block = max(1, BLOCK_SIZE // tweets)
     for first in range(0, resamples, block):
         scores_bV = scores_RV[first : first + block]
         weights_bN = _weights(generator, len(scores_bV), tweets)
         total_bV, present_b = np.zeros_like(scores_bV), np.zeros(len(scores_bV))
         for group in groups:
             count_b = weights_bN[:, group].sum(axis=1)
-            # a class that the resample lost has no hits: it adds nothing and is not counted
+            # a class that is not in the resample has no hits: it adds nothing and is not counted
             total_bV += weights_bN[:, group] @ hits_NV[group] / np.maximum(count_b, 1)[:, None]
             present_b += count_b > 0
         scores_bV[:] = total_bV / present_b[:, None] / seeds_V
@@ -99,7 +99,7 @@ def resample_tweets(
 
 
 def _weights(generator: np.random.Generator, resamples: int, tweets: int) -> NDArray[np.float64]:
-    """How often each tweet is in each resample (resamples, N)."""
-    drawn = generator.integers(tweets, size=(resamples, tweets))
-    drawn += np.arange(resamples)[:, None] * tweets
-    return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+    """Count of each tweet in each resample (resamples, N)."""
+    indices = generator.integers(tweets, size=(resamples, tweets))
+    indices += np.arange(resamples)[:, None] * tweets
+    return np.bincount(indices.ravel(), minlength=indices.size).reshape(indices.shape).astype(np.float64)

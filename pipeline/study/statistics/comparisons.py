@@ -1,4 +1,7 @@
-"""Planned pairs of variants, compared as one family: difference, significance, equivalence, verdict. `S`: seeds."""
+"""Planned comparisons as one family: paired difference, Holm-corrected p, equivalence, verdict.
+
+`S`: seeds.
+"""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -8,7 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.study.statistics.intervals import Interval, Share, combined_interval, seed_values, superiority, t_interval
-from pipeline.study.statistics.tests import difference_p, equivalence_p, holm, sign_flip_p, smallest_holm_p, smallest_p
+from pipeline.study.statistics.significance import (
+    difference_p,
+    equivalence_p,
+    holm,
+    sign_flip_p,
+    smallest_holm_p,
+    smallest_p,
+)
 
 K = TypeVar("K", bound=Hashable)
 Verdict = Literal["higher", "lower", "equivalent", "undecided", "too few seeds"]
@@ -16,10 +26,10 @@ Verdict = Literal["higher", "lower", "equivalent", "undecided", "too few seeds"]
 
 @dataclass(frozen=True)
 class Decision:
-    """What may be said of a difference.
+    """The conclusion on a difference.
 
-    `equivalent` is a fact of its own: a difference can be `higher` with certainty and still smaller than the smallest
-    effect of interest.
+    `equivalent` does not follow from the verdict: a difference can be `higher` with certainty and still smaller than
+    the smallest effect of interest.
     """
 
     verdict: Verdict
@@ -30,10 +40,15 @@ class Decision:
 class Comparison:
     """First minus second variant over the same seeds.
 
-    `over_seeds` tells what other seeds would change, `combined` what other seeds and other tweets would (without a
-    tweet variance both are the same). `p` is the sign-flip p. `holm_p` corrects the larger of it and of the combined
-    interval's own p (`difference_p`), so that it holds for other tweets as well; below `smallest_p` and
-    `smallest_holm_p` they cannot fall with these seeds and this family. `equivalence_p` is not corrected.
+    Attributes
+    ----------
+    over_seeds : interval for other seeds, the test tweets taken as given.
+    combined : interval for other seeds and other test tweets; the same without a tweet variance.
+    superiority : probability that the first variant scores higher with a new seed.
+    p : of the sign-flip test. smallest_p : the least it can be with so many seeds.
+    holm_p : Holm correction of the larger of `p` and the combined interval's own p (`difference_p`), so that it holds
+        for other tweets as well. smallest_holm_p : the least it can be with these seeds and this family.
+    equivalence_p : not corrected.
     """
 
     over_seeds: Interval
@@ -56,10 +71,11 @@ def decide(
 ) -> Decision:
     """The verdict on a difference.
 
-    `higher` or `lower` needs both a corrected sign-flip p of at most `alpha` and a combined interval (of level
-    1 - `alpha`) without zero: it would hold with other seeds and on other tweets. `equivalent` needs an equivalence p
-    of at most `alpha`. Where neither holds and no outcome of the sign-flip test could have reached `alpha`, there are
-    `too few seeds`; otherwise it is `undecided`. That nothing was found is never called "no difference".
+    - `higher` or `lower` needs a corrected p of at most `alpha` and a combined interval (of level 1 - `alpha`) without
+      zero: the difference would hold with other seeds and on other tweets.
+    - `equivalent` needs an equivalence p of at most `alpha`.
+    - Otherwise the verdict is `too few seeds` where no outcome of the sign-flip test could have reached `alpha`, else
+      `undecided`. A difference that is not significant is never called "no difference".
     """
     p = equivalence_p(combined, smallest_effect)
     equivalent = p is not None and p <= alpha
@@ -96,21 +112,21 @@ def compare_family(
     Parameters
     ----------
     differences : by pair (and label budget), differences (S,) of `paired_differences`; S may differ between pairs.
-    tweet_variances : for the same keys, the variance of the mean difference over test sets; None: the test tweets are
-        taken as given.
+    tweet_variances : by the same keys, the variance of the mean difference over test sets; None takes the test tweets
+        as given.
     smallest_effect : the smallest difference of interest, a fraction.
     alpha : allowed rate of errors; intervals have level 1 - `alpha`.
     """
     values = {key: seed_values(difference) for key, difference in differences.items()}
     p_values = [sign_flip_p(values_S) for values_S in values.values()]
     seeds = [len(values_S) for values_S in values.values()]
-    known = {key: 0.0 if tweet_variances is None else tweet_variances[key] for key in values}
-    intervals = {key: combined_interval(values_S, known[key], 1 - alpha) for key, values_S in values.items()}
-    # Corrected is what is claimed: a difference that other seeds and other tweets would show.
-    both = [max(p, difference_p(found)) for p, found in zip(p_values, intervals.values(), strict=True)]
+    variances = {key: 0.0 if tweet_variances is None else tweet_variances[key] for key in values}
+    intervals = {key: combined_interval(values_S, variances[key], 1 - alpha) for key, values_S in values.items()}
+    # The claim is about other seeds and other tweets, so the larger p of the two is the one to correct.
+    larger_p = [max(p, difference_p(interval)) for p, interval in zip(p_values, intervals.values(), strict=True)]
     comparisons = {}
     for (key, values_S), p, holm_p, smallest in zip(
-        values.items(), p_values, holm(both), smallest_holm_p(seeds), strict=True
+        values.items(), p_values, holm(larger_p), smallest_holm_p(seeds), strict=True
     ):
         combined = intervals[key]
         comparisons[key] = Comparison(

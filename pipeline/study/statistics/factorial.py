@@ -1,4 +1,7 @@
-"""The 2 x 2 design at one label budget: rows start random or informed (CBOW), and are frozen or trained. `S`: seeds."""
+"""The 2 × 2 factorial design (random or CBOW start, frozen or trained): main effects and interaction.
+
+`S`: seeds.
+"""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from pipeline.study.statistics.bootstrap import TweetResamples
 from pipeline.study.statistics.intervals import Interval, combined_interval, seed_values, t_interval
-from pipeline.study.statistics.tests import sign_flip_p
+from pipeline.study.statistics.significance import sign_flip_p
 
 K = TypeVar("K", bound=Hashable)
 # Weights of (random, frozen), (random, trainable), (informed, frozen), (informed, trainable).
@@ -22,7 +25,7 @@ CONTRASTS = {
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect on the score: over other seeds, over other seeds and tweets, and its uncorrected sign-flip p."""
+    """An effect on the score: intervals for other seeds, and for other seeds and tweets; uncorrected sign-flip p."""
 
     over_seeds: Interval
     combined: Interval
@@ -39,12 +42,12 @@ def factorial_effects(
     columns: Sequence[K] = (),
     level: float = 0.95,
 ) -> dict[str, Effect]:
-    """Main effects of `init` and `training`, and their `interaction`, from the scores of the same seeds.
+    """Main effects of `init` and `training`, and their `interaction`, from the scores of the same seeds at one budget.
 
-    A main effect is what the step (random to informed, frozen to trained) changes on average over the other factor; the
-    interaction is what training adds to informed rows minus what it adds to random ones. Each is a contrast per seed,
-    so seeds stay paired. With `tweets`, the `columns` that hold the four variants in the order of the arguments widen
-    the combined interval; without, it is the one over seeds.
+    A main effect is the gain from one level to the other (random to informed, frozen to trained), averaged over the
+    other factor. The interaction is the gain by training informed vectors minus the gain by training random ones. Each
+    is a contrast per seed, so seeds stay paired. With `tweets`, the combined interval adds the variance over test sets;
+    `columns` names the four variants there, in the order of the arguments.
 
     Raises
     ------

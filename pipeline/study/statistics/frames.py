@@ -1,4 +1,4 @@
-"""From runs to comparisons: scores, paired differences, factorial effects, crossovers and McNemar's test as tables."""
+"""A study's statistics as data frames: scores, paired differences, effects, crossovers, McNemar."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.study.report.phrases import effect_text, interval_points
 from pipeline.study.statistics.bootstrap import TweetResamples, resample_tweets
 from pipeline.study.statistics.comparisons import Comparison, compare_family, paired_differences
-from pipeline.study.statistics.crossover import Crossover, crossover
+from pipeline.study.statistics.crossover import crossover
 from pipeline.study.statistics.factorial import factorial_effects
 from pipeline.study.statistics.intervals import combined_interval, t_interval
-from pipeline.study.statistics.tests import mcnemar
+from pipeline.study.statistics.significance import mcnemar
 
 Cell = tuple[str, int]  # a variant (or baseline) at a label budget
 EFFECTS = {"init": "CBOW init", "training": "training", "interaction": "interaction"}
@@ -25,7 +24,7 @@ LEARNED = "random_trainable"
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What the finished runs predicted on the test split.
+    """The predictions of all finished runs on the test split.
 
     Attributes
     ----------
@@ -62,17 +61,17 @@ class Outcomes:
         return sorted({budget for _, budget in self.predictions})
 
     def paired(self, *cells: Cell) -> list[NDArray[np.float64]]:
-        """Scores (S,) of cells over the seeds that all of them have; none where one is missing."""
+        """Scores (S,) of each cell over the seeds that all of them have; empty where a cell is missing."""
         if any(cell not in self.scores for cell in cells):
             return []
         seeds = sorted(set.intersection(*(set(self.scores[cell]) for cell in cells)))
         return [np.array([self.scores[cell][seed] for seed in seeds]) for cell in cells] if seeds else []
 
     def _score(self, predicted: NDArray[np.int64]) -> float:
-        right = predicted == self.labels
+        correct = predicted == self.labels
         if self.metric == "accuracy":
-            return float(right.mean())
-        return float(np.mean([right[self.labels == label].mean() for label in np.unique(self.labels)]))
+            return float(correct.mean())
+        return float(np.mean([correct[self.labels == label].mean() for label in np.unique(self.labels)]))
 
 
 def score_frame(outcomes: Outcomes, parameters: Mapping[Cell, tuple[float | None, float | None]]) -> pd.DataFrame:
@@ -103,7 +102,7 @@ def score_frame(outcomes: Outcomes, parameters: Mapping[Cell, tuple[float | None
 
 
 def _fraction(bound: float | None) -> float | None:
-    """A bound of a score, which no interval of a normal distribution keeps within 0 and 1."""
+    """A bound of an interval, clipped to the range [0, 1] of scores."""
     return None if bound is None else min(max(bound, 0.0), 1.0)
 
 
@@ -113,77 +112,62 @@ def difference_frame(
     others: Sequence[tuple[str, str]],
     smallest_effect: float,
 ) -> pd.DataFrame:
-    """`StudyResults.differences`: planned pairs at every budget are one family; `others` are described, not tested."""
+    """`StudyResults.differences`, its sentences aside.
+
+    The `planned` pairs at every label budget are one family of tests; `others` are described, not tested.
+    """
     rows: list[dict[str, Any]] = []
     for pairs, is_planned in ((planned, True), (others, False)):
-        found = {}
+        differences = {}
         for first, second in pairs:
             for budget in outcomes.budgets:
                 if scores := outcomes.paired((first, budget), (second, budget)):
-                    found[first, second, budget] = paired_differences(*scores)
-        variances = {key: outcomes.tweets.difference_variance((key[0], key[2]), (key[1], key[2])) for key in found}
-        for key, comparison in compare_family(found, variances, smallest_effect).items():
-            rows.append(_difference_row(*key, is_planned, comparison, smallest_effect))
+                    differences[first, second, budget] = paired_differences(*scores)
+        variances = {
+            (first, second, budget): outcomes.tweets.difference_variance((first, budget), (second, budget))
+            for first, second, budget in differences
+        }
+        for key, comparison in compare_family(differences, variances, smallest_effect).items():
+            rows.append(difference_row(*key, is_planned, comparison))
     return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
 
 
 DIFFERENCE_COLUMNS = (
     "a", "b", "label_budget", "planned", "n", "mean", "sd", "low", "high", "low_total", "high_total",
     "p", "p_smallest", "p_holm", "p_holm_smallest", "superiority", "superiority_low", "superiority_high",
-    "p_equivalence", "decision", "equivalent", "sentence",
+    "p_equivalence", "decision", "equivalent",
 )  # fmt: skip
 
 
-def _difference_row(
-    first: str, second: str, budget: int, planned: bool, found: Comparison, smallest_effect: float
-) -> dict[str, Any]:
+def difference_row(first: str, second: str, budget: int, planned: bool, comparison: Comparison) -> dict[str, Any]:
+    """A row of `difference_frame`; the corrected p and the decision of a pair that was not planned are None."""
     return {
         "a": first,
         "b": second,
         "label_budget": budget,
         "planned": planned,
-        "n": found.over_seeds.n,
-        "mean": found.over_seeds.mean,
-        "sd": found.over_seeds.sd,
-        "low": found.over_seeds.low,
-        "high": found.over_seeds.high,
-        "low_total": found.combined.low,
-        "high_total": found.combined.high,
-        "p": found.p,
-        "p_smallest": found.smallest_p,
-        "p_holm": found.holm_p if planned else None,
-        "p_holm_smallest": found.smallest_holm_p if planned else None,
-        "superiority": found.superiority.share,
-        "superiority_low": found.superiority.low,
-        "superiority_high": found.superiority.high,
-        "p_equivalence": found.equivalence_p,
-        "decision": found.decision.verdict if planned else None,
-        "equivalent": found.decision.equivalent,
-        "sentence": difference_sentence(first, second, found, smallest_effect, planned),
+        "n": comparison.over_seeds.n,
+        "mean": comparison.over_seeds.mean,
+        "sd": comparison.over_seeds.sd,
+        "low": comparison.over_seeds.low,
+        "high": comparison.over_seeds.high,
+        "low_total": comparison.combined.low,
+        "high_total": comparison.combined.high,
+        "p": comparison.p,
+        "p_smallest": comparison.smallest_p,
+        "p_holm": comparison.holm_p if planned else None,
+        "p_holm_smallest": comparison.smallest_holm_p if planned else None,
+        "superiority": comparison.superiority.share,
+        "superiority_low": comparison.superiority.low,
+        "superiority_high": comparison.superiority.high,
+        "p_equivalence": comparison.equivalence_p,
+        "decision": comparison.decision.verdict if planned else None,
+        "equivalent": comparison.decision.equivalent,
     }
-
-
-def difference_sentence(first: str, second: str, found: Comparison, smallest_effect: float, planned: bool) -> str:
-    """What may be said of a difference, in one sentence with its number."""
-    points, size = effect_text(smallest_effect), interval_points(found.combined)
-    if not planned:
-        return f"{first} − {second}: {size} (not planned, not tested)"
-    small = f", but by less than {points}" if found.decision.equivalent else ""
-    meaning = {
-        "higher": f"{first} scores higher than {second}{small}",
-        "lower": f"{first} scores lower than {second}{small}",
-        "equivalent": f"{first} and {second} differ by less than {points}",
-        "undecided": f"{first} and {second} are not told apart, nor shown to be within {points} of each other",
-        "too few seeds": (
-            f"{first} and {second}: {found.over_seeds.n} seeds are too few to test this family (the corrected p cannot "
-            f"fall below {found.smallest_holm_p:.3g}); read the interval"
-        ),
-    }
-    return f"{meaning[found.decision.verdict]}: {size}"
 
 
 def factorial_frame(outcomes: Outcomes) -> pd.DataFrame:
-    """`StudyResults.factorial`, where all four variants of the 2 × 2 design are there."""
+    """`StudyResults.factorial`, for the label budgets that have all four variants of the 2 × 2 design."""
     rows = []
     for budget in outcomes.budgets:
         columns = [(variant, budget) for variant in FACTORIAL]
@@ -205,68 +189,45 @@ def factorial_frame(outcomes: Outcomes) -> pd.DataFrame:
 
 
 def crossover_frame(outcomes: Outcomes, variants: Sequence[str]) -> pd.DataFrame:
-    """`StudyResults.crossover`: from how many labels on learned embeddings have reached each of `variants`."""
+    """`StudyResults.crossover`, its sentences aside: where vectors learned from scratch reach each of `variants`."""
     rows = []
     for variant in variants:
         shared = [n for n in outcomes.budgets if {(variant, n), (LEARNED, n)} <= set(outcomes.predictions)]
         cells = [(name, n) for name in (LEARNED, variant) for n in shared]
         if variant == LEARNED or len(shared) < 2 or not (scores := outcomes.paired(*cells)):
             continue
-        learned, rival = np.stack(scores[: len(shared)], 1), np.stack(scores[len(shared) :], 1)
+        scratch, rival = np.stack(scores[: len(shared)], 1), np.stack(scores[len(shared) :], 1)
         variances = [outcomes.tweets.difference_variance((variant, n), (LEARNED, n)) for n in shared]
-        found = crossover(shared, learned, rival, variances)
+        result = crossover(shared, scratch, rival, variances)
         rows.append(
             {
                 "variant": variant,
-                "kind": found.kind,
-                "estimate": found.estimate,
-                "low": found.low,
-                "high": found.high,
-                "certain": found.certain,
-                "sentence": crossover_sentence(variant, found, shared),
+                "kind": result.kind,
+                "estimate": result.estimate,
+                "low": result.low,
+                "high": result.high,
+                "certain": result.certain,
             }
         )
-    return pd.DataFrame(rows, columns=["variant", "kind", "estimate", "low", "high", "certain", "sentence"])
-
-
-def crossover_sentence(variant: str, found: Crossover, budgets: Sequence[int]) -> str:
-    """Where learned embeddings reach a variant, in one sentence."""
-    smallest, largest = budgets[0], budgets[-1]
-    low, high = (None if end is None else f"{end:,.0f}" for end in (found.low, found.high))
-    one_seed = low is None and not found.certain
-    if found.kind == "reached":
-        bottom = f"{low} or fewer" if found.low == smallest else low
-        interval = (
-            "one seed, no interval" if one_seed else f"95 % interval {bottom} to {high or f'more than {largest:,}'}"
-        )
-        return f"{LEARNED} reaches {variant} at about {found.estimate:,.0f} labels ({interval})"
-    if found.kind == "ahead from the start":
-        sentence = f"{LEARNED} is not behind {variant} with {smallest:,} labels or more"
-        doubt = f"it may be so only {f'from {high} labels on' if high else f'with more than {largest:,} labels'}"
-    else:
-        sentence = f"{LEARNED} has not reached {variant} with {largest:,} labels"
-        doubt = f"with {low} labels or more it may have"
-    if found.certain:
-        return sentence
-    return f"{sentence} (one seed, no interval)" if one_seed else f"{sentence}, which is not certain: {doubt}"
+    return pd.DataFrame(rows, columns=["variant", "kind", "estimate", "low", "high", "certain"])
 
 
 def mcnemar_frame(outcomes: Outcomes, pair: tuple[str, str]) -> pd.DataFrame:
-    """`StudyResults.mcnemar`: the headline pair at the largest budget, seed by seed."""
+    """`StudyResults.mcnemar`: a pair at the largest label budget, a row per seed."""
     budget = outcomes.budgets[-1]
     first, second = (outcomes.predictions.get((name, budget), {}) for name in pair)
     rows = []
     for seed in sorted(set(first) & set(second)):
-        found = mcnemar(outcomes.labels, first[seed], second[seed])
+        result = mcnemar(outcomes.labels, first[seed], second[seed])
         rows.append(
             {
                 "a": pair[0],
                 "b": pair[1],
                 "label_budget": budget,
                 "seed": seed,
-                "only_a": found.only_first,
-                "only_b": found.only_second,
-                "p": found.p,
+                "only_a": result.only_first,
+                "only_b": result.only_second,
+                "p": result.p,
             }
         )
     return pd.DataFrame(rows, columns=["a", "b", "label_budget", "seed", "only_a", "only_b", "p"])

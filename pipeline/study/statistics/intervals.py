@@ -1,4 +1,4 @@
-"""Intervals of a mean over seeds, and of a share. `S`: seeds. Scores are fractions; None is what is undefined."""
+"""Confidence intervals over seeds (Student's t, Clopper-Pearson), also for other test tweets. `S`: seeds."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from scipy.stats import beta, t
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over `n` seeds between `low` and `high`.
+    """A mean over `n` seeds with its interval from `low` to `high`; scores are fractions.
 
     `sd` is the standard deviation between seeds, `se` the standard error of the mean, `df` its degrees of freedom
-    (None: so many that the normal distribution holds). Of one seed only the mean is known.
+    (None for infinitely many, the normal distribution). With one seed, all but the mean are None.
     """
 
     mean: float
@@ -27,7 +27,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Share:
-    """A share of `n` seeds between `low` and `high`."""
+    """A share of `n` seeds with its interval from `low` to `high`."""
 
     share: float
     low: float
@@ -49,9 +49,9 @@ def seed_values(values_S: ArrayLike) -> NDArray[np.float64]:
 
 
 def t_interval(values_S: ArrayLike, level: float = 0.95) -> Interval:
-    """Mean over seeds with Student's t-interval: what other seeds would change, on these test tweets.
+    """Mean over seeds with Student's t-interval for other seeds, on these test tweets.
 
-    A percentile bootstrap of five values covers some 83 % where it says 95 %; this covers 95 % for values near normal.
+    A 95 % percentile bootstrap of five values covers some 83 %; this covers 95 % for values near normal.
     """
     return combined_interval(values_S, 0.0, level)
 
@@ -59,9 +59,9 @@ def t_interval(values_S: ArrayLike, level: float = 0.95) -> Interval:
 def combined_interval(values_S: ArrayLike, tweet_variance: float, level: float = 0.95) -> Interval:
     """Mean over seeds with an interval for other seeds and other test tweets at once.
 
-    The variance of the mean over seeds (S - 1 degrees of freedom) and `tweet_variance`, that of the mean over test sets
-    (see `bootstrap`; taken as known), add up; the degrees of freedom of the sum are Satterthwaite's (1946). What a
-    seed changes on a single tweet is in both terms, so the interval is, if anything, slightly wide.
+    It adds the variance of the mean over seeds (S - 1 degrees of freedom) and `tweet_variance`, that of the mean over
+    test sets (see `bootstrap`; taken as known). The degrees of freedom of the sum are Satterthwaite's (1946). The
+    interaction of seed and tweet is in both terms, so the interval is, if anything, slightly wide.
     """
     if not 0 <= tweet_variance < math.inf:
         raise ValueError(f"a variance is a finite number from 0, not {tweet_variance}")
@@ -72,7 +72,7 @@ def combined_interval(values_S: ArrayLike, tweet_variance: float, level: float =
     sd = float(values_S.std(ddof=1))
     seed_variance = sd * sd / n
     variance = seed_variance + tweet_variance
-    # sums of equal numbers leave a spread of rounding errors, whose square may underflow: divide before squaring
+    # equal values may leave a spread of rounding errors, whose square may underflow: divide before squaring
     seed_share = seed_variance / variance if variance else 1.0
     df = (n - 1) / seed_share**2 if seed_share > 1e-150 else math.inf
     half = float(t.ppf((1 + level) / 2, df)) * math.sqrt(variance)
@@ -83,8 +83,8 @@ def combined_interval(values_S: ArrayLike, tweet_variance: float, level: float =
 def superiority(differences_S: ArrayLike, level: float = 0.95) -> Share:
     """Probability that the first variant beats the second with a new seed: share of seeds, ties counted half.
 
-    The interval is Clopper and Pearson's (1934), with their beta quantiles taken at half counts where seeds tie: it
-    never covers less than it says and stays open where one variant wins with every seed.
+    The interval is Clopper and Pearson's (1934), with beta quantiles at half counts where seeds tie. It never covers
+    less than `level`, and has a positive width even where one variant wins with every seed.
     """
     differences_S = seed_values(differences_S)
     n = len(differences_S)

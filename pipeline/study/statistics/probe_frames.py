@@ -1,4 +1,4 @@
-"""Probes of many runs as one table each: means over seeds with t-intervals."""
+"""Probes, transfer, drift and accuracy on unseen words as data frames: means over seeds with intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,14 +15,14 @@ TRANSFER_METRICS = ("accuracy", "macro_recall", "macro_f1")
 
 
 def probe_frame(runs: pd.DataFrame, label_budget: int) -> pd.DataFrame:
-    """`StudyResults.probes`: every probe metric of every variant at a label budget, transfer aside."""
+    """`StudyResults.probes`: every probe metric of every variant at a label budget, except transfer."""
     rows = []
-    for variant, members in _members(runs, label_budget):
-        for column in sorted(column for column in map(str, members) if column.startswith("probe/")):
+    for variant, group in _by_variant(runs, label_budget):
+        for column in sorted(column for column in map(str, group) if column.startswith("probe/")):
             if column.startswith(TRANSFER):
                 continue
-            name, when = (column.removesuffix(BEFORE), "before") if column.endswith(BEFORE) else (column, "after")
-            rows += _means(members[column], {"variant": variant, "probe": name.removeprefix("probe/"), "when": when})
+            name, when = _name_and_time(column)
+            rows += _mean_row(group[column], {"variant": variant, "probe": name.removeprefix("probe/"), "when": when})
     return pd.DataFrame(rows, columns=["variant", "probe", "when", "n", "mean", "low", "high"])
 
 
@@ -31,45 +31,46 @@ def transfer_frame(
 ) -> pd.DataFrame:
     """`StudyResults.transfer`; `references` are the scores without an embedding, by task and name."""
     rows = []
-    for variant, members in _members(runs, label_budget):
-        for column in sorted(column for column in map(str, members) if column.startswith(TRANSFER)):
+    for variant, group in _by_variant(runs, label_budget):
+        for column in sorted(column for column in map(str, group) if column.startswith(TRANSFER)):
             task, _, metric = column.removeprefix(TRANSFER).partition("/")
-            name, when = (metric.removesuffix(BEFORE), "before") if metric.endswith(BEFORE) else (metric, "after")
+            name, when = _name_and_time(metric)
             if name in TRANSFER_METRICS:
-                rows += _means(members[column], {"variant": variant, "task": task, "when": when, "metric": name})
-    for task, found in references.items():
-        for name, scores in found.items():
+                rows += _mean_row(group[column], {"variant": variant, "task": task, "when": when, "metric": name})
+    for task, baselines in references.items():
+        for name, scores in baselines.items():
             for metric in TRANSFER_METRICS:
-                own = {"variant": f"({name})", "task": task, "when": "after", "metric": metric}
-                rows.append(own | {"n": 1, "mean": scores[metric], "low": None, "high": None})
+                keys = {"variant": f"({name})", "task": task, "when": "after", "metric": metric}
+                rows.append(keys | {"n": 1, "mean": scores[metric], "low": None, "high": None})
     return pd.DataFrame(rows, columns=["variant", "task", "when", "metric", "n", "mean", "low", "high"])
 
 
-def band_frame(tables: Tables) -> pd.DataFrame:
+def drift_by_count_frame(tables: Tables) -> pd.DataFrame:
     """`StudyResults.bands` from the runs' `drift_by_count.csv`: means over seeds."""
     columns = {"rows": "rows", "touched": "touched", "mean_drift": "mean_drift", "relative_l2": "mean_relative_l2"}
     rows = []
     for variant, seeds in tables.items():
-        for same in zip(*seeds, strict=True):
-            means = {to: _mean([row[source] for row in same]) for source, to in columns.items()}
-            rows.append({"variant": variant, "band": same[0]["counts"]} | means)
+        for row_by_seed in zip(*seeds, strict=True):
+            means = {name: _mean([row[source] for row in row_by_seed]) for source, name in columns.items()}
+            rows.append({"variant": variant, "band": row_by_seed[0]["counts"]} | means)
     return pd.DataFrame(rows, columns=["variant", "band", *columns.values()])
 
 
-def unknown_frame(tables: Tables) -> pd.DataFrame:
-    """`StudyResults.unknown` of the runs' `score_by_unseen.csv`: mean accuracy over seeds, Wilson interval over tweets.
+def score_by_unseen_frame(tables: Tables) -> pd.DataFrame:
+    """`StudyResults.unknown` from the runs' `score_by_unseen.csv`.
 
-    Which tokens are unseen depends on the labelled tweets of the seed, so the number of tweets is a mean too.
+    Accuracy is the mean over seeds, with a Wilson interval over tweets. Which tokens are unseen depends on the labelled
+    tweets of a seed, so the number of tweets is a mean over seeds, too.
     """
     rows = []
     for variant, seeds in tables.items():
         bands = list(dict.fromkeys(row["unseen"] for table in seeds for row in table))
         for band in bands:
-            same = [row for table in seeds for row in table if row["unseen"] == band and row["accuracy"]]
-            if not same:
+            band_rows = [row for table in seeds for row in table if row["unseen"] == band and row["accuracy"]]
+            if not band_rows:
                 continue
-            tweets = _mean([row["tweets"] for row in same]) or 0.0
-            accuracy = _mean([row["accuracy"] for row in same]) or 0.0
+            tweets = _mean([row["tweets"] for row in band_rows]) or 0.0
+            accuracy = _mean([row["accuracy"] for row in band_rows]) or 0.0
             low, high = proportion_confint(accuracy * tweets, tweets, method="wilson")
             rows.append(
                 {"variant": variant, "band": band, "tweets": tweets, "accuracy": accuracy, "low": low, "high": high}
@@ -77,17 +78,23 @@ def unknown_frame(tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "band", "tweets", "accuracy", "low", "high"])
 
 
-def _members(runs: pd.DataFrame, label_budget: int) -> list[tuple[str, pd.DataFrame]]:
-    own = runs[(runs["kind"] == "variant") & (runs["label_budget"] == label_budget)]
-    return [(str(variant), own[own["variant"] == variant]) for variant in own["variant"].unique()]
+def _by_variant(runs: pd.DataFrame, label_budget: int) -> list[tuple[str, pd.DataFrame]]:
+    at_budget = runs[(runs["kind"] == "variant") & (runs["label_budget"] == label_budget)]
+    return [(str(variant), at_budget[at_budget["variant"] == variant]) for variant in at_budget["variant"].unique()]
 
 
-def _means(values: "pd.Series[float]", row: dict[str, object]) -> list[dict[str, object]]:
-    known = values.dropna()
-    if known.empty:
+def _name_and_time(column: str) -> tuple[str, str]:
+    """The metric without its suffix, and whether it was measured before or after training."""
+    return (column.removesuffix(BEFORE), "before") if column.endswith(BEFORE) else (column, "after")
+
+
+def _mean_row(values: "pd.Series[float]", keys: dict[str, object]) -> list[dict[str, object]]:
+    """One row with the mean over seeds and its t-interval; none without values."""
+    values = values.dropna()
+    if values.empty:
         return []
-    found = t_interval(known.to_numpy())
-    return [row | {"n": found.n, "mean": found.mean, "low": found.low, "high": found.high}]
+    interval = t_interval(values.to_numpy())
+    return [keys | {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high}]
 
 
 def _mean(cells: Sequence[str]) -> float | None:

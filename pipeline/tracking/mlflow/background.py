@@ -1,7 +1,7 @@
-"""MLflow in a process beside the run: loading it and opening its store take as long as a short run trains.
+"""Log to MLflow from a background process, since importing MLflow takes as long as a short run trains.
 
-The process starts with the run and is ready by the time there is something to log. It shares no interpreter lock with
-the training loop, hears no Ctrl-C, and ends when the process that started it ends or lets go of it.
+The process starts with the run and is ready when there is a record to log. It does not share the GIL with the training
+loop, ignores Ctrl-C, and ends when its parent ends or closes it.
 """
 
 import atexit
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 
-class Beside:
-    """Logs records as `mlflow_log.log_run` does, in a process of its own if it is given one."""
+class BackgroundLogger:
+    """Logs records as `log.log_run` does, in the given process, or in this one where it is None."""
 
     def __init__(self, process: "subprocess.Popen[str] | None") -> None:
         self._process = process
@@ -32,23 +32,23 @@ class Beside:
         atexit.register(self.close)
 
     def prepare(self, uri: str) -> None:
-        """Have the store opened, and do not wait for it."""
-        self._ask({"open": uri})
+        """Open the store in the background; returns at once."""
+        self._send({"open": uri})
 
     def log_run(self, folder: Path, uri: str, experiment: str, artifact_root: Path) -> str | None:
-        """Log a record; in this process where there is no other, or it has died."""
-        answer = self._answer({"log": [str(folder), uri, experiment, str(artifact_root)]})
-        if not answer:
+        """Log a record; in this process if there is no background process or it has died."""
+        reply = self._request({"log": [str(folder), uri, experiment, str(artifact_root)]})
+        if not reply:
             from pipeline.tracking.mlflow.log import log_run
 
             return log_run(folder, uri, experiment, artifact_root)
-        found = json.loads(answer)
-        for warning in found["warnings"]:
+        result = json.loads(reply)
+        for warning in result["warnings"]:
             log.warning("%s", warning)
-        return None if found["run_id"] is None else str(found["run_id"])
+        return None if result["run_id"] is None else str(result["run_id"])
 
     def close(self) -> None:
-        """Let the process go. What it has begun it ends, so that no store is left half made; nobody waits for that."""
+        """Close the pipes of the process: it finishes a request in progress and ends, and nothing waits for it."""
         if self._process is None:
             return
         for stream in (self._process.stdin, self._process.stdout):
@@ -58,27 +58,29 @@ class Beside:
         if self._idle:
             self._process.wait()
 
-    def _ask(self, question: dict[str, Any]) -> bool:
+    def _send(self, request: dict[str, Any]) -> bool:
+        """Write a request to the process; False if there is none or it has died."""
         if self._process is None or self._process.stdin is None:
             return False
         self._idle = False
         try:
-            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except OSError:
             return False
         return True
 
-    def _answer(self, question: dict[str, Any]) -> str:
-        if not self._ask(question) or self._process is None or self._process.stdout is None:
+    def _request(self, request: dict[str, Any]) -> str:
+        """Send a request and wait for the reply; empty if there is no process or it has died."""
+        if not self._send(request) or self._process is None or self._process.stdout is None:
             return ""
-        answer = self._process.stdout.readline()
+        reply = self._process.stdout.readline()
         self._idle = True
-        return answer
+        return reply
 
 
 def start_process() -> "subprocess.Popen[str]":
-    """A process that `serve`s, out of reach of Ctrl-C."""
+    """Start a process that runs `serve`, in a session of its own so that Ctrl-C does not reach it."""
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", __name__],
         cwd=project_root(),
@@ -90,62 +92,62 @@ def start_process() -> "subprocess.Popen[str]":
     )
 
 
-def mlflow_beside() -> Beside:
-    """What logs the records of this process: itself on a single core, and where MLflow is loaded already."""
-    return _beside(os.getpid())
+def background_logger() -> BackgroundLogger:
+    """The logger of this process; without a background process on a single core or if MLflow is loaded already."""
+    return _background_logger(os.getpid())
 
 
 @cache
-def _beside(process: int) -> Beside:
-    """One for each process: what a fork inherits belongs to its parent."""
+def _background_logger(pid: int) -> BackgroundLogger:
+    """One logger per process id, since a forked child must not use its parent's."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Beside(start_process() if cores > 1 and "mlflow" not in sys.modules else None)
+    return BackgroundLogger(start_process() if cores > 1 and "mlflow" not in sys.modules else None)
 
 
 class _Warnings(logging.Handler):
-    """Keeps what is to be said by the process that asked."""
+    """Collects warnings, which the parent process logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
-def _rehearse(client: "MlflowClient") -> None:
-    """Ask what `log_run` will ask: the first question of a kind is made into SQL, the next ones take half the time."""
+def _warm_up(client: "MlflowClient") -> None:
+    """Run each kind of query that `log_run` needs: the first of a kind is compiled to SQL and takes twice the time."""
     client.search_experiments(max_results=1)
     client.search_registered_models(max_results=1)
     client.search_runs(["0"], "tags.`none` = ''")
-    for look in (client.get_experiment_by_name, client.get_run, client.get_logged_model, client.get_registered_model):
-        with suppress(Exception):  # there is none
-            look("0" * 32)
+    for query in (client.get_experiment_by_name, client.get_run, client.get_logged_model, client.get_registered_model):
+        with suppress(Exception):  # not found
+            query("0" * 32)
 
 
 def serve() -> None:
-    """Answer the questions on standard input, in their order, until it ends."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
-    gc.disable()  # until all is loaded: it stays, and to look through it again and again takes a third of the time
+    """Serve the requests on standard input, in order, until it ends."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # keeps the output of libraries out of the replies
+    gc.disable()  # until everything is loaded: collections over objects that stay take a third of the time
     from pipeline.tracking.mlflow.log import log_run
-    from pipeline.tracking.mlflow.model_folder import load_ahead
+    from pipeline.tracking.mlflow.model_folder import preload
     from pipeline.tracking.mlflow.store import mlflow_client
 
-    load_ahead()
+    preload()
     warnings = _Warnings()
     log.addHandler(warnings)
     for line in sys.stdin:
-        question = json.loads(line)
-        if "open" in question:
-            with suppress(Exception), mlflow_client(question["open"]) as client:  # `log_run` says what is wrong
-                _rehearse(client)
+        request = json.loads(line)
+        if "open" in request:
+            with suppress(Exception), mlflow_client(request["open"]) as client:  # `log_run` reports errors
+                _warm_up(client)
         else:
-            folder, uri, experiment, artifact_root = question["log"]
+            folder, uri, experiment, artifact_root = request["log"]
             run_id = log_run(Path(folder), uri, experiment, Path(artifact_root))
-            answers.write(json.dumps({"run_id": run_id, "warnings": warnings.said}) + "\n")
-            answers.flush()
-            warnings.said.clear()
+            replies.write(json.dumps({"run_id": run_id, "warnings": warnings.messages}) + "\n")
+            replies.flush()
+            warnings.messages.clear()
         if not gc.isenabled():
             gc.freeze()
             gc.enable()
@@ -153,4 +155,4 @@ def serve() -> None:
 
 if __name__ == "__main__":
     serve()
-    os._exit(0)  # nothing is left to do, and taking all these libraries apart takes a while
+    os._exit(0)  # skips the slow shutdown of the loaded libraries

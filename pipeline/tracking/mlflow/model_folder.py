@@ -1,7 +1,7 @@
-"""The folder of a model as MLflow loads and serves it: what `mlflow.pyfunc.save_model` writes, without trying it.
+"""Write a model folder that MLflow loads and serves: the files of `mlflow.pyfunc.save_model`, but faster.
 
-MLflow's function runs the model's code, and so loads torch, and looks through every installed package; both take
-longer than a short run has left. A test holds that the two write the same files.
+MLflow's function runs the model's code, which loads torch, and inspects every installed package. Both take long
+compared with a short run. A test holds that the two write the same files.
 """
 
 import json
@@ -14,14 +14,14 @@ from platform import python_version
 
 import yaml
 
-from pipeline.prediction.trained_model import CARD, write_trained
+from pipeline.prediction.trained_model import CARD, write_model
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.model_card import EXAMPLES
 
-# What the served code imports, and the packages these modules import in turn.
+# The modules below pipeline/ that the served code imports, and the packages that these modules import.
 CODE = (
     "__init__.py",
-    *(f"runtime/{name}.py" for name in ("__init__", "errors")),
+    *(f"runtime/{name}.py" for name in ("__init__", "errors", "files")),
     *(f"config/{name}.py" for name in ("__init__", "schema")),
     *(f"classifier/{name}.py" for name in ("__init__", "model", "batch")),
     *(f"text/{name}.py" for name in ("__init__", "clean", "batch_encoder", "presets", "tweet_tokenizer")),
@@ -34,34 +34,35 @@ WEIGHTS = "artifacts/model"
 
 
 def write_model_folder(record: Path, folder: Path, card: str, run_id: str, model_id: str) -> None:
-    """Write code, weights, words, settings, signature, example, requirements and card into an existing folder.
+    """Write code, weights, vocabulary, configuration, signature, example, requirements and card into a folder.
 
     Parameters
     ----------
-    record : folder of a run whose embedding was kept. run_id, model_id : MLflow's ids of the run and of its model.
+    record : folder of a run that kept its embedding. folder : exists already. card : the model card, as markdown.
+    run_id, model_id : MLflow's ids of the run and of its model.
     """
-    load_ahead()
+    preload()
     import mlflow.pyfunc
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Map
 
     (folder / WEIGHTS).mkdir(parents=True)
-    write_trained(record, folder / WEIGHTS)
+    write_model(record, folder / WEIGHTS)
     (folder / WEIGHTS / CARD).write_text(card, "utf-8")
     shutil.copyfile(SERVED, folder / SERVED.name)
     (folder / "input_example.json").write_text(json.dumps(EXAMPLES), "utf-8")
     (folder / "serving_input_example.json").write_text(json.dumps({"inputs": EXAMPLES}, indent=2), "utf-8")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    for part in CODE:
-        copy = folder / "code" / PACKAGE.name / part
+    for module in CODE:
+        copy = folder / "code" / PACKAGE.name / module
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PACKAGE / part, copy)
+        shutil.copyfile(PACKAGE / module, copy)
     for name, content in _environment().items():
         (folder / name).write_text(content, "utf-8")
     (folder / CARD).write_text(card, "utf-8")
 
-    # The input has no name: a list, a series and a data frame with any one column are all welcome.
+    # The input has no name, so that a list, a series and a data frame with any one column are all accepted.
     signature = ModelSignature(
         Schema([ColSpec(DataType.string)]),
         Schema([ColSpec(DataType.string, "label"), ColSpec(Map(DataType.double), "probabilities")]),
@@ -93,8 +94,8 @@ def write_model_folder(record: Path, folder: Path, card: str, run_id: str, model
     model.save(str(folder / "MLmodel"))
 
 
-def load_ahead() -> None:
-    """Load and find out what `write_model_folder` needs, so that it has not to."""
+def preload() -> None:
+    """Import the modules and look up the versions that `write_model_folder` needs, to make its first call fast."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")  # of MLflow's own types
         import mlflow.pyfunc  # noqa: F401
@@ -103,7 +104,7 @@ def load_ahead() -> None:
 
 @cache
 def _environment() -> dict[str, str]:
-    """The files that say what has to be installed where the model is served."""
+    """The files that list what must be installed where the model is served, by name."""
     # Versions without a local part such as +cpu, which no index has.
     requirements = [f"{name}=={metadata.version(name).partition('+')[0]}" for name in PACKAGES]
     builders = {name: _version(name) for name in ("pip", "setuptools", "wheel")}

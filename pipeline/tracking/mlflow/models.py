@@ -1,4 +1,4 @@
-"""Models in MLflow: each run's classifier as a model from code, registered, and the best of a study as `champion`."""
+"""MLflow models: log and register each run's classifier, promote a study's best to `champion`, find one by name."""
 
 import math
 import re
@@ -15,6 +15,7 @@ from pipeline.runtime.errors import UserError, one_line
 from pipeline.runtime.log import log
 from pipeline.tracking.mlflow.model_folder import write_model_folder
 from pipeline.tracking.mlflow.store import mlflow_client
+from pipeline.tracking.mlflow.values import run_name
 from pipeline.tracking.model_card import model_card, registered_name
 from pipeline.tracking.read_record import read_record
 from pipeline.tracking.run_record import StoredRun
@@ -25,34 +26,34 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION = "champion"
-REGISTERED = "pipeline.model"  # the run's tag with the version that holds its model
-LONGEST_DESCRIPTION = 4900
+VERSION_TAG = "pipeline.model"  # of a run: the version of its registered model
+MAX_DESCRIPTION = 4900
 
 
 def keeps_model(folder: Path, stored: StoredRun) -> bool:
-    """Tell whether a record kept what predicting needs: embedding, words, and how texts are read."""
+    """Tell whether a record holds what prediction needs: embedding, vocabulary, text and model configuration."""
     return (
         all((folder / name).is_file() for name in (EMBEDDING, VOCABULARY)) and {"text", "model"} <= stored.config.keys()
     )
 
 
 def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run") -> str | None:
-    """Log the model of a record into its MLflow run and register it, once.
+    """Log the model of a record to its MLflow run and register it, once.
 
-    The first version of a name becomes the champion; afterwards `promote` decides. What an interrupted attempt left is
-    deleted. Returns the version, or None where the record kept no embedding.
+    The first version of a name becomes the champion; later, `promote` decides. Models that an interrupted attempt left
+    are deleted. Returns the version, or None if the record holds no embedding.
     """
     from mlflow.entities import LoggedModelOutput
 
     if not keeps_model(folder, stored):
         return None
-    if version := run.data.tags.get(REGISTERED):
+    if version := run.data.tags.get(VERSION_TAG):
         return str(version)
     run_id, experiment_id = run.info.run_id, run.info.experiment_id
-    if run.info.status != "RUNNING":  # one that has just begun has none
-        for left_over in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
-            client.delete_logged_model(left_over.model_id)
-    name, title = registered_name(stored.header["tags"]), str(stored.header["title"])
+    if run.info.status != "RUNNING":  # a new run has no models yet
+        for unfinished in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
+            client.delete_logged_model(unfinished.model_id)
+    name, title = registered_name(stored.header["tags"]), run_name(stored)
     tags = {"variant": str(stored.header["tags"].get("variant")), "pipeline.run": folder.name}
     model = client.create_logged_model(experiment_id, "model", run_id, tags, model_type="classifier")
     card = model_card(folder, stored)
@@ -63,34 +64,29 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
     _log_scores(client, run_id, model.model_id, stored)
     _register_name(client, name, stored)
-    description = card if len(card) <= LONGEST_DESCRIPTION else card[:LONGEST_DESCRIPTION].rpartition("\n")[0]
+    description = card if len(card) <= MAX_DESCRIPTION else card[:MAX_DESCRIPTION].rpartition("\n")[0]
     version = client.create_model_version(
-        name,
-        model.artifact_location,
-        run_id,
-        tags | {"title": title},
-        description=description,
-        model_id=model.model_id,
+        name, model.artifact_location, run_id, tags | {"title": title}, description=description, model_id=model.model_id
     ).version
     if _champion(client, name) is None:
         client.set_registered_model_alias(name, CHAMPION, str(version))
-    client.set_tag(run_id, REGISTERED, str(version))
+    client.set_tag(run_id, VERSION_TAG, str(version))
     return str(version)
 
 
 def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
     """Make the best of a study's models the champion of its data set.
 
-    The best variant and label budget is the one with the highest mean validation score over its seeds, by the score
-    that training watched; of its kept models, the one with the best validation score. The test split plays no part.
+    The best variant and label budget has the highest mean validation score over its seeds, by the score that early
+    stopping monitored. Of its models, the one with the best validation score is chosen. Test scores are not read.
 
     Parameters
     ----------
-    folders : the records of the study's runs, logged before. uri, experiment : where.
+    folders : records of the study's runs, logged before. uri, experiment : the store and the MLflow experiment.
 
     Returns
     -------
-    `models:/NAME@champion`, or None where no record kept its embedding or, after a warning, MLflow did not answer.
+    `models:/NAME@champion`, or None if no record kept its embedding or, after a warning, MLflow is not reachable.
     """
     cells: dict[tuple[str, str, str, str], list[tuple[float, Path, bool]]] = defaultdict(list)
     for folder in folders:
@@ -105,11 +101,11 @@ def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
                 str(stored.config["text"]["emoticons"]),
             )
             cells[key].append((score, folder, keeps_model(folder, stored)))
-    means = {key: math.fsum(member[0] for member in members) / len(members) for key, members in cells.items()}
+    means = {key: math.fsum(run[0] for run in runs) / len(runs) for key, runs in cells.items()}
     for key in sorted(cells, key=lambda key: (-means[key], key)):
-        kept = [(score, folder.name, folder) for score, folder, whole in cells[key] if whole]
-        if kept:
-            best = max(kept)[2]
+        candidates = [(score, folder.name, folder) for score, folder, has_model in cells[key] if has_model]
+        if candidates:
+            best = max(candidates)[2]
             return _promote(best, uri, experiment, key[0], " · ".join(key[1:]), means[key])
     return None
 
@@ -117,13 +113,13 @@ def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
 def _promote(folder: Path, uri: str, experiment: str, name: str, cell: str, score: float) -> str | None:
     try:
         with mlflow_client(uri) as client:
-            found = client.get_experiment_by_name(experiment)
-            logged = [] if found is None else client.search_runs(
-                [found.experiment_id], f"tags.`pipeline.run` = '{folder.name}' and attributes.status = 'FINISHED'"
+            parent = client.get_experiment_by_name(experiment)
+            logged = [] if parent is None else client.search_runs(
+                [parent.experiment_id], f"tags.`pipeline.run` = '{folder.name}' and attributes.status = 'FINISHED'"
             )  # fmt: skip
-            versions = [run.data.tags[REGISTERED] for run in logged if REGISTERED in run.data.tags]
+            versions = [run.data.tags[VERSION_TAG] for run in logged if VERSION_TAG in run.data.tags]
             if not versions:
-                raise ValueError(f"{folder.name} has no model there")
+                raise ValueError(f"{folder.name} has no model in this experiment")
             client.set_registered_model_alias(name, CHAMPION, max(versions, key=int))
             client.set_model_version_tag(name, max(versions, key=int), "champion.validation", f"{score:.6g} ({cell})")
     except Exception as error:
@@ -134,14 +130,14 @@ def _promote(folder: Path, uri: str, experiment: str, name: str, cell: str, scor
 
 
 def find_model(reference: str, uri: str) -> Path:
-    """The folder of weights, words and settings of a registered or logged model, downloaded if it is not local.
+    """The folder of weights, vocabulary and configuration of a registered or logged model, downloaded if remote.
 
     Parameters
     ----------
     reference : an MLflow run id, or `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID`.
-    uri : of the store.
+    uri : address of the store.
 
-    Raises UserError where there is no such model, or the store cannot be reached.
+    Raises UserError if there is no such model or the store cannot be reached.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -154,36 +150,36 @@ def find_model(reference: str, uri: str) -> Path:
         line = " ".join(str(error).split())
         raise UserError(f"--run {reference}: not found in {uri} ({line[:300]})") from error
     if not folder.is_dir():
-        raise UserError(f"--run {reference}: a model, but none that this project logged")
+        raise UserError(f"--run {reference}: this model was not logged by this project")
     return folder
 
 
 def _location(client: "MlflowClient", reference: str) -> str:
-    """Where the artifacts of a model lie."""
+    """The location of a model's artifacts."""
     if not reference.startswith("models:/"):
         run = client.get_run(reference)
         models = run.outputs.model_outputs if run.outputs else []
         if not models:
             title = run.info.run_name
             raise UserError(
-                f"--run {reference}: '{title}' has no model, since its record kept no embedding; repeat the run with "
+                f"--run {reference}: '{title}' has no model, because its record kept no embedding; repeat the run with "
                 "tracking.keep_embedding=true"
             )
         return str(client.get_logged_model(models[-1].model_id).artifact_location)
     name = reference.removeprefix("models:/").strip("/")
     if alias := re.fullmatch(r"([^/@]+)@([^/@]+)", name):
-        found = client.get_model_version_by_alias(alias[1], alias[2])
+        version = client.get_model_version_by_alias(alias[1], alias[2])
     elif numbered := re.fullmatch(r"([^/@]+)/(\d+)", name):
-        found = client.get_model_version(numbered[1], numbered[2])
+        version = client.get_model_version(numbered[1], numbered[2])
     elif re.fullmatch("m-[0-9a-f]{32}", name):
         return str(client.get_logged_model(name).artifact_location)
     else:
         raise UserError(f"--run {reference}: expected models:/NAME@ALIAS, models:/NAME/VERSION or models:/m-ID")
-    return str(client.get_model_version_download_uri(found.name, found.version))
+    return str(client.get_model_version_download_uri(version.name, version.version))
 
 
 def _log_scores(client: "MlflowClient", run_id: str, model_id: str, stored: StoredRun) -> None:
-    """Show the run's scores beside its model."""
+    """Log the run's validation and test scores for its model too."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -201,7 +197,7 @@ def _register_name(client: "MlflowClient", name: str, stored: StoredRun) -> None
 
     data = stored.header["tags"]["data"]
     generated = " (generated tweets)" if stored.header["tags"].get("generated") == "true" else ""
-    with suppress(MlflowException):  # it is there already
+    with suppress(MlflowException):  # it exists already
         client.create_registered_model(name, {"data": str(data)}, f"Tweet classifiers trained on {data}{generated}.")
 
 
@@ -215,7 +211,7 @@ def _champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
 
 
 def _validation_score(stored: StoredRun) -> float | None:
-    """The validation score that training watched, turned so that more is better."""
+    """The validation score that early stopping monitored; NLL with its sign changed, so that higher is better."""
     monitor: Any = stored.config.get("train", {}).get("monitor", "accuracy")
     value = stored.metrics.get(f"validation/{monitor}")
     return None if value is None else -value if monitor == "nll" else value

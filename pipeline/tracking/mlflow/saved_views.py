@@ -1,6 +1,6 @@
-"""How MLflow's pages open on the runs: saved views, which its UI keeps as tags of the MLflow experiment.
+"""Saved views of the MLflow UI (columns, sorting, charts), stored as tags of the MLflow experiment.
 
-Without them the UI hides the runs of a study under its row, and its table has no score in it.
+Without them the UI hides the runs of a study under its row, and its table shows no scores.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 PREFIX = "mlflow.sharedViewState."
 NOTE = """\
-**A run** is one (data, text, variant, label budget, seed): its description tells what came out, its artifacts hold \
+**A run** is one (data, text, variant, label budget, seed): its description summarizes the result, its artifacts hold \
 plots and predictions. **A study** compares runs; open its `report.html` among its artifacts.
 
 *Views*, above the table: **Runs by score**, every run, best test score first; **Means over seeds**, of the runs that \
@@ -21,17 +21,17 @@ NAME, CREATED, DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "durati
 
 
 def experiment_views() -> dict[str, str]:
-    """The saved views as tags of an MLflow experiment; the end of a tag's key is the `viewStateShareKey` of a link."""
+    """The saved views as tags of an MLflow experiment; a tag's key ends in the `viewStateShareKey` of a link to it."""
     metrics = [f"metrics.`{name}`" for name in METRICS]
     data, warnings, count = "tags.`data`", "tags.`warnings`", "tags.`runs`"
-    # Sorted by a score, the UI shows all runs; by time, it hides those of a study under the study's row.
+    # Sorted by a score, the UI shows all runs; sorted by time, it hides the runs of a study under the study's row.
     runs = _columns([*metrics, data]) | _charts() | {"orderByKey": metrics[0], "orderByAsc": False}
     keys = [{"mode": "tag", "groupByData": name} for name in ("variant", "label_budget", "data")]
     means = _columns(metrics, {NAME: 430}) | _charts()
     means |= {"groupBy": {"aggregateFunction": "average", "groupByKeys": keys}, "useGroupedValuesInCharts": True}
     studies = _columns([data, count, warnings], {warnings: 420}) | {"searchFilter": "tags.`pipeline.study` LIKE '%'"}
     views = {"runs": ("Runs by score", runs), "means": ("Means over seeds", means), "studies": ("Studies", studies)}
-    # The times order the list of views; constant, so that equal views are equal tags.
+    # The times order the list of views. They are constants, so that equal views give equal tags.
     return {
         f"{PREFIX}{key}": json.dumps({"name": name, "createdAt": rank, "updatedAt": rank, "state": json.dumps(state)})
         for rank, (key, (name, state)) in enumerate(reversed(views.items()))
@@ -39,19 +39,19 @@ def experiment_views() -> dict[str, str]:
 
 
 def _columns(names: Sequence[str], widths: dict[str, int] | None = None) -> dict[str, Any]:
-    """Columns of the table, in this order, with a run's name wide enough to be read."""
+    """Columns of the table in this order; the column of run names is wide enough to read."""
     widths = {NAME: 330, CREATED: 150} | dict.fromkeys(names, 120) | (widths or {})
     return {"selectedColumns": list(names), "columnOrder": [NAME, CREATED, *names, DURATION], "columnWidths": widths}
 
 
 def _charts() -> dict[str, Any]:
-    """The first section of the chart view, of 20 runs; the UI adds a chart of every other metric below."""
+    """First section of the chart view, for 20 runs; below it the UI adds a chart for every other metric."""
     bar = {"type": "BAR", "runsCountToCompare": 20}
     line = {"type": "LINE", "runsCountToCompare": 20, "xAxisKey": "step", "lineSmoothness": 0}
-    against = {"type": "SCATTER", "runsCountToCompare": 100, "yaxis": {"key": SCORES[0], "type": "METRIC"}}
+    scatter = {"type": "SCATTER", "runsCountToCompare": 100, "yaxis": {"key": SCORES[0], "type": "METRIC"}}
     charts: list[dict[str, Any]] = [
         bar | {"metricKey": SCORES[0], "displayName": SCORES[0]},
-        against | {"xaxis": {"key": "params/trainable", "type": "METRIC"}},
+        scatter | {"xaxis": {"key": "params/trainable", "type": "METRIC"}},
         line | {"metricKey": "epoch/validation/macro_recall", "displayName": "validation/macro_recall by epoch"},
         line | {"metricKey": "epoch/train/loss", "displayName": "train/loss by epoch"},
     ]

@@ -1,8 +1,7 @@
-"""The door to MLflow's store: quiet, without telemetry, one process at a time where it is a sqlite file.
+"""Open MLflow's tracking store: without log output and telemetry, and under a file lock if it is a sqlite file.
 
-MLflow commits some fifteen times per run, and sqlite waits for the disk each time: two thirds of the time that logging
-takes. The file is brought to the disk once, at the end. If the power fails in between, `python -m pipeline.sync` makes
-it anew.
+MLflow commits some fifteen times per run. Sqlite waits for the disk at each commit, two thirds of the logging time.
+Here the file is synced to the disk once, at the end. After a power failure, `python -m pipeline sync` rebuilds it.
 """
 
 import gc
@@ -34,13 +33,13 @@ SETTINGS = {
 
 @contextmanager
 def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
-    """Open the tracking store, quietly and without telemetry; a sqlite store is made if need be.
+    """Open the tracking store, without log output and telemetry; a missing sqlite store is created.
 
-    A sqlite store is held under a file lock meanwhile: processes that meet on a fresh one would break it for good.
+    A file lock gives one process at a time a sqlite store: concurrent creation would break it for good.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    with _no_collection(), warnings.catch_warnings():
+    with _no_garbage_collection(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
         from mlflow.tracking import MlflowClient
 
@@ -48,7 +47,7 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
         levels = [logger.level for logger in loggers]
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        _leave_writing_to_the_system()
+        _disable_sqlite_sync()
         try:
             with _store_lock(uri):
                 yield MlflowClient(uri, registry_uri=uri)
@@ -58,14 +57,14 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """No search for garbage: MLflow brings hundreds of thousands of objects that stay, and each search visits them."""
-    collects = gc.isenabled()
+def _no_garbage_collection() -> Iterator[None]:
+    """Pause garbage collection: MLflow keeps hundreds of thousands of objects, and each collection visits them."""
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collects:
+        if enabled:
             gc.enable()
 
 
@@ -75,7 +74,7 @@ def _store_lock(uri: str) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _sqlite_store(store: Path) -> Iterator[None]:
-    """Hold the lock of a sqlite file, and bring it to the disk before it is let go."""
+    """Hold the lock of a sqlite file, and sync the file to the disk before releasing it."""
     store.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.parent / f".{store.name}.lock", timeout=LOCK_SECONDS):
         try:
@@ -85,15 +84,15 @@ def _sqlite_store(store: Path) -> Iterator[None]:
                 os.fsync(stream.fileno())
 
 
-def _leave_writing_to_the_system() -> None:
-    """Have sqlite connections of this process not wait for the disk."""
+def _disable_sqlite_sync() -> None:
+    """Make the sqlite connections of this process not wait for the disk at each commit."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    if not event.contains(Engine, "connect", _do_not_wait):
-        event.listen(Engine, "connect", _do_not_wait)
+    if not event.contains(Engine, "connect", _set_synchronous_off):
+        event.listen(Engine, "connect", _set_synchronous_off)
 
 
-def _do_not_wait(connection: Any, _: Any) -> None:
+def _set_synchronous_off(connection: Any, _: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF")

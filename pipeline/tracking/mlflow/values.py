@@ -1,4 +1,4 @@
-"""What of a record goes into MLflow: tags, points of its metrics, data sets, a table."""
+"""MLflow run names, tags, params, metrics, data sets and tables, from a run's record."""
 
 import json
 import re
@@ -8,19 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.variants import variant_style
+from pipeline.runtime.files import fingerprint, flatten
 from pipeline.tracking.run_record import StoredRun
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
-LONGEST_TAG = 8000
-WIDEST = 100
+MAX_TAG = 8000  # characters that MLflow takes
+MAX_PARAM = 6000
+MAX_LINE = 100
 COMMANDS = ("./scripts/", "python -m ")
 NEIGHBOURS = "tables/neighbours.json"
 
 
+def run_name(stored: StoredRun) -> str:
+    """The MLflow run name: the record's title, such as `cbow_frozen · n=1000 · seed 0`."""
+    return str(stored.header["title"])
+
+
 def run_tags(stored: StoredRun, folder: Path) -> dict[str, str]:
-    """Tags to group, find and repeat a run by, its note, and the colour its variant has in the report."""
+    """Tags to group, find and repeat a run by, its note, and the colour of its variant in the report."""
     environment = stored.header["environment"]
     sha, dirty = environment.get("git_sha", "unknown"), environment.get("git_dirty")
     tags = {key: str(value) for key, value in stored.header["tags"].items()} | {
@@ -29,11 +36,11 @@ def run_tags(stored: StoredRun, folder: Path) -> dict[str, str]:
         "mlflow.runColor": str(variant_style(stored.header["tags"]["variant"])["color"]),
         "mlflow.source.name": "pipeline",
         "mlflow.source.type": "LOCAL",
-        "mlflow.note.content": shortened(stored.note, folder),
+        "mlflow.note.content": fit_note(stored.note, folder),
     }
     machine = {key: environment.get(key) for key in ("python", "platform", "cpu", "cores", "device")}
-    known = {f"environment.{key}": value for key, value in (machine | environment.get("libraries", {})).items()}
-    tags |= {key: str(value) for key, value in known.items() if value is not None}
+    versions = environment.get("libraries", {})
+    tags |= {f"environment.{key}": str(value) for key, value in (machine | versions).items() if value is not None}
     if re.fullmatch("[0-9a-f]{40,64}", sha):
         tags["mlflow.source.git.commit"] = sha
     if stored.neighbours:
@@ -41,55 +48,80 @@ def run_tags(stored: StoredRun, folder: Path) -> dict[str, str]:
     return tags
 
 
-def shortened(note: str, folder: Path, name: str = "note.md") -> str:
-    """A note within the length of a tag, ending with where the rest is; long commands are broken into lines."""
-    note = "".join(_broken(line) if len(line) > WIDEST else line for line in note.splitlines(keepends=True))
-    if len(note) <= LONGEST_TAG:
+def fit_note(note: str, folder: Path, name: str = "note.md") -> str:
+    """Fit a note into a tag: long commands are wrapped; a note that is too long ends with the path of the whole."""
+    note = "".join(_wrapped(line) if len(line) > MAX_LINE else line for line in note.splitlines(keepends=True))
+    if len(note) <= MAX_TAG:
         return note
     rest = f"\n\n… the whole note is the artifact `{name}` and {folder.name}/{name}.\n"
-    return note[: LONGEST_TAG - len(rest)].rpartition("\n")[0] + rest
+    return note[: MAX_TAG - len(rest)].rpartition("\n")[0] + rest
 
 
-def _broken(command: str) -> str:
-    """A command over several lines. On the page of a run, one long line pushes the values of metrics out of sight."""
+def _wrapped(command: str) -> str:
+    """A command over several lines. On a run's page, one long line pushes the metric values out of view."""
     if not command.startswith(COMMANDS):
         return command
     try:
-        parts = shlex.split(command)
+        arguments = shlex.split(command)
     except ValueError:  # a sentence about a command, with an apostrophe
         return command
     lines = [""]
-    for part in map(shlex.quote, parts):
-        if lines[-1].strip() and len(lines[-1]) + len(part) > WIDEST:
+    for argument in map(shlex.quote, arguments):
+        if lines[-1].strip() and len(lines[-1]) + len(argument) > MAX_LINE:
             lines.append("   ")
-        lines[-1] += f" {part}"
+        lines[-1] += f" {argument}"
     return " \\\n".join(lines).removeprefix(" ") + "\n"
 
 
-def points(stored: StoredRun) -> list[tuple[str, float | None, int]]:
-    """Final metrics (step 0) and, under `epoch/`, the curves with the epoch as step."""
-    found = [(key, value, 0) for key, value in (stored.metrics | stored.timings).items()]
+def mlflow_params(config: Mapping[str, Any]) -> dict[str, str]:
+    """Nested configuration as dotted keys and text values; a value too long for MLflow is cut, with a fingerprint."""
+    params = {}
+    for key, value in flatten(config).items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if len(text) > MAX_PARAM:
+            text = f"{text[:200]}… ({len(text)} characters, fingerprint {fingerprint(value)})"
+        params[key] = text
+    return params
+
+
+def metric_points(stored: StoredRun) -> list[tuple[str, float | None, int]]:
+    """Metrics as (key, value, step): final ones at step 0; learning curves under `epoch/`, with the epoch as step."""
+    points = [(key, value, 0) for key, value in (stored.metrics | stored.timings).items()]
     for row in stored.history:
-        found += [(f"epoch/{key}", value, int(row["epoch"])) for key, value in row.items() if key != "epoch"]
-    return found
+        points += [(f"epoch/{key}", value, int(row["epoch"])) for key, value in row.items() if key != "epoch"]
+    return points
 
 
-def table_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows as the UI shows them and compares them between runs.
+def metric_names(keys: Sequence[str]) -> dict[str, str]:
+    """A valid and distinct MLflow metric name for each key: characters such as brackets become `_`."""
+    names: dict[str, str] = {}
+    for key in dict.fromkeys(keys):
+        parts = [re.sub(r"[^\w\-. :]+", "_", part).strip() for part in key.split("/")]
+        name = "/".join(part for part in parts if part.strip(".")) or "metric"
+        if name in names.values():
+            name = f"{name}_{fingerprint(key)[:8]}"
+        names[key] = name[:250]
+    return names
 
-    `MlflowClient.log_table` does the same by way of pandas, with a deprecation warning.
+
+def table_json(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Rows in the JSON form that the UI shows and compares between runs.
+
+    `MlflowClient.log_table` does the same through pandas, with a deprecation warning.
     """
     columns = list(rows[0])
     return {"columns": columns, "data": [[row[key] for key in columns] for row in rows]}
 
 
 def datasets(stored: StoredRun) -> list["DatasetInput"]:
-    """One input per split. MLflow keeps one context per name and digest, so the split is part of the name."""
+    """One MLflow input per split. MLflow keeps one context per name and digest, so the name holds the split."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = stored.header["dataset"]
     source = str(dataset.get("source", "unknown"))
-    kind, where = ("http", {"url": source}) if source.startswith("http") else ("code", {"tags": {"source": source}})
+    source_type, location = (
+        ("http", {"url": source}) if source.startswith("http") else ("code", {"tags": {"source": source}})
+    )
     columns = [{"name": name, "type": "string", "required": True} for name in ("text", "label")]
     inputs = []
     for split, rows in dataset.get("rows", {}).items():
@@ -101,8 +133,8 @@ def datasets(stored: StoredRun) -> list["DatasetInput"]:
                 Dataset(
                     name=f"{dataset.get('name', 'data')}-{split}"[:500],
                     digest=str(dataset.get("fingerprint", "unknown"))[:36],
-                    source_type=kind,
-                    source=json.dumps(where, ensure_ascii=False),
+                    source_type=source_type,
+                    source=json.dumps(location, ensure_ascii=False),
                     schema=json.dumps({"mlflow_colspec": columns}),
                     profile=json.dumps({"num_rows": rows}),
                 ),

@@ -28,7 +28,7 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
         settings |= {"text_column": "text", "label_column": "label", "deduplicate": "none"}
         settings |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0}
         splits = load(DataConfig(source=source, **(settings | changes)), tmp_path)
-        parts = {name: part for name, part in splits.parts() if name != "unlabelled"}
+        parts = {name: part for name, part in splits.tables() if name != "unlabelled"}
         text = TextConfig(
             tokenizer="tweet",
             handles="mask",

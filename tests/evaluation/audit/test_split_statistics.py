@@ -34,7 +34,7 @@ def test_a_word_of_unlabelled_text_is_known_and_unseen(tmp_path):
     from pipeline.text.encoded_split import EncodedSplit, encode_splits
 
     batches = {"train": [(["a a", "b"], [0, 1])], "test": [(["a u", "u v"], [0, 1])]}
-    encode_splits(batches, str.split, 1, tmp_path, 1, also=["u"])
+    encode_splits(batches, str.split, 1, tmp_path, 1, required_words=["u"])
     encoded = {name: EncodedSplit.open(tmp_path, name) for name in batches}
     texts = {"train": ["a a", "b"], "test": ["a u", "u v"]}
     _, test = describe_splits(concatenate(texts, encoded, ["x", "y"]), encoded)

@@ -8,7 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.config.schema import CbowConfig, SampleConfig, TextConfig
 from pipeline.data.sample.generate import labelled_batches, unlabelled_batches
-from pipeline.data.sample.lexicon import ANTONYMS, POLARITY, SYNONYM_GROUPS
+from pipeline.data.sample.words import PAIRS, POLARITY, SYNONYM_GROUPS
 from pipeline.embedding.cbow import train_cbow
 from pipeline.evaluation.probes.antonyms import antonym_sets, antonyms, planted_triples
 from pipeline.evaluation.probes.opinion_words import opinion_words
@@ -72,7 +72,7 @@ def test_the_word_list_agrees_with_published_lists(shared, monkeypatch):
 
 def test_planted_triples_are_those_of_the_generator():
     group_of = {word: group.name for group in SYNONYM_GROUPS for word in group.words}
-    opposites = dict(ANTONYMS) | {negative: positive for positive, negative in ANTONYMS}
+    opposites = {group.name: opposite.name for pair in PAIRS for group, opposite in (pair, pair[::-1])}
     triples = planted_triples()
     assert len({anchor for anchor, _, _ in triples}) == len(triples) > 500
     for anchor, synonym, antonym in triples:

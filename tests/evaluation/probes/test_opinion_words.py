@@ -4,7 +4,7 @@ import nltk
 import pytest
 from nltk.corpus.reader import OpinionLexiconCorpusReader
 
-from pipeline.data.sample.lexicon import SYNONYM_GROUPS
+from pipeline.data.sample.words import SYNONYM_GROUPS
 from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 from pipeline.runtime.errors import UserError
 

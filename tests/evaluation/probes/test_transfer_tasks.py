@@ -44,7 +44,7 @@ def test_topic_tweets_are_not_those_of_the_run(topics):
 
 
 def test_topics_are_labelled_by_topic(topics):
-    from pipeline.data.sample.topics import TOPICS
+    from pipeline.data.sample.words import TOPICS
 
     assert topics.label_names == [topic.name for topic in TOPICS]
     hits = []

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from pipeline.classifier.model import Classifier, Embedding
 from pipeline.config.compose import compose
-from pipeline.prediction.explain.model import Trained
+from pipeline.prediction.explain.model import TrainedRun
 from pipeline.text.vocabulary import Vocabulary
 
 WORDS = ["<pad>", "<unk>", "good", "bad", "movie", "😀"]
@@ -24,10 +24,10 @@ HEAD = {
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Trained:
+def tiny() -> TrainedRun:
     """Six words in two dimensions, a mean encoder and a head whose numbers can be followed by hand."""
     config = compose(["embedding.dim=2", "train.lr_embedding=0.01"])
-    return Trained(
+    return TrainedRun(
         name="tiny",
         title="random_trainable · n=all · seed 0",
         generated=True,
@@ -45,10 +45,10 @@ def tiny() -> Trained:
 
 
 @pytest.fixture(scope="session")
-def trained_with(tiny: Trained) -> Callable[..., tuple[Trained, Classifier]]:
+def trained_with(tiny: TrainedRun) -> Callable[..., tuple[TrainedRun, Classifier]]:
     """A trained classifier with any encoder and variant, as a record holds it, and the model that it came from."""
 
-    def make(encoder: str = "mean", classes: int = 3, dim: int = 5, **variant: object) -> tuple[Trained, Classifier]:
+    def make(encoder: str = "mean", classes: int = 3, dim: int = 5, **variant: object) -> tuple[TrainedRun, Classifier]:
         generator = torch.Generator().manual_seed(3)
         rows_VD = torch.randn(len(WORDS), dim, generator=generator)
         rows_VD[0] = 0
@@ -84,9 +84,9 @@ def trained_with(tiny: Trained) -> Callable[..., tuple[Trained, Classifier]]:
 
 @pytest.fixture(scope="session")
 def write_run() -> Callable[..., Path]:
-    """Writes the files of a record that a walk reads, by hand."""
+    """Writes the files of a record that a lesson reads, by hand."""
 
-    def write(root: Path, name: str, trained: Trained, finished: str = "2024-01-01", embedding: bool = True) -> Path:
+    def write(root: Path, name: str, trained: TrainedRun, finished: str = "2024-01-01", embedding: bool = True) -> Path:
         folder = root / "results" / name
         folder.mkdir(parents=True)
         sections = ("text", "embedding", "model", "train")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.prediction.explain.blocks import short, visible, width
+from pipeline.prediction.explain.blocks import printable, truncated, width
 from pipeline.prediction.explain.html import lesson_page
-from pipeline.prediction.explain.lesson import lesson
+from pipeline.prediction.explain.lesson import build_lesson
 from pipeline.prediction.explain.terminal import COLUMNS, lesson_text
-from pipeline.prediction.explain.trace import walk
+from pipeline.prediction.explain.trace import trace_text
 from pipeline.text.vocabulary import Vocabulary
 
 HOSTILE = "good <script>alert(1)</script> \x1b[31m \u202e &lt;b&gt; 👩\u200d💻 漢字漢字 é \udc80 movie"
@@ -30,25 +30,27 @@ class Tags(HTMLParser):
         self.attributes += attrs
 
 
-def test_what_is_told_by_hand(tiny):
-    text = lesson_text(lesson(walk(tiny, "Good movie zzz")))
-    assert "It says: positive, with probability 0.6971." in text
+def test_the_lesson_by_hand(tiny):
+    text = lesson_text(build_lesson(trace_text(tiny, "Good movie zzz")))
+    assert "Prediction: positive, with probability 0.6971." in text
     assert "GENERATED" in text
-    told = " ".join(text.split())
-    assert "Out of vocabulary: 1 of 3 tokens, zzz." in told
-    assert "rows (1, T, D) (1, 3, 2) each id replaced by its row" in told
-    assert "product (3, 6) × (6, 2) 36 0" in told
-    assert "exactly the same numbers (largest difference 0)" in told
-    assert "2 good 2.000 100.0% +2.000 +0.000" in told
-    assert "good +1.333" in told
-    assert "= lead +0.833" in told
-    assert "3 rows moved. 3 rows did not: equal bit for bit before and after. The padding row is still zero." in told
-    assert "No row moved. 6 rows did not" in told
-    assert "with the label negative, which it did not predict" in told
+    words = " ".join(text.split())
+    assert "Out of vocabulary: 1 of 3 tokens, zzz." in words
+    assert "word vectors (1, T, D) (1, 3, 2) look-up of each id" in words
+    assert "product (3, 6) × (6, 2) 36 0" in words
+    assert "exactly the same numbers (largest difference 0)" in words
+    assert "2 good 2.000 100.0% +2.000 +0.000" in words
+    assert "good +1.333" in words
+    assert "= margin +0.833" in words
+    assert (
+        "3 word vectors changed. The other 3 are bit-equal before and after. The padding vector is still zero." in words
+    )
+    assert "No word vector changed: all 6 are bit-equal" in words
+    assert "the true label is negative, which the classifier did not predict" in words
 
 
 def test_signed_bars_share_the_axis_of_their_header(tiny):
-    lines = lesson_text(lesson(walk(tiny, "good good bad movie"))).splitlines()
+    lines = lesson_text(build_lesson(trace_text(tiny, "good good bad movie"))).splitlines()
     start = next(number for number, line in enumerate(lines) if "← negative │ positive →" in line)
     axis = lines[start].index("│")
     bars = lines[start + 2 : start + 7]
@@ -58,12 +60,12 @@ def test_signed_bars_share_the_axis_of_their_header(tiny):
     assert bad.endswith("│")
 
 
-def test_shares_of_a_long_text_are_summed_by_word(tiny):
-    text = " ".join(lesson_text(lesson(walk(tiny, "good " * 15 + "movie " * 15))).split())
+def test_contributions_of_a_long_text_are_summed_by_token(tiny):
+    text = " ".join(lesson_text(build_lesson(trace_text(tiny, "good " * 15 + "movie " * 15))).split())
     # Weights differ by (2, 0.5), rows are (2, 0) and (0, -1), T is 30.
     assert "good ×15 +2.000" in text
     assert "movie ×15 -0.250" in text
-    assert "(the others)" not in text
+    assert "(other tokens)" not in text
 
 
 def test_of_many_words_the_strongest_are_shown_and_the_rest_summed(tiny):
@@ -72,22 +74,22 @@ def test_of_many_words_the_strongest_are_shown_and_the_rest_summed(tiny):
     rows[2:, 0] = np.arange(40)
     counts = np.ones(42, np.int64)
     many = dataclasses.replace(tiny, vocabulary=Vocabulary(words, counts, 0), initial_VE=rows, final_VE=rows)
-    text = " ".join(lesson_text(lesson(walk(many, " ".join(words[2:])))).split())
-    assert "The 12 strongest of 40, in the order of the text: token share" in text
+    text = " ".join(lesson_text(build_lesson(trace_text(many, " ".join(words[2:])))).split())
+    assert "The 12 strongest of 40, in text order: token contribution" in text
     assert "w28 +1.400" in text
     assert "w27 +" not in text.partition("strongest of")[2].partition("7 One")[0]
-    assert f"(the others) {2 * sum(range(28)) / 40:+.3f}" in text
+    assert f"(other tokens) {2 * sum(range(28)) / 40:+.3f}" in text
 
 
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
 @pytest.mark.parametrize("text", ["", HOSTILE, "zig zag", "good bad " * 1111, "x" * 10_000, "😀"])
 def test_any_text_fits_the_terminal_and_the_page(trained_with, encoder, text):
-    told = lesson(walk(trained_with(encoder)[0], text))
-    lines = lesson_text(told).splitlines()
+    lesson = build_lesson(trace_text(trained_with(encoder)[0], text))
+    lines = lesson_text(lesson).splitlines()
     assert max(map(width, lines)) <= COLUMNS
     assert len(lines) < 400
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ud800-\udfff]", "\n".join(lines))
-    page = lesson_page(told)
+    page = lesson_page(lesson)
     page.encode("utf-8")
     assert {"script", "link", "img", "iframe", "object"}.isdisjoint(Tags(page).tags)
     assert not [name for name, _ in Tags(page).attributes if name.startswith("on") or name in ("src", "style")]
@@ -96,7 +98,7 @@ def test_any_text_fits_the_terminal_and_the_page(trained_with, encoder, text):
 
 def test_the_page_escapes_what_it_shows(tiny):
     trained = dataclasses.replace(tiny, label_names=["<img src=x>", 'a"b'], name="<u>")
-    page = lesson_page(lesson(walk(trained, HOSTILE)))
+    page = lesson_page(build_lesson(trace_text(trained, HOSTILE)))
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "&lt;img src=x&gt;" in page
     assert {"script", "img", "u", "b"}.isdisjoint(Tags(page).tags)
@@ -104,35 +106,35 @@ def test_the_page_escapes_what_it_shows(tiny):
 
 
 def test_the_page_has_every_section_and_link(tiny):
-    page = lesson_page(lesson(walk(tiny, "good")))
+    page = lesson_page(build_lesson(trace_text(tiny, "good")))
     targets = re.findall(r'href="#([\w-]+)"', page)
     assert targets == re.findall(r'<section id="([\w-]+)"', page)
-    assert targets == ["way", "ids", "rows", "one-hot", "encoder", "decision", "step", "contrast"]
+    assert targets == ["shapes", "ids", "embedding", "one-hot", "encoder", "decision", "step", "contrast"]
 
 
-def test_a_frozen_run_says_that_nothing_but_the_head_moves(trained_with):
-    text = " ".join(lesson_text(lesson(walk(trained_with(trainable=False)[0], "good movie"))).split())
-    own, _, contrast = text.partition("The same step with trainable rows")
-    assert "The rows are frozen" in own
-    assert "Only what stands above them learns." in own
-    assert "No row moved. 6 rows did not" in own
-    assert "2 rows moved. 4 rows did not" in contrast
+def test_a_frozen_run_says_that_only_the_head_is_updated(trained_with):
+    text = " ".join(lesson_text(build_lesson(trace_text(trained_with(trainable=False)[0], "good movie"))).split())
+    own, _, contrast = text.partition("The same step with trainable word vectors")
+    assert "The word vectors are frozen" in own
+    assert "Only the layers above them are updated." in own
+    assert "No word vector changed: all 6 are bit-equal" in own
+    assert "2 word vectors changed. The other 4 are bit-equal" in contrast
 
 
-def test_a_projected_run_says_that_every_word_moves(trained_with):
-    text = lesson_text(lesson(walk(trained_with(trainable=False, projected=True)[0], "good movie")))
-    assert "5 of 6 words have moved" in " ".join(text.split())
+def test_a_projected_run_says_that_every_word_vector_changes(trained_with):
+    text = lesson_text(build_lesson(trace_text(trained_with(trainable=False, projected=True)[0], "good movie")))
+    assert "5 of 6 changed" in " ".join(text.split())
 
 
 @given(st.text())
-def test_visible_text_has_a_width_and_no_controls(text):
-    shown = visible(text)
+def test_printable_text_has_a_width_and_no_controls(text):
+    shown = printable(text)
     assert width(shown) > 0 or shown == ""
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]", shown)
-    assert width(short(text, 10)) <= 10
+    assert width(truncated(text, 10)) <= 10
 
 
 def test_width_of_wide_and_combining_characters():
     assert [width(text) for text in ("ab", "漢", "😀", "e\u0301")] == [2, 2, 2, 1]
-    assert short("漢字漢字", 5) == "漢字…"
-    assert visible("\ufe0f") == "\\ufe0f"
+    assert truncated("漢字漢字", 5) == "漢字…"
+    assert printable("\ufe0f") == "\\ufe0f"

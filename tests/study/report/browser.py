@@ -15,7 +15,7 @@ FLAGS = (
     "--disable-component-update --disable-sync --disable-extensions --hide-scrollbars --remote-debugging-pipe"
 )
 BINARY = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 30  # seconds
+TIMEOUT = 30  # seconds
 
 
 class Browser:
@@ -27,11 +27,11 @@ class Browser:
         command = [*shell, str(BINARY), *FLAGS.split(), f"--user-data-dir={profile}", "about:blank"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.events: list[tuple[str, dict[str, Any]]] = []
-        self.number, self.session, self.rest = 0, "", b""
+        self.number, self.session, self.buffer = 0, "", b""
         targets: list[dict[str, Any]] = []
         while not targets:
-            found = self.call("Target.getTargets")["targetInfos"]
-            targets = [target for target in found if target["type"] == "page"]
+            infos = self.call("Target.getTargets")["targetInfos"]
+            targets = [target for target in infos if target["type"] == "page"]
         attached = self.call("Target.attachToTarget", targetId=targets[0]["targetId"], flatten=True)
         self.session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -56,21 +56,21 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
-        while b"\0" not in self.rest:
-            if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+        while b"\0" not in self.buffer:
+            if not select.select([self.process.stdout], [], [], TIMEOUT)[0]:
                 raise TimeoutError("the browser does not answer")
             block = self.process.stdout.read1(1 << 16)  # type: ignore[attr-defined]
             if not block:
                 raise RuntimeError("the browser ended")
-            self.rest += block
-        line, _, self.rest = self.rest.partition(b"\0")
+            self.buffer += block
+        line, _, self.buffer = self.buffer.partition(b"\0")
         answer: dict[str, Any] = json.loads(line)
         if "method" in answer:
             self.events.append((answer["method"], answer["params"]))
         return answer
 
     def open(self, address: str, *, width: int = 1280, dark: bool = False, script: bool = True) -> None:
-        """Load a page in a window of a width and colour scheme, and forget the events of the one before."""
+        """Load a page with a window width and colour scheme, and drop the events of the previous page."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
         )
@@ -82,12 +82,12 @@ class Browser:
         self.call("Page.navigate", url=address)
         self.wait(lambda: any(method == "Page.loadEventFired" for method, _ in self.events))
 
-    def wait(self, done: Any, seconds: float = PATIENCE) -> None:
-        """Ask the page over and over until `done()`."""
+    def wait(self, done: Any, seconds: float = TIMEOUT) -> None:
+        """Poll until `done()` is true."""
         end = time.monotonic() + seconds
         while not done():
             if time.monotonic() > end:
-                raise TimeoutError("the page did not come to it")
+                raise TimeoutError("the condition did not become true in time")
             self.call("Runtime.evaluate", expression="0")
             time.sleep(0.01)
 
@@ -103,7 +103,7 @@ class Browser:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def tap(self, x: float, y: float) -> None:
-        """Touch a place for a moment."""
+        """Tap a position on a touch screen."""
         self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
         self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
@@ -113,7 +113,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
 
     def type(self, text: str) -> None:
-        """Enter text where the focus is."""
+        """Enter text into the focused element."""
         self.call("Input.insertText", text=text)
 
     def picture(self, path: Path, *, full: bool = False) -> None:
@@ -122,15 +122,15 @@ class Browser:
         path.write_bytes(base64.b64decode(taken["data"]))
 
     def complaints(self) -> list[str]:
-        """Errors and warnings of the page: uncaught exceptions, console output, refusals of the browser."""
-        told = [json.dumps(params) for method, params in self.events if method == "Runtime.exceptionThrown"]
-        told += [json.dumps(params) for method, params in self.events if method == "Runtime.consoleAPICalled"]
-        return told + [params["entry"]["text"] for method, params in self.events if method == "Log.entryAdded"]
+        """Errors and warnings of the page: uncaught exceptions, console output, browser log entries."""
+        messages = [json.dumps(params) for method, params in self.events if method == "Runtime.exceptionThrown"]
+        messages += [json.dumps(params) for method, params in self.events if method == "Runtime.consoleAPICalled"]
+        return messages + [params["entry"]["text"] for method, params in self.events if method == "Log.entryAdded"]
 
     def requests(self) -> list[str]:
-        """Addresses that the page asked for."""
-        sent = [params for method, params in self.events if method == "Network.requestWillBeSent"]
-        return [params["request"]["url"] for params in sent]
+        """URLs that the page requested."""
+        requests = [params for method, params in self.events if method == "Network.requestWillBeSent"]
+        return [params["request"]["url"] for params in requests]
 
     def close(self) -> None:
         """End the browser."""

@@ -31,11 +31,11 @@ TRAINABLE = {"random_trainable": 2_327_042, "random_frozen": 514, "cbow_frozen":
 
 def runs(seeds: int) -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    luck = rng.normal(0, 0.008, (len(BUDGETS), seeds))
+    seed_effect = rng.normal(0, 0.008, (len(BUDGETS), seeds))
     rows = []
-    for name, (place, budget), seed in product([*VARIANTS, *BASELINES], enumerate(BUDGETS), range(seeds)):
-        noise = SPREAD.get(name, 0.006)
-        score = MEANS[name][place] + (noise > 0) * luck[place, seed] + noise * rng.normal()
+    for name, (index, budget), seed in product([*VARIANTS, *BASELINES], enumerate(BUDGETS), range(seeds)):
+        spread = SPREAD.get(name, 0.006)
+        score = MEANS[name][index] + (spread > 0) * seed_effect[index, seed] + spread * rng.normal()
         variant = name in VARIANTS
         if (name, budget, seed) == ("random_frozen", 3000, 7) or (name == "tfidf_logistic" and budget == 100 and seed):
             continue
@@ -94,8 +94,8 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
         row = [a, b, budget, planned, n, mean, sd, low, high, *total, p, smallest, *holm, *superiority, float(equal)]
         rows.append([*row, decision, sentence])
     columns = "a b label_budget planned n mean sd low high low_total high_total p p_smallest p_holm p_holm_smallest"
-    more = "superiority superiority_low superiority_high p_equivalence decision sentence"
-    return pd.DataFrame(rows, columns=f"{columns} {more}".split())
+    inference = "superiority superiority_low superiority_high p_equivalence decision sentence"
+    return pd.DataFrame(rows, columns=f"{columns} {inference}".split())
 
 
 def factorial(runs: pd.DataFrame) -> pd.DataFrame:
@@ -120,10 +120,10 @@ def trials() -> pd.DataFrame:
         {"random_trainable": 2, "random_frozen": 3, "cbow_frozen": 2, "cbow_finetuned": 1},
     )
     rows = []
-    for name, (place, budget) in product(VARIANTS, enumerate(BUDGETS)):
+    for name, (index, budget) in product(VARIANTS, enumerate(BUDGETS)):
         chosen = 3 if (name, budget) == ("cbow_frozen", 100) else best[name]
         for i, factor in enumerate(factors):
-            score = MEANS[name][place] - 0.012 * (i - chosen) ** 2
+            score = MEANS[name][index] - 0.012 * (i - chosen) ** 2
             edge = i == chosen and i in (0, 3)
             rows.append([name, budget, factor, 0.01 * factor, 0.002 * factor, score, i == chosen, edge])
     columns = ["variant", "label_budget", "factor", "lr_head", "lr_embedding", "score", "chosen", "edge"]
@@ -150,9 +150,9 @@ def probes(seeds: int) -> pd.DataFrame:
         "antonyms/evaluative/nearer",
     ]
     rows = []
-    for name, (place, probe), when in product(VARIANTS, enumerate(names), ["before", "after"]):
-        mean = before[name.split("_")[0]][place] + gain[place] * (when == "after" and name.endswith(("able", "tuned")))
-        none = (name, place) == ("random_frozen", 0)
+    for name, (index, probe), when in product(VARIANTS, enumerate(names), ["before", "after"]):
+        mean = before[name.split("_")[0]][index] + gain[index] * (when == "after" and name.endswith(("able", "tuned")))
+        none = (name, index) == ("random_frozen", 0)
         rows.append([name, probe, when, seeds, mean, None if none else mean - 0.015, None if none else mean + 0.015])
     return pd.DataFrame(rows, columns=["variant", "probe", "when", "n", "mean", "low", "high"])
 
@@ -172,19 +172,19 @@ def transfer(seeds: int) -> pd.DataFrame:
 def bands() -> pd.DataFrame:
     bands = {"1": 4100, "2-9": 3300, "10-99": 1400, "100+": 288}
     rows = []
-    for name, (place, (band, count)) in product(VARIANTS, enumerate(bands.items())):
+    for name, (index, (band, count)) in product(VARIANTS, enumerate(bands.items())):
         moves = {"random_trainable": 0.06, "cbow_finetuned": 0.025}.get(name, 0.0)
-        mean = moves * (place + 1) ** 1.2
+        mean = moves * (index + 1) ** 1.2
         rows.append([name, band, count, count if moves else 0, mean, 1.5 * mean])
     return pd.DataFrame(rows, columns=["variant", "band", "rows", "touched", "mean_drift", "mean_relative_l2"])
 
 
 def unknown() -> pd.DataFrame:
     rows = []
-    for name, (place, (band, tweets)) in product(
+    for name, (index, (band, tweets)) in product(
         VARIANTS, enumerate({"0": 2901, "up to 10 %": 4400, "10–25 %": 3600, "over 25 %": 1383}.items())
     ):
-        mean = MEANS[name][-1] + 0.03 - (0.01 if name == "cbow_finetuned" else 0.03) * place
-        last = name == "random_frozen" and place == 3
+        mean = MEANS[name][-1] + 0.03 - (0.01 if name == "cbow_finetuned" else 0.03) * index
+        last = name == "random_frozen" and index == 3
         rows.append([name, band, tweets, mean, None if last else mean - 0.014, None if last else mean + 0.014])
     return pd.DataFrame(rows, columns=["variant", "band", "tweets", "accuracy", "low", "high"])

@@ -1,13 +1,16 @@
-"""Invented findings of a study: four variants, three baselines, five budgets, ten seeds, and hostile texts."""
+"""Invented results of a study: four variants, three baselines, five budgets, ten seeds, and hostile texts."""
 
 from collections.abc import Collection
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.study.report.study_results import StudyResults, Verdict, Warned
+from pipeline.evaluation.audit.report import audit_report
+from pipeline.study.report.study_results import StudyResults, StudyWarning, Verdict
+from pipeline.text.encoded_split import EncodedSplit
 from tests.study.report import fake_frames as frames
 from tests.study.report.fake_frames import BUDGETS, MEANS, PAIRS, VARIANTS
 
@@ -23,14 +26,14 @@ WORDS = ["good", "bad", "<b>happy</b>", "sad_", "50%", "R&D", "c|d", "\\o/", "س
 
 
 def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -> StudyResults:
-    """Build the findings of a study on a bigger data set than the sample, with one failed run of `random_frozen`.
+    """Build the results of a study on a bigger data set than the sample, with one failed run of `random_frozen`.
 
     empty : names of fields left empty; frames keep their columns; "all" empties everything that can be.
     seeds : runs per variant and budget; all p-values and intervals follow from them.
     changes : other values of fields, such as `generated=True`.
     """
     runs = frames.runs(seeds)
-    findings = StudyResults(
+    results = StudyResults(
         title="tweet_eval-sentiment: macro recall of 4 variants",
         generated=False,
         data={
@@ -59,8 +62,10 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
         },
         verdicts=_verdicts(),
         warnings=[
-            Warned("learning_rate_at_edge", "cbow_frozen at 100 labels chose the largest factor, 10: a larger may do."),
-            Warned("below_baseline", "random_frozen is worse than tfidf_logistic <at all budgets> & below 'vader'."),
+            StudyWarning("learning_rate_at_edge", "CBOW, frozen at 100 labels chose the largest factor, 10."),
+            StudyWarning(
+                "below_baseline", "Frozen vectors are worse than tfidf_logistic <everywhere> & below 'vader'."
+            ),
         ],
         runs=runs,
         failures=pd.DataFrame(
@@ -110,9 +115,9 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
     )
     for name in {field.name for field in fields(StudyResults)} - {"title", "generated", "data", "design"}:
         if name in empty or "all" in empty:
-            value = getattr(findings, name)
+            value = getattr(results, name)
             changes.setdefault(name, value.iloc[:0] if isinstance(value, pd.DataFrame) else type(value)())
-    return replace(findings, **changes)
+    return replace(results, **changes)
 
 
 def _changed() -> pd.DataFrame:
@@ -127,25 +132,25 @@ def _changed() -> pd.DataFrame:
 def _words_map() -> dict[str, Any]:
     rng = np.random.default_rng(1)
     extra = [f"word{i}" for i in range(288)]
-    words, places = [*WORDS, *extra], {}
+    words, coordinates = [*WORDS, *extra], {}
     for name in VARIANTS:
         before = rng.normal(0, 1, (len(words), 2)).round(3)
         moved = (before + rng.normal(0, 0.3, before.shape) * ("frozen" not in name)).round(3)
-        places[name] = {"before": before.tolist(), "after": moved.tolist()}
+        coordinates[name] = {"before": before.tolist(), "after": moved.tolist()}
     polarity = [(1, -1, 0)[i % 3] for i in range(len(words))]
     return {
         "words": words,
         "counts": [3000 // (i + 1) for i in range(len(words))],
         "polarity": polarity,
-        "variants": places,
+        "variants": coordinates,
     }
 
 
 def _examples() -> pd.DataFrame:
     rows = []
     for i, text in enumerate(TEXTS):
-        said = {name: LABELS[(i + place) % 3] for place, name in enumerate(VARIANTS)}
-        rows.append({"text": text, "label": LABELS[i % 3], **said})
+        predictions = {name: LABELS[(i + shift) % 3] for shift, name in enumerate(VARIANTS)}
+        rows.append({"text": text, "label": LABELS[i % 3], **predictions})
     return pd.DataFrame(rows)
 
 
@@ -175,13 +180,20 @@ def _verdicts() -> list[Verdict]:
     ]
 
 
+def audit_of(texts: dict[str, list[str]], labels: dict[str, list[int]], label_names: list[str]) -> dict[str, Any]:
+    """The audit of splits whose tokens are the words between spaces."""
+    words = ["", "", *sorted({word for split in texts.values() for text in split for word in text.split()})]
+    encoded = {}
+    for name, split in texts.items():
+        tokens = [[words.index(word) for word in text.split()] for text in split]
+        offsets = np.cumsum([0, *map(len, tokens)])
+        encoded[name] = EncodedSplit(np.concatenate(tokens).astype(np.int32), offsets, np.array(labels[name]))
+    return audit_report(texts, encoded, words, label_names)
+
+
+@cache
 def _audit() -> dict[str, Any]:
-    return {
-        "rows": {"train": 7200, "validation": 800, "test": 12284},
-        "exact_duplicates": {"within": {"train": 12, "validation": 0, "test": 31}, "across": {"train-test": 3}},
-        "masked_duplicates": {"within": {"train": 40, "validation": 1, "test": 77}, "across": {"train-test": 9}},
-        "near_duplicates": {"across": {"train-test": 21}, "examples": [TEXTS[:2]]},
-        "label_conflicts": 4,
-        "empty_texts": 1,
-        "leaks": [{"token": ":)", "count": 2310, "label": LABELS[2], "share": 0.998, "mutual_information": 0.41}],
-    }
+    """Hostile texts, two of them copied into the test split and one under another label."""
+    texts = {"train": [*TEXTS, "good day :)"] * 12, "validation": TEXTS[:2], "test": [*TEXTS[2:4], "a new day :)"]}
+    labels = {"train": [0, 1, 2, 0, 1, 2] * 12, "validation": [0, 2], "test": [2, 0, 1]}
+    return audit_of(texts, labels, LABELS)

@@ -1,4 +1,4 @@
-"""The report's first screen: every outcome of a comparison has its own sentence, and none says more than was found."""
+"""The report's answers: every outcome of a comparison has its own sentence, which claims no more than was shown."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ DIFFERENCES = ["a", "b", "label_budget", "planned", "n", "mean", "low_total", "h
 SCORES = ["kind", "variant", "label_budget", "n", "mean", "low_total", "high_total", "trainable"]
 CROSSOVER = ["variant", "kind", "estimate", "low", "high", "certain", "sentence"]
 LEAK = "2 tokens nearly decide the label, “:)” (positive) and “:(” (negative): the label can be read off."
-INTERVALS = "Intervals are 95 % and hold for other seeds and other test tweets, unless they say otherwise."
+INTERVALS = "Unless stated otherwise, intervals are 95 % and cover other seeds and other test tweets."
 
 
 def row(
@@ -29,24 +29,24 @@ def row(
     n: int = 10,
 ) -> dict[str, Any]:
     """A row of differences; `decision` None: not planned."""
-    found = {"a": a, "b": b, "label_budget": budget, "planned": decision is not None, "n": n, "mean": mean}
-    found |= {"low_total": mean - half, "high_total": mean + half, "decision": decision, "equivalent": small}
-    return found | {"sentence": f"{a} and {b}: {decision} with {budget}"}
+    entry = {"a": a, "b": b, "label_budget": budget, "planned": decision is not None, "n": n, "mean": mean}
+    entry |= {"low_total": mean - half, "high_total": mean + half, "decision": decision, "equivalent": small}
+    return entry | {"sentence": f"{a} and {b}: {decision} with {budget}"}
 
 
 def score(
     variant: str, mean: float, budget: int = 1000, kind: str = "variant", trainable: float = 10.0
 ) -> dict[str, Any]:
-    found = {"kind": kind, "variant": variant, "label_budget": budget, "n": 10, "mean": mean, "trainable": trainable}
-    return found | {"low_total": mean - 0.01, "high_total": mean + 0.01}
+    entry = {"kind": kind, "variant": variant, "label_budget": budget, "n": 10, "mean": mean, "trainable": trainable}
+    return entry | {"low_total": mean - 0.01, "high_total": mean + 0.01}
 
 
 def run(variant: str, seed: int, **metrics: float | None) -> dict[str, Any]:
-    found = {"kind": "variant", "variant": variant, "label_budget": 1000, "seed": seed}
-    return found | {"params/embedding": 20_000.0, "params/touched_rows": 500.0} | metrics
+    entry = {"kind": "variant", "variant": variant, "label_budget": 1000, "seed": seed}
+    return entry | {"params/embedding": 20_000.0, "params/touched_rows": 500.0} | metrics
 
 
-def told(
+def answers(
     scores: list[dict[str, Any]] | None = None,
     differences: list[dict[str, Any]] | None = None,
     crossover: list[list[Any]] | None = None,
@@ -56,6 +56,7 @@ def told(
     budgets: tuple[int, ...] = (1000,),
     transfer: tuple[str, ...] = (),
 ) -> list[Verdict]:
+    """The verdicts on a study with these rows and no others."""
     design = {
         "label_budgets": list(budgets),
         "metric_name": "macro recall",
@@ -76,7 +77,7 @@ def told(
 
 def enough(decision: str | None, mean: float = 0.2, **more: Any) -> Verdict:
     small = more.pop("small", False)
-    return told(
+    return answers(
         [score(LEARNED, 0.7), score(FLOOR, 0.5), *more.pop("baselines", [])],
         [row(LEARNED, FLOOR, 1000, mean, decision, small=small, n=more.pop("n", 10))],
         **more,
@@ -88,57 +89,65 @@ class TestEnoughLabels:
         verdict = enough("higher")
         assert verdict.question == "Are 1,000 labelled tweets enough to learn 20,000 embedding parameters?"
         assert verdict.answer == (
-            "Yes: rows learned from random reach macro recall 0.700 [0.690, 0.710], +20.0 points [+19.0, +21.0] "
-            "against rows that stay random."
+            "Yes. Vectors learned from scratch reach macro recall 0.700 [0.690, 0.710], +20.0 points [+19.0, +21.0] "
+            "against random vectors, frozen."
         )
         assert verdict.evidence == [
-            "The embedding's 20,000 parameters are 1,000 rows of 20. Training read 500 of these rows (50 %); the "
-            "others stay as they began.",
-            "random_trainable − random_frozen: +20.0 points [+19.0, +21.0] at 1,000 labels.",
+            "The embedding matrix has 20,000 parameters: 1,000 word vectors of 20 dimensions. Training read 500 of "
+            "these vectors (50 %); the others keep their initial values.",
+            "vectors learned from scratch − random vectors, frozen: +20.0 points [+19.0, +21.0] at 1,000 labels.",
             INTERVALS,
         ]
 
     @pytest.mark.parametrize(
-        ("decision", "mean", "small", "opening", "said"),
+        ("decision", "mean", "small", "opening", "ending"),
         [
-            ("higher", 0.006, True, "Barely", "against rows that stay random: a gain, but below 1 point."),
-            ("lower", -0.05, False, "No", "−5.0 points [−6.0, −4.0] against rows that stay random."),
-            ("equivalent", 0.0, True, "No", "within 1 point of rows that stay random: 0.0 points [−1.0, +1.0]."),
-            ("undecided", 0.01, False, "Not settled", "which leaves open whether learning them helps."),
-            ("too few seeds", 0.01, False, "Not tested", "(3 seeds are too few to test)."),
-            (None, 0.01, False, "Not tested", "(not a planned comparison)."),
+            ("higher", 0.006, True, "Barely", "against random vectors, frozen. The gain is below 1 point."),
+            ("lower", -0.05, False, "No", "−5.0 points [−6.0, −4.0] against random vectors, frozen."),
+            (
+                "equivalent",
+                0.0,
+                True,
+                "No",
+                "0.0 points [−1.0, +1.0] against random vectors, frozen. The difference is within 1 point.",
+            ),
+            ("undecided", 0.01, False, "Not settled", "frozen. Whether learning the vectors helps is open."),
+            ("too few seeds", 0.01, False, "Not tested", "frozen. 3 seeds are too few to test this."),
+            (None, 0.01, False, "Not tested", "frozen. The comparison was not planned."),
         ],
     )
-    def test_every_other_outcome(self, decision: str | None, mean: float, small: bool, opening: str, said: str):
+    def test_every_other_outcome(self, decision: str | None, mean: float, small: bool, opening: str, ending: str):
         answer = enough(decision, mean, small=small, n=3).answer
-        assert answer.startswith(f"{opening}: rows learned from random reach macro recall 0.700")
-        assert answer.endswith(said)
+        assert answer.startswith(f"{opening}. Vectors learned from scratch reach macro recall 0.700")
+        assert answer.endswith(ending)
         assert "no difference" not in answer.lower()
 
     def test_a_better_baseline_is_said_at_once(self):
         strong, weak = score("tfidf_logistic", 0.75, kind="baseline"), score("majority", 0.5, kind="baseline")
         answer = enough("higher", baselines=[weak, strong]).answer
-        assert answer.startswith("Yes, though a simpler method scores higher: ")
-        assert answer.endswith("; the best baseline, tfidf_logistic, has 0.750 [0.740, 0.760].")
+        assert answer.startswith("Yes, but a simpler method scores higher. ")
+        assert answer.endswith(" The best baseline, tfidf_logistic, has 0.750 [0.740, 0.760].")
         answer = enough("higher", baselines=[weak]).answer
-        assert answer.startswith("Yes: ")
-        assert answer.endswith("; the best baseline, majority, has 0.500 [0.490, 0.510].")
+        assert answer.startswith("Yes. ")
+        assert answer.endswith(" The best baseline, majority, has 0.500 [0.490, 0.510].")
         other_budget = score("tfidf_logistic", 0.75, 100, kind="baseline")
         assert "baseline" not in enough("higher", baselines=[other_budget]).answer
-        assert enough("undecided", baselines=[strong]).answer.startswith("Not settled: ")
+        assert enough("undecided", baselines=[strong]).answer.startswith("Not settled. ")
 
     def test_a_leak_takes_the_answer_over(self):
         verdict = enough("higher", leak=LEAK)
-        assert verdict.answer.startswith("These tweets cannot tell, as single tokens give the label away: rows learned")
+        assert verdict.answer.startswith(
+            "These tweets cannot tell, because single tokens give the label away. Vectors learned"
+        )
         assert verdict.evidence[0] == LEAK
 
     def test_a_pair_planned_the_other_way_round_counts(self):
-        (verdict, *_) = told([score(LEARNED, 0.7)], [row(FLOOR, LEARNED, 1000, -0.2, "lower")])
-        assert verdict.answer.startswith("Yes: ")
+        (verdict, *_) = answers([score(LEARNED, 0.7)], [row(FLOOR, LEARNED, 1000, -0.2, "lower")])
+        assert verdict.answer.startswith("Yes. ")
         assert "+20.0 points [+19.0, +21.0]" in verdict.answer
 
     def test_the_largest_budget_that_ran_is_asked(self):
-        verdict = told(
+        verdict = answers(
             [score(LEARNED, 0.6, 100), score(FLOOR, 0.5, 100)],
             [row(LEARNED, FLOOR, 100, 0.1, "higher")],
             runs=[run(LEARNED, 0) | {"label_budget": 100}],
@@ -147,16 +156,16 @@ class TestEnoughLabels:
         assert verdict.question.startswith("Are 100 labelled")
 
     def test_without_learned_rows_or_without_their_floor(self):
-        assert told([score(FLOOR, 0.5)]) == []
-        (verdict,) = told([score(LEARNED, 0.7)])
-        assert verdict.answer.startswith("Not compared: ")
+        assert answers([score(FLOOR, 0.5)]) == []
+        (verdict,) = answers([score(LEARNED, 0.7)])
+        assert verdict.answer.startswith("Not compared. ")
 
 
 def cbow_answer(rows: list[dict[str, Any]], crossover: list[list[Any]] | None = None) -> str:
-    budgets = tuple(sorted({found["label_budget"] for found in rows}))
-    (verdict,) = told(differences=rows, crossover=crossover, budgets=budgets)
+    budgets = tuple(sorted({entry["label_budget"] for entry in rows}))
+    (verdict,) = answers(differences=rows, crossover=crossover, budgets=budgets)
     assert verdict.question == (
-        "Would CBOW vectors have been better than rows learned from random, and up to how many labels?"
+        "Would CBOW vectors have been better than vectors learned from scratch, and up to how many labels?"
     )
     assert verdict.answer.count("..") == 0
     return verdict.answer
@@ -172,33 +181,37 @@ class TestCbow:
         rows = course(FROZEN, *steps, (3000, 0.004, "undecided"), (7200, -0.014, "lower"))
         crossover = [[FROZEN, "reached", 3500.0, 2900.4, 5200.0, True, "learned reaches frozen"]]
         assert cbow_answer(rows, crossover) == (
-            "With few labels yes, up to 1,000. Frozen CBOW is ahead of learned rows from 100 to 1,000 labels (+4.0 to "
-            "+13.0 points), not told apart from them with 3,000 labels (+0.4 points [−0.6, +1.4]) and behind them with "
-            "7,200 labels (−1.4 points [−2.4, −0.4]); learned rows catch up with it at about 3,500 labels [2,900, "
-            "5,200]."
+            "Yes with few labels, up to 1,000. CBOW, frozen, is ahead of vectors learned from scratch from 100 to "
+            "1,000 labels (+4.0 to +13.0 points). It is neither shown ahead of them nor behind with 3,000 labels (+0.4 "
+            "points [−0.6, +1.4]). It is behind them with 7,200 labels (−1.4 points [−2.4, −0.4]). Vectors learned "
+            "from scratch catch up with it at about 3,500 labels [2,900, 5,200]."
         )
 
     @pytest.mark.parametrize(
         ("frozen", "tuned", "opening"),
         [
-            (["higher", "higher", "higher"], [], "Yes, with every number of labels tried."),
+            (["higher", "higher", "higher"], [], "Yes, with every label budget of this study."),
             (
                 ["higher", "lower", "lower"],
                 ["undecided", "higher", "higher"],
-                "Yes, with every number of labels tried.",
+                "Yes, with every label budget of this study.",
             ),
-            (["higher", "undecided", "lower"], ["higher", "undecided", "undecided"], "With few labels yes, up to 100."),
+            (["higher", "undecided", "lower"], ["higher", "undecided", "undecided"], "Yes with few labels, up to 100."),
             (
                 ["lower", "lower", "undecided"],
                 ["undecided", "undecided", "higher"],
-                "With many labels yes, from 900 on.",
+                "Yes with many labels, from 900 on.",
             ),
-            (["undecided", "higher", "lower"], [], "Yes with 300 labels, not shown with other numbers."),
-            (["higher", "undecided", "higher"], [], "Yes with 100 and 900 labels, not shown with other numbers."),
+            (["undecided", "higher", "lower"], [], "Yes with 300 labels, not shown with other numbers of labels."),
+            (
+                ["higher", "undecided", "higher"],
+                [],
+                "Yes with 100 and 900 labels, not shown with other numbers of labels.",
+            ),
             (["lower", "equivalent", "lower"], ["equivalent", "equivalent", "lower"], "No."),
             (["equivalent", "undecided", "lower"], [], "Not settled."),
-            (["too few seeds", "too few seeds", "equivalent"], [], "Not tested, as 4 seeds are too few."),
-            ([None, None, None], [], "Not tested, as these pairs were not planned."),
+            (["too few seeds", "too few seeds", "equivalent"], [], "Not tested, because 4 seeds are too few."),
+            ([None, None, None], [], "Not tested, because these pairs were not planned."),
         ],
     )
     def test_how_it_begins(self, frozen: list[str | None], tuned: list[str | None], opening: str):
@@ -206,51 +219,59 @@ class TestCbow:
         for variant, decisions in ((FROZEN, frozen), (TUNED, tuned)):
             steps = [(budget, 0.0, decision) for budget, decision in zip((100, 300, 900), decisions, strict=False)]
             rows += course(variant, *steps, n=4)
-        assert cbow_answer(rows).startswith(f"{opening} Frozen CBOW is ")
+        assert cbow_answer(rows).startswith(f"{opening} CBOW, frozen, is ")
 
     def test_one_budget(self):
         assert cbow_answer(course(TUNED, (500, 0.05, "higher"))) == (
-            "Yes. Fine-tuned CBOW is ahead of learned rows with 500 labels (+5.0 points [+4.0, +6.0])."
+            "Yes. CBOW, fine-tuned, is ahead of vectors learned from scratch with 500 labels "
+            "(+5.0 points [+4.0, +6.0])."
         )
 
     def test_a_certain_lead_below_the_smallest_effect_is_no_yes(self):
         answer = cbow_answer(course(FROZEN, (100, 0.004, "higher"), (300, 0.003, "higher"), small=True, half=0.002))
         assert answer.startswith(
-            "No. Frozen CBOW is ahead of learned rows by less than 1 point with 100 and 300 labels"
+            "No. CBOW, frozen, is ahead of vectors learned from scratch by less than 1 point with 100 and 300 labels"
         )
 
     def test_equal_is_said_within_the_smallest_effect(self):
         answer = cbow_answer(course(FROZEN, (100, 0.001, "equivalent"), small=True, half=0.004))
-        assert answer == "No. Frozen CBOW is within 1 point of learned rows with 100 labels (+0.1 points [−0.3, +0.5])."
+        assert answer == (
+            "No. CBOW, frozen, is within 1 point of vectors learned from scratch with 100 labels "
+            "(+0.1 points [−0.3, +0.5])."
+        )
 
     def test_too_few_seeds_still_show_what_the_intervals_say(self):
         rows = course(
             FROZEN, (100, 0.1, "too few seeds"), (300, 0.0, "too few seeds"), (900, -0.1, "too few seeds"), n=5
         )
         assert cbow_answer(rows) == (
-            "Not tested, as 5 seeds are too few. Frozen CBOW is ahead of learned rows as far as its interval tells "
-            "with 100 labels (+10.0 points [+9.0, +11.0]), not told apart from them with 300 labels (0.0 points "
-            "[−1.0, +1.0]) and behind them as far as its interval tells with 900 labels (−10.0 points [−11.0, −9.0])."
+            "Not tested, because 5 seeds are too few. CBOW, frozen, is ahead of vectors learned from scratch, by the "
+            "interval alone, with 100 labels (+10.0 points [+9.0, +11.0]). It is neither shown ahead of them nor "
+            "behind with 300 labels (0.0 points [−1.0, +1.0]). It is behind them, by the interval alone, with 900 "
+            "labels (−10.0 points [−11.0, −9.0])."
         )
 
     @pytest.mark.parametrize(
-        ("found", "said"),
+        ("entry", "ending"),
         [
             (
                 ["reached", 250.0, 100.0, None, False],
                 "catch up with it at about 250 labels [100 or fewer, more than 300].",
             ),
-            (["not reached", np.nan, np.nan, np.nan, True], "learned rows have not caught up with it by 300 labels."),
+            (
+                ["not reached", np.nan, np.nan, np.nan, True],
+                "Vectors learned from scratch have not caught up with it by 300 labels.",
+            ),
             (
                 ["not reached", np.nan, 180.0, np.nan, False],
-                "whether learned rows catch up with it by 300 labels is open.",
+                "Whether vectors learned from scratch catch up with it by 300 labels is open.",
             ),
             (["ahead from the start", np.nan, 100.0, 100.0, True], "(+9.0 to +10.0 points)."),
         ],
     )
-    def test_where_learned_rows_catch_up(self, found: list[Any], said: str):
+    def test_where_learned_rows_catch_up(self, entry: list[Any], ending: str):
         rows = course(FROZEN, (100, 0.1, "higher"), (300, 0.09, "higher"))
-        assert cbow_answer(rows, [[FROZEN, *found, "a sentence"]]).endswith(said)
+        assert cbow_answer(rows, [[FROZEN, *entry, "a sentence"]]).endswith(ending)
 
     def test_no_lead_no_catching_up(self):
         rows = course(FROZEN, (100, 0.001, "undecided"), (300, -0.001, "undecided"))
@@ -261,20 +282,22 @@ class TestCbow:
         rows += [row(FROZEN, TUNED, 300, -0.02, "lower")]
         scores = [score(FROZEN, 0.6, 300, trainable=34), score(LEARNED, 0.6, 300, trainable=23_650)]
         crossover = [[FROZEN, "not reached", None, None, None, True, "random_trainable has not reached cbow_frozen"]]
-        *_, verdict = told(scores, rows, crossover, runs=[run(LEARNED, 0) | {"label_budget": 300}], budgets=(100, 300))
+        *_, verdict = answers(
+            scores, rows, crossover, runs=[run(LEARNED, 0) | {"label_budget": 300}], budgets=(100, 300)
+        )
         assert verdict.evidence == [
-            "cbow_frozen − random_trainable: +10.0 points [+9.0, +11.0] at 100 labels; +9.0 points [+8.0, +10.0] at "
-            "300 labels.",
-            "random_trainable has not reached cbow_frozen.",
-            "cbow_finetuned − cbow_frozen: +2.0 points [+1.0, +3.0] at 300 labels.",
-            "Parameters trained: frozen CBOW 34, learned rows 23,650.",
+            "CBOW, frozen − vectors learned from scratch: +10.0 points [+9.0, +11.0] at 100 labels; +9.0 points [+8.0, "
+            "+10.0] at 300 labels.",
+            "“vectors learned from scratch” has not reached “CBOW, frozen”.",
+            "CBOW, fine-tuned − CBOW, frozen: +2.0 points [+1.0, +3.0] at 300 labels.",
+            "Trained parameters: CBOW, frozen: 34; vectors learned from scratch: 23,650.",
         ]
 
     def test_a_single_seed_has_no_interval(self):
         rows = [row(FROZEN, LEARNED, 100, 0.1, "too few seeds", n=1) | {"low_total": None, "high_total": None}]
         assert cbow_answer(rows) == (
-            "Not tested, as 1 seed is too few. Frozen CBOW is not told apart from learned rows with 100 labels (+10.0 "
-            "points)."
+            "Not tested, because 1 seed is too few. CBOW, frozen, is neither shown ahead of vectors learned from "
+            "scratch nor behind with 100 labels (+10.0 points)."
         )
 
 
@@ -309,18 +332,18 @@ class TestElsewhere:
             ([0.05, 0.06, 0.07], [-0.15, -0.16, -0.14], "In part"),
             ([0.05, 0.06, 0.07], [-0.1, 0.1, 0.0], "Yes"),
             ([0.05, 0.06, 0.07], None, "Yes"),
-            ([0.004, 0.005, 0.006], [-0.15, -0.16, -0.14], "Hardly, by less than 1 point"),
+            ([0.004, 0.005, 0.006], [-0.15, -0.16, -0.14], "Hardly, the gain is below 1 point"),
             ([0.001, -0.001, 0.002], None, "No"),
             ([-0.05, -0.06, -0.05], None, "No"),
             ([0.05, -0.02, 0.01], None, "Not settled"),
-            ([0.05], None, "Not tested, with one seed"),
+            ([0.05], None, "Not tested, because there is one seed"),
         ],
     )
     def test_how_it_begins(self, gains: list[float], lags: list[float] | None, opening: str):
-        (verdict,) = told(runs=transfer_runs(gains, lags), transfer=("irony",))
-        assert verdict.question.startswith("Are word vectors learned on this task of use on others")
+        (verdict,) = answers(runs=transfer_runs(gains, lags), transfer=("irony",))
+        assert verdict.question.startswith("Are word vectors learned on this task useful for other tasks")
         assert verdict.answer.startswith(
-            f"{opening}: as fixed features for other tasks (irony), rows learned here have"
+            f"{opening}. As fixed features for other tasks (irony), vectors learned from scratch reach"
         )
 
     def test_numbers_tasks_and_what_the_intervals_leave_out(self):
@@ -328,52 +351,54 @@ class TestElsewhere:
         outcome = task(
             {"train": 2862, "test": 784}, own_train=shared(0, 5), unlabelled=shared(1200, 3), train=shared(0, 2)
         )
-        (verdict,) = told(runs=runs, transfer=("irony",), tasks={"irony": outcome})
+        (verdict,) = answers(runs=runs, transfer=("irony",), tasks={"irony": outcome})
         assert verdict.answer == (
-            "In part: as fixed features for other tasks (irony), rows learned here have macro recall 0.560, +6.0 "
-            "points [+3.5, +8.5] against the same rows before learning and −15.0 points [−17.5, −12.5] against frozen "
-            "CBOW (0.710)."
+            "In part. As fixed features for other tasks (irony), vectors learned from scratch reach macro recall "
+            "0.560. This is +6.0 points [+3.5, +8.5] against the same vectors before training and −15.0 points "
+            "[−17.5, −12.5] against CBOW, frozen (0.710)."
         )
         assert verdict.evidence == [
-            "irony: learned rows before learning 0.500, learned rows 0.560, frozen CBOW 0.710, without an embedding, "
-            "majority 0.500, TF-IDF 0.625.",
-            "Of the 2,862 training and 784 test texts of irony (without its labels, handles and links aside), 0 and 2 "
-            "among the labelled training tweets of this study and 1,200 and 3 in the unlabelled text that CBOW read.",
-            "These intervals are 95 % over seeds only: they leave out that the tasks' test sets are small. One score "
-            "on the 784 test tweets of irony is uncertain by about ±3.5 points at most on other tweets.",
+            "Macro recall on irony: vectors learned from scratch, before training: 0.500; vectors learned from "
+            "scratch: 0.560; CBOW, frozen: 0.710; majority class, no embedding: 0.500; TF-IDF, no embedding: 0.625.",
+            "This study read some of the 2,862 training and 784 test texts of irony, without their labels: 0 and 2 "
+            "among the labelled training tweets of this study and 1,200 and 3 in the unlabelled text that CBOW read. "
+            "Texts that differ only in handles and links count as the same.",
+            "These intervals are 95 % over seeds only; they do not cover other test tweets of these tasks. One score "
+            "on the 784 test tweets of irony is uncertain by at most about ±3.5 points.",
         ]
 
     def test_no_overlap_is_said_too(self):
         outcome = task({"train": 10, "test": 10}, train=shared(0, 0), unlabelled=shared(0, 0))
-        (verdict,) = told(runs=transfer_runs([0.1, 0.2]), transfer=("irony",), tasks={"irony": outcome})
-        assert (
-            verdict.evidence[1] == "None of the training and test texts of irony stands in text that this study read."
-        )
+        (verdict,) = answers(runs=transfer_runs([0.1, 0.2]), transfer=("irony",), tasks={"irony": outcome})
+        assert verdict.evidence[1] == "This study read none of the training and test texts of irony."
 
     def test_seeds_without_a_score_are_left_out_of_both_sides(self):
         runs = transfer_runs([0.05, 0.06, 0.07, 0.5], [-0.1, -0.1])
         runs[3]["probe/transfer/irony/macro_recall_before"] = np.nan
-        (verdict,) = told(runs=runs, transfer=("irony",))
+        (verdict,) = answers(runs=runs, transfer=("irony",))
         assert "+6.0 points [+3.5, +8.5]" in verdict.answer
         assert "−10.0 points [−10.0, −10.0]" in verdict.answer
 
     def test_the_mean_of_tasks_is_of_those_asked_for(self):
         runs = transfer_runs([0.05, 0.06, 0.07])
-        for found in runs:
-            found |= {"probe/transfer/emotion/macro_recall": 0.3, "probe/transfer/emotion/macro_recall_before": 0.2}
-        (verdict,) = told(runs=runs, transfer=("irony", "emotion", "offensive"))
-        assert "(irony and emotion), rows learned here have macro recall 0.430, +8.0 points" in verdict.answer
+        for entry in runs:
+            entry |= {"probe/transfer/emotion/macro_recall": 0.3, "probe/transfer/emotion/macro_recall_before": 0.2}
+        (verdict,) = answers(runs=runs, transfer=("irony", "emotion", "offensive"))
+        assert (
+            "(irony and emotion), vectors learned from scratch reach macro recall 0.430. This is +8.0" in verdict.answer
+        )
 
     def test_nothing_measured(self):
-        assert told(runs=[run(LEARNED, 0)]) == []
+        assert answers(runs=[run(LEARNED, 0)]) == []
         all_missing = transfer_runs([np.nan, np.nan])
-        assert told(runs=all_missing, transfer=("irony",)) == []
+        assert answers(runs=all_missing, transfer=("irony",)) == []
         name = "probe/similarity/wordsim353/spearman"
         runs = [run(LEARNED, 0, **{name: 0.25, f"{name}_before": -0.05}), run(LEARNED, 1, **{name: None})]
-        (verdict,) = told(runs=runs)
+        (verdict,) = answers(runs=runs)
         assert verdict.answer.startswith("Not measured on other tasks")
         assert verdict.evidence == [
-            "Learned rows on word similarity (ρ on WordSim-353): −0.05 before training, 0.25 after.",
+            "Vectors learned from scratch, word similarity (Spearman's ρ, WordSim-353): −0.05 before "
+            "training, 0.25 after.",
         ]
 
 
@@ -385,13 +410,13 @@ class TestOtherStudies:
             row(f"{name}@strip", f"{name}@strip_fragments", 7200, 0.002, "undecided"),
         ]
         scores = [score(f"{name}@keep", 0.999, 7200), score(f"{name}@strip", 0.779, 7200)]
-        (verdict,) = told(scores, rows, leak=LEAK, budgets=(7200,))
-        assert verdict.question == "How much of the score is in the emoticons?"
+        (verdict,) = answers(scores, rows, leak=LEAK, budgets=(7200,))
+        assert verdict.question == "How much of the score comes from the emoticons?"
         assert verdict.answer == (
-            "Emoticons are worth +22.0 points [+21.0, +23.0] to random_trainable with 7,200 labels (0.999 with "
-            "text.emoticons=keep and 0.779 with text.emoticons=strip); fragments that stripping leaves of emoticons "
-            "are worth +0.2 points [−0.8, +1.2] to random_trainable with 7,200 labels (0.779 with "
-            "text.emoticons=strip); whether that is more than none is open."
+            "With 7,200 labels, emoticons are worth +22.0 points [+21.0, +23.0] to vectors learned from scratch. The "
+            "mean score is 0.999 with text.emoticons=keep and 0.779 with text.emoticons=strip. With 7,200 labels, the "
+            "fragments that stripping leaves of emoticons are worth +0.2 points [−0.8, +1.2] to vectors learned from "
+            "scratch. The mean score is 0.779 with text.emoticons=strip. Whether this gain differs from zero is open."
         )
         assert verdict.evidence == [LEAK, INTERVALS]
 
@@ -402,18 +427,21 @@ class TestOtherStudies:
             row(TUNED, FROZEN, 1000, 0.02, "higher"),
             row(TUNED, "ppmi_frozen", 1000, 0.02, None),
         ]
-        (verdict,) = told(differences=rows, budgets=(100, 1000))
+        (verdict,) = answers(differences=rows, budgets=(100, 1000))
         assert verdict.answer == (
-            "With 1,000 labels: ppmi_frozen and cbow_frozen: higher with 1000; cbow_finetuned and cbow_frozen: higher "
-            "with 1000."
+            "With 1,000 labels: “PPMI, frozen” and “CBOW, frozen”: higher with 1000. “CBOW, fine-tuned” and "
+            "“CBOW, frozen”: higher with 1000."
         )
-        assert verdict.evidence == ["With 100 labels: ppmi_frozen and cbow_frozen: undecided with 100.", INTERVALS]
+        assert verdict.evidence == [
+            "With 100 labels: “PPMI, frozen” and “CBOW, frozen”: undecided with 100.",
+            INTERVALS,
+        ]
 
     def test_the_default_study_has_three_answers(self):
         rows = [row(LEARNED, FLOOR, 1000, 0.2, "higher"), row(FROZEN, LEARNED, 1000, 0.1, "higher")]
         rows += [row(TUNED, LEARNED, 1000, 0.1, "higher"), row(TUNED, FROZEN, 1000, 0.0, "undecided")]
-        found = told([score(LEARNED, 0.7)], rows, runs=transfer_runs([0.1, 0.2, 0.15]), transfer=("irony",))
-        assert [verdict.question.split()[0] for verdict in found] == ["Are", "Are", "Would"]
-        assert [verdict.evidence[-1] == INTERVALS for verdict in found] == [True, False, False]
-        without_scores = told(differences=rows, runs=transfer_runs([0.1, 0.2, 0.15]), transfer=("irony",))
+        entry = answers([score(LEARNED, 0.7)], rows, runs=transfer_runs([0.1, 0.2, 0.15]), transfer=("irony",))
+        assert [verdict.question.split()[0] for verdict in entry] == ["Are", "Are", "Would"]
+        assert [verdict.evidence[-1] == INTERVALS for verdict in entry] == [True, False, False]
+        without_scores = answers(differences=rows, runs=transfer_runs([0.1, 0.2, 0.15]), transfer=("irony",))
         assert [verdict.evidence[-1] == INTERVALS for verdict in without_scores] == [False, True]

@@ -13,19 +13,19 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from pipeline.config import variants
-from pipeline.config.variants import variant_style
+from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures import style as figures_style
 from pipeline.study.report.figures.all import FIGURES, write_figures
-from pipeline.study.report.figures.style import Sketch, fixed_look
+from pipeline.study.report.figures.style import Sketch, plot_settings
 from pipeline.study.report.study_results import StudyResults
 from tests.study.report.fake_results import fake_results
 
 FRAMES = ("differences", "scores", "trials", "factorial", "crossover", "probes", "transfer", "bands", "unknown")
 
 
-def draw(name: str, findings: StudyResults) -> Sketch:
-    with fixed_look(name):
-        sketch = FIGURES[name](findings)
+def draw(name: str, results: StudyResults) -> Sketch:
+    with plot_settings(name):
+        sketch = FIGURES[name](results)
         assert sketch is not None
         sketch.drawing.draw_without_rendering()
     return sketch
@@ -56,7 +56,7 @@ def test_every_figure_is_written_as_png_and_svg(folder: Path) -> None:
         assert ElementTree.parse(folder / f"{name}.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_equal_findings_give_equal_bytes_whatever_the_settings_and_the_thread(folder: Path, tmp_path: Path) -> None:
+def test_equal_results_give_equal_bytes_whatever_the_settings_and_the_thread(folder: Path, tmp_path: Path) -> None:
     settings = {"font.size": 22, "axes.facecolor": "red", "svg.hashsalt": "other", "savefig.dpi": 50, "axes.grid": True}
     with matplotlib.rc_context(settings):
         thread = threading.Thread(target=write_figures, args=(fake_results(), tmp_path))
@@ -100,8 +100,21 @@ def test_text_is_large_enough_inside_the_picture_and_says_that_tweets_are_genera
     assert sketch.caption.endswith(".")
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_names_with_conditions_stay_inside_the_picture(name: str) -> None:
+    keys = {"random_frozen": "random_trainable@strip_fragments", "cbow_frozen": "cbow_finetuned@default"}
+    results = fake_results()
+    frames = {frame: getattr(results, frame).replace(keys) for frame in FRAMES if frame != "crossover"}
+    confusion = {keys.get(variant, variant): counts for variant, counts in results.confusion.items()}
+    sketch = draw(name, fake_results(confusion=confusion, **frames))
+    box, (width, height) = sketch.drawing.get_tightbbox(), sketch.drawing.get_size_inches()
+    assert min(box.x0, box.y0) >= 0
+    assert box.x1 <= width
+    assert box.y1 <= height
+
+
 def test_titles_of_real_tweets_do_not_call_them_generated() -> None:
-    with fixed_look("titles"):
+    with plot_settings("titles"):
         titles = [sketch.title for build in FIGURES.values() if (sketch := build(fake_results()))]
     assert len(set(titles)) == len(FIGURES)
     assert not any("generated" in title for title in titles)
@@ -117,9 +130,9 @@ def test_variants_have_a_colour_and_a_marker_of_their_own() -> None:
 
 
 def test_curves_show_means_in_percent_and_bands_of_the_interval() -> None:
-    findings = fake_results()
-    axes, strip = draw("score_curves", findings).drawing.axes
-    line = findings.scores[findings.scores["variant"] == "cbow_finetuned"].sort_values("label_budget")
+    results = fake_results()
+    axes, strip = draw("score_curves", results).drawing.axes
+    line = results.scores[results.scores["variant"] == "cbow_finetuned"].sort_values("label_budget")
     (xs, ys), *_ = lines_of(axes, "#0072b2")
     assert xs == [100, 300, 1000, 3000, 7200]
     np.testing.assert_allclose(ys, 100 * line["mean"])
@@ -163,9 +176,9 @@ def test_the_crossover_is_marked_with_its_interval(
 
 
 def test_the_forest_plot_tells_decisions_apart_by_marker_and_word() -> None:
-    findings = fake_results()
-    axes = draw("differences", findings).drawing.axes[0]
-    planned = findings.differences[findings.differences["planned"]]
+    results = fake_results()
+    axes = draw("differences", results).drawing.axes[0]
+    planned = results.differences[results.differences["planned"]]
     points = [line for line in axes.get_lines() if line.get_marker() not in ("None", None, "")]
     assert len(points) == len(planned) == 20
     np.testing.assert_allclose([line.get_xdata()[0] for line in points], 100 * planned["mean"])
@@ -191,29 +204,29 @@ def test_five_seeds_are_said_to_be_too_few() -> None:
 
 
 def test_the_transfer_matrix_holds_each_number_at_its_place() -> None:
-    findings = fake_results()
-    before, after, _ = draw("transfer", findings).drawing.axes
-    rows = [label.get_text() for label in before.get_yticklabels()]
+    results = fake_results()
+    before, after, _ = draw("transfer", results).drawing.axes
+    rows = [label.get_text().replace("\n", " ") for label in before.get_yticklabels()]
     columns = [label.get_text() for label in before.get_xticklabels()]
     for side, panel in (("before", before), ("after", after)):
         cells = {text.get_position(): text.get_text() for text in panel.texts}
-        for (variant, task), group in findings.transfer.groupby(["variant", "task"]):
+        for (variant, task), group in results.transfer.groupby(["variant", "task"]):
             row = group[group["when"] == side] if not variant.startswith("(") else group
-            text = cells[columns.index(task), rows.index(variant)]
+            text = cells[columns.index(task), rows.index(prose_name(variant))]
             assert text.split("\n")[0] == f"{100 * row['mean'].iloc[0]:.1f}"
 
 
 def test_transfer_shows_the_metric_of_the_study_alone() -> None:
-    findings = fake_results()
-    other = findings.transfer.assign(metric="accuracy", mean=0.999)
-    mixed = pd.concat([other, findings.transfer], ignore_index=True)
+    results = fake_results()
+    other = results.transfer.assign(metric="accuracy", mean=0.999)
+    mixed = pd.concat([other, results.transfer], ignore_index=True)
     assert not any("99.9" in text for text in texts(draw("transfer", fake_results(transfer=mixed))))
     assert any("99.9" in text for text in texts(draw("transfer", fake_results(transfer=other))))
 
 
 def test_probes_are_hollow_before_and_filled_after() -> None:
-    findings = fake_results()
-    panels = draw("probes", findings).drawing.axes
+    results = fake_results()
+    panels = draw("probes", results).drawing.axes
     panel = next(axes for axes in panels if axes.get_title(loc="left") == "polarity seen:\nAUC")
     points = [line for line in panel.get_lines() if line.get_marker() == "^"]
     faces = {to_hex(line.get_markerfacecolor()): float(line.get_xdata()[0]) for line in points}
@@ -221,7 +234,7 @@ def test_probes_are_hollow_before_and_filled_after() -> None:
 
 
 def test_probes_leave_out_counts_and_parts_of_the_antonyms() -> None:
-    findings = fake_results()
+    results = fake_results()
     names = [
         "antonyms/evaluative/seen/nearer",
         "polarity/coverage",
@@ -229,8 +242,8 @@ def test_probes_leave_out_counts_and_parts_of_the_antonyms() -> None:
         "similarity/b/n",
         "drift/mean",
     ]
-    places = dict(zip(findings.probes["probe"].unique(), names, strict=True))
-    renamed = findings.probes.assign(probe=[places[probe] for probe in findings.probes["probe"]])
+    places = dict(zip(results.probes["probe"].unique(), names, strict=True))
+    renamed = results.probes.assign(probe=[places[probe] for probe in results.probes["probe"]])
     panels = draw("probes", fake_results(probes=renamed)).drawing.axes
     assert [axes.get_title(loc="left") for axes in panels if axes.axison] == ["a:\nSpearman's ρ"]
 
@@ -246,28 +259,30 @@ def test_confusion_matrices_show_shares_of_the_true_label() -> None:
 
 
 def test_many_classes_have_no_numbers_in_the_cells() -> None:
-    findings = fake_results(confusion={"cbow_frozen": np.eye(20).tolist()})
-    findings.data["label_names"] = [f"label {i}" for i in range(20)]
-    (axes,) = draw("confusion", findings).drawing.axes
+    results = fake_results(confusion={"cbow_frozen": np.eye(20).tolist()})
+    results.data["label_names"] = [f"label {i}" for i in range(20)]
+    (axes,) = draw("confusion", results).drawing.axes
     assert not axes.texts
-    findings.data["label_names"] = findings.data["label_names"][:3]
+    results.data["label_names"] = results.data["label_names"][:3]
 
 
 def test_the_chosen_learning_rate_is_marked_and_an_edge_framed() -> None:
-    findings = fake_results()
-    panels = {axes.get_title(loc="left"): axes for axes in draw("learning_rates", findings).drawing.axes}
+    results = fake_results()
+    keys = {prose_name(name): name for name in results.design["variants"]}
+    drawing = draw("learning_rates", results).drawing
+    panels = {keys[axes.get_title(loc="left")]: axes for axes in drawing.axes}
     for name, panel in panels.items():
-        rows = findings.trials[findings.trials["variant"] == name]
+        rows = results.trials[results.trials["variant"] == name]
         stars = [line.get_xdata()[0] for line in panel.get_lines() if line.get_marker() == "*"]
         frames = [line.get_xdata()[0] for line in panel.get_lines() if line.get_marker() == "s"]
         assert stars == rows.loc[rows["chosen"], "factor"].tolist()
         assert frames == rows.loc[rows["edge"], "factor"].tolist()
-    assert set(panels) == set(findings.design["variants"])
+    assert set(panels) == set(results.design["variants"])
 
 
 def test_a_study_of_one_budget_one_variant_and_one_seed_is_drawn(tmp_path: Path) -> None:
-    findings = fake_results()
-    scores = findings.scores.query("variant == 'cbow_frozen' and label_budget == 7200").assign(
+    results = fake_results()
+    scores = results.scores.query("variant == 'cbow_frozen' and label_budget == 7200").assign(
         n=1, sd=None, low=None, high=None, low_total=None, high_total=None
     )
     alone = fake_results(empty=["all"], scores=scores)

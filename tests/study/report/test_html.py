@@ -7,24 +7,21 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.audit.report import audit_report
 from pipeline.study.report.blocks import Table
 from pipeline.study.report.figures.all import Figure
-from pipeline.study.report.html import island, write_report
-from pipeline.study.report.mapping_tables import nested_tables
+from pipeline.study.report.html import script_json, write_report
 from pipeline.study.report.markdown import escape
-from pipeline.study.report.sections.all import SECTIONS, ran_line
-from pipeline.study.report.sections.scores import baselines, p_floor, points, trials
-from pipeline.study.report.study_results import StudyResults, Verdict, Warned
+from pipeline.study.report.phrases import effect_text
+from pipeline.study.report.sections.all import SECTIONS, design_summary
+from pipeline.study.report.sections.scores import baselines, smallest_p_note, trials
+from pipeline.study.report.study_results import StudyResults, StudyWarning, Verdict
 from pipeline.study.report.tables import difference_table, score_table
-from pipeline.text.encoded_split import EncodedSplit
-from tests.study.report.fake_results import TEXTS, fake_results
+from tests.study.report.fake_results import TEXTS, audit_of, fake_results
 
 SVG = '<svg viewBox="0 0 72 36" xmlns="http://www.w3.org/2000/svg"><title>{}</title></svg>'
 
@@ -76,8 +73,8 @@ def figure_files(folder: Path, names: tuple[str, ...] = ("differences", "an unkn
     return figures
 
 
-def written(findings: StudyResults, folder: Path) -> tuple[str, str]:
-    write_report(findings, figure_files(folder / "figures"), folder)
+def written(results: StudyResults, folder: Path) -> tuple[str, str]:
+    write_report(results, figure_files(folder / "figures"), folder)
     return (folder / "report.html").read_text("utf-8"), (folder / "report.md").read_text("utf-8")
 
 
@@ -92,13 +89,13 @@ def html(both: tuple[str, str]) -> Reading:
 
 
 class TestFirstScreen:
-    def test_warnings_verdicts_and_what_ran_stand_before_the_first_section(self, both: tuple[str, str]) -> None:
-        findings = fake_results()
+    def test_warnings_verdicts_and_the_design_come_before_the_first_section(self, both: tuple[str, str]) -> None:
+        results = fake_results()
         top = Reading(both[0].partition("<section")[0]).text
         markdown = both[1].partition("## Paired differences")[0]
-        lines = [findings.title, ran_line(findings)]
-        lines += [part for warning in findings.warnings for part in (warning.code, warning.text)]
-        lines += [part for v in findings.verdicts for part in (v.question, v.answer, *v.evidence)]
+        lines = [results.title, design_summary(results)]
+        lines += [part for warning in results.warnings for part in (warning.code, warning.text)]
+        lines += [part for v in results.verdicts for part in (v.question, v.answer, *v.evidence)]
         assert len(lines) > 10
         for line in lines:
             assert line in top
@@ -109,16 +106,16 @@ class TestFirstScreen:
     def test_generated_data_are_labelled_at_the_top_and_only_they(self, tmp_path: Path, html: Reading) -> None:
         page, markdown = written(fake_results(generated=True), tmp_path)
         assert "GENERATED" in Reading(page.partition("<section")[0]).text
-        assert "generated tweets" in ran_line(fake_results(generated=True))
+        assert "generated tweets" in design_summary(fake_results(generated=True))
         assert "**GENERATED**" in markdown.partition("##")[0]
         assert "GENERATED" not in html.text
 
     def test_no_box_of_warnings_without_any(self, tmp_path: Path) -> None:
         page, markdown = written(fake_results(empty=["warnings"]), tmp_path)
-        assert "Mind this" not in page + markdown
+        assert "Warnings" not in page + markdown
 
-    def test_what_ran_names_data_budgets_seeds_metric_and_smallest_effect(self) -> None:
-        line = ran_line(fake_results(seeds=5))
+    def test_the_design_summary_names_data_budgets_seeds_metric_and_smallest_effect(self) -> None:
+        line = design_summary(fake_results(seeds=5))
         for part in (
             "12,284 test",
             "540,000",
@@ -129,8 +126,8 @@ class TestFirstScreen:
             "below 1 point ",
         ):
             assert part in line
-        assert points(0.005) == "0.5 points"
-        assert points(0.02) == "2 points"
+        assert effect_text(0.005) == "0.5 points"
+        assert effect_text(0.02) == "2 points"
 
 
 class TestEscaping:
@@ -146,26 +143,26 @@ class TestEscaping:
             assert escape(text) in both[1]
         assert "<script" not in both[1].replace("\\<script", "")
 
-    def test_every_text_of_the_findings_is_escaped(self, tmp_path: Path) -> None:
+    def test_every_text_of_the_results_is_escaped(self, tmp_path: Path) -> None:
         evil = '</script><img src=x onerror="alert(1)">&amp;'
-        findings = fake_results()
-        words_map = findings.words_map | {"words": [evil, *findings.words_map["words"][1:]]}
+        results = fake_results()
+        words_map = results.words_map | {"words": [evil, *results.words_map["words"][1:]]}
         words_map["variants"] = {evil: words_map["variants"]["cbow_frozen"]}
-        findings = replace(
-            findings,
+        results = replace(
+            results,
             title=evil,
-            warnings=[Warned(evil, evil)],
+            warnings=[StudyWarning(evil, evil)],
             verdicts=[Verdict(evil, evil, [evil])],
             words_map=words_map,
             methods=[evil],
             commands=[evil],
             environment={evil: evil},
-            audit={evil: {evil: [{evil: evil}]}},
-            data=findings.data | {"name": evil, "label_names": [evil] * 3},
+            audit=_audit_with_text(results.audit, evil),
+            data=results.data | {"name": evil, "label_names": [evil] * 3},
             confusion={evil: [[1.0, 2.0, 3.0]] * 3},
-            **{name: _with_text(getattr(findings, name), evil) for name in ("changed", "examples", "scores", "probes")},
+            **{name: _with_text(getattr(results, name), evil) for name in ("changed", "examples", "scores", "probes")},
         )
-        page, _ = written(findings, tmp_path)
+        page, _ = written(results, tmp_path)
         reading = Reading(page)
         assert all(
             attributes.get("src", "").startswith("data:") for tag, attributes in reading.elements if tag == "img"
@@ -175,13 +172,13 @@ class TestEscaping:
         assert json.loads(reading.scripts[0])["words"][0] == evil
 
     @given(st.text())
-    def test_the_island_holds_any_text_and_cannot_end_its_element(self, text: str) -> None:
-        held = island({"words": [text]})
+    def test_script_json_holds_any_text_and_cannot_end_its_element(self, text: str) -> None:
+        held = script_json({"words": [text]})
         assert not set("<>&\u2028\u2029") & set(held)
         assert json.loads(held) == {"words": [text]}
 
-    def test_the_island_has_no_number_that_json_lacks(self) -> None:
-        assert island({"b": [float("nan"), 1.5], "a": (float("inf"),)}) == '{"a":[null],"b":[null,1.5]}'
+    def test_script_json_has_no_number_that_json_lacks(self) -> None:
+        assert script_json({"b": [float("nan"), 1.5], "a": (float("inf"),)}) == '{"a":[null],"b":[null,1.5]}'
 
     @given(st.text(alphabet="a|`<>&*_[]()#\\~$ \n\r\t", max_size=30))
     def test_markdown_cells_stay_cells(self, text: str) -> None:
@@ -195,12 +192,25 @@ class TestEscaping:
         assert escape("a &lt; | <b>\n*c*") == "a &amp;lt; \\| \\<b\\> \\*c\\*"
 
     def test_half_a_surrogate_pair_does_not_stop_the_report(self, tmp_path: Path) -> None:
-        findings = fake_results(methods=["broken \ud83d sign"])
-        assert "broken ? sign" in written(findings, tmp_path)[0]
+        results = fake_results(methods=["broken \ud83d sign"])
+        assert "broken ? sign" in written(results, tmp_path)[0]
 
     def test_a_fence_is_longer_than_any_in_the_command(self, tmp_path: Path) -> None:
         _, markdown = written(fake_results(commands=["echo ```` x"]), tmp_path)
         assert "`````\necho ```` x\n`````\n" in markdown
+
+
+def _audit_with_text(audit: dict[str, Any], text: str) -> dict[str, Any]:
+    """The audit with a text in place of findings, tokens, class names and tweets."""
+    rows = [{"split": text, "row": 1, "label": text, "text": text}] * 2
+    near = [record | {"examples": [{"rows": rows}]} for record in audit["near_duplicates"]["across"]]
+    tokens = [record | {"token": text, "label": text} for record in audit["leaks"]["tokens"]]
+    return audit | {
+        "splits": [record | {"classes": {text: 1}} for record in audit["splits"]],
+        "near_duplicates": audit["near_duplicates"] | {"across": near},
+        "leaks": audit["leaks"] | {"tokens": tokens},
+        "findings": [{"code": text, "severity": text, "text": text}],
+    }
 
 
 def _with_text(frame: pd.DataFrame, text: str) -> pd.DataFrame:
@@ -247,7 +257,7 @@ class TestOffline:
 
 
 class TestSections:
-    def test_equal_findings_give_equal_bytes(self, tmp_path: Path, both: tuple[str, str]) -> None:
+    def test_equal_results_give_equal_bytes(self, tmp_path: Path, both: tuple[str, str]) -> None:
         assert written(fake_results(), tmp_path) == both
 
     def test_every_section_stands_once_and_in_the_contents(self, html: Reading) -> None:
@@ -302,13 +312,13 @@ class TestNumbers:
         assert len(rows) > 150
 
     def test_scores_and_differences_are_those_of_the_tables(self, html: Reading) -> None:
-        findings = fake_results()
-        for row in score_table(findings):
+        results = fake_results()
+        for row in score_table(results):
             assert list(row.values()) in html.rows
         early = ["first − second", "labels", "n", "points", "decision"]
-        for row in difference_table(findings):
+        for row in difference_table(results):
             assert [row[key] for key in [*early, *(key for key in row if key not in early)]] in html.rows
-        for row in difference_table(findings, planned=False):
+        for row in difference_table(results, planned=False):
             assert [text for key, text in row.items() if key != "decision"] in html.rows
 
     def test_tables_say_what_they_are(self, html: Reading) -> None:
@@ -317,14 +327,14 @@ class TestNumbers:
         headers = [attributes.get("scope") for tag, attributes in html.elements if tag == "th"]
         assert set(headers) == {"col", "row"}
 
-    def test_the_floor_of_p_is_said(self) -> None:
-        few = p_floor(fake_results(seeds=5))
+    def test_the_smallest_p_is_named(self) -> None:
+        few = smallest_p_note(fake_results(seeds=5))
         assert "With 5 seeds the sign-flip p cannot fall below 0.0625" in few
         assert "Holm's correction" in few
-        assert few.endswith("is 1.")
-        many = p_floor(fake_results(seeds=10))
+        assert few.endswith("cannot fall below 1.")
+        many = smallest_p_note(fake_results(seeds=10))
         assert "With 10 seeds the sign-flip p cannot fall below 0.002," in many
-        assert many.endswith("the floor is 0.039.")
+        assert many.endswith("it cannot fall below 0.039.")
 
     def test_examples_mark_right_and_wrong(self, tmp_path: Path) -> None:
         examples = pd.DataFrame([{"text": "x", "label": "a", "one": "a", "two": "b"}])
@@ -335,12 +345,12 @@ class TestNumbers:
         (table,) = trials(fake_results())
         assert isinstance(table, Table)
         found = {(row[0], row[1]): row[-3:] for row in table.rows}
-        assert found["cbow_frozen", "100"] == ["× 10 (edge)", "0.1", "0.02"]
-        assert found["cbow_frozen", "300"] == ["× 3", "0.03", "0.006"]
+        assert found["CBOW, frozen", "100"] == ["× 10 (edge)", "0.1", "0.02"]
+        assert found["CBOW, frozen", "300"] == ["× 3", "0.03", "0.006"]
 
     def test_confusion_gives_counts_and_shares_of_the_row(self, tmp_path: Path) -> None:
-        findings = fake_results(confusion={"v": [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 2.0]]})
-        page, _ = written(findings, tmp_path)
+        results = fake_results(confusion={"v": [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 2.0]]})
+        page, _ = written(results, tmp_path)
         rows = [row[1:] for row in Reading(page).rows]
         assert ["3 (75 %)", "1 (25 %)", "0 (0 %)"] in rows
         assert ["0 (0 %)"] * 3 in rows
@@ -351,20 +361,17 @@ class TestNumbers:
         assert isinstance(table, Table)
         found = {(row[0], row[1]): row[-1] for row in table.rows}
         assert found["majority", "100"] == "none"
-        assert found["vader", "all (7,200)"] == "random_frozen"
-        assert found["vader", "100"].split(", ") == [
-            "cbow_finetuned", "cbow_frozen", "random_frozen", "random_trainable",
-        ]  # fmt: skip
+        assert found["vader", "all (7,200)"] == "random vectors, frozen"
+        assert found["vader", "100"].split("; ") == [
+            "CBOW, fine-tuned",
+            "CBOW, frozen",
+            "random vectors, frozen",
+            "vectors learned from scratch",
+        ]
 
 
 def real_audit(texts: dict[str, list[str]], labels: dict[str, list[int]]) -> dict[str, Any]:
-    words = ["", "", *sorted({word for split in texts.values() for text in split for word in text.split()})]
-    encoded = {}
-    for name, split in texts.items():
-        tokens = [[words.index(word) for word in text.split()] for text in split]
-        offsets = np.cumsum([0, *map(len, tokens)])
-        encoded[name] = EncodedSplit(np.concatenate(tokens).astype(np.int32), offsets, np.array(labels[name]))
-    return audit_report(texts, encoded, words, ["bad <b>", "good"])
+    return audit_of(texts, labels, ["bad <b>", "good"])
 
 
 class TestAudit:
@@ -386,7 +393,7 @@ class TestAudit:
         for found in report["findings"]:
             assert f"{found['severity'].capitalize()}: {found['text']}" in page.text
         assert ["train", "400", "200", "200", "0", "0", "4", "–"] in page.rows
-        assert ["tweets of test that stand in train too", "2", "2"] in [row[:3] for row in page.rows]
+        assert ["tweets of test that also occur in train", "2", "2"] in [row[:3] for row in page.rows]
         assert [":(", "bad <b>", "200", "100.0 %", "98.1 %"] in [row[:5] for row in page.rows]
         assert ["test", "3", "75.0 %", "100.0 %"] in [row[:4] for row in page.rows]
         assert ["exact", "train 3, bad <b>: day 3 :( <i>", "test 0, bad <b>: day 3 :( <i>"] in page.rows
@@ -397,28 +404,6 @@ class TestAudit:
         for mode in ("keep", "strip"):
             assert page.text.count(f"Splits, text.emoticons={mode}") == 2  # the caption, and what is seen of it
         assert page.text.count(report["findings"][0]["text"]) == 2
-
-
-class TestNestedTables:
-    def test_every_value_stands_once(self) -> None:
-        facts: dict[str, Any] = {
-            "empty_texts": 1200,
-            "share": 0.25,
-            "absent": None,
-            "grid": {"train": {"a": 1, "b": 2}, "test": {"a": 3, "b": 4}},
-            "deep": {"within": {"train": 7}, "across": [{"pair": "train-test", "found": 8, "examples": ["p", "q"]}]},
-            "records": [{"token": ":)", "first": {"row": 5, "text": "x"}}],
-            "nothing": [],
-        }
-        tables = {table.caption: (table.columns, table.rows) for table in nested_tables("Facts", facts)}
-        assert tables == {
-            "Facts": (["what", "value"], [["empty texts", "1,200"], ["share", "0.25"], ["absent", "–"]]),
-            "grid": (["", "a", "b"], [["train", "1", "2"], ["test", "3", "4"]]),
-            "deep": (["what", "value"], [["within, train", "7"]]),
-            "deep: across": (["pair", "found"], [["train-test", "8"]]),
-            "deep: across: examples": (["pair", "examples"], [["train-test", "p"], ["train-test", "q"]]),
-            "records": (["token", "first, row", "first, text"], [[":)", "5", "x"]]),
-        }
 
 
 class TestColumns:

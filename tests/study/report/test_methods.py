@@ -7,28 +7,37 @@ FACTS = {
 }
 
 
-def told(*overrides: str, transfer: tuple[str, ...] = ()) -> str:
+def methods_text(*overrides: str, transfer: tuple[str, ...] = ()) -> str:
     return "\n".join(methods({"transfer": list(transfer)}, FACTS, compose(["+experiment=compare", *overrides])))
 
 
-def test_it_says_what_was_configured():
-    text = told("study.lr_factors=[0.5,2]", "study.trial_seeds=1", "study.resamples=1234", "study.smallest_effect=0.02")
+def test_the_configured_values_are_in_the_text():
+    text = methods_text(
+        "study.lr_factors=[0.5,2]", "study.trial_seeds=1", "study.resamples=1234", "study.smallest_effect=0.02"
+    )
     assert "8,000 train, 1,000 validation, 1,000 test tweets" in text
     assert "612,345 tokens (8,000 train and 40,000 unlabelled texts)" in text
     assert "the same 2 pairs of learning rates (train.lr_head=0.003 and train.lr_embedding=0.001 times 0.5, 2)" in text
-    assert "were tried with 1 seed, and" in text
+    assert "were tried with 1 seed. The pair" in text
     assert "1,234 resamples" in text
     assert "within ±2 points" in text
 
 
-def test_whether_each_seed_has_its_own_cbow():
-    assert "CBOW was trained anew for every seed." in told()
-    assert "All seeds start from the same CBOW training." in told("cbow.seed=5")
+def test_each_seed_has_its_own_cbow_or_all_share_one():
+    assert "CBOW was trained anew for every seed." in methods_text()
+    assert "All seeds start from the same CBOW training." in methods_text("cbow.seed=5")
 
 
-def test_other_tasks_are_told_where_there_are_some():
-    assert "Other tasks" not in told()
-    text = told(transfer=("emotion", "irony"))
+def test_other_tasks_have_a_paragraph_where_there_are_some():
+    assert "Other tasks" not in methods_text()
+    text = methods_text(transfer=("emotion", "irony"))
     assert "Other tasks (emotion, irony): " in text
     assert "Intervals are over seeds only." in text
     assert "never their labels" in text
+
+
+def test_other_choices_replace_the_paragraph_on_learning_rates():
+    config = compose(["+experiment=compare"])
+    data, rates, statistics = methods({"transfer": []}, FACTS, config)
+    assert rates.startswith("Choices: ")
+    assert methods({"transfer": []}, FACTS, config, ["A.", "B."]) == [data, "A.", "B.", statistics]

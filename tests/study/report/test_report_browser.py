@@ -26,8 +26,8 @@ FOUND = "[...document.querySelectorAll('.word.found')].map((word) => word.lastCh
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("report")
-    findings = fake_results(generated=True)
-    write_report(findings, write_figures(findings, folder / "figures"), folder)
+    results = fake_results(generated=True)
+    write_report(results, write_figures(results, folder / "figures"), folder)
     return (folder / "report.html").as_uri()
 
 
@@ -93,8 +93,9 @@ class TestPage:
                 return colour !== 'rgba(0, 0, 0, 0)' || !node.parentElement ? colour : ground(node.parentElement);
               };
               const found = {};
-              for (const name of ['h1', '.ran', '.generated', '.warnings', '.warnings code', '.verdict h3', '.answer',
-                  '.verdict li', '.guide', 'thead th', 'td', 'figcaption', 'figcaption a', 'pre', '.status', '.tip']) {
+              for (const name of ['h1', '.summary', '.generated', '.warnings', '.warnings code', '.verdict h3',
+                  '.answer', '.verdict li', '.guide', 'thead th', 'td', 'figcaption', 'figcaption a',
+                  'pre', '.status', '.tip']) {
                 const node = document.querySelector(name);
                 const pair = [light(getComputedStyle(node).color), light(ground(node))].sort((a, b) => b - a);
                 found[name] = (pair[0] + 0.05) / (pair[1] + 0.05);
@@ -114,7 +115,7 @@ class TestPage:
     def test_without_scripts_a_sentence_stands_in_place_of_the_map(self, browser: Browser, address: str) -> None:
         browser.open(address, script=False)
         text = browser.value("document.querySelector('#map').innerText")
-        assert "The map of 300 words is drawn by a short script" in text
+        assert "The map of 300 words needs JavaScript, which is turned off here." in text
         assert "Find a word" not in text
 
 
@@ -153,7 +154,7 @@ class TestMap:
         page.type("23")
         assert page.value("document.querySelectorAll('.word.found').length") == 1
         page.type("x")
-        assert page.value(STATUS) == "No word of the map begins with “word123x”."
+        assert page.value(STATUS) == "No word on the map starts with “word123x”."
         assert page.value("document.querySelector('.searching')") is None
 
     def test_after_training_words_stand_elsewhere(self, page: Browser) -> None:
@@ -161,7 +162,7 @@ class TestMap:
         choose(page, when="after")
         after = page.value(DRAWN)
         assert sum(one != other for one, other in zip(before, after, strict=True)) > 290
-        assert page.value(STATUS) == "random_trainable, after training: 300 words."
+        assert page.value(STATUS) == "vectors learned from scratch, after training: 300 words."
         choose(page, when="before")
         assert page.value(DRAWN) == before
 
@@ -170,7 +171,7 @@ class TestMap:
         before = page.value(DRAWN)
         choose(page, when="after")
         assert page.value(DRAWN) == before
-        assert page.value(STATUS) == "cbow_frozen: frozen, so every word stays where it was."
+        assert page.value(STATUS) == "CBOW, frozen: training moved no word."
 
     def test_places_keep_their_proportions(self, page: Browser) -> None:
         words_map = fake_results().words_map

@@ -9,24 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.study.report.latex import latex_escape, latex_table
+from pipeline.study.report.export import TABLES, latex_escape, latex_table, write_tables
+from pipeline.study.report.formatting import p_note, p_text, points_text, score_text, share_text, signed
 from pipeline.study.report.tables import (
-    TABLES,
     crossover_table,
     difference_table,
+    environment_table,
     factorial_table,
-    p_note,
-    p_text,
-    points_text,
     probe_table,
     score_table,
-    score_text,
-    share_text,
-    signed,
     transfer_table,
-    write_tables,
 )
 from tests.study.report.fake_results import TEXTS, WORDS, fake_results
+
+NAMES = ["vectors learned from scratch", "random vectors, frozen", "CBOW, frozen", "CBOW, fine-tuned"]
 
 
 def test_display_of_scores_and_differences() -> None:
@@ -66,11 +62,11 @@ def test_a_signed_number_reads_back(value: float) -> None:
 
 
 def test_scores_have_a_row_per_variant_and_a_column_per_budget() -> None:
-    findings = fake_results()
-    rows = score_table(findings)
-    assert [row["variant"] for row in rows] == [*findings.design["variants"], "majority", "tfidf_logistic", "vader"]
-    assert list(rows[0]) == ["variant", "trainable", *findings.design["budget_names"]]
-    cell = findings.scores.query("variant == 'cbow_frozen' and label_budget == 1000").iloc[0]
+    results = fake_results()
+    rows = score_table(results)
+    assert [row["variant"] for row in rows] == [*NAMES, "majority", "tfidf_logistic", "vader"]
+    assert list(rows[0]) == ["variant", "trainable", *results.design["budget_names"]]
+    cell = results.scores.query("variant == 'cbow_frozen' and label_budget == 1000").iloc[0]
     assert rows[2]["1,000"] == f"{100 * cell['mean']:.1f} ± {50 * (cell['high'] - cell['low']):.1f}"
     assert rows[1]["3,000"].endswith(" (n = 9)"), "one run failed"
     assert sum("(n =" in text for row in rows for text in row.values()) == 1
@@ -80,18 +76,18 @@ def test_scores_have_a_row_per_variant_and_a_column_per_budget() -> None:
 
 
 def test_a_missing_cell_is_a_dash() -> None:
-    findings = fake_results()
-    scores = findings.scores.query("not (variant == 'cbow_frozen' and label_budget == 1000)")
+    results = fake_results()
+    scores = results.scores.query("not (variant == 'cbow_frozen' and label_budget == 1000)")
     assert score_table(fake_results(scores=scores))[2]["1,000"] == "–"
 
 
 def test_planned_differences_carry_holm_and_the_others_do_not() -> None:
-    findings = fake_results()
-    planned, others = difference_table(findings), difference_table(findings, planned=False)
-    assert len(planned) + len(others) == len(findings.differences)
-    assert planned[0]["first − second"] == "cbow_frozen − random_trainable"
+    results = fake_results()
+    planned, others = difference_table(results), difference_table(results, planned=False)
+    assert len(planned) + len(others) == len(results.differences)
+    assert planned[0]["first − second"] == "CBOW, frozen − vectors learned from scratch"
     assert planned[4]["labels"] == "all (7,200)"
-    row = findings.differences.iloc[4]
+    row = results.differences.iloc[4]
     assert planned[4][
         "points"
     ] == f"{100 * row['mean']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]".replace("-", "−")
@@ -141,17 +137,25 @@ def test_open_ends_of_a_crossover_are_said(
 def test_transfer_references_stand_on_both_sides() -> None:
     rows = {row["variant"]: row for row in transfer_table(fake_results())}
     assert rows["(majority)"]["emotion, before"] == rows["(majority)"]["emotion, after"] == "25.0"
-    assert rows["random_trainable"]["emotion, before"] == "41.0 ± 1.2"
-    assert rows["random_trainable"]["emotion, after"] == "44.0 ± 1.2"
+    assert rows["vectors learned from scratch"]["emotion, before"] == "41.0 ± 1.2"
+    assert rows["vectors learned from scratch"]["emotion, after"] == "44.0 ± 1.2"
 
 
 def test_probes_are_grouped_by_probe_in_their_order() -> None:
-    findings = fake_results()
-    rows = probe_table(findings)
+    results = fake_results()
+    rows = probe_table(results)
     assert len(rows) == 5 * 4
-    assert [row["variant"] for row in rows[:4]] == findings.design["variants"]
+    assert [row["variant"] for row in rows[:4]] == NAMES
     assert {row["probe"] for row in rows[:4]} == {"similarity/wordsim353/spearman"}
     assert (rows[0]["before"], rows[0]["after"]) == ("0.010 ± 0.015", "−0.010 ± 0.015")
+
+
+def test_the_environment_is_one_table_with_a_row_per_library() -> None:
+    environment = {"cpu": None, "cores": 4, "libraries": {"torch": "2.13.0"}, "git_sha": "0123abc", "git_dirty": True}
+    assert [tuple(row.values()) for row in environment_table(environment)] == [
+        ("cpu", "–"), ("cores", "4"), ("git sha", "0123abc"), ("git dirty", "yes"), ("torch", "2.13.0"),
+    ]  # fmt: skip
+    assert environment_table({}) == []
 
 
 def same(cell: str, value: object) -> bool:
@@ -164,26 +168,26 @@ def same(cell: str, value: object) -> bool:
 
 
 def test_probes_that_only_count_are_not_in_the_table() -> None:
-    findings = fake_results()
-    more = findings.probes.head(8).assign(
+    results = fake_results()
+    more = results.probes.head(8).assign(
         probe=["polarity/coverage", "drift/mean", "antonyms/evaluative/seen/nearer", "similarity/x/n"] * 2
     )
-    both = pd.concat([more, findings.probes], ignore_index=True)
-    assert probe_table(fake_results(probes=both)) == probe_table(findings)
+    both = pd.concat([more, results.probes], ignore_index=True)
+    assert probe_table(fake_results(probes=both)) == probe_table(results)
 
 
 def test_every_frame_comes_back_from_its_csv(tmp_path: Path) -> None:
-    findings = fake_results()
+    results = fake_results()
     nasty = pd.DataFrame({"text": [*TEXTS, "a\rb", "c\r\nd", 'quote " and, comma', "\u2028"], "label": [*WORDS[:9]]})
-    findings = fake_results(examples=nasty)
-    written = {path.name for path in write_tables(findings, tmp_path)}
-    frames = [field.name for field in fields(findings) if isinstance(getattr(findings, field.name), pd.DataFrame)]
+    results = fake_results(examples=nasty)
+    written = {path.name for path in write_tables(results, tmp_path)}
+    frames = [field.name for field in fields(results) if isinstance(getattr(results, field.name), pd.DataFrame)]
     assert len(frames) == 14
     assert written == {f"{name}.csv" for name in [*frames, "confusion"]} | {f"{name}.tex" for name in TABLES}
     for name in frames:
         with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
             header, *rows = csv.reader(stream)
-        frame = getattr(findings, name)
+        frame = getattr(results, name)
         assert header == frame.columns.tolist()
         assert len(rows) == len(frame)
         for stored, wanted in zip(rows, frame.itertuples(index=False), strict=True):
@@ -191,8 +195,8 @@ def test_every_frame_comes_back_from_its_csv(tmp_path: Path) -> None:
 
 
 def test_confusion_is_written_as_rows(tmp_path: Path) -> None:
-    findings = fake_results(confusion={"cbow_frozen": [[1.5, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]})
-    write_tables(findings, tmp_path)
+    results = fake_results(confusion={"cbow_frozen": [[1.5, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]})
+    write_tables(results, tmp_path)
     rows = pd.read_csv(tmp_path / "confusion.csv")
     assert rows["tweets"].tolist() == [1.5, 2, 3, 4, 5, 6, 7, 8, 9]
     assert rows.loc[1, ["true", "predicted"]].tolist() == ["negative", "so_so $x_1$ & <b>"]

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from pipeline.study.report.word_map import WORDS_SHOWN, places, words_map
+from pipeline.study.report.word_map import WORDS_ON_MAP, project, word_map
 
 RNG = np.random.default_rng(0)
 
@@ -19,58 +19,58 @@ def matrices(rows, dim=4):
     return RNG.normal(size=(rows, dim)).astype(np.float32), RNG.normal(size=(rows, dim)).astype(np.float32)
 
 
-def test_what_was_asked_for_then_opinion_words_then_others():
+def test_requested_words_then_opinion_words_then_others():
     names, counts = vocabulary(10)
-    counts[names.index("w8")] = 0  # a word without an occurrence is shown only where it is asked for
+    counts[names.index("w8")] = 0  # a word without an occurrence is on the map only on request
     before, after = matrices(12)
     opinions = {"w3": 0, "w5": 1, "absent": 1}
-    found = words_map(names, counts, opinions, ["w6", "<unk>", "nosuch", "w3"], {"v": (before, after)})
-    assert found["words"] == ["w6", "w3", "w5", "w0", "w1", "w2", "w4", "w7", "w9"]
-    assert found["counts"] == [4, 7, 5, 10, 9, 8, 6, 3, 1]
-    assert found["polarity"] == [0, -1, 1, 0, 0, 0, 0, 0, 0]
-    rows = [names.index(word) for word in found["words"]]
-    expected = places(before[rows], after[rows])
-    assert found["variants"] == {"v": {"before": expected[0], "after": expected[1]}}
+    result = word_map(names, counts, opinions, ["w6", "<unk>", "nosuch", "w3"], {"v": (before, after)})
+    assert result["words"] == ["w6", "w3", "w5", "w0", "w1", "w2", "w4", "w7", "w9"]
+    assert result["counts"] == [4, 7, 5, 10, 9, 8, 6, 3, 1]
+    assert result["polarity"] == [0, -1, 1, 0, 0, 0, 0, 0, 0]
+    rows = [names.index(word) for word in result["words"]]
+    expected = project(before[rows], after[rows])
+    assert result["variants"] == {"v": {"before": expected[0], "after": expected[1]}}
 
 
 def test_three_hundred_words_two_thirds_of_them_opinion_words():
     names, counts = vocabulary(900)
-    found = words_map(names, counts, {f"w{row}": row % 2 for row in range(400)}, [], {"v": matrices(902)})
-    assert len(found["words"]) == WORDS_SHOWN
-    assert [word for word in found["words"] if found["polarity"][found["words"].index(word)]] == names[2:202]
-    assert found["words"][200:] == names[402:502]
+    result = word_map(names, counts, {f"w{row}": row % 2 for row in range(400)}, [], {"v": matrices(902)})
+    assert len(result["words"]) == WORDS_ON_MAP
+    assert [word for word in result["words"] if result["polarity"][result["words"].index(word)]] == names[2:202]
+    assert result["words"][200:] == names[402:502]
 
 
-def test_more_words_asked_for_than_are_shown():
+def test_more_words_requested_than_the_map_holds():
     names, counts = vocabulary(500)
-    found = words_map(names, counts, {}, names[2:402], {"v": matrices(502)})
-    assert found["words"] == names[2:302]
-    assert len(found["variants"]["v"]["after"]) == 300
+    result = word_map(names, counts, {}, names[2:402], {"v": matrices(502)})
+    assert result["words"] == names[2:302]
+    assert len(result["variants"]["v"]["after"]) == 300
 
 
 def test_too_few_words_give_no_map():
     names, counts = vocabulary(2)
-    assert words_map(names, counts, {}, [], {"v": matrices(4)}) == {}
+    assert word_map(names, counts, {}, [], {"v": matrices(4)}) == {}
 
 
-def test_places_are_the_principal_components_of_unit_rows():
+def test_coordinates_are_the_principal_components_of_unit_rows():
     before, after = matrices(40, 6)
     both = np.concatenate([before, after]).astype(np.float64)
     both /= np.linalg.norm(both, axis=1, keepdims=True)
     expected = PCA(2, svd_solver="full").fit_transform(both)
-    found = np.concatenate(places(before, after))
+    result = np.concatenate(project(before, after))
     for axis in range(2):
-        sign = np.sign(found[:, axis] @ expected[:, axis])
-        np.testing.assert_allclose(found[:, axis], sign * expected[:, axis], atol=6e-5)
+        sign = np.sign(result[:, axis] @ expected[:, axis])
+        np.testing.assert_allclose(result[:, axis], sign * expected[:, axis], atol=6e-5)
 
 
-def test_only_movement_of_direction_shows():
+def test_only_a_change_of_direction_moves_a_word():
     before, _ = matrices(20)
-    first, second = places(before, before * 3)
+    first, second = project(before, before * 3)
     assert first == second
     moved = before.copy()
     moved[7] = -moved[7]
-    first, second = places(before, moved)
+    first, second = project(before, moved)
     assert [row for row in range(20) if first[row] != second[row]] == [7]
 
 
@@ -79,7 +79,7 @@ def test_only_movement_of_direction_shows():
 def test_any_shape_gives_two_finite_coordinates(dim, rows, zero):
     generator = np.random.default_rng(rows)
     before = np.zeros((rows, dim)) if zero else generator.normal(size=(rows, dim))
-    for side in places(before, before + 1):
+    for side in project(before, before + 1):
         assert np.shape(side) == (rows, 2)
         assert np.isfinite(side).all()
 
@@ -88,6 +88,6 @@ def test_any_shape_gives_two_finite_coordinates(dim, rows, zero):
 def test_the_sign_of_an_axis_is_fixed(seed):
     """A mirrored matrix, whose components differ in sign alone, is shown mirrored, the same every time."""
     before = np.random.default_rng(seed).normal(size=(9, 3))
-    again = np.array(places(before.copy(), before.copy())[0])
-    np.testing.assert_array_equal(np.array(places(before, before)[0]), again)
-    np.testing.assert_allclose(np.array(places(-before, -before)[0]), -again, atol=1.1e-4)
+    again = np.array(project(before.copy(), before.copy())[0])
+    np.testing.assert_array_equal(np.array(project(before, before)[0]), again)
+    np.testing.assert_allclose(np.array(project(-before, -before)[0]), -again, atol=1.1e-4)

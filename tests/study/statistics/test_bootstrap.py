@@ -102,7 +102,7 @@ def test_blocks_and_companions_change_nothing(block_cells, resamples):
     whole = resample_tweets(labels, predictions, "macro_recall", resamples=resamples)
     alone = resample_tweets(labels, {3: predictions[3]}, "macro_recall", resamples=resamples)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "BLOCK_CELLS", block_cells)
+        patch.setattr(bootstrap, "BLOCK_SIZE", block_cells)
         in_blocks = resample_tweets(labels, predictions, "macro_recall", resamples=resamples)
     assert np.array_equal(whole.scores_RV, in_blocks.scores_RV)
     assert np.array_equal(whole.scores_RV[:, 3], alone.scores_RV[:, 0])

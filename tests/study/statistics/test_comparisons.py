@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.study.statistics.comparisons import Decision, compare_family, decide, paired_differences
 from pipeline.study.statistics.intervals import combined_interval, superiority, t_interval
-from pipeline.study.statistics.tests import equivalence_p
+from pipeline.study.statistics.significance import equivalence_p
 
 UP = np.array([0.031, 0.028, 0.035, 0.030, 0.026, 0.033, 0.029, 0.034, 0.027, 0.032])
 

@@ -11,7 +11,7 @@ from pipeline.study.statistics.bootstrap import resample_tweets
 from pipeline.study.statistics.comparisons import compare_family
 from pipeline.study.statistics.crossover import crossover
 from pipeline.study.statistics.intervals import combined_interval, superiority, t_interval
-from pipeline.study.statistics.tests import equivalence_p, holm, sign_flip_p
+from pipeline.study.statistics.significance import equivalence_p, holm, sign_flip_p
 
 
 def three_errors(rate, repetitions):

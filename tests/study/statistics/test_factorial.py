@@ -4,7 +4,7 @@ import pytest
 from pipeline.study.statistics.bootstrap import resample_tweets
 from pipeline.study.statistics.factorial import factorial_effects
 from pipeline.study.statistics.intervals import combined_interval, t_interval
-from pipeline.study.statistics.tests import sign_flip_p
+from pipeline.study.statistics.significance import sign_flip_p
 
 CELLS = ("random_frozen", "random_trainable", "cbow_frozen", "cbow_finetuned")
 

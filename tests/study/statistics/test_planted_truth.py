@@ -69,7 +69,7 @@ def test_a_planted_leak_is_found_and_told_with_the_answer(tmp_path: Path):
     assert "“quimlat” (positive)" in leak
     (first, *_) = found.told["verdicts"]
     assert "enough to learn" in first["question"]
-    assert first["answer"].startswith("These tweets cannot tell, as single tokens give the label away")
+    assert first["answer"].startswith("These tweets cannot tell, because single tokens give the label away")
     assert leak in first["evidence"]
     report = (found.folder / "report.md").read_text("utf-8")
     assert report.index("`label_leak`") < report.index("enough to learn")
@@ -100,7 +100,7 @@ def test_labels_of_pure_chance_make_all_variants_equal(tmp_path: Path):
     assert found.answers()[QUESTION_CBOW].startswith("No. ")
 
 
-QUESTION_CBOW = "Would CBOW vectors have been better than rows learned from random, and up to how many labels?"
+QUESTION_CBOW = "Would CBOW vectors have been better than vectors learned from scratch, and up to how many labels?"
 
 
 @pytest.mark.slow
@@ -124,7 +124,7 @@ def test_a_real_difference_is_called_and_planted_synonyms_are_found(tmp_path: Pa
     assert list(planned["decision"]) == ["higher", "higher"]
     assert (planned["low_total"] > 0).all()
     first = next(answer for question, answer in found.answers().items() if "enough to learn" in question)
-    assert first.startswith("Yes: ")
+    assert first.startswith("Yes. ")
 
     probes = found.table("probes")
     nearer = probes[(probes["probe"] == "antonyms/planted/nearer") & (probes["when"] == "after")]

@@ -6,8 +6,13 @@ from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.evaluation.probes.drift_by_word import drift_by_count
 from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
-from pipeline.study.statistics.probe_frames import band_frame, probe_frame, transfer_frame, unknown_frame
-from pipeline.tracking.write_record import _csv
+from pipeline.study.statistics.probe_frames import (
+    drift_by_count_frame,
+    probe_frame,
+    score_by_unseen_frame,
+    transfer_frame,
+)
+from pipeline.tracking.write_record import csv_text
 
 
 def runs():
@@ -63,7 +68,7 @@ def test_no_probes_give_empty_tables_with_columns():
 
 def written(rows):
     """Rows as they come back from a record's CSV file."""
-    header, *lines = _csv(rows).splitlines()
+    header, *lines = csv_text(rows).splitlines()
     return [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
 
 
@@ -74,7 +79,7 @@ def test_bands_of_real_drift_tables_are_averaged():
     for counts, factor in (([0, 0, 0, 1, 3, 3, 30, 200], 2.0), ([0, 0, 0, 0, 3, 1, 30, 200], 3.0)):
         final = initial * np.where(touched, factor, 1)[:, None].astype(np.float32)
         tables.append(written(drift_by_count(initial, final, np.array(counts), touched)[1]))
-    found = band_frame({"v": tables}).set_index("band")
+    found = drift_by_count_frame({"v": tables}).set_index("band")
     assert list(found.index) == ["0", "1", "2-4", "5-19", "20-99", "100+"]
     assert found.loc["0", "rows"] == 1.5
     assert found.loc["0", "mean_relative_l2"] == pytest.approx((0 + 1.0) / 2)
@@ -91,7 +96,7 @@ def test_unknown_words_of_real_tables():
     for seen, right in ((np.array([0, 0, 1, 1], bool), 15), (np.array([0, 0, 1, 0], bool), 5)):
         predicted = np.where(np.arange(20) < right, 0, 1)
         tables.append(written(score_by_unseen(ids, offsets, seen, labels, predicted)[1]))
-    found = unknown_frame({"v": tables})
+    found = score_by_unseen_frame({"v": tables})
     assert found[["variant", "band", "tweets", "accuracy"]].to_numpy().tolist() == [
         ["v", "none", 20.0, 0.75],
         ["v", "30-50 %", 20.0, 0.25],
@@ -107,7 +112,7 @@ def test_accuracy_in_a_band_is_averaged_over_seeds():
         ],
         [{"unseen": "none", "tweets": "30", "accuracy": "0.7"}, {"unseen": "0-10 %", "tweets": "0", "accuracy": ""}],
     ]
-    found = unknown_frame({"v": tables})
+    found = score_by_unseen_frame({"v": tables})
     assert found["band"].tolist() == ["none", "no tokens"]
     assert found.loc[0, "tweets"] == 20
     assert found.loc[0, "accuracy"] == pytest.approx(0.6)

@@ -14,8 +14,9 @@ import pytest
 
 from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.paths import project_root
-from pipeline.tracking.mlflow.log import flat_params, log_run, log_study, metric_names
+from pipeline.tracking.mlflow.log import log_run, log_study
 from pipeline.tracking.mlflow.store import mlflow_client
+from pipeline.tracking.mlflow.values import metric_names, mlflow_params
 from pipeline.tracking.write_record import write_record
 
 PROJECT = project_root()
@@ -69,7 +70,7 @@ def runs_of(uri):
         return [] if found is None else list(client.search_runs([found.experiment_id], max_results=1000))
 
 
-def test_a_run_arrives_whole(tmp_path, store, record, capfd, caplog):
+def test_a_run_is_logged_completely(tmp_path, store, record, capfd, caplog):
     uri, artifacts = store
     folder = put(tmp_path, record)
     run_id = log_run(folder, uri, "tweets", artifacts)
@@ -168,7 +169,7 @@ def test_a_broken_attempt_is_failed_and_then_replaced(tmp_path, store, record, m
     assert [(run.info.run_id, run.info.status) for run in runs_of(uri)] == [(again, "FINISHED")]
 
 
-def test_processes_that_meet_on_a_fresh_store_all_succeed(tmp_path, fresh_store, record):
+def test_concurrent_processes_on_a_fresh_store_all_succeed(tmp_path, fresh_store, record):
     uri, artifacts = fresh_store
     folders = [put(tmp_path, record, name=f"run-{index}") for index in range(3)]
     folders.append(folders[0])
@@ -243,10 +244,10 @@ def test_awkward_values_do_not_stop_the_log(tmp_path, store, record):
 
 
 def test_a_different_long_value_has_a_different_fingerprint():
-    one, other = (flat_params({"words": ["a" * 7000 + end]})["words"] for end in "xy")
+    one, other = (mlflow_params({"words": ["a" * 7000 + end]})["words"] for end in "xy")
     assert one != other
     assert len(one) < 300
-    assert flat_params({"a": {"b": {"c": 1}}, "d": "x" * 6000}) == {"a.b.c": "1", "d": "x" * 6000}
+    assert mlflow_params({"a": {"b": {"c": 1}}, "d": "x" * 6000}) == {"a.b.c": "1", "d": "x" * 6000}
 
 
 def test_metric_names_are_valid_and_distinct():
@@ -271,7 +272,7 @@ def test_other_warnings_still_show(store):
         warnings.warn("another", DeprecationWarning, stacklevel=1)
 
 
-def test_the_garbage_collector_rests_while_the_store_is_open(store):
+def test_garbage_collection_is_paused_while_the_store_is_open(store):
     uri, _ = store
     assert gc.isenabled()
     with mlflow_client(uri):
@@ -288,13 +289,13 @@ def study(tmp_path):
         (folder / "report.md").write_text("# sample: macro recall\n\nThe answers.\n", "utf-8")
         (folder / "tables").mkdir()
         (folder / "tables" / "scores.csv").write_text("variant,mean\ncbow_frozen@keep,0.5\n", "utf-8")
-        told = {
+        content = {
             "title": "sample: macro recall of 4 variants",
             "tags": {"data": "sample", "generated": "true", "warnings": "none", "runs": "2"},
             "params": {"study": {"seeds": 10, "label_budgets": [100, None]}, "data": "sample"},
             "metrics": {"score/cbow_frozen@keep": 0.5, "score/random_frozen": 0.25},
         }
-        (folder / "study.json").write_text(json.dumps(told), "utf-8")
+        (folder / "study.json").write_text(json.dumps(content), "utf-8")
 
     folder = tmp_path / "results" / "studies" / "sample-0123"
     ensure_folder(folder, {"stage": "compare"}, work)
@@ -302,7 +303,7 @@ def study(tmp_path):
 
 
 class TestStudy:
-    def test_its_runs_are_shown_under_it(self, tmp_path, store, record, study, caplog):
+    def test_its_runs_are_nested_under_it(self, tmp_path, store, record, study, caplog):
         uri, artifacts = store
         folders = [put(tmp_path, record, name=f"run-{index}") for index in range(2)]
         parent = log_study(study, uri, "tweets", artifacts)
@@ -339,14 +340,14 @@ class TestStudy:
         assert ids[0] == ids[1]
         assert {run.info.run_id for run in runs_of(uri)} == set(ids[0])
 
-    def test_a_run_logged_alone_moves_under_its_latest_study(self, tmp_path, store, record, study):
+    def test_a_run_logged_earlier_is_nested_under_its_latest_study(self, tmp_path, store, record, study):
         uri, artifacts = store
         folder = put(tmp_path, record)
         alone = log_run(folder, uri, "tweets", artifacts)
         first = log_study(study, uri, "tweets", artifacts)
         assert log_run(folder, uri, "tweets", artifacts, parent=first) == alone
-        told = json.loads((study / "study.json").read_text("utf-8")) | {"title": "another"}
-        (study / "study.json").write_text(json.dumps(told), "utf-8")
+        content = json.loads((study / "study.json").read_text("utf-8")) | {"title": "another"}
+        (study / "study.json").write_text(json.dumps(content), "utf-8")
         second = log_study(study, uri, "tweets", artifacts)
         assert second != first
         assert log_run(folder, uri, "tweets", artifacts, parent=second) == alone
@@ -371,7 +372,7 @@ class TestStudy:
         again = log_study(study, uri, "tweets", artifacts)
         assert [(run.info.run_id, run.info.status) for run in runs_of(uri)] == [(again, "FINISHED")]
 
-    def test_a_long_report_is_cut_in_the_note_alone(self, store, study):
+    def test_a_long_report_is_cut_in_the_note_only(self, store, study):
         uri, artifacts = store
         (study / "report.md").write_text("A line of the report.\n" * 1000, "utf-8")
         parent = log_study(study, uri, "tweets", artifacts)
@@ -381,7 +382,7 @@ class TestStudy:
         assert note.endswith("the whole note is the artifact `report.md` and sample-0123/report.md.\n")
         assert (artifacts / parent / "artifacts" / "report.md").stat().st_size == 22_000
 
-    def test_a_study_that_is_not_whole_is_not_logged(self, store, study, caplog):
+    def test_an_incomplete_study_is_not_logged(self, store, study, caplog):
         uri, artifacts = store
         (study / "manifest.json").unlink()
         assert log_study(study, uri, "tweets", artifacts) is None

@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 import yaml
 
-from pipeline.prediction.trained_model import write_trained
+from pipeline.prediction.trained_model import write_model
 from pipeline.tracking.mlflow.model_folder import CODE, PACKAGE, PACKAGES, SERVED, _environment, write_model_folder
 from pipeline.tracking.model_card import EXAMPLES, model_card
 
@@ -26,7 +26,7 @@ def record(make_run):
     return make_run("embedding=cbow_projected", "model=gru", name="folder")
 
 
-def by_mlflow(record, place):
+def by_mlflow(record, folder):
     """The model as MLflow's own function writes it, from the same parts."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")
@@ -35,29 +35,29 @@ def by_mlflow(record, place):
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Map
 
-    weights = place / "model"
+    weights = folder / "model"
     weights.mkdir()
-    write_trained(record, weights)
+    write_model(record, weights)
     (weights / "model_card.md").write_text(model_card(record), "utf-8")
-    for part in CODE:
-        copy = place / "code" / PACKAGE.name / part
+    for module in CODE:
+        copy = folder / "code" / PACKAGE.name / module
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes((PACKAGE / part).read_bytes())
+        copy.write_bytes((PACKAGE / module).read_bytes())
     signature = ModelSignature(
         Schema([ColSpec(DataType.string)]),
         Schema([ColSpec(DataType.string, "label"), ColSpec(Map(DataType.double), "probabilities")]),
     )
     mlflow.pyfunc.save_model(
-        place / "saved",
+        folder / "saved",
         python_model=str(SERVED),
         artifacts={"model": str(weights)},
-        code_paths=[str(place / "code" / PACKAGE.name)],
+        code_paths=[str(folder / "code" / PACKAGE.name)],
         signature=signature,
         input_example=list(EXAMPLES),
         pip_requirements=[f"{name}=={metadata.version(name).partition('+')[0]}" for name in PACKAGES],
         mlflow_model=Model(run_id=RUN, model_uuid=MODEL, model_id=MODEL),
     )
-    return place / "saved"
+    return folder / "saved"
 
 
 def contents(folder):
@@ -85,13 +85,13 @@ def test_it_is_what_mlflow_itself_writes(record, tmp_path):
     assert described == expected
 
 
-def test_it_is_written_without_what_takes_long_to_load(record, tmp_path):
+def test_it_is_written_without_loading_torch_or_nltk(record, tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", WRITE, str(record), str(tmp_path)]
     done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
     assert done.stdout == "mlflow\n"
 
 
-def test_it_says_pip_alone_where_pip_is_not_installed(monkeypatch):
+def test_pip_has_no_version_where_pip_is_not_installed(monkeypatch):
     version = metadata.version
 
     def without_pip(name):

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.prediction.torch_model import full_predictor
-from pipeline.prediction.trained_model import read_trained
+from pipeline.prediction.torch_model import torch_predictor
+from pipeline.prediction.trained_model import read_model
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.mlflow.log import log_run
@@ -136,11 +136,11 @@ def test_nothing_logged_is_a_pickle(logged):
         assert b"/home/" not in content, path
 
 
-def test_only_the_code_that_predicts_is_packed(logged):
+def test_only_the_modules_for_prediction_are_packed(logged):
     _, _, root = logged
     packed = {path.relative_to(path.parents[-1]) for path in (root / "artifacts").rglob("code/pipeline/**/*.py")}
-    parts = {str(path).rpartition("/code/pipeline/")[2] for path in packed}
-    assert parts == set(CODE)
+    modules = {str(path).rpartition("/code/pipeline/")[2] for path in packed}
+    assert modules == set(CODE)
 
 
 def test_a_fresh_process_loads_them_without_the_project(logged, tmp_path):
@@ -151,7 +151,7 @@ def test_a_fresh_process_loads_them_without_the_project(logged, tmp_path):
     for folder, line in zip(list(ids)[:2], done.stdout.splitlines(), strict=True):
         found = json.loads(line)
         assert "/artifacts/code/pipeline/" in found["code"]
-        predictor = full_predictor(read_trained(folder))
+        predictor = torch_predictor(read_model(folder))
         expected = predictor.probabilities(AWKWARD)
         for answers in found["answers"][:3]:
             got = [[answer["probabilities"][label] for label in predictor.labels] for answer in answers]
@@ -159,9 +159,9 @@ def test_a_fresh_process_loads_them_without_the_project(logged, tmp_path):
             assert [answer["label"] for answer in answers] == [predictor.labels[row.argmax()] for row in expected]
         assert len(found["answers"][3]) == 1
         assert "row 1: expected a text" in found["refused"]
-        (given,), told = found["signature"]
+        (given,), outputs = found["signature"]
         assert given == {"type": "string", "required": True}
-        assert [column["name"] for column in told] == ["label", "probabilities"]
+        assert [column["name"] for column in outputs] == ["label", "probabilities"]
 
 
 def test_the_model_folder_says_what_it_needs_and_shows_an_example(logged):
@@ -184,14 +184,14 @@ def test_a_model_is_found_by_each_of_its_names(logged, how):
     with mlflow_client(uri) as client:
         model = client.get_run(ids[one]).outputs.model_outputs[0].model_id
     name = {"id": ids[one], "champion": CHAMPION, "version": f"models:/{NAME}/1", "model": f"models:/{model}"}[how]
-    found = read_trained(find_model(name, uri))
+    found = read_model(find_model(name, uri))
     assert found.name == "one"
     texts = load_predictions(one)["test"]
-    np.testing.assert_allclose(full_predictor(found).probabilities(texts.texts), texts.probabilities, atol=1e-6)
+    np.testing.assert_allclose(torch_predictor(found).probabilities(texts.texts), texts.probabilities, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("0" * 32, "not found"),
         ("models:/nothing@champion", "not found"),
@@ -202,9 +202,9 @@ def test_a_model_is_found_by_each_of_its_names(logged, how):
         ("models:/a/b/c", "expected models:/NAME@ALIAS"),
     ],
 )
-def test_a_model_that_is_not_there_is_one_line(logged, name, told):
+def test_an_unknown_model_is_an_error_of_one_line(logged, name, message):
     _, uri, _ = logged
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         find_model(name, uri)
     assert "\n" not in str(caught.value)
 
@@ -238,9 +238,9 @@ def test_the_champion_is_the_best_by_validation_over_seeds(make_run, tmp_path, c
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     folders = [lucky, *good, unlucky]
     assert all(log_run(folder, uri, "tweets", tmp_path / "artifacts") for folder in folders)
-    assert read_trained(find_model(CHAMPION, uri)).name == "lucky"
+    assert read_model(find_model(CHAMPION, uri)).name == "lucky"
     assert promote(folders, uri, "tweets") == CHAMPION
-    assert read_trained(find_model(CHAMPION, uri)).name == "good1"
+    assert read_model(find_model(CHAMPION, uri)).name == "good1"
     with mlflow_client(uri) as client:
         version = client.get_model_version_by_alias(NAME, "champion")
     assert version.tags["champion.validation"] == "0.81 (random_trainable · all · keep)"
@@ -283,7 +283,7 @@ def test_mlflow_serves_it(logged, tmp_path):
                 assert server.poll() is None, (tmp_path / "log").read_text()
                 assert time.monotonic() < end, (tmp_path / "log").read_text()
                 time.sleep(0.5)
-        predictor = full_predictor(read_trained(next(iter(ids))))
+        predictor = torch_predictor(read_model(next(iter(ids))))
         many = [f"love this {number}" for number in range(1000)]
         for texts in (AWKWARD, ["😀"], [""], ["x" * 10_000], many):
             for body in ({"inputs": texts}, {"dataframe_split": {"columns": ["text"], "data": [[t] for t in texts]}}):

@@ -92,12 +92,12 @@ def database() -> Iterator[str]:
         )
         assert made.returncode == 0, made.stderr
         settings = ["listen_addresses=", f"unix_socket_directories={folder}", "fsync=off", "shared_buffers=16MB"]
-        with (folder / "log").open("wb") as told:
+        with (folder / "log").open("wb") as stream:
             process = subprocess.Popen(
                 [programs / "postgres", "-D", data, *(part for one in settings for part in ("-c", one))],
                 cwd=folder,
-                stdout=told,
-                stderr=told,
+                stdout=stream,
+                stderr=stream,
                 **started_as,
             )
 
@@ -125,8 +125,8 @@ def server(database: str, artifacts: Path, port: int) -> Iterator[str]:
     command += ["--artifacts-destination", str(artifacts), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = os.environ | SETTINGS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     log = artifacts.parent / f"server-{time.monotonic_ns()}.log"
-    with log.open("wb") as told:
-        process = subprocess.Popen(command, cwd=artifacts.parent, env=environment, stdout=told, stderr=told)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, cwd=artifacts.parent, env=environment, stdout=stream, stderr=stream)
     address = f"http://127.0.0.1:{port}"
 
     def ready() -> bool:
@@ -187,7 +187,7 @@ def test_a_server_on_postgresql_holds_the_runs_and_gets_later_what_it_missed(tmp
 
     done = train(1)
     assert done.returncode == 0, done.stderr
-    assert "puts them there" in done.stdout + done.stderr
+    assert "logs them later" in done.stdout + done.stderr
     assert len([path for path in (root / "results").glob("[!.]*") if path.is_dir()]) == 2
 
     with server(database, artifacts, port) as address:

@@ -1,4 +1,4 @@
-"""Plain answers to the questions the study was made for, each built from the numbers that stand beside it."""
+"""The study's questions with their answers in words: finding, number, interval and caveat."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,31 +6,34 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.study.report.answers.cbow import cbow
-from pipeline.study.report.answers.transfer import elsewhere
+from pipeline.config.variants import prose_name
+from pipeline.study.report.answers.cbow import cbow_verdict
+from pipeline.study.report.answers.transfer import transfer_verdict
 from pipeline.study.report.phrases import (
     FLOOR,
     FROZEN,
-    LEARNED,
     TUNED,
     Difference,
     capital,
     difference_of,
     effect_text,
+    in_prose,
     over_budgets,
     row_of,
     score,
     too_few,
 )
 from pipeline.study.report.study_results import Verdict
+from pipeline.study.statistics.frames import LEARNED
 
-EMOTICONS = "How much of the score is in the emoticons?"
-OTHERS = "What do the other planned comparisons say?"
-ANSWERED = [{LEARNED, FLOOR}, {FROZEN, LEARNED}, {TUNED, LEARNED}, {TUNED, FROZEN}]  # by the three questions
+EMOTICONS = "How much of the score comes from the emoticons?"
+OTHERS = "What do the other planned comparisons show?"
+INTERVALS = "Unless stated otherwise, intervals are 95 % and cover other seeds and other test tweets."
+MAIN_PAIRS = [{LEARNED, FLOOR}, {FROZEN, LEARNED}, {TUNED, LEARNED}, {TUNED, FROZEN}]  # of the first three questions
 STRIPPED = {
     ("keep", "strip"): "emoticons",
-    ("strip", "strip_fragments"): "fragments that stripping leaves of emoticons",
-    ("keep", "strip_fragments"): "emoticons and such fragments",
+    ("strip", "strip_fragments"): "the fragments that stripping leaves of emoticons",
+    ("keep", "strip_fragments"): "emoticons and their fragments",
 }
 
 
@@ -45,142 +48,145 @@ def verdicts(
 ) -> list[Verdict]:
     """The answers that these runs allow, in the order of the questions.
 
-    Every answer begins with its outcome. A difference that was tested and not settled is called open, never none; one
-    that was not tested is called that.
+    Every answer opens with the finding; number, interval and caveat follow. A difference that was tested without a
+    decision is called not settled, one that was not tested is called not tested; neither is called zero.
 
     Parameters
     ----------
     scores, differences, crossover, runs : frames of `StudyResults`.
     leak : the audit's sentence on a label leak, if any.
-    design : of `StudyResults`. tasks : what `write_task` returned for each of `probe.transfer`.
+    design : of `StudyResults`.
+    tasks : what `write_task` returned for each of `probe.transfer`.
     """
-    three = [
-        _enough(scores, differences, runs, leak, design),
-        elsewhere(runs, design, tasks or {}),
-        cbow(scores, differences, crossover, design),
-    ]
-    found = [verdict for verdict in (*three, _emoticons(scores, differences, leak)) if verdict is not None]
-    others = _others(differences, design, three[2] is not None)
-    found = [*found, others] if others is not None else found
-    told = "Intervals are 95 % and hold for other seeds and other test tweets, unless they say otherwise."
-    own = next((place for place, verdict in enumerate(found) if verdict is not three[1]), None)
-    if own is not None:
-        found[own] = replace(found[own], evidence=[*found[own].evidence, told])
-    return found
+    transfer = transfer_verdict(runs, design, tasks or {})
+    cbow = cbow_verdict(scores, differences, crossover, design)
+    others = _others_verdict(differences, MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1])
+    labels = _labels_verdict(scores, differences, runs, leak, design)
+    candidates = [labels, transfer, cbow, _emoticons_verdict(scores, differences, leak), others]
+    answers = [verdict for verdict in candidates if verdict is not None]
+    for position, verdict in enumerate(answers):
+        if verdict is not transfer:  # its intervals are over seeds only
+            answers[position] = replace(verdict, evidence=[*verdict.evidence, INTERVALS])
+            break
+    return answers
 
 
-def _enough(
+def _labels_verdict(
     scores: pd.DataFrame, differences: pd.DataFrame, runs: pd.DataFrame, leak: str | None, design: Mapping[str, Any]
 ) -> Verdict | None:
-    """Whether the rows that labels teach are better than the random ones they began as, and than simpler methods."""
-    own = scores[(scores["kind"] == "variant") & (scores["variant"] == LEARNED)]
-    if own.empty:
+    """Vectors learned from scratch against random frozen ones and against the best baseline, at the most labels."""
+    learned = scores[(scores["kind"] == "variant") & (scores["variant"] == LEARNED)]
+    if learned.empty:
         return None
-    budgets = sorted(int(budget) for budget in own["label_budget"])
-    learned = row_of(own, label_budget=budgets[-1])
-    assert learned is not None
-    above = {budget: difference_of(differences, LEARNED, FLOOR, budget) for budget in budgets}
-    opening, gain = _gain(above[budgets[-1]], design)
-    baselines = scores[(scores["kind"] == "baseline") & (scores["label_budget"] == budgets[-1])]
+    budgets = sorted(int(budget) for budget in learned["label_budget"])
+    largest = budgets[-1]
+    at_largest = row_of(learned, label_budget=largest)
+    assert at_largest is not None
+    gains = {budget: difference_of(differences, LEARNED, FLOOR, budget) for budget in budgets}
+    opening, comparison, caveat = _gain(gains[largest], design)
+    baselines = scores[(scores["kind"] == "baseline") & (scores["label_budget"] == largest)]
     best = None if baselines.empty else baselines.sort_values(["mean", "variant"], ascending=[False, True]).iloc[0]
-    if opening == "Yes" and best is not None and best["mean"] > learned["mean"]:
-        opening = "Yes, though a simpler method scores higher"
-    elif opening == "Yes" and best is not None and best["mean"] > learned["mean"] - design["smallest_effect"]:
-        opening = "Yes, though a simpler method comes close"
+    if opening == "Yes" and best is not None and best["mean"] > at_largest["mean"]:
+        opening = "Yes, but a simpler method scores higher"
+    elif opening == "Yes" and best is not None and best["mean"] > at_largest["mean"] - design["smallest_effect"]:
+        opening = "Yes, but a simpler method comes close"
     if leak is not None:
-        opening = "These tweets cannot tell, as single tokens give the label away"
-    told = score(learned["mean"], learned["low_total"], learned["high_total"])
-    answer = f"{opening}: rows learned from random reach {design['metric_name']} {told}, {gain}"
+        opening = "These tweets cannot tell, because single tokens give the label away"
+    numbers = score(at_largest["mean"], at_largest["low_total"], at_largest["high_total"])
+    sentences = [
+        f"{opening}.",
+        f"{capital(prose_name(LEARNED))} reach {design['metric_name']} {numbers}{comparison}.",
+        *([caveat] if caveat else []),
+    ]
     if best is not None:
         numbers = score(best["mean"], best["low_total"], best["high_total"])
-        answer += f"; the best baseline, {best['variant']}, has {numbers}"
-    known = runs[(runs["kind"] == "variant") & (runs["variant"] == LEARNED) & (runs["label_budget"] == budgets[-1])]
-    parameters, touched = known["params/embedding"].mean(), known["params/touched_rows"].mean()
-    rows = parameters / design["dim"]
+        sentences.append(f"The best baseline, {prose_name(best['variant'])}, has {numbers}.")
+    used = runs[(runs["kind"] == "variant") & (runs["variant"] == LEARNED) & (runs["label_budget"] == largest)]
+    parameters, touched = used["params/embedding"].mean(), used["params/touched_rows"].mean()
+    words = parameters / design["dim"]
     evidence = [
         *([leak] if leak else []),
-        f"The embedding's {parameters:,.0f} parameters are {rows:,.0f} rows of {design['dim']}. Training read "
-        f"{touched:,.0f} of these rows ({100 * touched / rows:.0f} %); the others stay as they began.",
+        f"The embedding matrix has {parameters:,.0f} parameters: {words:,.0f} word vectors of {design['dim']} "
+        f"dimensions. Training read {touched:,.0f} of these vectors ({100 * touched / words:.0f} %); the others keep "
+        "their initial values.",
     ]
-    if compared := [(budget, found) for budget, found in above.items() if found is not None]:
-        evidence.append(over_budgets(f"{LEARNED} − {FLOOR}", compared))
-    question = f"Are {budgets[-1]:,} labelled tweets enough to learn {parameters:,.0f} embedding parameters?"
-    return Verdict(question, f"{answer}.", evidence)
+    if compared := [(budget, difference) for budget, difference in gains.items() if difference is not None]:
+        evidence.append(over_budgets(f"{prose_name(LEARNED)} − {prose_name(FLOOR)}", compared))
+    question = f"Are {largest:,} labelled tweets enough to learn {parameters:,.0f} embedding parameters?"
+    return Verdict(question, " ".join(sentences), evidence)
 
 
-def _gain(above: Difference | None, design: Mapping[str, Any]) -> tuple[str, str]:
-    """How the answer begins, and what learning the rows is worth."""
-    if above is None:
-        return "Not compared", "which this study does not compare with rows that stay random"
+def _gain(gain: Difference | None, design: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The answer's opening, the comparison with random frozen vectors, and its caveat as a sentence or empty."""
+    floor = prose_name(FLOOR)
+    if gain is None:
+        return "Not compared", "", f"This study does not compare them with {floor}."
+    comparison = f", {gain} against {floor}"
     small = effect_text(design["smallest_effect"])
-    if above.decision == "higher" and above.equivalent:
-        return "Barely", f"{above} against rows that stay random: a gain, but below {small}"
-    if above.decision in ("higher", "lower"):
-        return "Yes" if above.decision == "higher" else "No", f"{above} against rows that stay random"
-    if above.decision == "equivalent":
-        return "No", f"within {small} of rows that stay random: {above}"
-    told = f"{above} against rows that stay random"
-    if above.decision == "undecided":
-        return "Not settled", f"{told}, which leaves open whether learning them helps"
-    return "Not tested", f"{told} ({_untested(above)})"
+    if gain.decision == "higher" and gain.equivalent:
+        return "Barely", comparison, f"The gain is below {small}."
+    if gain.decision in ("higher", "lower"):
+        return "Yes" if gain.decision == "higher" else "No", comparison, ""
+    if gain.decision == "equivalent":
+        return "No", comparison, f"The difference is within {small}."
+    if gain.decision == "undecided":
+        return "Not settled", comparison, "Whether learning the vectors helps is open."
+    untested = "The comparison was not planned." if gain.decision == "not planned" else _too_few_to_test(gain)
+    return "Not tested", comparison, untested
 
 
-def _untested(found: Difference) -> str:
-    return "not a planned comparison" if found.decision == "not planned" else f"{too_few(found.seeds)} to test"
+def _too_few_to_test(difference: Difference) -> str:
+    return f"{too_few(difference.seeds)} to test this."
 
 
-def _emoticons(scores: pd.DataFrame, differences: pd.DataFrame, leak: str | None) -> Verdict | None:
-    """The same embedding on texts with and without emoticons, where the study has such pairs."""
-    pairs = [pair for pair in _planned(differences) if _modes(*pair) is not None]
-    if not pairs:
-        return None
-    answers, evidence = [], [leak] if leak else []
-    for first, second in pairs:
+def _emoticons_verdict(scores: pd.DataFrame, differences: pd.DataFrame, leak: str | None) -> Verdict | None:
+    """The same variant on texts with and without emoticons, where the study plans such pairs."""
+    sentences = []
+    for first, second in _planned_pairs(differences):
+        if (removed := _removed(first, second)) is None:
+            continue
         rows = differences[(differences["a"] == first) & (differences["b"] == second)]
         budget = int(rows["label_budget"].max())
-        found = difference_of(differences, first, second, budget)
-        modes = _modes(first, second)
-        assert found is not None
-        assert modes is not None
-        name, what = modes
-        meaning = {
-            "undecided": "; whether that is more than none is open",
-            "too few seeds": f" ({too_few(found.seeds)} to test)",
-        }.get(found.decision, "")
-        means = [row_of(scores, variant=variant, label_budget=budget) for variant in (first, second)]
-        told = " and ".join(f"{row['mean']:.3f} with {_mode(row['variant'])}" for row in means if row is not None)
-        answers.append(f"{what} are worth {found} to {name} with {budget:,} labels ({told}){meaning}")
-    return Verdict(EMOTICONS, capital("; ".join(answers)) + ".", evidence)
+        difference = difference_of(differences, first, second, budget)
+        assert difference is not None
+        variant = prose_name(first.partition("@")[0])
+        sentences.append(f"With {budget:,} labels, {removed} are worth {difference} to {variant}.")
+        means = [
+            f"{row['mean']:.3f} with text.emoticons={name.partition('@')[2]}"
+            for name in (first, second)
+            if (row := row_of(scores, variant=name, label_budget=budget)) is not None
+        ]
+        if means:
+            sentences.append(f"The mean score is {' and '.join(means)}.")
+        if difference.decision == "undecided":
+            sentences.append("Whether this gain differs from zero is open.")
+        elif difference.decision == "too few seeds":
+            sentences.append(_too_few_to_test(difference))
+    return Verdict(EMOTICONS, " ".join(sentences), [leak] if leak else []) if sentences else None
 
 
-def _mode(variant: str) -> str:
-    return f"text.emoticons={variant.partition('@')[2]}"
+def _removed(first: str, second: str) -> str | None:
+    """What the texts of the second variant lack; None where the pair differs in more, or in something else."""
+    (variant, _, mode), (other, _, other_mode) = first.partition("@"), second.partition("@")
+    return STRIPPED.get((mode, other_mode)) if variant == other else None
 
 
-def _modes(first: str, second: str) -> tuple[str, str] | None:
-    """The embedding that two variants share and what of the text differs; None where they are no such pair."""
-    (name, _, mode), (other, _, other_mode) = first.partition("@"), second.partition("@")
-    if name != other or (what := STRIPPED.get((mode, other_mode))) is None:
-        return None
-    return name, what
-
-
-def _planned(differences: pd.DataFrame) -> list[tuple[str, str]]:
+def _planned_pairs(differences: pd.DataFrame) -> list[tuple[str, str]]:
     """The planned pairs, each once."""
     planned = differences[differences["planned"].astype(bool)]
     return list(dict.fromkeys(zip(planned["a"].astype(str), planned["b"].astype(str), strict=True)))
 
 
-def _others(differences: pd.DataFrame, design: Mapping[str, Any], cbow_answered: bool) -> Verdict | None:
-    """Planned pairs that belong to none of the questions, at the largest label budget; the others as evidence."""
-    answered = ANSWERED if cbow_answered else ANSWERED[:1]
-    pairs = [pair for pair in _planned(differences) if set(pair) not in answered and _modes(*pair) is None]
+def _others_verdict(differences: pd.DataFrame, answered: list[set[str]]) -> Verdict | None:
+    """Planned pairs that no other question answers, at the most labels; smaller label budgets are evidence."""
+    pairs = [pair for pair in _planned_pairs(differences) if set(pair) not in answered and _removed(*pair) is None]
     if not pairs:
         return None
-    told: dict[int, list[str]] = {}
+    sentences: dict[int, list[str]] = {}
     for _, row in differences[differences["planned"].astype(bool)].iterrows():
         if (str(row["a"]), str(row["b"])) in pairs:
-            told.setdefault(int(row["label_budget"]), []).append(str(row["sentence"]))
-    largest = max(told)
-    answer = f"With {largest:,} labels: {'; '.join(told.pop(largest))}."
-    return Verdict(OTHERS, answer, [f"With {n:,} labels: {'; '.join(lines)}." for n, lines in sorted(told.items())])
+            sentence = in_prose(str(row["sentence"]).rstrip("."))
+            sentences.setdefault(int(row["label_budget"]), []).append(capital(sentence))
+    texts = {budget: f"With {budget:,} labels: {'. '.join(lines)}." for budget, lines in sorted(sentences.items())}
+    answer = texts.pop(max(texts))
+    return Verdict(OTHERS, answer, list(texts.values()))

@@ -1,156 +1,156 @@
-"""Whether CBOW vectors would have been better than learned rows, and up to how many labels: the answer in words."""
+"""The answer to whether CBOW vectors beat vectors learned from scratch, and up to how many labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from pipeline.config.variants import prose_name
+from pipeline.study.report.formatting import number, signed
 from pipeline.study.report.phrases import (
     FROZEN,
-    LEARNED,
-    NAMES,
     TUNED,
     Difference,
     capital,
     difference_of,
     effect_text,
+    in_prose,
     listed,
     over_budgets,
     row_of,
     too_few,
 )
 from pipeline.study.report.study_results import Verdict
-from pipeline.study.report.tables import number, signed
+from pipeline.study.statistics.frames import LEARNED
 
-QUESTION = "Would CBOW vectors have been better than rows learned from random, and up to how many labels?"
-THEM = "{learned}"
-Rows = Sequence[tuple[int, Difference]]
+QUESTION = "Would CBOW vectors have been better than vectors learned from scratch, and up to how many labels?"
+Curve = Sequence[tuple[int, Difference]]  # a difference at ascending label budgets
 
 
-def cbow(
+def cbow_verdict(
     scores: pd.DataFrame, differences: pd.DataFrame, crossover: pd.DataFrame, design: Mapping[str, Any]
 ) -> Verdict | None:
-    """Frozen and fine-tuned CBOW against learned rows at every label budget, and where learned rows catch up.
+    """Frozen and fine-tuned CBOW against vectors learned from scratch, by label budget, and where these catch up.
 
     Parameters are those of `verdicts`.
     """
-    small = effect_text(design["smallest_effect"])
-    found: dict[str, Rows] = {}
-    for variant in (FROZEN, TUNED):
-        compared = [
-            (budget, difference_of(differences, variant, LEARNED, budget)) for budget in design["label_budgets"]
-        ]
-        found[variant] = [(budget, row) for budget, row in compared if row is not None]
-    found = {variant: rows for variant, rows in found.items() if rows}
-    if not found:
+
+    def curve(first: str, second: str) -> Curve:
+        rows = [(budget, difference_of(differences, first, second, budget)) for budget in design["label_budgets"]]
+        return [(budget, difference) for budget, difference in rows if difference is not None]
+
+    curves = {variant: rows for variant in (FROZEN, TUNED) if (rows := curve(variant, LEARNED))}
+    if not curves:
         return None
-    sentences, evidence = [], []
-    for variant, rows in found.items():
-        crossed = row_of(crossover, variant=variant)
-        caught_up = _caught_up(crossed, rows) if crossed is not None else ""
-        sentences.append(f"{capital(NAMES[variant])} {_course(rows, small)}{caught_up}.")
-        evidence.append(over_budgets(f"{variant} − {LEARNED}", rows))
-        if crossed is not None:
-            evidence.append(f"{crossed['sentence']}.")
-    both = [(budget, difference_of(differences, TUNED, FROZEN, budget)) for budget in design["label_budgets"]]
-    if compared_both := [(budget, row) for budget, row in both if row is not None]:
-        evidence.append(over_budgets(f"{TUNED} − {FROZEN}", compared_both))
-    if told := _parameters(scores, [*found, LEARNED]):
-        evidence.append(told)
-    return Verdict(QUESTION, f"{_opening(list(found.values()))}. {' '.join(sentences)}", evidence)
+    small = effect_text(design["smallest_effect"])
+    sentences, evidence = [f"{_opening(list(curves.values()))}."], []
+    for variant, rows in curves.items():
+        sentences += _standings(variant, rows, small)
+        evidence.append(over_budgets(f"{prose_name(variant)} − {prose_name(LEARNED)}", rows))
+        if (crossing := row_of(crossover, variant=variant)) is not None:
+            sentences += _catching_up(crossing, rows)
+            evidence.append(f"{capital(in_prose(crossing['sentence']))}.")
+    if rows := curve(TUNED, FROZEN):
+        evidence.append(over_budgets(f"{prose_name(TUNED)} − {prose_name(FROZEN)}", rows))
+    if parameters := _trained_parameters(scores, [*curves, LEARNED]):
+        evidence.append(f"Trained parameters: {'; '.join(parameters)}.")
+    return Verdict(QUESTION, " ".join(sentences), evidence)
 
 
-def _opening(found: Sequence[Rows]) -> str:
-    """The outcome in a few words: where at least one use of CBOW vectors is ahead of learned rows by what counts."""
-    at: dict[int, list[Difference]] = {}
-    for rows in found:
-        for budget, row in rows:
-            at.setdefault(budget, []).append(row)
-    budgets = sorted(at)
-    ahead = [budget for budget in budgets if any(_gains(row) for row in at[budget])]
-    every = [row for rows in at.values() for row in rows]
+def _opening(curves: Sequence[Curve]) -> str:
+    """At which label budgets at least one use of CBOW vectors gains more than the smallest effect."""
+    differences: dict[int, list[Difference]] = {}
+    for rows in curves:
+        for budget, difference in rows:
+            differences.setdefault(budget, []).append(difference)
+    budgets = sorted(differences)
+    ahead = [budget for budget in budgets if any(map(_is_gain, differences[budget]))]
     if ahead and len(ahead) == len(budgets):
-        return "Yes" if len(budgets) == 1 else "Yes, with every number of labels tried"
+        return "Yes" if len(budgets) == 1 else "Yes, with every label budget of this study"
     if ahead and ahead == budgets[: len(ahead)]:
-        return f"With few labels yes, up to {ahead[-1]:,}"
+        return f"Yes with few labels, up to {ahead[-1]:,}"
     if ahead and ahead == budgets[-len(ahead) :]:
-        return f"With many labels yes, from {ahead[0]:,} on"
+        return f"Yes with many labels, from {ahead[0]:,} on"
     if ahead:
-        return f"Yes with {listed([f'{budget:,}' for budget in ahead])} labels, not shown with other numbers"
-    if all(row.tested and row.decision != "undecided" for row in every):
+        return f"Yes with {listed([f'{budget:,}' for budget in ahead])} labels, not shown with other numbers of labels"
+    every = [difference for row in differences.values() for difference in row]
+    if all(difference.tested and difference.decision != "undecided" for difference in every):
         return "No"
-    if any(row.decision == "undecided" for row in every):
+    if any(difference.decision == "undecided" for difference in every):
         return "Not settled"
-    if any(row.decision == "not planned" for row in every):
-        return "Not tested, as these pairs were not planned"
-    return f"Not tested, as {too_few(min(row.seeds for row in every))}"
+    if any(difference.decision == "not planned" for difference in every):
+        return "Not tested, because these pairs were not planned"
+    return f"Not tested, because {too_few(min(difference.seeds for difference in every))}"
 
 
-def _gains(row: Difference) -> bool:
-    return row.decision == "higher" and not row.equivalent
+def _is_gain(difference: Difference) -> bool:
+    return difference.decision == "higher" and not difference.equivalent
 
 
-def _course(rows: Rows, small: str) -> str:
-    """Where a variant is ahead of learned rows, level with them, or behind, as one clause."""
+def _standings(variant: str, rows: Curve, small: str) -> list[str]:
+    """Where a variant is ahead of vectors learned from scratch, undecided or behind: a sentence per run of budgets."""
     groups: list[tuple[str, list[tuple[int, Difference]]]] = []
-    for budget, row in rows:
-        standing = _standing(row, small)
+    for budget, difference in rows:
+        standing = _standing(difference, small)
         if groups and groups[-1][0] == standing:
-            groups[-1][1].append((budget, row))
+            groups[-1][1].append((budget, difference))
         else:
-            groups.append((standing, [(budget, row)]))
-    told = [f"{standing} {_where(members)}" for standing, members in groups]
-    clauses = [clause.replace(THEM, "them" if place else NAMES[LEARNED]) for place, clause in enumerate(told)]
-    return f"is {listed(clauses)}"
+            groups.append((standing, [(budget, difference)]))
+    name = capital(prose_name(variant))
+    subjects = [f"{name}, is" if "," in name else f"{name} is", *["It is"] * (len(groups) - 1)]
+    others = [prose_name(LEARNED), *["them"] * (len(groups) - 1)]
+    return [
+        f"{subject} {standing.format(them=other)} {_budgets(members)}."
+        for subject, other, (standing, members) in zip(subjects, others, groups, strict=True)
+    ]
 
 
-def _where(members: Rows) -> str:
-    (first, row), (last, _) = members[0], members[-1]
+def _standing(difference: Difference, small: str) -> str:
+    below = f" by less than {small}" if difference.equivalent else ""
+    if difference.decision in ("higher", "lower"):
+        return f"{'ahead of' if difference.decision == 'higher' else 'behind'} {{them}}{below}"
+    if difference.decision == "equivalent":
+        return f"within {small} of {{them}}"
+    if not difference.tested and difference.low is not None and difference.low > 0:
+        return "ahead of {them}, by the interval alone,"
+    if not difference.tested and difference.high is not None and difference.high < 0:
+        return "behind {them}, by the interval alone,"
+    return "neither shown ahead of {them} nor behind"
+
+
+def _budgets(members: Curve) -> str:
+    (first, difference), (last, _) = members[0], members[-1]
     if len(members) == 1:
-        return f"with {first:,} labels ({row})"
-    means = sorted(row.mean for _, row in members)
+        return f"with {first:,} labels ({difference})"
+    means = sorted(difference.mean for _, difference in members)
     budgets = f"with {first:,} and {last:,}" if len(members) == 2 else f"from {first:,} to {last:,}"
     return f"{budgets} labels ({signed(100 * means[0])} to {signed(100 * means[-1])} points)"
 
 
-def _standing(row: Difference, small: str) -> str:
-    small_too = f" by less than {small}" if row.equivalent else ""
-    if row.decision in ("higher", "lower"):
-        return f"{'ahead of' if row.decision == 'higher' else 'behind'} {THEM}{small_too}"
-    if row.decision == "equivalent":
-        return f"within {small} of {THEM}"
-    if row.decision == "undecided":
-        return f"not told apart from {THEM}"
-    if row.low is not None and row.low > 0:
-        return f"ahead of {THEM} as far as its interval tells"
-    if row.high is not None and row.high < 0:
-        return f"behind {THEM} as far as its interval tells"
-    return f"not told apart from {THEM}"
-
-
-def _caught_up(crossed: Mapping[str, Any], rows: Rows) -> str:
-    """Where learned rows catch up, for a variant that was ahead somewhere."""
-    if not any(row.low is not None and row.low > 0 for _, row in rows):
-        return ""
+def _catching_up(crossing: Mapping[str, Any], rows: Curve) -> list[str]:
+    """Where vectors learned from scratch catch up with a variant that was ahead somewhere: one sentence or none."""
+    if not any(difference.low is not None and difference.low > 0 for _, difference in rows):
+        return []
     smallest, largest = rows[0][0], rows[-1][0]
-    estimate, low, high = (number(crossed[key]) for key in ("estimate", "low", "high"))
-    if crossed["kind"] == "reached" and estimate is not None and low is not None:
+    learned = capital(prose_name(LEARNED))
+    estimate, low, high = (number(crossing[key]) for key in ("estimate", "low", "high"))
+    if crossing["kind"] == "reached" and estimate is not None and low is not None:
         bottom = f"{smallest:,} or fewer" if low <= smallest else f"{low:,.0f}"
         top = f"more than {largest:,}" if high is None else f"{high:,.0f}"
-        return f"; learned rows catch up with it at about {estimate:,.0f} labels [{bottom}, {top}]"
-    if crossed["kind"] == "not reached" and crossed["certain"]:
-        return f"; learned rows have not caught up with it by {largest:,} labels"
-    if crossed["kind"] == "not reached":
-        return f"; whether learned rows catch up with it by {largest:,} labels is open"
-    return ""
+        return [f"{learned} catch up with it at about {estimate:,.0f} labels [{bottom}, {top}]."]
+    if crossing["kind"] == "not reached" and crossing["certain"]:
+        return [f"{learned} have not caught up with it by {largest:,} labels."]
+    if crossing["kind"] == "not reached":
+        return [f"Whether {prose_name(LEARNED)} catch up with it by {largest:,} labels is open."]
+    return []
 
 
-def _parameters(scores: pd.DataFrame, variants: Sequence[str]) -> str:
-    """What each variant trains, at the largest label budget."""
-    told = []
+def _trained_parameters(scores: pd.DataFrame, variants: Sequence[str]) -> list[str]:
+    """How many parameters each variant trains, at its largest label budget."""
+    texts = []
     for variant in variants:
-        own = scores[(scores["kind"] == "variant") & (scores["variant"] == variant)]
-        count = number(own.sort_values("label_budget").iloc[-1]["trainable"]) if len(own) else None
+        rows = scores[(scores["kind"] == "variant") & (scores["variant"] == variant)]
+        count = number(rows.sort_values("label_budget").iloc[-1]["trainable"]) if len(rows) else None
         if count is not None:
-            told.append(f"{NAMES[variant]} {count:,.0f}")
-    return f"Parameters trained: {', '.join(told)}." if told else ""
+            texts.append(f"{prose_name(variant)}: {count:,.0f}")
+    return texts

@@ -1,4 +1,4 @@
-"""Whether embeddings learned on one task are of use on another: the answer from features on the study's other tasks."""
+"""The answer to whether vectors learned on one task help on others, from features on the study's transfer tasks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.variants import prose_name
 from pipeline.study.report.phrases import (
     FLOOR,
     FROZEN,
-    LEARNED,
-    NAMES,
     TUNED,
     capital,
     effect_text,
@@ -19,92 +18,95 @@ from pipeline.study.report.phrases import (
     listed,
 )
 from pipeline.study.report.study_results import Verdict
+from pipeline.study.statistics.frames import LEARNED
 from pipeline.study.statistics.intervals import Interval, t_interval
 
-QUESTION = "Are word vectors learned on this task of use on others, or do they only hold this task?"
+QUESTION = "Are word vectors learned on this task useful for other tasks, or do they serve this task only?"
 METRIC = "macro_recall"
-READ = {  # where else a task's texts may stand, in the order told
+WORD_SIMILARITY = "probe/similarity/wordsim353/spearman"
+REFERENCES = {"majority": "majority class, no embedding", "tfidf_logistic": "TF-IDF, no embedding"}
+SOURCES = {  # where else a task's texts may occur, in the order of the sentence
     "train": "among the labelled training tweets of this study",
     "unlabelled": "in the unlabelled text that CBOW read",
     "extra_text": "in the extra text that CBOW read",
 }
 
 
-def elsewhere(runs: pd.DataFrame, design: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]) -> Verdict | None:
-    """Learned rows against the same rows before learning, and against CBOW, as features for other tasks.
+def transfer_verdict(
+    runs: pd.DataFrame, design: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]
+) -> Verdict | None:
+    """Vectors learned from scratch as features of other tasks, against themselves before training and against CBOW.
 
     The answer is on the mean over tasks, with intervals over seeds: the tasks' test tweets are taken as given.
 
     Parameters
     ----------
-    runs, design : of `StudyResults`. tasks : what `write_task` returned for each task.
+    runs, design : of `StudyResults`.
+    tasks : what `write_task` returned for each task.
     """
     budget = design["label_budgets"][-1]
-    own = runs[(runs["kind"] == "variant") & (runs["label_budget"] == budget)]
-    known = [task for task in design.get("transfer", []) if f"probe/transfer/{task}/{METRIC}" in runs]
-    after, before = (_task_means(own, LEARNED, known, when) for when in ("", "_before"))
-    gain = _paired(after, before)
+    runs = runs[(runs["kind"] == "variant") & (runs["label_budget"] == budget)]
+    measured = [task for task in design.get("transfer", []) if f"probe/transfer/{task}/{METRIC}" in runs]
+    after, before = (_task_means(runs, LEARNED, measured, suffix) for suffix in ("", "_before"))
+    gain = _paired_interval(after, before)
     if gain is None:
-        evidence = _word_evidence(own)
         answer = (
-            "Not measured on other tasks (probe.transfer names none that was tried); what stands below is of words."
+            "Not measured on other tasks: probe.transfer has no task with results. The evidence is word similarity."
         )
+        evidence = _word_evidence(runs)
         return Verdict(QUESTION, answer, evidence) if evidence else None
-    reference = _task_means(own, FROZEN, known, "")
-    lag = _paired(after, reference)
-    opening = _opening(gain, lag, design["smallest_effect"])
+    cbow = _task_means(runs, FROZEN, measured, "")
+    difference = _paired_interval(after, cbow)
     answer = (
-        f"{opening}: as fixed features for other tasks ({listed(known)}), rows learned here have macro recall "
-        f"{_mean(after):.3f}, {interval_points(gain)} against the same rows before learning"
+        f"{_opening(gain, difference, design['smallest_effect'])}. As fixed features for other tasks "
+        f"({listed(measured)}), {prose_name(LEARNED)} reach macro recall {_mean(after):.3f}. "
+        f"This is {interval_points(gain)} against the same vectors before training"
     )
-    if lag is not None:
-        answer += f" and {interval_points(lag)} against frozen CBOW ({_mean(reference):.3f})"
-    evidence = [
-        line
-        for task in known
-        for line in (_task_evidence(own, task, tasks.get(task, {})), _overlap(task, tasks))
-        if line
-    ]
-    change = _paired(_task_means(own, TUNED, known, ""), reference)
+    if difference is not None:
+        answer += f" and {interval_points(difference)} against {prose_name(FROZEN)} ({_mean(cbow):.3f})"
+    evidence = []
+    for task in measured:
+        evidence.append(_task_evidence(runs, task, tasks.get(task, {})))
+        evidence += _overlap(task, tasks.get(task, {}))
+    change = _paired_interval(_task_means(runs, TUNED, measured, ""), cbow)
     if change is not None:
-        evidence.append(f"Fine-tuning changes what CBOW rows are worth on these tasks by {interval_points(change)}.")
-    told = "These intervals are 95 % over seeds only"
-    sizes = {task: int(tasks[task]["rows"]["test"]) for task in known if task in tasks}
+        evidence.append(f"Fine-tuning changes the score of CBOW vectors on these tasks by {interval_points(change)}.")
+    caveat = "These intervals are 95 % over seeds only; they do not cover other test tweets of these tasks."
+    sizes = {task: int(tasks[task]["rows"]["test"]) for task in measured if task in tasks}
     if sizes:
-        fewest = min(sizes, key=lambda task: sizes[task])
-        around = 100 * 1.96 * math.sqrt(0.25 / sizes[fewest])
-        told += (
-            f": they leave out that the tasks' test sets are small. One score on the {sizes[fewest]:,} test tweets of "
-            f"{fewest} is uncertain by about ±{around:.1f} points at most on other tweets"
+        smallest = min(sizes, key=lambda task: sizes[task])
+        margin = 100 * 1.96 * math.sqrt(0.25 / sizes[smallest])
+        caveat += (
+            f" One score on the {sizes[smallest]:,} test tweets of {smallest} is uncertain by at most about "
+            f"±{margin:.1f} points."
         )
-    return Verdict(QUESTION, f"{answer}.", [*evidence, f"{told}.", *_word_evidence(own)])
+    return Verdict(QUESTION, f"{answer}.", [*evidence, caveat, *_word_evidence(runs)])
 
 
-def _opening(gain: Interval, lag: Interval | None, smallest_effect: float) -> str:
-    """The outcome in a word or two: from the gain by learning, and from what is missing to CBOW."""
+def _opening(gain: Interval, difference: Interval | None, smallest_effect: float) -> str:
+    """The finding in a few words, from the gain by training and the difference to CBOW."""
     if gain.low is None or gain.high is None:
-        return "Not tested, with one seed"
+        return "Not tested, because there is one seed"
     if gain.low > 0:
         if gain.high < smallest_effect:
-            return f"Hardly, by less than {effect_text(smallest_effect)}"
-        return "In part" if lag is not None and lag.high is not None and lag.high < 0 else "Yes"
+            return f"Hardly, the gain is below {effect_text(smallest_effect)}"
+        behind = difference is not None and difference.high is not None and difference.high < 0
+        return "In part" if behind else "Yes"
     return "No" if gain.high < smallest_effect else "Not settled"
 
 
-def _task_means(own: pd.DataFrame, variant: str, tasks: Sequence[str], when: str) -> dict[int, float]:
-    """The mean over tasks of the transfer score, by seed; of seeds that have all tasks."""
-    rows = own[own["variant"] == variant]
-    columns = [f"probe/transfer/{task}/{METRIC}{when}" for task in tasks]
+def _task_means(runs: pd.DataFrame, variant: str, tasks: Sequence[str], suffix: str) -> dict[int, float]:
+    """The mean transfer score over tasks by seed, of the seeds that have all tasks."""
+    rows = runs[runs["variant"] == variant]
+    columns = [f"probe/transfer/{task}/{METRIC}{suffix}" for task in tasks]
     if not columns or not set(columns) <= set(rows.columns):
         return {}
     rows = rows.dropna(subset=columns)
-    return {
-        int(seed): float(value)
-        for seed, value in zip(rows["seed"], rows[columns].astype(float).mean(axis=1), strict=True)
-    }
+    means = rows[columns].astype(float).mean(axis=1)
+    return {int(seed): float(mean) for seed, mean in zip(rows["seed"], means, strict=True)}
 
 
-def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> Interval | None:
+def _paired_interval(first: Mapping[int, float], second: Mapping[int, float]) -> Interval | None:
     """First minus second over the seeds that both have; None without any."""
     shared = sorted(set(first) & set(second))
     return t_interval([first[seed] - second[seed] for seed in shared]) if shared else None
@@ -114,49 +116,47 @@ def _mean(scores: Mapping[int, float]) -> float:
     return float(np.mean(list(scores.values())))
 
 
-def _task_evidence(own: pd.DataFrame, task: str, outcome: Mapping[str, Any]) -> str:
-    """The scores of each variant on a task, beside those that need no embedding."""
-    found = {NAMES[name]: _task_means(own, name, [task], "") for name in (FLOOR, LEARNED, FROZEN, TUNED)}
-    before = _task_means(own, LEARNED, [task], "_before")
-    if before and not found[NAMES[FLOOR]]:
-        found = {"learned rows before learning": before} | found
-    told = [f"{name} {_mean(scores):.3f}" for name, scores in found.items() if scores]
-    names = {"majority": "without an embedding, majority", "tfidf_logistic": "TF-IDF"}
+def _task_evidence(runs: pd.DataFrame, task: str, outcome: Mapping[str, Any]) -> str:
+    """The scores of each variant on a task, followed by those of methods without an embedding."""
+    scores = {prose_name(name): _task_means(runs, name, [task], "") for name in (FLOOR, LEARNED, FROZEN, TUNED)}
+    before = _task_means(runs, LEARNED, [task], "_before")
+    if before and not scores[prose_name(FLOOR)]:
+        scores = {f"{prose_name(LEARNED)}, before training": before} | scores
+    texts = [f"{name}: {_mean(by_seed):.3f}" for name, by_seed in scores.items() if by_seed]
     references = outcome.get("references", {})
-    told += [f"{shown} {references[name][METRIC]:.3f}" for name, shown in names.items() if name in references]
-    return f"{task}: {', '.join(told)}."
+    texts += [f"{text}: {references[name][METRIC]:.3f}" for name, text in REFERENCES.items() if name in references]
+    return f"Macro recall on {task}: {'; '.join(texts)}."
 
 
-def _overlap(task: str, tasks: Mapping[str, Mapping[str, Any]]) -> str:
-    """How many of a task's texts this study read elsewhere, without the task's labels."""
-    outcome = tasks.get(task, {})
+def _overlap(task: str, outcome: Mapping[str, Any]) -> list[str]:
+    """How many of a task's texts this study read too, without the task's labels: a line, or none if not counted."""
     counts, rows = outcome.get("overlap", {}), outcome.get("rows", {})
-    shared = [
-        f"{found['train']['masked']:,} and {found['test']['masked']:,} {where}"
-        for source, where in READ.items()
-        if (found := counts.get(source)) and any(found[split]["masked"] for split in ("train", "test"))
-    ]
     if not counts:
-        return ""
+        return []
+    shared = [
+        f"{source_counts['train']['masked']:,} and {source_counts['test']['masked']:,} {where}"
+        for source, where in SOURCES.items()
+        if (source_counts := counts.get(source)) and any(source_counts[split]["masked"] for split in ("train", "test"))
+    ]
     if not shared:
-        return f"None of the training and test texts of {task} stands in text that this study read."
-    return (
-        f"Of the {rows['train']:,} training and {rows['test']:,} test texts of {task} (without its labels, handles and "
-        f"links aside), {listed(shared)}."
-    )
+        return [f"This study read none of the training and test texts of {task}."]
+    return [
+        f"This study read some of the {rows['train']:,} training and {rows['test']:,} test texts of {task}, without "
+        f"their labels: {listed(shared)}. Texts that differ only in handles and links count as the same."
+    ]
 
 
-def _word_evidence(own: pd.DataFrame) -> list[str]:
-    """What learned rows know of words that people rated, before and after."""
-    name = "probe/similarity/wordsim353/spearman"
+def _word_evidence(runs: pd.DataFrame) -> list[str]:
+    """How the trained vectors agree with human ratings of word similarity, before and after training."""
+    columns = [f"{WORD_SIMILARITY}_before", WORD_SIMILARITY]
     lines = []
     for variant in (LEARNED, TUNED):
-        rows = own[own["variant"] == variant]
-        if {name, f"{name}_before"} <= set(rows.columns) and len(rows := rows.dropna(subset=[name, f"{name}_before"])):
-            before, after = (float(rows[column].astype(float).mean()) for column in (f"{name}_before", name))
+        rows = runs[runs["variant"] == variant]
+        if set(columns) <= set(rows.columns) and len(rows := rows.dropna(subset=columns)):
+            before, after = (_rho(float(rows[column].astype(float).mean())) for column in columns)
+            name = capital(prose_name(variant))
             lines.append(
-                f"{capital(NAMES[variant])} on word similarity (ρ on WordSim-353): {_rho(before)} before training, "
-                f"{_rho(after)} after."
+                f"{name}, word similarity (Spearman's ρ, WordSim-353): {before} before training, {after} after."
             )
     return lines
 

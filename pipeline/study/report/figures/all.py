@@ -1,4 +1,4 @@
-"""The figures of a study, each as PNG and SVG, the same bytes for the same findings."""
+"""Draw all figures of a study and save each as PNG and SVG; equal results give equal bytes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import TypeVar
 from pipeline.study.report.figures.curves import factorial, learning_rates, parameters_and_score, score_curves
 from pipeline.study.report.figures.differences import differences
 from pipeline.study.report.figures.errors import confusion, unknown_words
-from pipeline.study.report.figures.style import Sketch, fixed_look, save
+from pipeline.study.report.figures.style import Sketch, plot_settings, save
 from pipeline.study.report.figures.words import drift_by_frequency, probes, transfer
 from pipeline.study.report.study_results import StudyResults
 
-Found = TypeVar("Found")
+Results = TypeVar("Results")
 
 FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
     "differences": differences,
@@ -30,7 +30,7 @@ FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure on disk; its caption says in one or two sentences what is shown, of how many, with which interval."""
+    """A figure on disk; its caption names what is shown, the number of seeds and the interval."""
 
     name: str
     title: str
@@ -39,20 +39,20 @@ class Figure:
     svg: Path
 
 
-def write_figures(findings: StudyResults, folder: Path) -> list[Figure]:
-    """Draw what the findings hold data for, in the order of a report, as `NAME.png` and `NAME.svg` in `folder`."""
-    return draw_all(FIGURES, findings, folder)
+def write_figures(results: StudyResults, folder: Path) -> list[Figure]:
+    """Draw every figure that the results hold data for as `NAME.png` and `NAME.svg` in `folder`."""
+    return draw_all(FIGURES, results, folder)
 
 
 def draw_all(
-    figures: Mapping[str, Callable[[Found], Sketch | None]], found: Found, folder: Path, kind: str = ""
+    figures: Mapping[str, Callable[[Results], Sketch | None]], results: Results, folder: Path, prefix: str = ""
 ) -> list[Figure]:
-    """Draw every figure that `found` holds data for; `kind` keeps the marks within SVG files of two pages apart."""
+    """Draw every figure that `results` hold data for; `prefix` keeps the SVG identifiers of two pages distinct."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, draw in figures.items():
-        with fixed_look(f"tweet-embeddings-{kind}{name}"):
-            sketch = draw(found)
+        with plot_settings(f"tweet-embeddings-{prefix}{name}"):
+            sketch = draw(results)
             if sketch is None:
                 continue
             png, svg = folder / f"{name}.png", folder / f"{name}.svg"

@@ -1,4 +1,4 @@
-"""Scores over label budgets, parameters and learning rates, and the effects of the 2 × 2 design."""
+"""Figures of scores by label budget, by parameters and by learning rate, and of the 2 × 2 effects."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pipeline.config.variants import variant_style
+from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures.style import (
     GREY,
     SMALL,
@@ -24,9 +24,13 @@ from pipeline.study.report.figures.style import (
     new_drawing,
     ordered,
     variants_in,
+    with_values,
+    wrapped_names,
 )
+from pipeline.study.report.formatting import budget_name, number, records
+from pipeline.study.report.phrases import capital
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import budget_name, crossover_table, number, records
+from pipeline.study.report.tables import crossover_table
 
 # Not the colours of variants.
 EFFECT_STYLES = {"CBOW init": ("#222222", "o"), "training": ("#882255", "s"), "interaction": ("#808000", "^")}
@@ -36,53 +40,53 @@ EDGE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def score_curves(findings: StudyResults) -> Sketch | None:
-    """Label-budget curves with bands, baselines, and a strip that says where random vectors catch up."""
-    scores = findings.scores.dropna(subset=["mean"]) if len(findings.scores) else findings.scores
+def score_curves(results: StudyResults) -> Sketch | None:
+    """Score by label budget with bands, baselines, and a strip with the crossovers of vectors learned from scratch."""
+    scores = with_values(results.scores, "mean")
     if scores.empty:
         return None
-    metric = findings.design["metric_name"]
-    crossings = crossover_table(findings)
+    metric = results.design["metric_name"]
+    crossings = crossover_table(results)
     drawing, title = new_drawing(
-        findings, f"Test {metric} by label budget", 4.5 + (0.45 * len(crossings) + 0.3) * bool(crossings)
+        results, f"Test {metric} by label budget", 4.5 + (0.45 * len(crossings) + 0.3) * bool(crossings)
     )
     ratios = [4.0, 0.45 * len(crossings)] if crossings else [1.0]
     panels = drawing.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     axes: Axes = panels[0]
     budgets = sorted({int(budget) for budget in scores["label_budget"]})
     variants = scores[scores["kind"] == "variant"]
-    for name in variants_in(findings, variants):
+    for name in variants_in(results, variants):
         line = variants[variants["variant"] == name].sort_values("label_budget")
         style = variant_style(name)
         down, up = half_widths(line, 100)
         x, y = line["label_budget"].to_numpy(dtype=float), 100 * line["mean"].to_numpy(dtype=float)
         axes.fill_between(x, y - down, y + up, color=style["color"], alpha=0.22, linewidth=0)
-        axes.plot(x, y, label=name, linewidth=2, markersize=6.5, **style)
+        axes.plot(x, y, label=prose_name(name), linewidth=2, markersize=6.5, **style)
     for name in ordered(scores.loc[scores["kind"] != "variant", "variant"].tolist(), []):
         line = scores[(scores["variant"] == name) & (scores["kind"] != "variant")].sort_values("label_budget")
         axes.plot(line["label_budget"], 100 * line["mean"], label=name, zorder=1, **baseline_style(name))
-    log_budget_axis(axes, findings, budgets)
+    log_budget_axis(axes, results, budgets)
     axes.grid()
     axes.set_ylabel(f"test {metric}, %")
     if crossings:
-        _crossover_strip(axes, panels[1], findings)
-        log_budget_axis(panels[1], findings, budgets)
+        _crossover_strip(axes, panels[1], results)
+        log_budget_axis(panels[1], results, budgets)
         axes.tick_params(axis="x", length=0, labelbottom=False)
     panels[-1].set_xlabel("labelled tweets (logarithmic)")
     legend_below(drawing, axes, 3)
-    seeds = count_range([int(n) for n in (variants if len(variants) else scores)["n"]])
+    seeds = count_range((variants if len(variants) else scores)["n"])
     caption = (
         f"Mean test {metric} over {seeds} seeds with 95 % t-interval bands; baselines in thin grey. "
-        + "The strip below shows from how many labels random_trainable has reached a rival, with the 95 % interval "
-        "(an arrow: it goes on beyond the largest budget)." * bool(crossings)
+        + f"The strip below shows from how many labels on {prose_name('random_trainable')} match a rival. An arrow "
+        "means that its 95 % interval extends beyond the largest budget." * bool(crossings)
     )
     return Sketch(title, caption.strip(), drawing)
 
 
-def _crossover_strip(curves: Axes, strip: Axes, findings: StudyResults) -> None:
-    """Two lines per rival: in words, and below the estimate with its interval (an arrow where that is open)."""
+def _crossover_strip(curves: Axes, strip: Axes, results: StudyResults) -> None:
+    """Two lines per rival: the crossover in words, and below it the estimate with its interval (arrow: open end)."""
     end = curves.get_xlim()[1]
-    rows, texts = records(findings.crossover), crossover_table(findings)
+    rows, texts = records(results.crossover), crossover_table(results)
     for y, (row, text) in enumerate(zip(rows, texts, strict=True)):
         style = variant_style(row["variant"])
         estimate, low, high = (number(row[name]) for name in ("estimate", "low", "high"))
@@ -94,31 +98,31 @@ def _crossover_strip(curves: Axes, strip: Axes, findings: StudyResults) -> None:
             strip.plot(estimate, y + 0.2, **(style | {"linestyle": ""}), markersize=8, markeredgecolor="black")
             curves.axvline(estimate, color=style["color"], linewidth=1.3, linestyle=":", zorder=0)
         words = f"at {text['labels']} labels" if estimate is not None else text["outcome"]
-        words = f"{row['variant']}: {words}, 95 % interval {text['95 % interval']}"
+        words = f"{text['rival']}: {words}, 95 % interval {text['95 % interval']}"
         strip.text(0.01, y - 0.22, words, transform=strip.get_yaxis_transform(), va="center", fontsize=SMALL)
     strip.set_ylim(len(rows) - 0.4, -0.6)
     strip.set_yticks([])
-    strip.set_title("random_trainable reaches", loc="left", fontsize=SMALL, fontweight="bold")
+    strip.set_title(f"{capital(prose_name('random_trainable'))} reach", loc="left", fontsize=SMALL, fontweight="bold")
 
 
-def parameters_and_score(findings: StudyResults) -> Sketch | None:
+def parameters_and_score(results: StudyResults) -> Sketch | None:
     """Trainable parameters against the score at the largest label budget."""
-    scores = findings.scores.dropna(subset=["mean"]) if len(findings.scores) else findings.scores
+    scores = with_values(results.scores, "mean")
     sized = scores[(scores["kind"] == "variant") & (pd.to_numeric(scores["trainable"]) > 0)] if len(scores) else scores
     if sized.empty:
         return None
-    metric, largest = findings.design["metric_name"], int(sized["label_budget"].max())
+    metric, largest = results.design["metric_name"], int(sized["label_budget"].max())
     sized = sized[sized["label_budget"] == largest]
-    drawing, title = new_drawing(findings, f"Trainable parameters and test {metric}", 4.1)
+    drawing, title = new_drawing(results, f"Trainable parameters and test {metric}", 4.1)
     axes = drawing.add_subplot()
-    for name in variants_in(findings, sized):
+    for name in variants_in(results, sized):
         point = sized[sized["variant"] == name]
         style = variant_style(name) | {"linestyle": ""}
         axes.errorbar(
             point["trainable"],
             100 * point["mean"],
             half_widths(point, 100),
-            label=name,
+            label=prose_name(name),
             markersize=8,
             capsize=5,
             **style,
@@ -137,79 +141,80 @@ def parameters_and_score(findings: StudyResults) -> Sketch | None:
     axes.set_xlabel("trainable parameters (logarithmic)")
     axes.set_ylabel(f"test {metric}, %")
     legend_below(drawing, axes, 3)
-    seeds = count_range([int(n) for n in sized["n"]])
+    seeds = count_range(sized["n"])
     caption = (
-        f"Test {metric} with {budget_name(findings, largest)} labels against the number of parameters that training "
-        f"may change: mean over {seeds} seeds with 95 % t-intervals; baselines as grey lines."
+        f"Test {metric} with {budget_name(results, largest)} labels by number of trainable parameters: "
+        f"mean over {seeds} seeds with 95 % t-intervals; baselines as grey lines."
     )
     return Sketch(title, caption, drawing)
 
 
-def factorial(findings: StudyResults) -> Sketch | None:
-    """Main effects and interaction of CBOW init and training at every label budget."""
-    frame = findings.factorial.dropna(subset=["mean"]) if len(findings.factorial) else findings.factorial
+def factorial(results: StudyResults) -> Sketch | None:
+    """Main effects and interaction of CBOW initialisation and training at every label budget."""
+    frame = with_values(results.factorial, "mean")
     if frame.empty:
         return None
-    metric = findings.design["metric_name"]
-    drawing, title = new_drawing(findings, f"Effects of CBOW init and training on test {metric}", 4.0)
+    metric = results.design["metric_name"]
+    drawing, title = new_drawing(results, f"Effects of CBOW initialisation and training on test {metric}", 4.0)
     axes = drawing.add_subplot()
     budgets = sorted({int(budget) for budget in frame["label_budget"]})
     effects = ordered([str(effect) for effect in frame["effect"]], list(EFFECT_STYLES))
     axes.axhline(0, color="black", linewidth=1)
-    for place, effect in enumerate(effects):
+    for index, effect in enumerate(effects):
         line = frame[frame["effect"] == effect].sort_values("label_budget")
-        x = np.array([budgets.index(int(budget)) for budget in line["label_budget"]]) + 0.12 * (place - 1)
+        x = np.array([budgets.index(int(budget)) for budget in line["label_budget"]]) + 0.12 * (index - 1)
         colour, marker = EFFECT_STYLES.get(effect, OTHER_EFFECT)
         axes.errorbar(
             x, 100 * line["mean"], half_widths(line, 100), color=colour, marker=marker, markersize=7, capsize=4,
             linewidth=1, elinewidth=2, linestyle=":", label=effect,
         )  # fmt: skip
-    axes.set_xticks(range(len(budgets)), budget_labels(findings, budgets))
+    axes.set_xticks(range(len(budgets)), budget_labels(results, budgets))
     axes.grid(axis="y")
     axes.set_xlabel("labelled tweets")
     axes.set_ylabel(f"points of {metric}")
     legend_below(drawing, axes, 3)
     caption = (
-        f"Effects of the 2 × 2 design (random or CBOW rows, frozen or trained) on test {metric}: mean over "
-        f"{count_range([int(n) for n in frame['n']])} seeds with 95 % t-intervals. The interaction is what training "
-        "adds to CBOW rows less what it adds to random ones."
+        f"Effects of the 2 × 2 design (random or CBOW vectors, frozen or trained) on test {metric}: mean over "
+        f"{count_range(frame['n'])} seeds with 95 % t-intervals. The interaction is the gain that training gives CBOW "
+        "vectors minus the gain that it gives random ones."
     )
     return Sketch(title, caption, drawing)
 
 
-def learning_rates(findings: StudyResults) -> Sketch | None:
-    """Validation score of every tried learning-rate factor; the chosen one is marked."""
-    trials = findings.trials.dropna(subset=["score"]) if len(findings.trials) else findings.trials
+def learning_rates(results: StudyResults) -> Sketch | None:
+    """Validation score of every learning-rate factor; a star marks the chosen one."""
+    trials = with_values(results.trials, "score")
     if trials.empty:
         return None
-    names, budgets = variants_in(findings, trials), sorted({int(budget) for budget in trials["label_budget"]})
+    names, budgets = variants_in(results, trials), sorted({int(budget) for budget in trials["label_budget"]})
     rows = -(-len(names) // 2)
-    drawing, title = new_drawing(findings, "Learning rates tried on validation", 2.5 * rows + 0.9)
+    titles, title_height = wrapped_names(names, 36)
+    drawing, title = new_drawing(results, "Validation score by learning rate", (2.3 + title_height) * rows + 0.9)
     panels = drawing.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).flatten()
     shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(budgets)))
     factors = sorted({float(factor) for factor in trials["factor"]})
-    for place, (panel, name) in enumerate(zip(panels, names, strict=False)):
+    for index, (panel, name) in enumerate(zip(panels, names, strict=False)):
         for budget, shade in zip(budgets, shades, strict=True):
             line = trials[(trials["variant"] == name) & (trials["label_budget"] == budget)].sort_values("factor")
             panel.plot(line["factor"], 100 * line["score"], color=shade, marker="o", markersize=3.5, linewidth=1.4)
             _mark_chosen(panel, line, shade)
-        panel.set_title(name, loc="left", fontweight="bold")
+        panel.set_title(titles[index], loc="left", fontweight="bold")
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(FixedLocator(factors))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.set_xticklabels([f"{factor:g}" for factor in factors])
-        if place % 2 == 0:
+        if index % 2 == 0:
             panel.set_ylabel("validation score, %")
-        if place + 2 >= len(names):  # nothing below it
+        if index + 2 >= len(names):  # no panel below
             panel.tick_params(axis="x", labelbottom=True)
             panel.set_xlabel("learning-rate factor")
         panel.grid()
     for unused in panels[len(names) :]:
         unused.set_axis_off()
-    _trial_legend(drawing, findings, budgets, shades)
+    _trial_legend(drawing, results, budgets, shades)
     caption = (
-        f"Mean validation score of {findings.design['trial_seeds']} trial seeds per factor, variant and label budget "
-        "(no interval); a star marks the factor used, a frame around it the smallest or largest of the grid."
+        f"Mean validation score of {results.design['trial_seeds']} trial seeds per factor, variant and label budget "
+        "(no interval). A star marks the chosen factor; a frame around it means the smallest or largest of the grid."
     )
     return Sketch(title, caption, drawing)
 
@@ -221,12 +226,12 @@ def _mark_chosen(panel: Axes, line: pd.DataFrame, shade: Any) -> None:
             panel.plot(row["factor"], 100 * row["score"], **EDGE)
 
 
-def _trial_legend(drawing: Drawing, findings: StudyResults, budgets: list[int], shades: Any) -> None:
+def _trial_legend(drawing: Drawing, results: StudyResults, budgets: list[int], shades: Any) -> None:
     handles = [
-        Line2D([], [], color=shade, marker="o", markersize=4, label=f"{budget_name(findings, budget)} labels")
+        Line2D([], [], color=shade, marker="o", markersize=4, label=f"{budget_name(results, budget)} labels")
         for budget, shade in zip(budgets, shades, strict=True)
     ]
     star: dict[str, Any] = {"linestyle": "", "marker": "*", "markersize": 13, "markeredgecolor": "black"}
     handles.append(Line2D([], [], color=GREY, label="chosen", **star))
-    handles.append(Line2D([], [], label="at the edge", **EDGE))
+    handles.append(Line2D([], [], label="at the edge of the grid", **EDGE))
     drawing.legend(handles=handles, loc="outside lower center", ncols=4)

@@ -1,19 +1,21 @@
-"""The forest plot of paired differences."""
+"""Forest plot of the planned paired differences, with intervals and decisions."""
 
+import textwrap
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from pipeline.config.variants import variant_style
+from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, count_range, new_drawing
+from pipeline.study.report.formatting import budget_name, number, points_text, records
+from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import budget_name, number, points_text, records
 
 ROW = 0.27  # inches
 HEADING = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-# Marker and whether it is filled; the word stands beside it, the colour is that of the better variant.
+# Marker and whether it is filled. The colour is that of the better variant; the decision is written next to it.
 DECISIONS = {
     "higher": (">", True),
     "lower": ("<", True),
@@ -23,39 +25,43 @@ DECISIONS = {
 }
 
 
-def differences(findings: StudyResults) -> Sketch | None:
-    """Every planned pair at every label budget, with both intervals, the zone too small to matter, and the decision."""
-    rows = [row for row in records(findings.differences) if row["planned"] and number(row["mean"]) is not None]
+def differences(results: StudyResults) -> Sketch | None:
+    """Every planned pair at every label budget: both intervals, the decision, and the zone of negligible effects."""
+    rows = [row for row in records(results.differences) if row["planned"] and number(row["mean"]) is not None]
     if not rows:
         return None
-    metric, smallest = findings.design["metric_name"], 100 * findings.design["smallest_effect"]
+    metric, smallest = results.design["metric_name"], results.design["smallest_effect"]
     pairs = list(dict.fromkeys((row["a"], row["b"]) for row in rows))
-    lines = len(rows) + 1.5 * len(pairs)
-    drawing, title = new_drawing(findings, f"Paired differences in test {metric}", ROW * lines + 1.35)
+    headings = [textwrap.wrap(f"{prose_name(first)} − {prose_name(second)}", 64) for first, second in pairs]
+    lines = len(rows) + sum(0.5 + len(heading) for heading in headings)
+    drawing, title = new_drawing(results, f"Paired differences in test {metric}", ROW * lines + 1.35)
     axes = drawing.add_subplot()
-    axes.axvspan(-smallest, smallest, color=LIGHT, linewidth=0, zorder=0)
+    axes.axvspan(-100 * smallest, 100 * smallest, color=LIGHT, linewidth=0, zorder=0)
     axes.axvline(0, color="black", linewidth=1, zorder=1)
     ticks: list[float] = []
+    labels: list[str] = []
     y = 0.0
-    for pair in pairs:
-        y += 0.5
-        # Blended coordinates: x in parts of the axes' width, y in rows.
+    for pair, heading in zip(pairs, headings, strict=True):
+        y += 0.5 + (len(heading) - 1) / 2
+        # Blended coordinates: x as a fraction of the axes' width, y in rows.
         axes.text(
             0.0,
             y,
-            f"{pair[0]} − {pair[1]}",
+            "\n".join(heading),
             transform=axes.get_yaxis_transform(),
             weight="bold",
             va="center",
             bbox=HEADING,
         )
+        y += (len(heading) - 1) / 2
         for row in rows:
             if (row["a"], row["b"]) == pair:
                 y += 1
                 ticks.append(y)
+                labels.append(budget_name(results, row["label_budget"]))
                 _draw_row(axes, y, row)
         y += 1
-    axes.set_yticks(ticks, [budget_name(findings, row["label_budget"]) for pair in pairs for row in _of(rows, pair)])
+    axes.set_yticks(ticks, labels)
     axes.set_ylim(y - 0.3, -0.2)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -66,19 +72,15 @@ def differences(findings: StudyResults) -> Sketch | None:
     handles: list[Any] = [_marker(name) for name in DECISIONS if name in used]
     handles.append(Line2D([], [], color=GREY, linewidth=6, label="over seeds"))
     handles.append(Line2D([], [], color=GREY, linewidth=1.1, label="seeds and tweets"))
-    handles.append(Patch(color=LIGHT, label=f"below {smallest:g} point{'' if smallest == 1 else 's'}"))
+    handles.append(Patch(color=LIGHT, label=f"below {effect_text(smallest)}"))
     drawing.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=1.8)
-    seeds = count_range([int(row["n"]) for row in rows])
+    seeds = count_range(row["n"] for row in rows)
     caption = (
         f"First minus second variant in test {metric}, {seeds} paired seeds: mean, 95 % t-interval over seeds (thick), "
-        f"and the 95 % interval for other seeds and other test tweets (thin). "
-        f"Between the edges of the grey zone, ±{smallest:g} points, a difference is too small to matter."
+        f"and 95 % interval for other seeds and other test tweets (thin). Within the grey zone, "
+        f"±{effect_text(smallest)}, a difference is too small to matter."
     )
     return Sketch(title, caption, drawing)
-
-
-def _of(rows: list[dict[str, Any]], pair: tuple[str, str]) -> list[dict[str, Any]]:
-    return [row for row in rows if (row["a"], row["b"]) == pair]
 
 
 def _draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:

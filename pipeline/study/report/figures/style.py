@@ -1,9 +1,8 @@
-"""How every figure of a study looks: one colour and marker per variant, one size, one way to save."""
+"""Common style of a study's figures: size, fonts, axes, legends, variant names, and reproducible saving."""
 
-import re
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
+from pipeline.config.variants import prose_name
 from pipeline.study.report.study_results import StudyResults
 
 WIDTH = 7.0  # inches: at this width the smallest text, 9 points, can be read on a phone held sideways
@@ -57,7 +57,7 @@ SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Sketch:
-    """A drawing that is not yet on disk, with its title and caption."""
+    """A drawing in memory with its title and caption."""
 
     title: str
     caption: str
@@ -65,33 +65,33 @@ class Sketch:
 
 
 @contextmanager
-def fixed_look(name: str) -> Iterator[None]:
-    """Draw and save with matplotlib's own defaults and ours, whatever the user's settings; undone afterwards.
+def plot_settings(name: str) -> Iterator[None]:
+    """Use matplotlib's defaults and `SETTINGS` in place of the user's settings, which are restored afterwards.
 
     `name` seeds the identifiers inside the SVG, so that figures on one page do not share them.
     """
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # such signs show as boxes
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # drawn as boxes
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS | {"svg.hashsalt": name})
         yield
 
 
 def save(drawing: Drawing, png: Path, svg: Path) -> None:
-    """Write a drawing without dates or versions, so that equal drawings give equal bytes."""
+    """Save a drawing without dates or versions, so that equal drawings give equal bytes."""
     drawing.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def baseline_style(name: str) -> dict[str, Any]:
-    """Grey line of a baseline, told from the others by its dashes and marker."""
+    """Grey line of a baseline with its own dashes and marker."""
     dashes, marker = BASELINE_STYLES.get(name, ("-", "x"))
     return {"color": GREY, "linestyle": dashes, "marker": marker, "linewidth": 1.1}
 
 
-def new_drawing(findings: StudyResults, title: str, height: float) -> tuple[Drawing, str]:
-    """An empty drawing of the common width, `height` inches, and its title, which names the data set."""
-    title = f"{title}, {findings.data['name']}" + (" (generated tweets)" if findings.generated else "")
+def new_drawing(results: StudyResults, title: str, height: float) -> tuple[Drawing, str]:
+    """An empty drawing of the common width and `height` inches, and its title, which names the data set."""
+    title = f"{title}, {results.data['name']}" + (" (generated tweets)" if results.generated else "")
     lines = textwrap.wrap(title, 62, break_on_hyphens=False)
     drawing = Drawing(figsize=(WIDTH, height + 0.2 * len(lines)), layout="constrained")
     drawing.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr, call-arg]
@@ -99,43 +99,50 @@ def new_drawing(findings: StudyResults, title: str, height: float) -> tuple[Draw
     return drawing, title
 
 
-def legend_below(drawing: Drawing, axes: Axes, columns: int) -> None:
-    """Put the legend of `axes` under the whole drawing, which grows by its lines; each name once."""
+def legend_below(drawing: Drawing, axes: Axes, max_columns: int) -> None:
+    """Put the legend of `axes` below the drawing, which grows by the legend's lines; each label once."""
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     if unique:
+        columns = max(n for n in range(1, max_columns + 1) if n == 1 or _legend_width(list(unique), n) <= WIDTH)
         drawing.set_figheight(drawing.get_figheight() + 0.2 * -(-len(unique) // columns))
         drawing.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=columns, handlelength=3.2)
 
 
-def ordered(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """`names` without repeats, those of `wanted` first and in its order."""
-    return [*(n for n in wanted if n in set(names)), *sorted(set(names) - set(wanted))]
+def _legend_width(labels: list[str], columns: int) -> float:
+    """Approximate width in inches of a legend: per column the handle and its longest label."""
+    filled = [column for column in np.array_split(labels, columns) if len(column)]
+    return sum(0.7 + 0.063 * max(map(len, column)) for column in filled)
 
 
-def variants_in(findings: StudyResults, frame: pd.DataFrame) -> list[str]:
-    """The variants that `frame` has rows of, in the order of the design."""
-    return ordered([str(name) for name in frame["variant"]], findings.design["variants"])
+def ordered(names: Sequence[str], first: Sequence[str]) -> list[str]:
+    """Unique `names`: those in `first` in its order, then the others sorted."""
+    return [*(name for name in first if name in set(names)), *sorted(set(names) - set(first))]
 
 
-def budget_labels(findings: StudyResults, budgets: Sequence[int]) -> list[str]:
-    """Tick labels of label budgets; the brackets of `all (7,200)` go on a line of their own."""
-    names = dict(zip(findings.design["label_budgets"], findings.design["budget_names"], strict=True))
+def variants_in(results: StudyResults, frame: pd.DataFrame) -> list[str]:
+    """The variants in `frame`, in the order of the design."""
+    return ordered([str(name) for name in frame["variant"]], results.design["variants"])
+
+
+def budget_labels(results: StudyResults, budgets: Sequence[int]) -> list[str]:
+    """Tick labels of label budgets; the number of `all (7,200)` is on a second line."""
+    names = dict(zip(results.design["label_budgets"], results.design["budget_names"], strict=True))
     return [str(names.get(budget, f"{budget:,}")).replace(" (", "\n(") for budget in budgets]
 
 
-def log_budget_axis(axes: Axes, findings: StudyResults, budgets: Sequence[int]) -> None:
-    """Make x a logarithmic axis of label budgets, ticks at those of the study."""
+def log_budget_axis(axes: Axes, results: StudyResults, budgets: Sequence[int]) -> None:
+    """Make x a logarithmic axis with ticks at the study's label budgets."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator([float(budget) for budget in budgets]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels(budget_labels(findings, budgets))
+    axes.set_xticklabels(budget_labels(results, budgets))
     axes.set_xlim(min(budgets) / MARGIN, max(budgets) * MARGIN)
 
 
 def shorten(text: str, width: int) -> str:
-    """`text` on one line, cut with an ellipsis past `width` signs."""
-    line = re.sub(r"\s+", " ", text).strip()
+    """`text` on one line, cut with an ellipsis to `width` characters."""
+    line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
@@ -146,6 +153,18 @@ def half_widths(frame: pd.DataFrame, factor: float = 1.0) -> NDArray[np.float64]
     return distances
 
 
-def count_range(numbers: Sequence[int]) -> str:
-    """Such as `10`, or `9 to 10` where they differ."""
-    return f"{min(numbers)}" if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
+def count_range(counts: Iterable[int]) -> str:
+    """The range of counts: `10`, or `9 to 10`."""
+    unique = sorted({int(count) for count in counts})
+    return f"{unique[0]}" if len(unique) == 1 else f"{unique[0]} to {unique[-1]}"
+
+
+def with_values(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of `frame` that have a value in `column`; `frame` itself where it is empty and may lack the column."""
+    return frame.dropna(subset=[column]) if len(frame) else frame
+
+
+def wrapped_names(variants: Sequence[str], width: int = 16) -> tuple[list[str], float]:
+    """Prose names on lines of at most `width` characters, and the inches that the tallest of them needs."""
+    names = ["\n".join(textwrap.wrap(prose_name(variant), width)) for variant in variants]
+    return names, 0.17 * (1 + max(name.count("\n") for name in names))

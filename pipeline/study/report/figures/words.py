@@ -1,4 +1,4 @@
-"""What the embeddings know before and after training: probes, transfer to other tasks, drift."""
+"""Figures of the word vectors before and after training: probes, transfer to other tasks, drift."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from pipeline.config.variants import variant_style
+from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures.style import (
     GREY,
     SMALL,
@@ -19,45 +19,40 @@ from pipeline.study.report.figures.style import (
     ordered,
     shorten,
     variants_in,
+    with_values,
+    wrapped_names,
 )
+from pipeline.study.report.formatting import budget_name, number, records, score_text
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import (
-    PROBE_CHANCE,
-    budget_name,
-    main_probes,
-    main_transfer,
-    number,
-    records,
-    score_text,
-)
+from pipeline.study.report.tables import PROBE_CHANCE, main_probes, main_transfer
 
 SIDES = ("before", "after")
 MEASURES = {
     "spearman": "Spearman's ρ",
     "auc": "AUC",
-    "neighbours": "like neighbours",
-    "nearer": "synonym nearer",
+    "neighbours": "neighbours of the same polarity",
+    "nearer": "synonym nearer than antonym",
 }
 
 
-def probes(findings: StudyResults) -> Sketch | None:
-    """One panel per probe, one row per variant: where it stood before training (hollow) and after (filled)."""
-    frame = main_probes(findings)
-    frame = frame.dropna(subset=["mean"]) if len(frame) else frame
+def probes(results: StudyResults) -> Sketch | None:
+    """One panel per probe, one row per variant: the value before training (hollow) and after (filled)."""
+    frame = with_values(main_probes(results), "mean")
     if frame.empty:
         return None
     names = list(dict.fromkeys(map(str, frame["probe"])))
-    variants = variants_in(findings, frame)
+    variants = variants_in(results, frame)
+    labels, label_height = wrapped_names(variants)
     rows = -(-len(names) // 2)
-    height = rows * (0.9 + 0.3 * len(variants)) + 0.8
-    drawing, title = new_drawing(findings, "Probes of the embedding before and after training", height)
+    height = rows * (0.9 + max(0.4, label_height) * len(variants)) + 0.8
+    drawing, title = new_drawing(results, "Probes of the word vectors before and after training", height)
     panels = drawing.subplots(rows, 2, squeeze=False, sharey=True).flatten()
     for panel, name in zip(panels, names, strict=False):
         for y, variant in enumerate(variants):
             _draw_probe(panel, y, frame[(frame["probe"] == name) & (frame["variant"] == variant)], variant)
         panel.axvline(PROBE_CHANCE[name.split("/")[-1]], color="black", linewidth=1.1, zorder=0.9)
         panel.set_title(_probe_title(name), loc="left", fontweight="bold")
-        panel.set_yticks(range(len(variants)), variants)
+        panel.set_yticks(range(len(variants)), labels)
         panel.set_ylim(len(variants) - 0.4, -0.6)
         panel.margins(x=0.12)
         panel.grid()
@@ -71,8 +66,7 @@ def probes(findings: StudyResults) -> Sketch | None:
     drawing.legend(handles=handles, loc="outside lower center", ncols=2)
     caption = (
         f"Probes of the embedding matrix before (hollow) and after training (filled) with the most labels: mean over "
-        f"{count_range([int(n) for n in frame['n']])} seeds with 95 % intervals. The black line is chance; "
-        "scales differ between panels."
+        f"{count_range(frame['n'])} seeds with 95 % intervals. The black line is chance; scales differ between panels."
     )
     return Sketch(title, caption, drawing)
 
@@ -98,16 +92,17 @@ def _probe_title(name: str) -> str:
     return f"{shorten(' '.join(part for part in parts if part != 'similarity'), 36)}:\n{MEASURES[last]}"
 
 
-def transfer(findings: StudyResults) -> Sketch | None:
-    """Heat maps of variant × task, before and after training, with the references."""
-    frame = main_transfer(findings)
-    frame = frame.dropna(subset=["mean"]) if len(frame) else frame
+def transfer(results: StudyResults) -> Sketch | None:
+    """Heat maps of variant × task before and after training, with reference methods."""
+    frame = with_values(main_transfer(results), "mean")
     if frame.empty:
         return None
-    names = ordered([str(name) for name in frame["variant"]], findings.design["variants"])
+    names = ordered([str(name) for name in frame["variant"]], results.design["variants"])
     tasks = list(dict.fromkeys(str(task) for task in frame["task"]))
     metrics = {str(row["task"]): str(row["metric"]).rpartition("/")[2] for row in records(frame)}
-    drawing, title = new_drawing(findings, "Embeddings as features for other tasks", 0.52 * len(names) + 1.3)
+    labels, label_height = wrapped_names(names)
+    height = max(0.52, label_height) * len(names) + 1.3
+    drawing, title = new_drawing(results, "Word vectors as features for other tasks", height)
     panels = drawing.subplots(1, 2, sharey=True)
     low, high = 100 * float(frame["mean"].min()), 100 * float(frame["mean"].max())
     low -= 0.15 * (high - low)
@@ -115,13 +110,13 @@ def transfer(findings: StudyResults) -> Sketch | None:
         means = np.full((len(names), len(tasks)), np.nan)
         for row in records(frame):
             if str(row["variant"]).startswith("(") or row["when"] == side:
-                place = names.index(str(row["variant"])), tasks.index(str(row["task"]))
-                means[place] = 100 * row["mean"]
-                dark = means[place] > low + 0.6 * (high - low)
+                cell = names.index(str(row["variant"])), tasks.index(str(row["task"]))
+                means[cell] = 100 * row["mean"]
+                dark = means[cell] > low + 0.6 * (high - low)
                 text = score_text(row["mean"], row["low"], row["high"]).replace(" ", "\n", 1)
                 panel.text(
-                    place[1],
-                    place[0],
+                    cell[1],
+                    cell[0],
                     text,
                     ha="center",
                     va="center",
@@ -131,51 +126,51 @@ def transfer(findings: StudyResults) -> Sketch | None:
         image = panel.imshow(means, cmap="Blues", vmin=low, vmax=high, aspect="auto")
         panel.set_title(f"{side} training", fontweight="bold", loc="left")
         panel.set_xticks(range(len(tasks)), [shorten(task, 14) for task in tasks], rotation=20 if len(tasks) > 3 else 0)
-        panel.set_yticks(range(len(names)), [shorten(name, 20) for name in names])
+        panel.set_yticks(range(len(names)), labels)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
     measures = sorted(set(metrics.values()))
     drawing.colorbar(image, ax=panels, label=f"{', '.join(measures).replace('_', ' ')}, %", pad=0.02)
-    seeds = count_range([int(row["n"]) for row in records(frame) if not str(row["variant"]).startswith("(")] or [0])
+    seeds = count_range([row["n"] for row in records(frame) if not str(row["variant"]).startswith("(")] or [0])
     caption = (
-        "Test score of a logistic regression on another task with the frozen embedding of each variant as features, "
+        "Test score of a logistic regression on another task with the frozen word vectors of each variant as features, "
         f"in percent: mean over {seeds} seeds ± half of the 95 % interval. "
-        "Names in brackets are references without an embedding, the same on both sides."
+        "Names in brackets are reference methods without word vectors, equal on both sides."
     )
     return Sketch(title, caption, drawing)
 
 
-def drift_by_frequency(findings: StudyResults) -> Sketch | None:
-    """How far rows moved, by how often their words stand in the training text."""
-    frame = findings.bands.dropna(subset=["mean_drift"]) if len(findings.bands) else findings.bands
+def drift_by_frequency(results: StudyResults) -> Sketch | None:
+    """How far training moved the word vectors, by the frequency of their words in the training text."""
+    frame = with_values(results.bands, "mean_drift")
     if frame.empty:
         return None
     bands = list(dict.fromkeys(str(band) for band in frame["band"]))
     counts = {str(row["band"]): row["rows"] for row in records(frame)}
-    drawing, title = new_drawing(findings, "How far training moved the rows", 5.0)
+    drawing, title = new_drawing(results, "Drift of the word vectors during training", 5.0)
     upper, lower = drawing.subplots(2, 1, sharex=True)
     sides: list[tuple[Axes, str, str]] = [
         (upper, "mean_drift", "drift, 1 − cos"),
         (lower, "mean_relative_l2", "change / initial length"),
     ]
-    names = variants_in(findings, frame)
+    names = variants_in(results, frame)
     for axes, column, label in sides:
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             line = frame[frame["variant"] == name]
             values = [number(value) for value in line[column]]
             axes.plot(
                 [bands.index(str(band)) for band in line["band"]], [np.nan if v is None else v for v in values],
-                label=name, linewidth=1.8, markersize=max(10 - 1.5 * place, 4), **variant_style(name),
+                label=prose_name(name), linewidth=1.8, markersize=max(10 - 1.5 * index, 4), **variant_style(name),
             )  # fmt: skip
         axes.set_xticks(range(len(bands)), [f"{band}\n({counts[band]:,.0f})" for band in bands])
         axes.set_ylabel(label)
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.grid(axis="y")
-    lower.set_xlabel("occurrences of the word (rows)")
+    lower.set_xlabel("occurrences of the word in the labelled tweets (number of words)")
     legend_below(drawing, upper, 2)
-    largest = max(findings.design["label_budgets"])
+    largest = max(results.design["label_budgets"])
     caption = (
-        f"Mean change of embedding rows by how often the word occurs, with {budget_name(findings, largest)} labels: "
-        f"mean over the seeds ({findings.design['seeds']} planned), without an interval. In brackets: rows of a band."
+        f"Mean change of word vectors by frequency of the word, with {budget_name(results, largest)} labels: mean over "
+        f"the seeds ({results.design['seeds']} planned), without interval. Numbers in brackets are words per group."
     )
     return Sketch(title, caption, drawing)

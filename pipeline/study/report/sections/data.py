@@ -1,74 +1,71 @@
-"""The audit's section: what to know in sentences, then splits, copies, telling tokens and examples as tables."""
+"""Report section on the data audit: findings in sentences, then splits, duplicates, leaking tokens and examples."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.study.report.blocks import Block, Points, Tables, table_of
-from pipeline.study.report.mapping_tables import nested_tables, shown
+from pipeline.study.report.blocks import Block, Bullets, table_of
+from pipeline.study.report.formatting import DASH, count_text, number
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import DASH, count_text, number
 
 Audit = Mapping[str, Any]
-KEYS = {"splits", "duplicates", "near_duplicates", "leaks", "findings"}
-KINDS = ("exact", "masked", "nearly alike")
+NEAR = "nearly alike"
+KINDS = ("exact", "masked", NEAR)
 
 
-def audit(findings: StudyResults) -> list[Block]:
-    """What was found in the data, for each condition of the text where there are several."""
-    conditions = findings.audit.get("conditions") or {"": findings.audit}
-    return [block for name, report in conditions.items() for block in _report(str(name), report)]
-
-
-def _report(condition: str, report: Audit) -> list[Block]:
-    """The blocks of one audit; one of another shape is shown key by key."""
-    if not report:
+def audit(results: StudyResults) -> list[Block]:
+    """The audit of the data, once for each value of `text.emoticons` that the study has."""
+    if not results.audit:
         return []
+    conditions = results.audit.get("conditions") or {"": results.audit}
+    return [block for name, report in conditions.items() for block in _audit_blocks(str(name), report)]
+
+
+def _audit_blocks(condition: str, report: Audit) -> list[Block]:
     end = f", text.emoticons={condition}" if condition else ""
-    if not set(report) >= KEYS:
-        return [Tables(nested_tables(f"Counts{end}", report))]
     names = [str(record["split"]) for record in report["splits"]]
-    told = [f"{found['severity'].capitalize()}{end}: {found['text']}" for found in report["findings"]]
+    sentences = [f"{finding['severity'].capitalize()}{end}: {finding['text']}" for finding in report["findings"]]
     deciding = report["leaks"]["deciding"]
     return [
-        *([Points(told)] if told else []),
+        *([Bullets(sentences)] if sentences else []),
         *table_of(f"Splits{end}", list(_splits(report))),
-        *table_of(f"Tweets that stand more than once{end}", list(_copies(report))),
+        *table_of(f"Tweets that occur more than once{end}", list(_duplicates(report))),
         *table_of(
-            f"Tokens that tell most about the label, in training tweets{end}",
+            f"Training tokens with the most information on the label{end}",
             [_token(record) for record in report["leaks"]["tokens"]],
         ),
         *table_of(
-            f"What the label would be worth to one who reads only the deciding tokens, {deciding['count']} in all{end}",
+            f"Accuracy of a rule that reads only the {deciding['count']} deciding tokens{end}",
             [_rule(name, deciding["rule"][name]) for name in names if deciding["count"]],
         ),
-        *table_of(f"Examples of copies between splits{end}", list(_examples(report))),
+        *table_of(f"Examples of duplicates between splits{end}", list(_examples(report))),
     ]
 
 
 def _splits(report: Audit) -> Iterator[dict[str, str]]:
     for record in report["splits"]:
+        median = number(record["tokens_per_text"].get("0.5"))
         row = {"split": str(record["split"]), "tweets": count_text(record["texts"])}
         row |= {f"labelled {name}": count_text(count) for name, count in record["classes"].items()}
         yield row | {
             "without text": count_text(record["empty"]),
-            "of unknown words alone": count_text(record["only_unknown"]),
-            "tokens of the median tweet": shown(record["tokens_per_text"].get("0.5")),
-            "tokens no training tweet has": _percent(record["unseen_tokens"]),
+            "only unknown words": count_text(record["only_unknown"]),
+            "median tokens per tweet": DASH if median is None else f"{median:,.4g}",
+            "tokens absent from training": _percent(record["unseen_tokens"]),
         }
 
 
-def _copies(report: Audit) -> Iterator[dict[str, str]]:
-    """Counts of tweets by kind of copy; near copies are counted besides the masked ones."""
-    kinds = [report["duplicates"]["exact"], report["duplicates"]["masked"], report["near_duplicates"]]
-    for place, record in enumerate(kinds[0]["within"]):
-        counts = (count_text(kind["within"][place]["rows"]) for kind in kinds)
+def _duplicates(report: Audit) -> Iterator[dict[str, str]]:
+    """Counts of duplicates by kind; near duplicates do not include the masked ones."""
+    reports = [report["duplicates"]["exact"], report["duplicates"]["masked"], report["near_duplicates"]]
+    for index, record in enumerate(reports[0]["within"]):
+        counts = (count_text(kind["within"][index]["rows"]) for kind in reports)
         yield {"where": f"more than once in {record['split']}"} | dict(zip(KINDS, counts, strict=True))
-    for place, record in enumerate(kinds[0]["across"]):
-        counts = (count_text(kind["across"][place]["rows_second"]) for kind in kinds)
-        where = f"tweets of {record['second']} that stand in {record['first']} too"
+    for index, record in enumerate(reports[0]["across"]):
+        counts = (count_text(kind["across"][index]["rows_second"]) for kind in reports)
+        where = f"tweets of {record['second']} that also occur in {record['first']}"
         yield {"where": where} | dict(zip(KINDS, counts, strict=True))
-    counts = (count_text(kind["conflicts"]["rows"]) if "conflicts" in kind else DASH for kind in kinds)
-    yield {"where": "copies under different labels"} | dict(zip(KINDS, counts, strict=True))
+    counts = (count_text(kind["conflicts"]["rows"]) if "conflicts" in kind else DASH for kind in reports)
+    yield {"where": "duplicates with different labels"} | dict(zip(KINDS, counts, strict=True))
 
 
 def _token(record: Audit) -> dict[str, str]:
@@ -80,7 +77,7 @@ def _token(record: Audit) -> dict[str, str]:
         "at least (95 %)": _percent(record["label_share_low"]),
         "bits": f"{record['bits']:.3f}",
         "test tweets": count_text(record["test_tweets"]),
-        "of these with it": _percent(record["test_label_share"]),
+        "of these test tweets with the label": _percent(record["test_label_share"]),
     }
 
 
@@ -88,15 +85,15 @@ def _rule(split: str, rule: Audit) -> dict[str, str]:
     return {
         "split": split,
         "tweets with such a token": count_text(rule["tweets"]),
-        "share of all": _percent(rule["coverage"]),
-        "right on them": _percent(rule["accuracy"]),
-        "right by class shares alone": _percent(rule["by_class_shares"]),
+        "share of all tweets": _percent(rule["coverage"]),
+        "accuracy on them": _percent(rule["accuracy"]),
+        "accuracy by class shares alone": _percent(rule["by_class_shares"]),
     }
 
 
 def _examples(report: Audit) -> Iterator[dict[str, str]]:
     across = [(kind, record) for kind in ("exact", "masked") for record in report["duplicates"][kind]["across"]]
-    across += [("nearly alike", record) for record in report["near_duplicates"]["across"]]
+    across += [(NEAR, record) for record in report["near_duplicates"]["across"]]
     for kind, record in across:
         for example in record["examples"]:
             first, second = example["rows"] if isinstance(example, Mapping) else example

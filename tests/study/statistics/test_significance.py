@@ -9,7 +9,14 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 from pipeline.study.statistics.intervals import combined_interval, t_interval
-from pipeline.study.statistics.tests import equivalence_p, holm, mcnemar, sign_flip_p, smallest_holm_p, smallest_p
+from pipeline.study.statistics.significance import (
+    equivalence_p,
+    holm,
+    mcnemar,
+    sign_flip_p,
+    smallest_holm_p,
+    smallest_p,
+)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,0 +1,115 @@
+"""Tables as files: every frame of a study as CSV, the main tables as LaTeX (booktabs)."""
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.study.report.formatting import p_note
+from pipeline.study.report.study_results import StudyResults
+from pipeline.study.report.tables import (
+    Rows,
+    crossover_table,
+    difference_table,
+    factorial_table,
+    probe_table,
+    score_table,
+    transfer_table,
+)
+
+TABLES: dict[str, tuple[str, Callable[[StudyResults], Rows]]] = {
+    "scores": ("Test {metric} in percent: mean and half of the 95 % t-interval over seeds.", score_table),
+    "differences": (
+        "Paired differences in test {metric}, in points: mean and 95 % t-interval over seeds; the interval for other "
+        "seeds and other test tweets; sign-flip p, plain and with Holm's correction.",
+        difference_table,
+    ),
+    "factorial": ("Effects of the 2 × 2 design on test {metric}, in points, with 95 % t-intervals.", factorial_table),
+    "crossover": (
+        "Labels from which vectors learned from scratch have reached a rival, with 95 % intervals.",
+        crossover_table,
+    ),
+    "transfer": (
+        "Embeddings as features for other tasks: test score in percent and half of the 95 % interval.",
+        transfer_table,
+    ),
+    "probes": ("Probes of the embedding before and after training, with half of the 95 % interval.", probe_table),
+}
+# Styler's escape="latex" leaves <, >, | and all signs outside ASCII, and does not reach the caption.
+LATEX_SIGNS = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "–": "--", "≤": r"$\leq$", "ρ": r"$\rho$",
+    "\n": " ",
+}  # fmt: skip
+
+
+def write_tables(results: StudyResults, folder: Path, extra: Mapping[str, pd.DataFrame] | None = None) -> list[Path]:
+    """Write every frame that has columns as CSV at full precision, and the main tables that have rows as LaTeX.
+
+    The LaTeX files need the package booktabs. `extra` frames become CSV files, too; one with the name of a frame of
+    `results` replaces it. Equal results give equal bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    frames = {field.name: getattr(results, field.name) for field in fields(results)}
+    frames |= {"confusion": confusion_frame(results), **(extra or {})}
+    for name, frame in frames.items():
+        if isinstance(frame, pd.DataFrame) and len(frame.columns):
+            paths.append(folder / f"{name}.csv")
+            write_csv(frame, paths[-1])
+    for name, (caption, build) in TABLES.items():
+        if rows := build(results):
+            paths.append(folder / f"{name}.tex")
+            paths[-1].write_text(latex_table(rows, table_caption(results, name, caption), f"tab:{name}"), "utf-8")
+    return paths
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as CSV; all texts are quoted, as tweets hold line breaks of every kind."""
+    frame.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC, errors="replace")
+
+
+def table_caption(results: StudyResults, name: str, caption: str) -> str:
+    """The caption with the metric's name, a note on p-values that cannot be small, and whether tweets are generated."""
+    note = (p_note(results) if name in ("differences", "factorial") else None) or ""
+    data = f"Data: {results.data['name']}{' (generated tweets)' if results.generated else ''}."
+    return " ".join([caption.format(metric=results.design["metric_name"]), note, data]).replace("  ", " ")
+
+
+def confusion_frame(results: StudyResults) -> pd.DataFrame:
+    """The confusion matrices as rows of variant, true label, predicted label, tweets (mean over seeds)."""
+    names = results.data["label_names"]
+    rows = [
+        (variant, true, predicted, count)
+        for variant, matrix in results.confusion.items()
+        for true, counts in zip(names, matrix, strict=True)
+        for predicted, count in zip(names, counts, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["variant", "true", "predicted", "tweets"])
+
+
+def latex_escape(text: object) -> str:
+    """`text` such that LaTeX prints it as it is."""
+    return "".join(LATEX_SIGNS.get(sign, sign) for sign in str(text))
+
+
+def latex_table(rows: Rows, caption: str, label: str) -> str:
+    """A booktabs table of display strings; columns of numbers are right-aligned."""
+    frame = pd.DataFrame(rows)
+    numeric = [all(cell[:1] in "+−[<>≤–0123456789" for cell in frame[name]) for name in frame]
+    table: str = (
+        frame.style.hide(axis="index")
+        .format(latex_escape)
+        .format_index(latex_escape, axis="columns")
+        .to_latex(
+            hrules=True,
+            position_float="centering",
+            column_format="".join("r" if right else "l" for right in numeric),
+            caption=latex_escape(caption),
+            label=label,
+        )
+    )
+    return table
