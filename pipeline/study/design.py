@@ -111,6 +111,10 @@ class Study:
         ]
         return [*shared, *(f"{key}={shown(value)}" for key, value in cell.settings.items())]
 
+    def example(self, cells: Sequence[Cell]) -> list[str]:
+        """The command of the first cell, if any, without what only says where results go."""
+        return without_places(self.command(cells[0])) if cells else []
+
 
 @dataclass(frozen=True)
 class Choice:

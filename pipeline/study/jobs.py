@@ -1,6 +1,6 @@
 """Trials and trainings as tasks of a worker pool; on a GPU, those on the same splits are trained as one batch."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.stages.paths import artifact_folder
 from pipeline.stages.train import train
 from pipeline.stages.transfer import transfer
 from pipeline.stages.trial import trial, validation_scores
-from pipeline.study.design import Cell, RunKey, Study, vectors_key
+from pipeline.study.design import Cell, RunKey, Study, failure, vectors_key
 
 Key = TypeVar("Key")
 VectorResults = Mapping[tuple[str, ...], TaskResult[Stage | None]]  # by `vectors_key`
@@ -80,55 +80,46 @@ def worker_pool(config: Config) -> WorkerPool:
     return RayWorkerPool(config.workers, config.study)
 
 
-def score_cells(
-    workers: WorkerPool, cells: Mapping[Key, Cell], vectors: VectorResults, label: str
-) -> dict[Key, TaskResult[Stage]]:
-    """Score every cell on validation; a cell without its word vectors has failed."""
-
-    def job(cell: Cell, source: Stage | None) -> TrialJob:
-        return TrialJob(cell.config, cell.prepared, source)
-
-    return _run_cells(workers, cells, vectors, job, label)
+def trial_job(cell: Cell, vectors: VectorResults) -> TrialJob | TaskResult[Any]:
+    """The trial of a cell, or the failure of its word vectors."""
+    source = vectors[vectors_key(cell)]
+    return TrialJob(cell.config, cell.prepared, source.value) if source.reason is None else _without_vectors(source)
 
 
 def train_cells(
     workers: WorkerPool, study: Study, cells: Sequence[Cell], vectors: VectorResults, label: str
-) -> dict[RunKey, TaskResult[Path]]:
-    """Train and record every cell; a cell without its word vectors has failed."""
+) -> tuple[dict[RunKey, Path], list[dict[str, Any]]]:
+    """Train and record every cell: the folders of the records, and a row for every run that failed."""
+    jobs: dict[RunKey, TrialJob | TaskResult[Any]] = {}
+    for cell in cells:
+        source = vectors[vectors_key(cell)]
+        job = TrainingJob(cell.config, cell.prepared, source.value, study.command(cell))
+        jobs[cell.key] = job if source.reason is None else _without_vectors(source)
+    results = run_jobs(workers, jobs, label)
+    folders = {key: result.get() for key, result in results.items() if result.reason is None}
+    return folders, [failure(*key, result.reason) for key, result in results.items() if result.reason is not None]
 
-    def job(cell: Cell, source: Stage | None) -> TrainingJob:
-        return TrainingJob(cell.config, cell.prepared, source, study.command(cell))
 
-    return _run_cells(workers, {cell.key: cell for cell in cells}, vectors, job, label)
+def _without_vectors(source: TaskResult[Any]) -> TaskResult[Any]:
+    return TaskResult(None, f"its word vectors: {source.reason}")
 
 
-def _run_cells(
-    workers: WorkerPool,
-    cells: Mapping[Key, Cell],
-    vectors: VectorResults,
-    job: Callable[[Cell, Stage | None], TrialJob],
-    label: str,
+def run_jobs(
+    workers: WorkerPool, jobs: Mapping[Key, TrialJob | TaskResult[Any]], label: str
 ) -> dict[Key, TaskResult[Any]]:
-    sources = {key: vectors[vectors_key(cell)] for key, cell in cells.items()}
-    failed: dict[Key, TaskResult[Any]] = {
-        key: TaskResult(None, f"its word vectors: {source.reason}") for key, source in sources.items() if source.reason
-    }
-    jobs = {key: job(cell, sources[key].value) for key, cell in cells.items() if key not in failed}
-    return failed | run_jobs(workers, jobs, label)
-
-
-def run_jobs(workers: WorkerPool, jobs: Mapping[Key, TrialJob], label: str) -> dict[Key, TaskResult[Any]]:
-    """Run jobs of one kind, with progress logged under `label`; results are in the order of `jobs`.
+    """Run jobs of one kind, with progress logged under `label`; a job that is a failure already comes back first.
 
     On a CPU each job is a task of its own. On a GPU, jobs on the same splits are first trained in batches of the
     engine, in one process; then each is finished (probed, recorded) as a task of its own.
     """
-    if not jobs or device_used(next(iter(jobs.values())).config) == "cpu":
-        return workers.do({key: job.finish for key, job in jobs.items()}, label)
+    runnable = {key: job for key, job in jobs.items() if isinstance(job, TrialJob)}
+    failed = {key: job for key, job in jobs.items() if isinstance(job, TaskResult)}
+    if not runnable or device_used(next(iter(runnable.values())).config) == "cpu":
+        return failed | workers.do({key: job.finish for key, job in runnable.items()}, label)
     results: dict[Key, TaskResult[Any]] = {}
-    for keys in batches(jobs):
-        results |= _run_batch(workers, {key: jobs[key] for key in keys}, label)
-    return {key: results[key] for key in jobs}
+    for keys in batches(runnable):
+        results |= _run_batch(workers, {key: runnable[key] for key in keys}, label)
+    return failed | {key: results[key] for key in runnable}
 
 
 def _run_batch(workers: WorkerPool, jobs: Mapping[Key, TrialJob], label: str) -> dict[Key, TaskResult[Any]]:

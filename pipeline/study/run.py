@@ -14,17 +14,15 @@ from pipeline.study.design import (
     Study,
     StudyRuns,
     Variants,
-    failure,
     label_budgets,
     other_pairs,
     planned_pairs,
     study_cells,
     varied_keys,
-    without_places,
 )
-from pipeline.study.foundations import encode_tweets, make_foundations
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.learning_rates import choose_learning_rates, with_chosen_rates
+from pipeline.study.prerequisites import encode_tweets, run_prerequisites
 from pipeline.study.publish import publish_study
 
 
@@ -49,36 +47,32 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
 
     with worker_pool(config) as workers:
         # Word vectors, data audit, transfer tasks and baselines.
-        base = make_foundations(workers, study, cells, budgets)
+        shared = run_prerequisites(workers, study, cells, budgets)
 
         # Learning rates: the same trials for every variant and label budget, scored on validation.
-        choices, without_rates = choose_learning_rates(workers, study, cells, base.vectors)
+        choices, without_rates = choose_learning_rates(workers, study, cells, shared.vectors)
         chosen = with_chosen_rates(study, cells, choices)
 
         # Runs: each trained with the chosen rates, then read on the test split once. The longest come first.
         longest_first = sorted(chosen, key=lambda cell: (-cell.label_budget, cell.seed))
-        results = train_cells(workers, study, longest_first, base.vectors, "compare: runs")
+        folders, failed_runs = train_cells(workers, study, longest_first, shared.vectors, "compare: runs")
 
     # Statistics and report.
     planned = planned_pairs(study)
     return publish_study(
         StudyRuns(
             study=study,
-            folders={key: result.get() for key, result in results.items() if result.reason is None},
+            folders=folders,
             planned=planned,
             others=other_pairs(study, planned),
             varied=varied_keys(planned),
             choices=list(choices.values()),
-            baselines=base.baselines,
-            audits=base.audits,
-            transfers=base.transfers,
-            failures=[
-                *base.failures,
-                *without_rates,
-                *(failure(*key, result.reason) for key, result in results.items() if result.reason is not None),
-            ],
+            baselines=shared.baselines,
+            audits=shared.audits,
+            transfers=shared.transfers,
+            failures=[*shared.failures, *without_rates, *failed_runs],
             notes=notes,
-            example=without_places(study.command(chosen[0])) if chosen else [],
+            example=study.example(chosen),
         )
     )
 

@@ -9,15 +9,10 @@ from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.statistics.expected_best import Band, crossing
 
 
-def score_text(search: SearchResults, value: float) -> str:
-    """A score, more is better, as in tables: `81.3`, or nats `0.412`."""
-    return f"{search.display_factor * value:.{search.decimals}f}"
-
-
 def lead_text(search: SearchResults, band: Band, trials: int) -> str:
     """How much better the first is with so many trials: `+3.2 points [+2.1, +4.3]`."""
     mean, low, high = (float(values[trials - 1]) for values in (band.mean, band.low, band.high))
-    if search.monitor == "nll":
+    if search.sign == -1:
         return f"{signed(mean, 3)} nats [{signed(low, 3)}, {signed(high, 3)}]"
     return points(mean, low, high)
 
@@ -29,7 +24,7 @@ def search_answers(search: SearchResults, results: StudyResults) -> list[Verdict
 
 def _ahead(search: SearchResults) -> Verdict:
     ranked = sorted(search.bands, key=lambda variant: -search.bands[variant].mean[-1])
-    best = [f"{prose_name(variant)} {score_text(search, search.bands[variant].mean[-1])}" for variant in ranked]
+    best = [f"{prose_name(variant)} {search.score_text(search.bands[variant].mean[-1])}" for variant in ranked]
     answer = f"With {search.budget} settings each, the best {search.score_name} is: {'; '.join(best)}."
     if search.independent:
         note = (
@@ -38,8 +33,9 @@ def _ahead(search: SearchResults) -> Verdict:
         )
     else:
         note = (
-            f"The sampler {search.sampler} chose settings by earlier scores, so its trials are not independent. The "
-            "expected best of fewer trials and all intervals describe only these trials in random order."
+            f"The sampler {search.config.search.sampler} chose settings by earlier scores, so its trials are not "
+            "independent. The expected best of fewer trials and all intervals describe only these trials in random "
+            "order."
         )
     evidence = [*lead_sentences(search), note]
     return Verdict(f"Which variant is best when each may try {search.budget} settings?", answer, evidence)
@@ -126,6 +122,7 @@ def search_warnings(search: SearchResults) -> list[StudyWarning]:
         )
         warnings.append(StudyWarning("diverged_trials", text))
     if not search.independent:
-        text = f"Trials of {search.sampler} depend on each other: read the best so far, not the expected best of fewer."
+        sampler = search.config.search.sampler
+        text = f"Trials of {sampler} depend on each other: read the best so far, not the expected best of fewer."
         warnings.append(StudyWarning("dependent_trials", text))
     return warnings

@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from pipeline.config.variants import prose_name, variant_style
+from pipeline.study.design import value_of
 from pipeline.study.report.figures.style import GREY, Sketch, legend_below, new_drawing
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.search.search_results import SearchResults
@@ -23,7 +24,7 @@ def curves(search: SearchResults, results: StudyResults) -> Sketch:
     name = search.score_name.partition(",")[0]
     drawing, title = new_drawing(results, f"Expected best {name} by trials", 4.2)
     axes = drawing.add_subplot()
-    scale = search.display_factor
+    scale = 100 if search.sign == 1 else -1
     trials = np.arange(1, search.budget + 1)
     for variant, band in search.bands.items():
         style = variant_style(variant)
@@ -79,7 +80,7 @@ def slices(search: SearchResults, results: StudyResults) -> Sketch:
 
 def _slice(panel: Axes, search: SearchResults, range_: Range) -> None:
     choices = [str(choice) for choice in range_.choices]
-    scale = abs(search.display_factor)  # as measured, a loss too
+    scale = 100 if search.sign == 1 else 1
 
     def position(value: Any) -> float:
         return float(choices.index(str(value)) if choices else value)
@@ -104,7 +105,7 @@ def _slice(panel: Axes, search: SearchResults, range_: Range) -> None:
         assert best.score is not None
         marked = position(best.setting[range_.key]) + shift, scale * best.score
         panel.plot(*marked, markersize=10, markeredgecolor="black", **style)
-    default = search.defaults[range_.key]
+    default = value_of(search.config, range_.key)
     on_axis = str(default) in choices if choices else default is not None and (default > 0 or not range_.log)
     if on_axis:
         panel.axvline(position(default), color=GREY, linewidth=1, zorder=0)

@@ -1,28 +1,24 @@
 """What a search adds to the report of a study: sections, figures, tables and a paragraph on method."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import Config
 from pipeline.config.validate import shown
 from pipeline.config.variants import prose_name
-from pipeline.study.design import StudyRuns
+from pipeline.study.design import StudyRuns, value_of
 from pipeline.study.report.blocks import Block, table_of
 from pipeline.study.report.sections.all import SectionSpec
 from pipeline.study.results import Extension, compare_runs, write_results
-from pipeline.study.search.answers import lead_sentences, lead_text, score_text, search_answers, search_warnings
+from pipeline.study.search.answers import lead_sentences, lead_text, search_answers, search_warnings
 from pipeline.study.search.figures import curves, slices
 from pipeline.study.search.search_results import (
-    INDEPENDENT,
     SearchResults,
     curve_frame,
     lead_frame,
     trial_frame,
 )
-from pipeline.study.search.space import Range
 from pipeline.study.statistics.expected_best import best_so_far, crossing
 
 TRIAL_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # at which the curves stand in a table
@@ -30,8 +26,7 @@ TRIAL_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # at which the curves st
 
 def write_search(runs: StudyRuns, search: SearchResults, folder: Path) -> dict[str, Any]:
     """Compare the runs of a search and write its report into `folder`; returns the answers to log."""
-    config = runs.study.config
-    results = compare_runs(runs, search_methods(config, search.ranges))
+    results = compare_runs(runs, search_methods(search))
     title = f"{results.data['name']}: settings searched for {len(search.best)} variants"
     results = replace(
         results,
@@ -39,19 +34,23 @@ def write_search(runs: StudyRuns, search: SearchResults, folder: Path) -> dict[s
         warnings=[*results.warnings, *search_warnings(search)],
         verdicts=search_answers(search, results),
     )
-    outcome = write_results(results, runs, folder, search_extension(search, config))
+    outcome = write_results(results, runs, folder, search_extension(search))
     return {"answers": [*outcome["answers"], *lead_sentences(search)]}
 
 
-def search_extension(search: SearchResults, config: Config) -> Extension:
+def search_extension(search: SearchResults) -> Extension:
     """What a search adds to the files that a study writes."""
+    best = search.best
     return Extension(
         sections=search_sections(search),
         figures={"curves": partial(curves, search), "slices": partial(slices, search)},
         frames={"trials": trial_frame(search), "curves": curve_frame(search), "leads": lead_frame(search)},
         tags={"kind": "search"},
-        params={"search": asdict(config.search), "best": {name: trial.setting for name, trial in search.best.items()}},
-        metrics={f"best_validation/{name}": trial.score for name, trial in search.best.items()},
+        params={
+            "search": asdict(search.config.search),
+            "best": {name: trial.setting for name, trial in best.items()},
+        },
+        metrics={f"best_validation/{name}": trial.score for name, trial in best.items()},
     )
 
 
@@ -84,11 +83,11 @@ def curve_tables(search: SearchResults) -> list[Block]:
     for variant, band in search.bands.items():
         row = {"variant": prose_name(variant)}
         for k in counts:
-            half = abs(search.display_factor) * (band.high[k - 1] - band.low[k - 1]) / 2
-            row[f"k = {k}"] = f"{score_text(search, band.mean[k - 1])} ± {half:.{search.decimals}f}"
+            half = search.sign * (band.high[k - 1] - band.low[k - 1]) / 2
+            row[f"k = {k}"] = f"{search.score_text(band.mean[k - 1])} ± {search.score_text(half)}"
         if not search.independent:
             so_far = best_so_far(search.scores[variant])
-            row |= {f"best after {k}": score_text(search, so_far[k - 1]) for k in counts}
+            row |= {f"best after {k}": search.score_text(so_far[k - 1]) for k in counts}
         rows.append(row)
     halves = sorted({max(1, search.budget // 2), search.budget})
     pairs = []
@@ -108,34 +107,34 @@ def setting_table(search: SearchResults) -> list[Block]:
     rows = []
     for range_ in search.ranges:
         row = {"hyper-parameter": range_.key, "searched": str(range_)}
-        row["default"] = shown(search.defaults[range_.key])
+        row["default"] = shown(value_of(search.config, range_.key))
         edges = search.edges(range_)
         for name, trial in search.best.items():
             mark = " ←" if name in edges else ""
             row[prose_name(name)] = f"{shown(trial.setting[range_.key])}{mark}"
         rows.append(row)
     blank = {"searched": "–", "default": "–"}
-    scores = {prose_name(name): score_text(search, scores.max()) for name, scores in search.scores.items()}
+    scores = {prose_name(name): search.score_text(scores.max()) for name, scores in search.scores.items()}
     numbers = {prose_name(name): str(trial.number) for name, trial in search.best.items()}
     rows.append({"hyper-parameter": search.score_name, **blank, **scores})
     rows.append({"hyper-parameter": "found at trial", **blank, **numbers})
     return table_of("Best setting of each variant", rows)
 
 
-def search_methods(config: Config, ranges: Sequence[Range]) -> list[str]:
+def search_methods(results: SearchResults) -> list[str]:
     """How settings were chosen, in paragraphs."""
-    search, study = config.search, config.study
+    search, study = results.config.search, results.config.study
     drawn = (
         "drawn at random, the same ones for every variant"
-        if search.sampler in INDEPENDENT
+        if results.independent
         else "chosen by optuna's TPE sampler, the first ten at random, later ones by the scores of the batches before"
     )
     seeds = f"{study.trial_seeds} seed{'s' if study.trial_seeds > 1 else ''}"
-    searched = "; ".join(f"{range_.key} ({range_})" for range_ in ranges)
+    searched = "; ".join(f"{range_.key} ({range_})" for range_ in results.ranges)
     return [
         f"What was tuned: {searched}. Every variant had {search.trials} settings, {drawn} (batches of {search.batch}, "
         f"search.seed={search.seed}); trials that diverged or failed count. The score of a trial is the mean "
-        f"{config.train.monitor} on validation over {seeds}, at one label budget; no trial reads a test tweet. "
+        f"{results.config.train.monitor} on validation over {seeds}, at one label budget; no trial reads a test tweet. "
         "Everything else is as configured, and the default settings are those of the configuration.",
         "Expected best: the mean best score of k of a variant's trials over all subsets of k, which has no bias for "
         "independent trials, as random search gives them. The estimator of Dodge et al. (2019, Show Your Work), with "

@@ -17,15 +17,14 @@ from pipeline.study.design import (
     failure,
     planned_pairs,
     varied_keys,
-    without_places,
 )
-from pipeline.study.foundations import encode_tweets
 from pipeline.study.jobs import train_cells, worker_pool
+from pipeline.study.prerequisites import encode_tweets
 from pipeline.study.publish import publish, report_key, report_name
 from pipeline.study.search.sampler import require_optuna
-from pipeline.study.search.search_results import DEFAULT, SearchResults, search_results
+from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.search.space import search_space
-from pipeline.study.search.trials import Trial, failed_variants, run_trials, setting_cell, with_vectors
+from pipeline.study.search.trials import Trial, run_trials, setting_cell, with_vectors
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
@@ -50,26 +49,25 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
 
     with worker_pool(config) as workers:
         # Trials: every setting scored on validation.
-        trials = run_trials(workers, searched, ranges, budget)
-        search = search_results(config, ranges, trials)
+        search = SearchResults(config, ranges, run_trials(workers, searched, ranges, budget))
 
         # Runs: the best and the default setting of every variant, each read on the test split once.
         study, cells = best_and_default(searched, search.best, budget)
-        results = train_cells(workers, study, cells, with_vectors(workers, cells, {}), "search: runs")
+        vectors = with_vectors(workers, cells, {})
+        folders, failed_runs = train_cells(workers, study, cells, vectors, "search: runs")
 
     # Statistics and report, as in a study.
     between_variants = planned_pairs(study)
-    finished = [cell for cell in cells if results[cell.key].reason is None]
-    failures = [failure(*key, result.reason) for key, result in results.items() if result.reason is not None]
-    for name, reason in failed_variants(trials).items():
-        failures.append(failure(name, budget.tweets, None, f"no trial worked: {reason}"))
+    failed_variants = [
+        failure(name, budget.tweets, None, f"no trial worked: {reason}") for name, reason in search.failed.items()
+    ]
     runs = StudyRuns(
         study=study,
-        folders={cell.key: results[cell.key].get() for cell in finished},
+        folders=folders,
         planned=[*((name, f"{name}{DEFAULT}") for name in search.best), *between_variants],
         varied=varied_keys(between_variants) | {range_.key for range_ in ranges},
-        failures=failures,
-        example=without_places(study.command(finished[0])) if finished else [],
+        failures=[*failed_runs, *failed_variants],
+        example=study.example([cell for cell in cells if cell.key in folders]),
     )
     return publish_search(runs, search)
 

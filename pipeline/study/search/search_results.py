@@ -1,19 +1,17 @@
 """What a search adds to the results of a study: its trials, the expected best score by trials, and their tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.config.schema import Config
-from pipeline.study.design import value_of
 from pipeline.study.results import METRIC_NAMES
 from pipeline.study.search.space import Range
-from pipeline.study.search.trials import Trial, best_trials
+from pipeline.study.search.trials import Trial
 from pipeline.study.statistics.expected_best import Band, bands, best_so_far, crossing, expected_best_replaced, lead
 
 DEFAULT = "@default"  # ends the name of a variant with the settings of the configuration
@@ -22,47 +20,30 @@ INDEPENDENT = ("random",)  # samplers whose trials are independent draws
 
 @dataclass(frozen=True)
 class SearchResults:
-    """The trials of a search, best settings and curves.
+    """The trials of a search (by variant and number), what was searched, and what follows from their scores."""
 
-    Attributes
-    ----------
-    trials : all trials, by variant and number.
-    ranges : what was searched. defaults : the value of each key in the configuration.
-    monitor : the validation score of trials. sampler : `random` or `tpe`. pairs : of variants, to compare curves.
-    """
-
-    trials: Sequence[Trial]
+    config: Config
     ranges: Sequence[Range]
-    defaults: Mapping[str, Any]
-    monitor: str
-    sampler: str
-    pairs: Sequence[tuple[str, str]]
-    resamples: int
+    trials: Sequence[Trial]
 
     @property
     def sign(self) -> int:
         """1 where a higher score is better, else -1."""
-        return -1 if self.monitor == "nll" else 1
+        return -1 if self.config.train.monitor == "nll" else 1
 
     @property
     def score_name(self) -> str:
         """The validation score in words, with its unit: `validation macro recall, %`."""
-        return f"validation {METRIC_NAMES[self.monitor]}, {'nats' if self.monitor == 'nll' else '%'}"
+        return f"validation {METRIC_NAMES[self.config.train.monitor]}, {'%' if self.sign == 1 else 'nats'}"
 
-    @property
-    def display_factor(self) -> int:
-        """The factor from a score, more is better, to its displayed value: percent, or nats."""
-        return -1 if self.monitor == "nll" else 100
-
-    @property
-    def decimals(self) -> int:
-        """Decimals of a displayed score."""
-        return 3 if self.monitor == "nll" else 1
+    def score_text(self, value: float) -> str:
+        """A score, more is better, as in tables: `81.3`, or nats `0.412`."""
+        return f"{100 * value:.1f}" if self.sign == 1 else f"{-value:.3f}"
 
     @property
     def independent(self) -> bool:
         """Whether the trials are independent draws."""
-        return self.sampler in INDEPENDENT
+        return self.config.search.sampler in INDEPENDENT
 
     @property
     def budget(self) -> int:
@@ -71,8 +52,17 @@ class SearchResults:
 
     @cached_property
     def best(self) -> dict[str, Trial]:
-        """The best trial of each variant that has a trial with a score."""
-        return best_trials(self.trials, self.monitor)
+        """The best trial, the first of equal ones, of each variant that has a trial with a score."""
+        scored = [trial for trial in self.trials if trial.score is not None]
+        return {
+            name: max((t for t in scored if t.variant == name), key=lambda t: self.sign * (t.score or 0.0))
+            for name in dict.fromkeys(trial.variant for trial in scored)
+        }
+
+    @property
+    def failed(self) -> dict[str, str | None]:
+        """The variants without a trial that has a score, each with the reason of its last trial."""
+        return {trial.variant: trial.reason for trial in self.trials if trial.variant not in self.best}
 
     def edges(self, range_: Range) -> list[str]:
         """The variants whose best value lies at an end of the range."""
@@ -95,25 +85,17 @@ class SearchResults:
     @cached_property
     def bands(self) -> dict[str, Band]:
         """Expected best scores by variant, more is better."""
-        return bands(self.scores, self.resamples)
+        return bands(self.scores, self.config.study.resamples)
 
     @cached_property
     def leads(self) -> dict[tuple[str, str], Band]:
         """For each pair, how much better the expected best of the first is."""
-        return {pair: lead(self.scores, *pair, self.resamples) for pair in self.pairs if set(pair) <= set(self.scores)}
-
-
-def search_results(config: Config, ranges: Sequence[Range], trials: Sequence[Trial]) -> SearchResults:
-    """The results of the trials of a search."""
-    return SearchResults(
-        trials=trials,
-        ranges=ranges,
-        defaults={range_.key: value_of(config, range_.key) for range_ in ranges},
-        monitor=config.train.monitor,
-        sampler=config.search.sampler,
-        pairs=[(first, second) for first, second in config.study.pairs],
-        resamples=config.study.resamples,
-    )
+        study = self.config.study
+        return {
+            (first, second): lead(self.scores, first, second, study.resamples)
+            for first, second in study.pairs
+            if {first, second} <= set(self.scores)
+        }
 
 
 def trial_frame(search: SearchResults) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The trials of a search: as many settings for every variant, asked of a sampler and scored on validation."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,9 @@ from pipeline.config.validate import check
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.worker_pool import TaskResult, WorkerPool
 from pipeline.study.design import Cell, LabelBudget, Settings, Study
-from pipeline.study.foundations import vector_tasks
-from pipeline.study.jobs import VectorResults, score_cells
+from pipeline.study.jobs import VectorResults, run_jobs, trial_job
 from pipeline.study.learning_rates import failure_reason, mean_score
+from pipeline.study.prerequisites import vector_tasks
 from pipeline.study.search.sampler import Sampler
 from pipeline.study.search.space import Range
 
@@ -55,7 +55,7 @@ def run_trials(workers: WorkerPool, study: Study, ranges: Sequence[Range], budge
         }
         vectors = with_vectors(workers, list(cells.values()), vectors)
         label = f"search: settings {numbers[0]} to {numbers[-1]} of {search.trials}"
-        results = score_cells(workers, cells, vectors, label)
+        results = run_jobs(workers, {key: trial_job(cell, vectors) for key, cell in cells.items()}, label)
         batch = [
             scored_trial(*key, setting, [result for cell, result in results.items() if cell[:2] == key])
             for key, setting in settings.items()
@@ -81,23 +81,3 @@ def with_vectors(workers: WorkerPool, cells: Sequence[Cell], vectors: VectorResu
     """The word vectors `vectors` and those that the cells start from besides, which are trained."""
     missing = {key: task for key, task in vector_tasks(cells).items() if key not in vectors}
     return {**vectors, **workers.do(missing, "search: vectors")} if missing else vectors
-
-
-def best_trials(trials: Sequence[Trial], monitor: str) -> dict[str, Trial]:
-    """The best trial of each variant that has one: the lowest `nll`, the highest of other scores, the first of ties."""
-    sign = 1 if monitor == "nll" else -1
-    scored = [(sign * trial.score, trial.number, trial) for trial in trials if trial.score is not None]
-    best: dict[str, Trial] = {}
-    for _, _, trial in sorted(scored, key=lambda entry: entry[:2]):
-        best.setdefault(trial.variant, trial)
-    return {variant: best[variant] for variant in _variants(trials) if variant in best}
-
-
-def failed_variants(trials: Sequence[Trial]) -> Mapping[str, str | None]:
-    """The variants without a scored trial, each with the reason of its last trial."""
-    scored = {trial.variant for trial in trials if trial.score is not None}
-    return {trial.variant: trial.reason for trial in trials if trial.variant not in scored}
-
-
-def _variants(trials: Sequence[Trial]) -> list[str]:
-    return list(dict.fromkeys(trial.variant for trial in trials))

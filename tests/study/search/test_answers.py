@@ -1,42 +1,41 @@
 """The answers, tables and figures of a search, on invented trials whose answers are known."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from pipeline.config.compose import compose
 from pipeline.study.search.answers import search_answers, search_warnings
 from pipeline.study.search.figures import curves, slices
 from pipeline.study.search.report import curve_tables, search_sections, setting_table
 from pipeline.study.search.search_results import SearchResults, curve_frame, lead_frame, trial_frame
 from pipeline.study.search.space import Range
-from pipeline.study.search.trials import Trial, best_trials, failed_variants
+from pipeline.study.search.trials import Trial
 from tests.study.report.fake_results import fake_results
 
 # cbow_frozen is good at once, cbow_finetuned better with more settings.
 SCORES = {"cbow_frozen": [0.70, 0.71, 0.70, 0.71], "cbow_finetuned": [0.60, 0.80, 0.62, None]}
 
 
-def invented(**changes: Any) -> SearchResults:
+def invented(*overrides: str) -> SearchResults:
     # The second rate, the best of both variants, is 0.1 for cbow_frozen, at the end of the range, else 0.01.
     trials = [
         Trial(name, number, {"train.lr_head": rate * 10.0**-number}, score, None if score else "the loss is infinite.")
         for rate, (name, scores) in zip((10, 1), SCORES.items(), strict=True)
         for number, score in enumerate(scores, start=1)
     ]
-    ranges = [Range("train.lr_head", 1e-5, 0.1, True)]
-    pairs = [("cbow_finetuned", "cbow_frozen")]
-    search = SearchResults(trials, ranges, {"train.lr_head": 0.003}, "macro_recall", "random", pairs, 200)
-    return replace(search, **changes)
+    pairs = "study.pairs=[[cbow_finetuned,cbow_frozen]]"
+    config = compose(["+experiment=search", "train.monitor=macro_recall", "study.resamples=200", pairs, *overrides])
+    return SearchResults(config, [Range("train.lr_head", 1e-5, 0.1, True)], trials)
 
 
 class TestTrials:
     def test_the_best_is_the_first_of_equal_ones_and_the_lowest_loss(self):
         assert invented().best["cbow_frozen"].number == 2
         losses = [Trial("a", number, {}, score, None) for number, score in enumerate([0.5, 0.4, None, 0.4], start=1)]
-        assert best_trials(losses, "nll") == {"a": losses[1]}
-        assert best_trials([losses[2]], "nll") == {}
-        assert failed_variants([*losses, Trial("b", 1, {}, None, "nan")]) == {"b": "nan"}
+        search = replace(invented("train.monitor=nll"), trials=[*losses, Trial("b", 1, {}, None, "nan")])
+        assert search.best == {"a": losses[1]}
+        assert search.failed == {"b": "nan"}
 
     def test_a_trial_that_diverged_counts_with_the_worst_score_of_the_search(self):
         search = invented()
@@ -47,7 +46,7 @@ class TestTrials:
         assert frame["reason"].tolist()[-1] == "the loss is infinite."
 
     def test_a_loss_is_better_when_it_is_lower(self):
-        search = replace(invented(), monitor="nll")
+        search = invented("train.monitor=nll")
         assert search.best["cbow_frozen"].number == 1
         frame = curve_frame(search)
         own = frame[frame["variant"] == "cbow_finetuned"]
@@ -76,13 +75,13 @@ class TestAnswers:
         assert set(lead_frame(search)["crossing"]) == {3}
 
     def test_the_sentence_holds_whichever_way_round_the_pair_is_planned(self):
-        swapped = replace(invented(), pairs=[("cbow_frozen", "cbow_finetuned")])
+        swapped = invented("study.pairs=[[cbow_frozen,cbow_finetuned]]")
         first, second = (search_answers(search, fake_results())[0].evidence[0] for search in (swapped, invented()))
         assert first == second
 
     def test_trials_that_depend_on_each_other_are_called_so(self):
         assert [warning.code for warning in search_warnings(invented())] == ["setting_at_edge", "diverged_trials"]
-        tpe = replace(invented(), sampler="tpe")
+        tpe = invented("search.sampler=tpe")
         assert search_warnings(tpe)[-1].code == "dependent_trials"
         assert "not independent" in search_answers(tpe, fake_results())[0].evidence[-1]
         assert "Dotted" in curves(tpe, fake_results()).caption

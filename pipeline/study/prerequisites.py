@@ -40,8 +40,8 @@ class BaselineFit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Foundations:
-    """The outcomes: word vectors by `vectors_key`, the others as in `StudyRuns`."""
+class Prerequisites:
+    """Outcomes that the runs of a study share: word vectors by `vectors_key`, the others as in `StudyRuns`."""
 
     vectors: VectorResults
     audits: dict[str, Stage]
@@ -60,9 +60,9 @@ def encode_tweets(config: Config, variants: Variants) -> dict[str, Stage]:
     return prepared
 
 
-def make_foundations(
+def run_prerequisites(
     workers: WorkerPool, study: Study, cells: Sequence[Cell], budgets: Sequence[LabelBudget]
-) -> Foundations:
+) -> Prerequisites:
     """Train word vectors, encode transfer tasks, audit the data and fit the baselines, all in one pool of tasks.
 
     Raises RunError where an audit or a transfer task fails.
@@ -82,7 +82,7 @@ def make_foundations(
     fitted = results["baseline"]
     rows = int(study.facts["rows"]["train"])
     first_mode = next(iter(study.prepared))
-    return Foundations(
+    return Prerequisites(
         vectors=results["vectors"],
         audits=audits,
         transfers={task: stage for (task, mode), stage in transfers.items() if mode == first_mode},
