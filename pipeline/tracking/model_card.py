@@ -156,7 +156,7 @@ def _loading(run: StoredRun) -> str:
     uri = f"models:/{name}@champion"
     return (
         "With this project, from its folder (`--run` also takes a run's folder or id):\n\n"
-        f'```\npython -m pipeline.predict --run {uri} "{EXAMPLES[0]}"\n```\n\n'
+        f'```\npython -m pipeline predict --run {uri} "{EXAMPLES[0]}"\n```\n\n'
         "With MLflow alone (this version if it is the champion, else its number for `@champion`):\n\n"
         f'```python\nimport mlflow\n\nmlflow.set_tracking_uri("sqlite:///mlflow.db")  # or a server\n'
         f'model = mlflow.pyfunc.load_model("{uri}")\nmodel.predict(["{EXAMPLES[0]}", "{EXAMPLES[1]}"])\n```\n\n'

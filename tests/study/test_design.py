@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.compose import VERSION_BASE, compose, conf_folder, readable, variants
+from pipeline.config.compose import VERSION_BASE, compose, conf_folder, quote_values, study_variants
 from pipeline.config.schema import Config, EmbeddingConfig
 from pipeline.runtime.cached_folder import Stage
 from pipeline.study.design import Choice, best_factor, cell_config, cell_overrides, label_budgets, with_emoticons
@@ -32,7 +32,7 @@ TWO = (
 def study(*overrides: str) -> tuple[Config, dict[str, tuple[EmbeddingConfig, str]]]:
     config = compose(overrides)
     with hydra.initialize_config_dir(str(conf_folder()), version_base=VERSION_BASE):
-        return config, variants(readable(overrides), config)
+        return config, study_variants(quote_values(overrides), config)
 
 
 BASE = compose(STUDY)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pipeline.config.schema import Config
-from pipeline.config.validate import KEYS, RANGE, SPACE, check, shown, unknown_key
+from pipeline.config.validate import KEYS, RANGE, SPACE, check, unknown_key, value_text
 from pipeline.runtime.errors import UserError, nearest
 
 Setting = dict[str, Any]  # values by dotted key
@@ -51,7 +51,7 @@ class Range:
     def __str__(self) -> str:
         """As in a table: `0.0001 to 0.1, log`."""
         if self.choices:
-            return ", ".join(map(shown, self.choices))
+            return ", ".join(map(value_text, self.choices))
         return f"{self.low:g} to {self.high:g}{', log' if self.log else ''}"
 
 
@@ -97,14 +97,14 @@ def _leaves(part: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _range(config: Config, key: str, said: Any) -> Range:
     where = f"{SPACE}{key}"
     if not isinstance(said, dict):
-        raise UserError(f"{where}={shown(said)}: expected {{low: …, high: …}}, {{choices: […]}} or null")
+        raise UserError(f"{where}={value_text(said)}: expected {{low: …, high: …}}, {{choices: […]}} or null")
     for name in said:
         if name not in RANGE:
             raise UserError(f"{where}: unknown '{name}'{nearest(str(name), RANGE)}")
     told = {name: value for name, value in said.items() if value is not None}
     if "choices" in told:
         found = Range(key, choices=tuple(told["choices"]) if isinstance(told["choices"], list) else ())
-        if len(told) > 1 or len({shown(choice) for choice in found.choices}) < max(2, len(found.choices)):
+        if len(told) > 1 or len({value_text(choice) for choice in found.choices}) < max(2, len(found.choices)):
             raise UserError(f"{where}: expected two different choices or more and nothing else, or low and high")
     else:
         found = _interval(where, key, told)
@@ -121,11 +121,13 @@ def _interval(where: str, key: str, told: Mapping[str, Any]) -> Range:
     if not {int, float} & _types(key):
         raise UserError(f"{where}: it is no number, expected {{choices: […]}}")
     if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)) or not low < high:  # type: ignore[operator]
-        raise UserError(f"{where}: expected numbers low below high, found low={shown(low)} and high={shown(high)}")
+        raise UserError(
+            f"{where}: expected numbers low below high, found low={value_text(low)} and high={value_text(high)}"
+        )
     if log not in (None, True, False):
-        raise UserError(f"{where}.log={shown(log)}: expected true or false")
+        raise UserError(f"{where}.log={value_text(log)}: expected true or false")
     if log and low <= 0:  # type: ignore[operator]
-        raise UserError(f"{where}.low={shown(low)}: a logarithmic scale begins above 0")
+        raise UserError(f"{where}.low={value_text(low)}: a logarithmic scale begins above 0")
     return Range(key, low, high, bool(log))  # type: ignore[arg-type]
 
 

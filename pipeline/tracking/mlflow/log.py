@@ -90,7 +90,7 @@ def _logged(folder: Path, uri: str, artifact_root: Path, copy: Callable[..., str
         root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
             "MLflow at %s did not take this run (%s). The results are safe in %s; later, "
-            "`python -m pipeline.sync %s --uri %s` puts them there.",
+            "`python -m pipeline sync --root %s --uri %s` puts them there.",
             uri,
             reason,
             folder,

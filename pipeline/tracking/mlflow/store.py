@@ -1,7 +1,7 @@
 """The door to MLflow's store: quiet, without telemetry, one process at a time where it is a sqlite file.
 
 MLflow commits some fifteen times per run, and sqlite waits for the disk each time: two thirds of the time that logging
-takes. The file is brought to the disk once, at the end. If the power fails in between, `python -m pipeline.sync` makes
+takes. The file is brought to the disk once, at the end. If the power fails in between, `python -m pipeline sync` makes
 it anew.
 """
 
