@@ -91,7 +91,8 @@ def _quiet_libraries() -> Iterator[None]:
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
-            warnings.filterwarnings("default", module=r"pipeline\.")
+            # Hydra attributes a warning of its own to whichever frame is some levels up, which is one of cli/.
+            warnings.filterwarnings("default", module=r"pipeline\.(?!cli\.)")
         yield
 
 

@@ -7,9 +7,9 @@ from safetensors.numpy import load_file
 from pipeline.cli.arguments import Parser, add_run, find_run
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.schema import SPECIALS
-from pipeline.embedding.word2vec_file import without_blanks, write_word2vec
 from pipeline.prediction.export import is_exported
 from pipeline.prediction.trained_model import EMBEDDING, read_trained
+from pipeline.prediction.word2vec_file import without_blanks, write_word2vec
 from pipeline.runtime.errors import UserError
 
 FORMATS = ("text", "binary")

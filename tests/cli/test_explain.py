@@ -79,7 +79,7 @@ def edited(folder, name, change):
         (["--run", "whole", "--fresh"], "exclude each other"),
         (["--run", "whole", "--html", "/nowhere/at/all.html"], "cannot be written"),
         (["--fresh", "--set", "model=grru"], "did you mean 'gru'?"),
-        (["--colour"], "unknown option --colour; valid: --help"),
+        (["--colour"], "unknown option --colour; did you mean '--uri'?"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tiny, write_run, tmp_path, capsys, arguments, said):

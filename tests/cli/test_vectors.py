@@ -6,8 +6,8 @@ from gensim.models import KeyedVectors
 
 from pipeline.__main__ import main
 from pipeline.embedding.pretrained import read_pretrained
-from pipeline.embedding.word2vec_file import without_blanks, write_word2vec
 from pipeline.prediction.trained_model import load_embedding, read_trained
+from pipeline.prediction.word2vec_file import without_blanks, write_word2vec
 
 
 @pytest.fixture

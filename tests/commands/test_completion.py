@@ -1,6 +1,7 @@
 """Shell completion as the README says, in a real bash."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,6 @@ COMPLETE = """
 {line}
 complete -p run
 COMP_LINE='{words}' COMP_POINT={point} COMP_CWORD={word}
-COMP_LINE="$COMP_LINE"
 hydra_bash_completion
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
@@ -43,7 +43,7 @@ def test_bash_completes(tmp_path: Path, words: str, completions: list[str]):
         env=os.environ | {"PYTHONPATH": str(project_root())},
     )  # fmt: skip
     registered, *replies = done.stdout.splitlines()
-    assert registered == "complete -o nospace -o default -F hydra_bash_completion run"
+    assert re.fullmatch(r"complete .*-F hydra_bash_completion run", registered)
     assert replies == completions
     assert done.stderr == ""
 
