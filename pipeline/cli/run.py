@@ -76,6 +76,8 @@ def _execute(arguments: list[str]) -> int:
     search_path: list[str] = []
     if options.config_dir:
         folders.append(Path(os.path.abspath(options.config_dir)))
+        if not folders[-1].is_dir():
+            raise UserError(f"--config-dir {options.config_dir}: no such folder")
         search_path.append(f"hydra.searchpath=['{folders[-1]}']")
     if options.help and overrides and overrides[0] in SUBCOMMANDS:
         return subcommand(overrides[0])(["--help"])

@@ -19,7 +19,11 @@ ENDINGS = {".txt": "text", ".vec": "text", ".bin": "binary"}
 @command
 def main(arguments: list[str]) -> int:
     """Write the embedding matrix of a run, and print how to load the file."""
-    parser = Parser("vectors", "Write the word vectors of a run as a word2vec file, text or binary.")
+    parser = Parser(
+        "vectors",
+        "Write the word vectors of a run as a word2vec file, text or binary.",
+        "Padding and the unknown word are left out. A blank within a word becomes _, as the format has no blanks.",
+    )
     parser.add_argument(
         "--to", type=Path, required=True, metavar="FILE", help="file to write: .txt, .vec or .bin, gzipped with .gz"
     )

@@ -146,6 +146,7 @@ class TestRefused:
             (["--cfg", "jbo"], "argument --cfg/-c: invalid choice: 'jbo' (choose from 'job', 'hydra', 'all')"),
             (["--experimental-rerun", "x.pickle"],
              "--experimental-rerun is not supported: it would load a pickle; repeat the command line instead"),
+            (["--config-dir", "absent"], "--config-dir absent: no such folder"),
             (["--config-name", "x"],
              "--config-name is not supported: the configuration is in conf/; add your own files with "
              "--config-dir FOLDER"),
@@ -228,6 +229,8 @@ class TestFlags:
         recipes.mkdir(parents=True)
         (recipes / "small.yaml").write_text("# @package _global_\nembedding: {dim: 8}\n")
         (recipes / "wrong.yaml").write_text("# @package _global_\ntrain: {lrr: 8}\n")
+        assert main(["--config-dir", "mine", "--help"]) == 0
+        assert "\n  +experiment=small" in capsys.readouterr().out
         assert main(["--config-dir", "mine", "+experiment=small", "paths.root=out"]) == 0
         assert configs[0].embedding.dim == 8
         assert main(["--config-dir", "mine", "+experiment=wrong", "paths.root=out"]) == 2

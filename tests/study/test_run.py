@@ -439,7 +439,7 @@ class TestWrong:
             (["study.variants=[]"], "none of study.pairs is among them"),
             (["study.pairs=[[cbow_frozen,cbow_frozen]]"], "expected two different variants"),
             (["study.pairs=[[cbow_frozen]]"], "expected two different variants"),
-            (["embedding.trainable=false"], "choose them by study.variants"),
+            (["embedding.trainable=false"], "choose them with study.variants"),
             (["data.validation_size=0", "train.patience=null"], "chooses learning rates on validation"),
             (["study.pairs=[[cbow_frozen,random_trainable],[random_trainable,cbow_frozen]]"], "is repeated"),
             (["study.pairs=[[cbow_frozen,nosuch]]"], "'nosuch' is no option of conf/"),
