@@ -71,7 +71,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _execute(arguments: list[str]) -> int:
-    flags, overrides, options = _split(arguments)
+    flags, words, options = _split(arguments)
+    overrides = quote_values(words)
     folders = [conf_folder()]
     search_path: list[str] = []
     if options.config_dir:
@@ -86,7 +87,6 @@ def _execute(arguments: list[str]) -> int:
         return DONE
     if overrides and not options.shell_completion:
         check_first_word(overrides[0], list(group_options(folders)["experiment"]))
-    overrides = quote_values(overrides)
     if options.hydra_help:
         return _ask_hydra([*flags, *overrides, text_override("hydra.hydra_help.template", HYDRA_HELP)])
     if options.info or options.shell_completion:
