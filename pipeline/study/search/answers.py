@@ -1,6 +1,6 @@
 """The answers and warnings of a search, in sentences."""
 
-from pipeline.config.validate import shown
+from pipeline.config.validate import value_text
 from pipeline.config.variants import prose_name
 from pipeline.study.report.formatting import records, signed
 from pipeline.study.report.phrases import listed, points
@@ -78,12 +78,12 @@ def _gain(results: StudyResults) -> Verdict:
     ]
     metric, seeds = results.design["metric_name"], results.design["seeds"]
     if not clauses:
-        answer = f"No gain in test {metric} was shown."
+        answer = f"No gain in test {metric} was value_text."
         if set(by_decision) == {"too few seeds"}:
             answer = f"{seeds} seeds are too few to tell: read the intervals."
     else:
         if undecided := [name for names in by_decision.values() for name in names]:
-            clauses.append(f"no difference was shown for {listed(undecided)}")
+            clauses.append(f"no difference was value_text for {listed(undecided)}")
         answer = f"In test {metric}, {'; '.join(clauses)}."
     evidence = [
         f"{prose_name(row['a'])}: {points(row['mean'], row['low_total'], row['high_total'])} ({row['decision']})"
@@ -108,7 +108,7 @@ def search_warnings(search: SearchResults) -> list[StudyWarning]:
     """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
     warnings = []
     edges = [
-        f"{range_.key} of {prose_name(name)} ({shown(search.best[name].setting[range_.key])})"
+        f"{range_.key} of {prose_name(name)} ({value_text(search.best[name].setting[range_.key])})"
         for range_ in search.ranges
         for name in search.edges(range_)
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import Config
-from pipeline.config.validate import shown
+from pipeline.config.validate import value_text
 from pipeline.config.variants import prose_name
 from pipeline.study.design import StudyRuns
 from pipeline.study.report.blocks import Block, table_of
@@ -108,11 +108,11 @@ def setting_table(search: SearchResults) -> list[Block]:
     rows = []
     for range_ in search.ranges:
         row = {"hyper-parameter": range_.key, "searched": str(range_)}
-        row["default"] = shown(search.defaults[range_.key])
+        row["default"] = value_text(search.defaults[range_.key])
         edges = search.edges(range_)
         for name, trial in search.best.items():
             mark = " ←" if name in edges else ""
-            row[prose_name(name)] = f"{shown(trial.setting[range_.key])}{mark}"
+            row[prose_name(name)] = f"{value_text(trial.setting[range_.key])}{mark}"
         rows.append(row)
     blank = {"searched": "–", "default": "–"}
     scores = {prose_name(name): score_text(search, scores.max()) for name, scores in search.scores.items()}
