@@ -1,4 +1,4 @@
-"""Report sections on scores: differences, label budgets, effects, errors, learning rates, baselines, failed runs."""
+"""Report sections on scores: differences, label budgets, effects, errors, learning rates, baselines, failures."""
 
 from collections.abc import Iterable
 
