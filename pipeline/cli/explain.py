@@ -17,8 +17,7 @@ from typing import NoReturn
 
 from pipeline.config.compose import compose
 from pipeline.config.schema import Config
-from pipeline.prediction.explain.html import lesson_page
-from pipeline.prediction.explain.lesson import build_lesson
+from pipeline.prediction.explain.lesson import lesson_page
 from pipeline.prediction.explain.model import TrainedRun, read_trained_run
 from pipeline.prediction.explain.terminal import lesson_text
 from pipeline.prediction.explain.trace import trace_text
@@ -101,7 +100,7 @@ def _explain(asked: argparse.Namespace) -> None:
     trace = trace_text(trained, asked.text, None if asked.label is None else names.index(asked.label))
     if asked.html is not None:
         try:
-            asked.html.write_text(lesson_page(build_lesson(trace)), "utf-8", errors="replace", newline="\n")
+            asked.html.write_text(lesson_page(trace), "utf-8", errors="replace", newline="\n")
         except OSError as error:
             raise UserError(f"--html={asked.html}: cannot be written ({error.strerror})") from None
         print(f"wrote {asked.html}", file=sys.stderr)
@@ -109,7 +108,7 @@ def _explain(asked: argparse.Namespace) -> None:
         print(json.dumps(dataclasses.asdict(trace), indent=2))
     elif asked.html is None:
         encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
-        print(lesson_text(build_lesson(trace)).encode(encoding, "replace").decode(encoding), end="")
+        print(lesson_text(trace).encode(encoding, "replace").decode(encoding), end="")
 
 
 def _trained(asked: argparse.Namespace) -> TrainedRun:
