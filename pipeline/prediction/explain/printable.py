@@ -50,8 +50,8 @@ def token_label(token: str) -> str:
 
 def enumeration(words: Sequence[str], limit: int) -> str:
     """`a, b, c and 4 more`."""
-    more = len(words) - limit
-    return ", ".join(printable(word) for word in words[:limit]) + (f" and {more:,} more" if more > 0 else "")
+    omitted = len(words) - limit
+    return ", ".join(printable(word) for word in words[:limit]) + (f" and {omitted:,} more" if omitted > 0 else "")
 
 
 def counted(number: int, noun: str) -> str:

@@ -121,10 +121,10 @@ def test_the_page_has_every_section_and_link(tiny):
 
 def test_a_frozen_run_says_that_only_the_head_is_updated(trained_with):
     text = " ".join(lesson_text(trace_text(trained_with(trainable=False)[0], "good movie")).split())
-    own, _, contrast = text.partition("The same step with trainable word vectors")
-    assert "The word vectors are frozen" in own
-    assert "Only the layers above them are updated." in own
-    assert "No word vector changed: all 6 are bit-equal" in own
+    as_trained, _, contrast = text.partition("The same step with trainable word vectors")
+    assert "The word vectors are frozen" in as_trained
+    assert "Only the layers above them are updated." in as_trained
+    assert "No word vector changed: all 6 are bit-equal" in as_trained
     assert "2 word vectors changed. The other 4 are bit-equal" in contrast
 
 
@@ -135,9 +135,9 @@ def test_a_projected_run_says_that_every_word_vector_changes(trained_with):
 
 @given(st.text())
 def test_printable_text_has_a_width_and_no_controls(text):
-    shown = printable(text)
-    assert width(shown) > 0 or shown == ""
-    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]", shown)
+    escaped = printable(text)
+    assert width(escaped) > 0 or escaped == ""
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]", escaped)
     assert width(truncated(text, 10)) <= 10
 
 
