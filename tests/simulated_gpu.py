@@ -1,9 +1,8 @@
-"""A GPU that is not there: tensors on it are marked CPU tensors, and what a GPU would refuse is refused.
+"""A simulated GPU: its tensors are marked CPU tensors, and operations that a GPU refuses are refused.
 
-Refused are: an operation on tensors of both devices, reading a marked tensor as an array, and, while a CUDA graph is
-recorded, waiting for the device, copying to it and drawing random numbers. A recorded graph is replayed operation by
-operation on the memory of its recording: what was decided while it was recorded, and what it reads from tensors that
-others have replaced since, shows in the numbers.
+Refused are operations on tensors of both devices and reading a tensor on the GPU as an array. During the capture of a
+CUDA graph also synchronization, copies to the device and random numbers. A graph replays its operations on the tensors
+of its capture: decisions made during capture, and tensors replaced since, show in the numbers.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +18,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 NAME = "a simulated GPU"
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-MOVING = {"to", "cpu", "copy_", "tensor", "as_tensor", "_has_compatible_shallow_copy_type"}
-WAITING = {"item", "tolist", "numpy", "__int__", "__float__", "__bool__", "__index__", "nonzero", "unique"}
+TRANSFERS = {"to", "cpu", "copy_", "tensor", "as_tensor", "_has_compatible_shallow_copy_type"}
+SYNCHRONIZING = {"item", "tolist", "numpy", "__int__", "__float__", "__bool__", "__index__", "nonzero", "unique"}
 RANDOM = {"rand", "randn", "randperm", "randint", "bernoulli", "bernoulli_", "uniform_", "normal_", "dropout"}
 
 
@@ -29,15 +28,15 @@ def on_gpu(tensor: Tensor) -> bool:
 
 
 class Generator(torch.Generator):
-    """A generator that says it is on the GPU."""
+    """A generator whose device is the GPU."""
 
     device = CUDA
 
 
 class Devices(TorchFunctionMode):
-    """Marks what is on the GPU.
+    """Marks the tensors that are on the GPU.
 
-    graph : the one that is being recorded; tensors : how many came to be there; replayed : how often graphs were.
+    graph : the one being captured; tensors : number of tensors created on the GPU; replayed : number of replays.
     """
 
     def __init__(self) -> None:
@@ -49,54 +48,53 @@ class Devices(TorchFunctionMode):
         self, function: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        name, of = getattr(function, "__name__", ""), getattr(getattr(function, "__self__", None), "__name__", "")
-        if name in ("_parse_to", "device"):  # nothing but arguments
+        name = getattr(function, "__name__", "")
+        attribute = getattr(getattr(function, "__self__", None), "__name__", "")
+        if name in ("_parse_to", "device"):  # these only parse arguments
             return function(*args, **kwargs)
-        if name == "__get__" and of in ("device", "is_cuda"):
-            there = on_gpu(args[0])
-            return there if of == "is_cuda" else CUDA if there else CPU
-        if name == "__set__":  # as of a parameter's data
+        if name == "__get__" and attribute in ("device", "is_cuda"):
+            is_cuda = on_gpu(args[0])
+            return is_cuda if attribute == "is_cuda" else CUDA if is_cuda else CPU
+        if name == "__set__":  # such as the data of a parameter
             function(*args)
             args[0]._on_gpu = on_gpu(args[1] if isinstance(args[1], Tensor) else args[0])
             return None
-        tensors = [one for one in tree_flatten((args, kwargs))[0] if isinstance(one, Tensor)]
-        was = any(map(on_gpu, tensors))
-        asked = [one for one in (*args, kwargs.get("device")) if isinstance(one, torch.device)]
-        asked += [torch.device(one) for one in args if name == "to" and one in ("cpu", "cuda")]
-        goes = asked[0] == CUDA if asked else was and name != "cpu"
-        self.check(name, tensors, was, goes, args, kwargs)
-        args = tuple(CPU if isinstance(one, torch.device) else one for one in args)
+        inputs = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
+        from_gpu = any(map(on_gpu, inputs))
+        devices = [value for value in (*args, kwargs.get("device")) if isinstance(value, torch.device)]
+        devices += [torch.device(value) for value in args if name == "to" and value in ("cpu", "cuda")]
+        to_gpu = devices[0] == CUDA if devices else from_gpu and name != "cpu"
+        self.check(name, inputs, from_gpu, to_gpu, kwargs)
+        args = tuple(CPU if isinstance(value, torch.device) else value for value in args)
         kwargs = kwargs | ({"device": CPU} if "device" in kwargs else {})
-        found = function(*args, **kwargs)
-        if name in ("to", "cpu") and goes != was:
-            found = found.clone()
-        for one in tree_flatten(found)[0]:
-            if isinstance(one, Tensor) and not any(one is given for given in tensors):
-                one._on_gpu = goes  # type: ignore[attr-defined]
-                self.tensors += goes
+        result = function(*args, **kwargs)
+        if name in ("to", "cpu") and to_gpu != from_gpu:
+            result = result.clone()
+        for output in tree_flatten(result)[0]:
+            if isinstance(output, Tensor) and not any(output is tensor for tensor in inputs):
+                output._on_gpu = to_gpu  # type: ignore[attr-defined]
+                self.tensors += to_gpu
         if self.graph is not None:
-            self.graph.operations.append((function, args, kwargs, found))
-        return found
+            self.graph.operations.append((function, args, kwargs, result))
+        return result
 
-    def check(
-        self, name: str, tensors: list[Tensor], was: bool, goes: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """Refuse what a GPU refuses. A CPU's tensor of one number may stand beside those of a GPU."""
-        mixed = was and any(not on_gpu(one) and one.dim() for one in tensors)
-        if mixed and name not in MOVING:
+    def check(self, name: str, inputs: list[Tensor], from_gpu: bool, to_gpu: bool, kwargs: dict[str, Any]) -> None:
+        """Refuse what a GPU refuses. It accepts a CPU tensor without dimensions among those of the GPU."""
+        mixed = from_gpu and any(not on_gpu(tensor) and tensor.dim() for tensor in inputs)
+        if mixed and name not in TRANSFERS:
             raise RuntimeError(f"{name}: tensors on more than one device")
-        if was and name in ("numpy", "__array__"):
+        if from_gpu and name in ("numpy", "__array__"):
             raise TypeError(f"{name}: the tensor is on the GPU")
         generator = kwargs.get("generator")
-        if generator is not None and isinstance(generator, Generator) != goes:
+        if generator is not None and isinstance(generator, Generator) != to_gpu:
             raise RuntimeError(f"{name}: the generator is on another device")
         if self.graph is None:
             return
-        moves = name in MOVING and (mixed or goes != was)
-        mask = name == "__getitem__" and any(one.dtype == torch.bool and one.dim() for one in tensors[1:])
-        repeats = name == "repeat_interleave" and kwargs.get("output_size") is None
-        if moves or mask or repeats or name in WAITING or name in RANDOM:
-            raise RuntimeError(f"{name}: not permitted while a graph is recorded")
+        transfer = name in TRANSFERS and (mixed or to_gpu != from_gpu)
+        masked = name == "__getitem__" and any(index.dtype == torch.bool and index.dim() for index in inputs[1:])
+        repeat = name == "repeat_interleave" and kwargs.get("output_size") is None
+        if transfer or masked or repeat or name in SYNCHRONIZING or name in RANDOM:
+            raise RuntimeError(f"{name}: not permitted during the capture of a graph")
 
 
 class Graph:
@@ -109,30 +107,31 @@ class Graph:
     def replay(self) -> None:
         assert self.devices is not None
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            for function, args, kwargs, found in self.operations:
-                tree_map(_into, found, function(*args, **kwargs))
+            for function, args, kwargs, result in self.operations:
+                tree_map(_overwrite, result, function(*args, **kwargs))
         self.devices.replayed += 1
 
 
-def _into(old: object, new: object) -> None:
+def _overwrite(old: object, new: object) -> None:
     if isinstance(old, Tensor) and isinstance(new, Tensor) and old.data_ptr() != new.data_ptr():
         old.copy_(new)
 
 
 @contextmanager
 def simulated_gpu() -> Iterator[Devices]:
-    """Within it torch has a GPU."""
-    devices, stream, make = Devices(), SimpleNamespace(wait_stream=lambda other: None), torch.Generator
+    """Inside this context torch has a GPU."""
+    devices, stream = Devices(), SimpleNamespace(wait_stream=lambda other: None)
+    generator_type = torch.Generator
 
     @contextmanager
-    def recording(graph: Graph, pool: object, stream: object) -> Iterator[None]:
+    def capture(graph: Graph, pool: object, stream: object) -> Iterator[None]:
         graph.devices, devices.graph = devices, graph
         try:
             yield
         finally:
             devices.graph = None
 
-    there = {
+    functions = {
         "is_available": lambda: True,
         "get_device_name": lambda device: NAME,
         "mem_get_info": lambda device: (2**34, 2**34),
@@ -142,14 +141,14 @@ def simulated_gpu() -> Iterator[Devices]:
         "graph_pool_handle": object,
         "Stream": lambda device: stream,
         "current_stream": lambda device: stream,
-        "stream": lambda one: nullcontext(),
+        "stream": lambda stream: nullcontext(),
         "CUDAGraph": Graph,
-        "graph": recording,
+        "graph": capture,
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in there.items():
+        for name, value in functions.items():
             patch.setattr(torch.cuda, name, value)
         patch.setattr(torch.backends.cudnn, "is_acceptable", lambda tensor: False)
-        patch.setattr(torch, "Generator", lambda device=CPU: Generator() if device.type == "cuda" else make())
+        patch.setattr(torch, "Generator", lambda device=CPU: Generator() if device.type == "cuda" else generator_type())
         with devices:
             yield devices

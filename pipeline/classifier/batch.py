@@ -1,4 +1,4 @@
-"""Encoded tweets as tensors, and how a batch of them is taken."""
+"""Token ids of tweets as tensors: a whole split (`Texts`) and a batch of it (`Bags`). Shapes: see `model`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from torch import Tensor
 EVALUATION_BATCH = 1024
 
 
-class _Memory:
-    """The memory of an array without its flag that nothing may be written to it: torch has no tensors of that kind."""
+class _Writable:
+    """An array's memory without its read-only flag: torch has no read-only tensors and warns about such arrays."""
 
     def __init__(self, array: NDArray[np.generic]) -> None:
         self.array = array
         self.__array_interface__ = array.__array_interface__ | {"data": (array.ctypes.data, False)}
 
 
-def shared(array: NDArray[np.generic]) -> Tensor:
+def tensor_view(array: NDArray[np.generic]) -> Tensor:
     """A tensor over the memory of an array, memory-mapped or not; it must not be written to."""
-    return torch.from_numpy(np.asarray(_Memory(array)))
+    return torch.from_numpy(np.asarray(_Writable(array)))
 
 
 @dataclass(frozen=True)
 class Texts:
-    """A split: token ids of all tweets one after another, where each tweet starts, and its label.
+    """A split as a ragged array: the token ids of all tweets end to end, and the offset of each tweet in them.
 
-    ids : (tokens,) int32; offsets : (N + 1,) int64; labels_N : (N,) int32 or int64. All are only read.
+    ids : (tokens,) int32; offsets : (N + 1,) int64; labels_N : (N,) int32 or int64. All are read-only.
     """
 
     ids: Tensor
@@ -39,9 +39,11 @@ class Texts:
     def from_arrays(
         cls, ids: NDArray[np.integer], offsets: NDArray[np.integer], labels_N: NDArray[np.integer]
     ) -> "Texts":
-        """Tensors over the arrays' own memory, memory-mapped or not; other types of integers are copied."""
+        """Tensors over the arrays' memory, memory-mapped or not; arrays of other integer types are copied."""
         labels_N = labels_N if labels_N.dtype == np.int32 else np.asarray(labels_N, np.int64)
-        return cls(shared(np.asarray(ids, np.int32)), shared(np.asarray(offsets, np.int64)), shared(labels_N))
+        return cls(
+            tensor_view(np.asarray(ids, np.int32)), tensor_view(np.asarray(offsets, np.int64)), tensor_view(labels_N)
+        )
 
     def __len__(self) -> int:
         """Return the number of tweets."""
@@ -51,8 +53,8 @@ class Texts:
         """The same split with its tensors on `device`."""
         return Texts(self.ids.to(device), self.offsets.to(device), self.labels_N.to(device))
 
-    def slices(self, size: int = EVALUATION_BATCH) -> Iterator["Bags"]:
-        """All tweets in their order, `size` at a time."""
+    def batches(self, size: int = EVALUATION_BATCH) -> Iterator["Bags"]:
+        """All tweets in order, in batches of `size`."""
         for start in range(0, len(self), size):
             offsets = self.offsets[start : start + size + 1]
             first, last = int(offsets[0]), int(offsets[-1])
@@ -61,15 +63,15 @@ class Texts:
 
 @dataclass(frozen=True)
 class Bags:
-    """A batch: ids (tokens of the batch,), starts_B (B,) where each tweet begins, lengths_B (B,) in tokens."""
+    """A batch as a ragged array: ids (tokens of the batch,), and the start and length in tokens of each tweet (B,)."""
 
     ids: Tensor
     starts_B: Tensor
     lengths_B: Tensor
 
-    def padded(self, at_least: int) -> tuple[Tensor, Tensor]:
-        """Token ids (B, T) filled up with PAD = 0, and the mask (B, T) of real tokens; T is never under `at_least`."""
-        longest = max(int(self.lengths_B.max()), at_least)
+    def padded(self) -> tuple[Tensor, Tensor]:
+        """Token ids (B, T) padded with PAD = 0, and the mask (B, T) of real tokens; T is at least 1."""
+        longest = max(int(self.lengths_B.max()), 1)
         mask_BT = torch.arange(longest, device=self.ids.device)[None, :] < self.lengths_B[:, None]
         ids_BT = torch.zeros(mask_BT.shape, dtype=self.ids.dtype, device=self.ids.device)
         ids_BT[mask_BT] = self.ids
@@ -84,5 +86,5 @@ def take(texts: Texts, rows_B: Tensor) -> Bags:
     starts_B = ends_B - lengths_B
     total = int(ends_B[-1])
     shift = torch.repeat_interleave(first_B - starts_B, lengths_B, output_size=total)
-    places = shift.add_(torch.arange(total, device=shift.device))
-    return Bags(texts.ids.index_select(0, places), starts_B, lengths_B)
+    positions = shift.add_(torch.arange(total, device=shift.device))
+    return Bags(texts.ids.index_select(0, positions), starts_B, lengths_B)

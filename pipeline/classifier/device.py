@@ -1,4 +1,4 @@
-"""Where a run computes, and the generators it draws from."""
+"""The device of a run (CPU or GPU), and its seeded random generators."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from pipeline.runtime.errors import UserError
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one. Raises UserError when `cuda` is asked for and absent."""
+    """`auto` is the GPU where there is one. Raises UserError for `cuda` where there is none."""
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("train.device=cuda: no CUDA GPU is visible to torch; use train.device=cpu or auto")
     if name == "auto":
@@ -15,7 +15,12 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def stream(seed: int, purpose: str, device: torch.device | None = None) -> torch.Generator:
-    """A generator for one purpose of one run, independent of the run's other draws and of the variant."""
+def device_name(device: torch.device) -> str:
+    """The name of the GPU, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def seeded_generator(seed: int, purpose: str, device: torch.device | None = None) -> torch.Generator:
+    """A random generator for one purpose of one run, independent of its other generators and of the variant."""
     key = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)[0]
     return torch.Generator(device or torch.device("cpu")).manual_seed(int(key >> np.uint64(1)))

@@ -1,4 +1,4 @@
-"""Scores of predicted probabilities, as fractions in [0, 1] (`nll` in nats), never rounded."""
+"""Scores: accuracy, macro recall, macro F1, calibration error (fractions in [0, 1]), NLL (nats); never rounded."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ def confusion_matrix(
     labels_N: NDArray[np.integer], predicted_N: NDArray[np.integer], classes: int
 ) -> NDArray[np.int64]:
     """Counts (C, C): rows are true classes, columns predicted ones."""
-    cells = labels_N.astype(np.int64) * classes + predicted_N
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    cell_N = labels_N.astype(np.int64) * classes + predicted_N
+    return np.bincount(cell_N, minlength=classes * classes).reshape(classes, classes)
 
 
 def expected_calibration_error(
@@ -24,32 +24,32 @@ def expected_calibration_error(
     confidence_N = probabilities_NC.max(axis=1)
     correct_N = probabilities_NC.argmax(axis=1) == labels_N
     bin_N = np.clip(np.ceil(confidence_N * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(bin_N, weights=correct_N - confidence_N.astype(np.float64), minlength=bins)
-    return float(np.abs(gap).sum() / len(labels_N))
+    gap_sums = np.bincount(bin_N, weights=correct_N - confidence_N.astype(np.float64), minlength=bins)
+    return float(np.abs(gap_sums).sum() / len(labels_N))
 
 
 def scores(labels_N: NDArray[np.integer], probabilities_NC: NDArray[np.floating]) -> dict[str, float]:
     """The five scores of a split.
 
-    `macro_recall` and `macro_f1` average over the classes that occur among the true labels or, for F1, among true or
-    predicted labels (scikit-learn's convention). `nll` is the mean negative natural log of the true class's
-    probability, floored at the smallest positive float32.
+    `macro_recall` averages over the classes among the true labels, `macro_f1` over those among true or predicted ones
+    (scikit-learn's convention). `nll` is the mean negative natural log of the true class's probability, which is
+    floored at the smallest positive float32.
 
     Raises
     ------
-    ValueError : an empty split has no score.
+    ValueError : the split is empty.
     """
     if len(labels_N) == 0:
         raise ValueError("no labels to score: the split is empty")
     labels_N = np.asarray(labels_N, dtype=np.int64)
     matrix_CC = confusion_matrix(labels_N, probabilities_NC.argmax(axis=1), probabilities_NC.shape[1])
-    true_C, predicted_C, hits_C = matrix_CC.sum(axis=1), matrix_CC.sum(axis=0), np.diag(matrix_CC)
-    occurs_C, appears_C = true_C > 0, (true_C + predicted_C) > 0
-    chosen_N = probabilities_NC[np.arange(len(labels_N)), labels_N].astype(np.float64)
+    true_C, predicted_C, correct_C = matrix_CC.sum(axis=1), matrix_CC.sum(axis=0), np.diag(matrix_CC)
+    is_true_C, is_either_C = true_C > 0, (true_C + predicted_C) > 0
+    true_probability_N = probabilities_NC[np.arange(len(labels_N)), labels_N].astype(np.float64)
     return {
-        "accuracy": float(hits_C.sum() / len(labels_N)),
-        "macro_recall": float((hits_C[occurs_C] / true_C[occurs_C]).mean()),
-        "macro_f1": float((2 * hits_C[appears_C] / (true_C + predicted_C)[appears_C]).mean()),
-        "nll": float(-np.log(np.maximum(chosen_N, np.finfo(np.float32).tiny)).mean()),
+        "accuracy": float(correct_C.sum() / len(labels_N)),
+        "macro_recall": float((correct_C[is_true_C] / true_C[is_true_C]).mean()),
+        "macro_f1": float((2 * correct_C[is_either_C] / (true_C + predicted_C)[is_either_C]).mean()),
+        "nll": float(-np.log(np.maximum(true_probability_N, np.finfo(np.float32).tiny)).mean()),
         "ece": expected_calibration_error(labels_N, probabilities_NC),
     }

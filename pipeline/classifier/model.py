@@ -1,6 +1,10 @@
-"""The classifier: an embedding layer, one of four encoders, dropout, one linear layer.
+"""The classifier: embedding layer, encoder (`mean`, `meanmax`, `cnn` or `gru`), dropout, linear layer.
 
-The output for a tweet does not depend on the other tweets of its batch: padded positions are masked in every encoder.
+The output for a tweet does not depend on the other tweets of its batch: every encoder masks padded positions.
+
+Suffixes of array names are shapes, here and in the other modules of this folder:
+B tweets of a batch, T tokens of a tweet, D dimensions of the matrix given, E those the encoder reads (D or 2 D),
+F features of the encoder, C classes, V vocabulary, N tweets of a split, U distinct rows that a batch reads, K steps.
 """
 
 import math
@@ -14,42 +18,42 @@ from pipeline.classifier.batch import Bags
 from pipeline.config.schema import PAD, ModelConfig
 
 
-def dropout(features: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Zero each feature with probability `share` and scale the rest by 1/(1 - share); nothing without a generator.
+def dropout(features: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """Zero each feature with probability `rate` and scale the others by 1 / (1 - rate); a no-op without a generator.
 
-    torch's own dropout draws from a global generator, which would make a run depend on what ran before it.
+    torch's own dropout uses a global generator, which would make a run depend on earlier ones.
     """
-    if generator is None or share == 0:
+    if generator is None or rate == 0:
         return features
-    kept = torch.rand(features.shape, generator=generator, device=features.device) >= share
-    return features * kept / (1 - share)
+    mask = torch.rand(features.shape, generator=generator, device=features.device) >= rate
+    return features * mask / (1 - rate)
 
 
 def look_up(embedding_VD: Tensor, ids_BT: Tensor) -> Tensor:
-    """Rows (B, T, D) of the ids; no gradient reaches the PAD row."""
+    """Rows (B, T, D) of the ids; the PAD row gets no gradient."""
     return F.embedding(ids_BT, embedding_VD, padding_idx=PAD, sparse=embedding_VD.requires_grad)
 
 
 def mean_rows(matrix_VD: Tensor, bags: Bags) -> Tensor:
-    """Mean rows (B, D) of the tweets; zeros for one without tokens. The (B, T, D) tensor of rows is never made."""
+    """Mean rows (B, D) of the tweets, zeros for one without tokens; the (B, T, D) tensor is never allocated."""
     return F.embedding_bag(bags.ids, matrix_VD, bags.starts_B, mode="mean", sparse=matrix_VD.requires_grad)
 
 
 class Embedding(nn.Module):
-    """The embedding layer of a variant: V rows as an encoder reads them, each of E = `dim` dimensions.
+    """The embedding layer of a variant: a matrix of V rows, which an encoder reads with E = `dim` dimensions.
 
-    Every reading is linear in the rows, so the second channel and the projection are applied to what was read: to the
-    means of a batch, say, and never to all V rows. The PAD row is zero in every variant.
+    All lookups are linear in the rows. The second channel and the projection are therefore applied to their results,
+    such as the means of a batch, and never to all V rows. The PAD row is zero in every variant.
 
     Parameters
     ----------
-    initial_VD : initial rows, on the CPU; row 0 (PAD) must be zero. Only read: trainable rows are a copy.
-    trainable : whether the rows get gradients (row-sparse ones).
-    multichannel : put a copy of the initial rows that stays before the rows: E = 2 D, else E = D. Kim (2014) lays the
-        same filter over both channels and adds the results. Side by side, each channel has weights of its own: that
-        holds his sum as a special case, and means something for every encoder.
-    projected : multiply what was read with a learned (D, D) matrix that starts as the identity.
-    anchored : keep the initial rows for `distance`.
+    initial_VD : initial matrix, on the CPU; row 0 (PAD) must be zero. Read-only: a trainable layer copies it.
+    trainable : whether the rows get (row-sparse) gradients.
+    multichannel : prepend a frozen copy of the initial rows: E = 2 D, else E = D. Kim (2014) applies the same filter to
+        both channels and adds the results. Here they are concatenated and each has weights of its own. That includes
+        his sum as a special case, and is defined for every encoder.
+    projected : multiply lookups with a trained (D, D) matrix that starts as the identity.
+    anchored : keep the initial rows for `anchor_penalty`.
     """
 
     initial_VD: Tensor
@@ -69,49 +73,49 @@ class Embedding(nn.Module):
         size = initial_VD.shape[1]
         self.multichannel = multichannel
         self.dim = 2 * size if multichannel else size
-        # numpy asks for huge pages, where rows at random places are found faster.
+        # A copy by numpy, which asks for huge pages: random access to rows is faster there.
         rows_VD = torch.from_numpy(initial_VD.numpy().copy()) if trainable else initial_VD
         self.rows_VD = nn.Parameter(rows_VD, requires_grad=trainable)
         self.register_buffer("initial_VD", initial_VD if multichannel or anchored else None, persistent=False)
         self.projection_DD = nn.Parameter(torch.eye(size)) if projected else None
 
-    def staying(self) -> list[Tensor]:
-        """The matrices (V, D) that are read and do not move."""
+    def frozen_matrices(self) -> list[Tensor]:
+        """The matrices (V, D) that are read and not trained."""
         if self.multichannel:
             return [self.initial_VD]
         return [] if self.rows_VD.requires_grad else [self.rows_VD]
 
-    def _read(self, reading: Callable[[Tensor], Tensor]) -> Tensor:
-        """What `reading` takes from a matrix (V, D), of the layer's rows (V, E)."""
-        found = reading(self.rows_VD)
+    def _combine(self, lookup: Callable[[Tensor], Tensor]) -> Tensor:
+        """Apply `lookup` to the matrix (V, D) of each channel, concatenate the results and project them."""
+        result = lookup(self.rows_VD)
         if self.multichannel:
-            found = torch.cat([reading(self.initial_VD), found], dim=-1)
-        return found if self.projection_DD is None else found @ self.projection_DD
+            result = torch.cat([lookup(self.initial_VD), result], dim=-1)
+        return result if self.projection_DD is None else result @ self.projection_DD
 
     def mean(self, bags: Bags) -> Tensor:
         """Mean rows (B, E) of the tweets."""
-        return self._read(lambda matrix_VD: mean_rows(matrix_VD, bags))
+        return self._combine(lambda matrix_VD: mean_rows(matrix_VD, bags))
 
     def look_up(self, ids_BT: Tensor) -> Tensor:
         """Rows (B, T, E) of the ids."""
-        return self._read(lambda matrix_VD: look_up(matrix_VD, ids_BT))
+        return self._combine(lambda matrix_VD: look_up(matrix_VD, ids_BT))
 
     def matrix(self) -> Tensor:
-        """All rows (V, E) as an encoder reads them: a layer that starts from these and stays gives the same output."""
-        return self._read(Tensor.detach).detach()
+        """The embedding matrix (V, E) as an encoder reads it: a frozen layer of it gives the same output."""
+        return self._combine(Tensor.detach).detach()
 
-    def distance(self, bags: Bags) -> Tensor:
-        """Squared distances of the batch's rows to where they started, their sum divided by the tweets B.
+    def anchor_penalty(self, bags: Bags) -> Tensor:
+        """Sum over the distinct words of the batch of the squared distance to their initial rows, divided by B.
 
-        Each word counts once. Rows of other words are left out, so that the gradient stays row-sparse.
+        The rows of all other words are left out, so that the gradient stays row-sparse.
         """
-        rows = torch.unique(bags.ids.long())
-        moved = F.embedding(rows, self.rows_VD, sparse=self.rows_VD.requires_grad) - self.initial_VD[rows]
-        return moved.square().sum() / len(bags.starts_B)
+        ids = torch.unique(bags.ids.long())
+        change = F.embedding(ids, self.rows_VD, sparse=self.rows_VD.requires_grad) - self.initial_VD[ids]
+        return change.square().sum() / len(bags.starts_B)
 
 
 class MeanEncoder(nn.Module):
-    """The mean of the rows of a tweet's tokens: F = D. A tweet without tokens gives zeros."""
+    """The mean of the rows of a tweet's tokens: F = E. A tweet without tokens gives zeros."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -123,7 +127,7 @@ class MeanEncoder(nn.Module):
 
 
 class MeanMaxEncoder(nn.Module):
-    """Mean and element-wise maximum of the rows, one after the other: F = 2 D."""
+    """Mean and element-wise maximum of the rows, concatenated: F = 2 E."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -131,18 +135,18 @@ class MeanMaxEncoder(nn.Module):
 
     def forward(self, embedding: Embedding, bags: Bags) -> Tensor:
         """Return features (B, F)."""
-        ids_BT, mask_BT = bags.padded(at_least=1)
-        rows_BTD = embedding.look_up(ids_BT)
-        mean_BD = rows_BTD.sum(1) / bags.lengths_B.clamp(min=1)[:, None]
-        largest_BD = rows_BTD.masked_fill(~mask_BT[:, :, None], -math.inf).amax(1)
+        ids_BT, mask_BT = bags.padded()
+        rows_BTE = embedding.look_up(ids_BT)
+        mean_BE = rows_BTE.sum(1) / bags.lengths_B.clamp(min=1)[:, None]
+        maximum_BE = rows_BTE.masked_fill(~mask_BT[:, :, None], -math.inf).amax(1)
         empty_B = bags.lengths_B == 0
-        return torch.cat([mean_BD, largest_BD.masked_fill(empty_B[:, None], 0.0)], dim=1)
+        return torch.cat([mean_BE, maximum_BE.masked_fill(empty_B[:, None], 0.0)], dim=1)
 
 
 class CnnEncoder(nn.Module):
     """Convolutions of several widths, ReLU, maximum over time (Kim 2014): F = filters × number of widths.
 
-    Only windows that begin at a real token count; a window may reach into the zero rows behind the last token, so that
+    Only windows that start at a real token count. A window may extend into the zero rows after the last token, so that
     a tweet shorter than a filter still has a feature.
     """
 
@@ -154,12 +158,12 @@ class CnnEncoder(nn.Module):
 
     def forward(self, embedding: Embedding, bags: Bags) -> Tensor:
         """Return features (B, F)."""
-        ids_BT, mask_BT = bags.padded(at_least=1)
-        rows_BDT = embedding.look_up(ids_BT).transpose(1, 2)
+        ids_BT, mask_BT = bags.padded()
+        rows_BET = embedding.look_up(ids_BT).transpose(1, 2)
         pooled = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
-            windows_BFT = F.relu(convolution(F.pad(rows_BDT, (0, width - 1))))
-            # ReLU leaves nothing below zero, so zero is a neutral element of the maximum.
+            windows_BFT = F.relu(convolution(F.pad(rows_BET, (0, width - 1))))
+            # After ReLU zero is the neutral element of the maximum.
             pooled.append(windows_BFT.masked_fill(~mask_BT[:, None, :], 0.0).amax(2))
         return torch.cat(pooled, dim=1)
 
@@ -173,8 +177,8 @@ class GruEncoder(nn.Module):
         self.features = hidden
 
     def states(self, embedding: Embedding, bags: Bags) -> Tensor:
-        """Hidden state after every position (B, T, hidden); positions behind the last token are not meaningful."""
-        ids_BT, _ = bags.padded(at_least=1)
+        """Hidden state (B, T, hidden) after every position; those after the last token are meaningless."""
+        ids_BT, _ = bags.padded()
         states_BTF: Tensor = self.gru(embedding.look_up(ids_BT))[0]
         return states_BTF
 
@@ -205,7 +209,7 @@ class Classifier(nn.Module):
     embedding : the layer of the variant.
     settings : encoder and dropout.
     classes : C.
-    generator : draws the encoder's and the head's initial weights, uniform in ±1/√fan_in as torch's layers do.
+    generator : of the initial weights of encoder and head, uniform in ±1/√fan_in as in torch's layers.
     """
 
     def __init__(self, embedding: Embedding, settings: ModelConfig, classes: int, generator: torch.Generator) -> None:
@@ -234,16 +238,13 @@ class Classifier(nn.Module):
         return logits_BC
 
     def layers(self) -> dict[str, Tensor]:
-        """Encoder and head parameters by name: everything but the embedding layer.
-
-        With the layer's `matrix` they are the whole classifier: a projection is part of that matrix.
-        """
+        """Parameters of encoder and head by name. With the embedding layer's `matrix` they are the whole classifier."""
         return {name: weight for name, weight in self.named_parameters() if not name.startswith("embedding.")}
 
     def parameter_counts(self) -> dict[str, float]:
-        """`params/…`: how many numbers there are in all, how many are trained, and how many stand in embedding rows.
+        """`params/…`: numbers of all parameters, of trained ones, and of those in the embedding matrix.
 
-        Both channels' rows count as embedding; a projection counts among all and trained ones alone.
+        The matrices of both channels count as embedding; a projection counts as total and trainable only.
         """
         rows = self.embedding.rows_VD.numel()
         frozen = rows if self.embedding.multichannel else 0

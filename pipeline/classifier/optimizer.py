@@ -1,34 +1,36 @@
-"""Adam (Kingma & Ba 2015) that moves, of the embedding rows, those of the batch alone; and gradients clipped.
+"""Adam that updates only the embedding rows of the batch, as torch's SparseAdam does; gradient clipping.
 
-Dense Adam moves a row that it saw once ever after, and reads and writes all V rows in every step. Here, as in torch's
-SparseAdam, a step moves the rows that its batch read, and only then do their moments decay.
+Dense Adam (Kingma & Ba 2015) reads and writes all V rows in every step, and keeps updating a row after a single
+gradient. Here a step updates the rows of its batch, and a row's moments decay only then. Shapes: see `model`.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-BLOCK = 1 << 17  # numbers moved at once by each thread: with gradient and moments they about fit into a core's cache
+BLOCK = 1 << 17  # numbers that each thread updates at once: with gradient and moments they about fit into its cache
+fused_adamw = partial(torch._fused_adamw_, beta1=BETA_1, beta2=BETA_2, amsgrad=False, maximize=False)
 
 
 @dataclass
-class Group:
-    """Parameters that share a learning rate and a weight decay outside the gradient (Loshchilov & Hutter 2019)."""
+class ParameterGroup:
+    """Dense parameters with one learning rate and one decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     parameters: list[Tensor]
-    rate: float
+    lr: float
     weight_decay: float = 0.0
-    means: list[Tensor] = field(init=False)
-    squares: list[Tensor] = field(init=False)
+    first_moments: list[Tensor] = field(init=False)
+    second_moments: list[Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.first_moments = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.second_moments = [torch.zeros_like(parameter) for parameter in self.parameters]
 
 
 class Adam:
@@ -36,107 +38,94 @@ class Adam:
 
     Parameters
     ----------
-    groups : what every step moves.
-    rows_VD : embedding rows, whose gradients are row-sparse; None where they stay. Their weights never decay.
-    rate : learning rate of these rows.
+    groups : dense parameters; every step updates all of them.
+    rows_VD : embedding matrix with row-sparse gradients, without weight decay; None where it is frozen.
+    lr : learning rate of the embedding matrix.
     """
 
-    def __init__(self, groups: Sequence[Group], rows_VD: Tensor | None, rate: float) -> None:
-        self.groups, self.rows_VD, self.rate = groups, rows_VD, rate
-        self.steps = torch.zeros((), device=groups[0].parameters[0].device)
-        self.done = 0
-        self.homes: list[Tensor] = []
+    def __init__(self, groups: Sequence[ParameterGroup], rows_VD: Tensor | None, lr: float) -> None:
+        self.groups, self.rows_VD, self.lr = groups, rows_VD, lr
+        self.steps = 0
+        self.steps_tensor = torch.zeros((), device=groups[0].parameters[0].device)
+        self.tables: list[Tensor] = []
         if rows_VD is not None:
-            self.homes = [rows_VD.detach(), _untouched(rows_VD), _untouched(rows_VD)]
+            self.tables = [rows_VD.detach(), _lazy_zeros(rows_VD), _lazy_zeros(rows_VD)]
             self.block = len(rows_VD)
             if rows_VD.device.type == "cpu":
                 self.block = max(BLOCK // rows_VD.shape[1], 1) * torch.get_num_threads()
-            self.taken = [rows_VD.new_empty(0, rows_VD.shape[1]) for _ in self.homes]
+            self.buffers = [rows_VD.new_empty(0, rows_VD.shape[1]) for _ in self.tables]
 
-    def step(self, left: float = 1.0) -> None:
-        """Move everything once by its gradient; `left` is the share of the learning rates that is left.
+    def step(self, lr_factor: float = 1.0) -> None:
+        """Update all parameters from their gradients, with all learning rates times `lr_factor`.
 
-        Where autograd listens, call it under `torch.no_grad`.
+        Where autograd is enabled, call it under `torch.no_grad`.
         """
-        self.done += 1
         self.steps += 1
+        self.steps_tensor += 1
         for group in self.groups:
-            torch._fused_adamw_(
+            gradients = [parameter.grad for parameter in group.parameters if parameter.grad is not None]
+            fused_adamw(
                 group.parameters,
-                [parameter.grad for parameter in group.parameters if parameter.grad is not None],
-                group.means,
-                group.squares,
+                gradients,
+                group.first_moments,
+                group.second_moments,
                 [],
-                [self.steps] * len(group.parameters),
-                lr=group.rate * left,
-                beta1=BETA_1,
-                beta2=BETA_2,
+                [self.steps_tensor] * len(group.parameters),
+                lr=group.lr * lr_factor,
                 weight_decay=group.weight_decay,
                 eps=EPSILON,
-                amsgrad=False,
-                maximize=False,
             )
         if self.rows_VD is not None and self.rows_VD.grad is not None:
-            slopes = self.rows_VD.grad.coalesce()
-            parts = zip(
-                torch.split(slopes._indices()[0], self.block), torch.split(slopes._values(), self.block), strict=True
+            gradient = self.rows_VD.grad.coalesce()
+            blocks = zip(
+                torch.split(gradient._indices()[0], self.block),
+                torch.split(gradient._values(), self.block),
+                strict=True,
             )
-            for which_U, slopes_UD in parts:
-                self._move_rows(which_U, slopes_UD, self.rate * left)
+            for ids_U, gradient_UD in blocks:
+                self._update_rows(ids_U, gradient_UD, self.lr * lr_factor)
 
-    def _move_rows(self, which_U: Tensor, slopes_UD: Tensor, rate: float) -> None:
-        """Take rows and their moments out, move them, and put them back."""
-        if len(which_U) > len(self.taken[0]):  # memory that is kept need not be mapped again in every step
-            self.taken = [home.new_empty(min(2 * len(which_U), self.block), home.shape[1]) for home in self.homes]
-        taken = [buffer_UD[: len(which_U)] for buffer_UD in self.taken]
-        for home, moved_UD in zip(self.homes, taken, strict=True):
-            torch.index_select(home, 0, which_U, out=moved_UD)
-        rows_UD, means_UD, squares_UD = taken
-        torch._fused_adam_(
-            [rows_UD],
-            [slopes_UD],
-            [means_UD],
-            [squares_UD],
-            [],
-            [self.steps],
-            lr=rate,
-            beta1=BETA_1,
-            beta2=BETA_2,
-            weight_decay=0.0,
-            eps=EPSILON / math.sqrt(1 - BETA_2**self.done),  # SparseAdam adds it before it corrects the bias
-            amsgrad=False,
-            maximize=False,
-        )
-        for home, moved_UD in zip(self.homes, taken, strict=True):
-            _wide(home).index_copy_(0, which_U, _wide(moved_UD))
+    def _update_rows(self, ids_U: Tensor, gradient_UD: Tensor, lr: float) -> None:
+        """Gather rows and moments, update them, and scatter them back."""
+        if len(ids_U) > len(self.buffers[0]):  # reused buffers need not be mapped again in every step
+            self.buffers = [table.new_empty(min(2 * len(ids_U), self.block), table.shape[1]) for table in self.tables]
+        gathered = [buffer_UD[: len(ids_U)] for buffer_UD in self.buffers]
+        for table, values_UD in zip(self.tables, gathered, strict=True):
+            torch.index_select(table, 0, ids_U, out=values_UD)
+        rows_UD, first_UD, second_UD = gathered
+        epsilon = EPSILON / math.sqrt(1 - BETA_2**self.steps)  # SparseAdam adds it before the bias correction
+        steps = [self.steps_tensor]
+        fused_adamw([rows_UD], [gradient_UD], [first_UD], [second_UD], [], steps, lr=lr, weight_decay=0.0, eps=epsilon)
+        for table, values_UD in zip(self.tables, gathered, strict=True):
+            _widest_view(table).index_copy_(0, ids_U, _widest_view(values_UD))
 
 
-def _untouched(like_VD: Tensor) -> Tensor:
-    """Zeros of the same shape; on a CPU, rows that no step touches take no memory."""
+def _lazy_zeros(like_VD: Tensor) -> Tensor:
+    """Zeros of the same shape; on a CPU, rows that no step updates take no memory."""
     if like_VD.device.type == "cpu":
         return torch.from_numpy(np.zeros(like_VD.shape, np.float32))
     return torch.zeros_like(like_VD)
 
 
-def _wide(matrix_VD: Tensor) -> Tensor:
-    """The same memory as fewer, larger numbers, as `index_copy_` moves them one at a time."""
+def _widest_view(matrix_VD: Tensor) -> Tensor:
+    """The same memory as fewer numbers of a larger type: `index_copy_` copies number by number."""
     size = matrix_VD.shape[1]
-    kind = torch.complex128 if size % 4 == 0 else torch.float64 if size % 2 == 0 else torch.float32
-    return matrix_VD.view(kind)
+    dtype = torch.complex128 if size % 4 == 0 else torch.float64 if size % 2 == 0 else torch.float32
+    return matrix_VD.view(dtype)
 
 
-def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
-    """Scale all gradients so that their joint L2 norm is at most `limit`; torch's own function refuses sparse ones."""
+def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> None:
+    """Scale all gradients so that their joint L2 norm is at most `max_norm`; torch's function refuses sparse ones."""
     values = []
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad = parameter.grad.coalesce() if parameter.grad.is_sparse else parameter.grad
             values.append(parameter.grad._values() if parameter.grad.is_sparse else parameter.grad)
     norms = torch._foreach_norm(values)
-    if values[0].is_cuda:  # without waiting for the numbers
-        whole = torch.linalg.vector_norm(torch.stack(norms))
-        torch._foreach_mul_(values, (limit / (whole + 1e-6)).clamp(max=1))
+    if values[0].is_cuda:  # without a synchronization of the device
+        total_norm = torch.linalg.vector_norm(torch.stack(norms))
+        torch._foreach_mul_(values, (max_norm / (total_norm + 1e-6)).clamp(max=1))
         return
     norm = math.hypot(*map(float, norms))
-    if norm > limit:
-        torch._foreach_mul_(values, limit / (norm + 1e-6))
+    if norm > max_norm:
+        torch._foreach_mul_(values, max_norm / (norm + 1e-6))

@@ -1,4 +1,7 @@
-"""What the training engine is given and what it gives back."""
+"""Input and output of the training engine: the task (splits, classes), a run, and the result of a run.
+
+Shapes: see `model`.
+"""
 
 import math
 from collections.abc import Callable
@@ -15,9 +18,9 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned: the splits and the number of classes C.
+    """The splits, and the number of classes C.
 
-    Without a validation split nothing is chosen; without a test split none is read.
+    Without a validation split no epoch is chosen; without a test split none is scored.
     """
 
     train: Texts
@@ -28,12 +31,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a batch.
+    """The specification of one run.
 
-    embedding_VD : initial rows (V, D) float32; row 0 is zero. Only read.
-    embedding : what becomes of them: `trainable`, `multichannel`, `projected`, `anchor`; its other keys are not read.
-    rows_N : the rows of the training split whose labels this run may use.
-    seed : fixes initial weights, batch order and dropout, each from a generator of its own.
+    embedding_VD : initial embedding matrix (V, D) float32; row 0 is zero. Read-only.
+    embedding : how the layer trains: `trainable`, `multichannel`, `projected`, `anchor`; its other keys are not read.
+    rows_N : indices of the training tweets whose labels the run may use.
+    seed : fixes initial weights, batch order and dropout, each by a random generator of its own.
     """
 
     embedding_VD: NDArray[np.float32]
@@ -50,29 +53,33 @@ class Run:
 
     @property
     def passes(self) -> int:
-        """Passes over its tweets in one epoch: one or, of few tweets, several."""
+        """Passes over its tweets per epoch: one, or several where the tweets are few."""
         return math.ceil(self.train.min_epoch_steps / self.steps_per_pass)
 
     @property
-    def moves(self) -> bool:
-        """Whether training changes the rows as the encoder reads them."""
+    def changes_embedding(self) -> bool:
+        """Whether training changes the embedding matrix as the encoder reads it."""
         return self.embedding.trainable or self.embedding.projected
 
-    def initial_table(self) -> NDArray[np.float32]:
-        """Rows (V, E) as the encoder reads them before training."""
+    def initial_matrix(self) -> NDArray[np.float32]:
+        """The embedding matrix (V, E) as the encoder reads it before training."""
         return np.concatenate([self.embedding_VD] * 2, axis=1) if self.embedding.multichannel else self.embedding_VD
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one run gives back.
+    """The result of one run.
 
-    initial_VE, embedding_VE : rows as the encoder reads them, before training and at the chosen epoch: E = 2 D with two
-    channels (the one that stays comes first), and a projection is multiplied in. Rows that nothing changed are the
-    run's own array, not a copy; layers : encoder and head, which with embedding_VE are the whole classifier;
-    touched_V : rows that at least one training batch read; probabilities : per split, (N, C) float32; metrics : scores
-    per split and parameter counts; history : one row per epoch, where `train/loss` is the mean cross-entropy per tweet,
-    without the anchor's part; chosen_epoch : the epoch (from 1) whose weights were kept; device : what it ran on.
+    initial_VE, embedding_VE : the embedding matrix as the encoder reads it, before training and at the chosen epoch. E
+        is 2 D with two channels (the frozen one first); a projection is multiplied in. A matrix that training did not
+        change is the run's own array, not a copy.
+    layers : parameters of encoder and head; with embedding_VE they are the whole classifier.
+    touched_V : words that at least one training batch read.
+    probabilities : per split, (N, C) float32.
+    metrics : scores per split, and parameter counts.
+    history : one row per epoch; `train/loss` is the mean cross-entropy per tweet, without the anchor penalty.
+    chosen_epoch : the epoch (from 1) whose weights these are.
+    device : name of the GPU, or `cpu`.
     """
 
     initial_VE: NDArray[np.float32]

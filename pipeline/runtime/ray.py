@@ -52,7 +52,7 @@ def ray_setting(address: str, name: str) -> Any:
 
 
 def worker_environment() -> dict[str, str]:
-    """Environment variables of Ray's workers: the path of this package, and those that decide which data it reads."""
+    """Environment variables of Ray's workers: the path of this package, and the forwarded variables."""
     package = str(project_root())
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", package)]
     return {

@@ -185,10 +185,10 @@ def record_key_and_folder(
 
 def opinion_words_used(config: Config) -> str | None:
     """The fingerprint of the positive and negative words that the polarity probe asks about."""
-    from pipeline.evaluation.probes.opinion_words import opinion_fingerprint, opinion_words, resolve_opinion_words
+    from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 
     kind = resolve_opinion_words(config.probe.polarity, config.data.source)
-    return None if kind is None else opinion_fingerprint(opinion_words(kind))
+    return None if kind is None else fingerprint(opinion_words(kind))
 
 
 def stop_words_used(config: Config) -> str | None:

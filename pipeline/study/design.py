@@ -1,35 +1,115 @@
-"""The study's runs as configurations: what they share, what differs, and how each is repeated by itself."""
+"""The design of a study: which runs it has, and each run as overrides, as a configuration and as a command."""
 
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.config.schema import PLACEMENT, Config, EmbeddingConfig
+from pipeline.config.validate import value_text
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
-from pipeline.runtime.worker_pool import TaskResult
 
+# The embedding section and `text.emoticons` of each variant.
 Variants = Mapping[str, tuple[EmbeddingConfig, str]]
+# Values by key, as on a command line; `embedding` names an option of conf/embedding/.
+Settings = Mapping[str, Any]
+Pair = tuple[str, str]  # of variants, first minus second
+RunKey = tuple[str, int, int]  # variant (or baseline), label budget, seed
+EMOTICONS = "text.emoticons"
 
+# Keys that follow another key in conf/, unless the command gives them a value of their own.
+FOLLOWS = {
+    "cbow.seed": "seed",
+    "cbow.vector_size": "embedding.dim",
+    "ppmi.window": "cbow.window",
+    "ppmi.min_count": "cbow.min_count",
+}
+# Overrides that say where and how results are computed and stored, not what they are.
 PLACES = (
     *("paths", "workers", "force", "tracking.enabled", "tracking.uri", "tracking.experiment"),
     *(f"study.{key}" for key in PLACEMENT),
 )
 
 
+class LabelBudget(NamedTuple):
+    """A label budget as configured (None: all training tweets) and as the number of labelled tweets."""
+
+    configured: int | None
+    tweets: int
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One run of the study. `label_budget` is the number of labelled tweets, `labels` how that is configured."""
+    """One run of the study: the settings that are its own, and the configuration that follows from them."""
 
     variant: str
-    labels: int | None
     label_budget: int
     seed: int
+    settings: Settings
     config: Config
     prepared: Stage
+
+    @property
+    def key(self) -> RunKey:
+        """Variant, label budget and seed."""
+        return self.variant, self.label_budget, self.seed
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all runs of a study share.
+
+    overrides : of the command line. prepared : the encoded tweets for each value of `text.emoticons`.
+    """
+
+    config: Config
+    variants: Variants
+    overrides: Sequence[str]
+    prepared: Mapping[str, Stage]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The outcome of the stage `prepare` for the first variants: label names, rows of each split, corpus, notes."""
+        outcome: Mapping[str, Any] = next(iter(self.prepared.values())).outcome
+        return outcome
+
+    def cell(self, variant: str, budget: LabelBudget, seed: int, *, largest: bool) -> Cell:
+        """One run with the learning rates of the study; `largest` : whether no label budget of the study is larger."""
+        emoticons = self.variants[variant][1]
+        settings = {
+            "stage": "all",
+            "embedding": variant.partition("@")[0],
+            EMOTICONS: emoticons,
+            "data.label_budget": budget.configured,
+            "seed": seed,
+            **learning_rates(self.config, 1.0),
+            # Transfer is measured with the most labels. One embedding of each variant is stored for the report.
+            "probe.transfer": self.config.probe.transfer if largest else [],
+            "tracking.keep_embedding": largest and seed == 0,
+        }
+        config = with_settings(self.config, settings, self.variants)
+        return Cell(variant, budget.tweets, seed, settings, config, self.prepared[emoticons])
+
+    def changed(self, cell: Cell, settings: Settings) -> Cell:
+        """The cell with other or further settings."""
+        merged = {**cell.settings, **settings}
+        return dataclasses.replace(cell, settings=merged, config=with_settings(self.config, merged, self.variants))
+
+    def command(self, cell: Cell) -> list[str]:
+        """The overrides that repeat one run by itself: those of the study that it shares, then its own settings."""
+        own_section = ("study", "search")
+        replaced = {*cell.settings, *_following(self.config)}
+        shared = [
+            text
+            for text in self.overrides
+            if (key := text.partition("=")[0].lstrip("+")) not in replaced and not key.startswith(own_section)
+        ]
+        return [*shared, *(f"{key}={value_text(value)}" for key, value in cell.settings.items())]
 
 
 @dataclass(frozen=True)
@@ -49,122 +129,130 @@ class Choice:
 
 @dataclass(frozen=True)
 class StudyRuns:
-    """What a study's runs left on disk, for `collect`."""
+    """What the runs of a study left on disk, and what is compared.
 
-    config: Config
-    variants: Variants
-    prepared: dict[str, Stage]
-    folders: dict[tuple[str, int, int], Path]
-    choices: list[Choice]
-    baselines: dict[tuple[str, int, int], Stage]
-    audits: dict[str, Stage]
-    transfers: dict[str, Stage]
-    failures: list[dict[str, Any]]
-    notes: list[str]
-    overrides: list[str]
-    example: list[str]
-
-
-def label_budgets(config: Config, prepared: Stage) -> tuple[list[tuple[int | None, int]], list[str]]:
-    """The study's budgets, ascending: as configured (None: all) and in labelled tweets; and what was left out.
-
-    A budget of exactly all training tweets is the same as None. Where every budget is beyond them, all are used.
+    Attributes
+    ----------
+    folders : of the records. baselines : their outcomes. audits : by `text.emoticons`. transfers : by task.
+    planned, others : pairs to compare, with and without a test.
+    varied : keys outside `embedding` that differ between runs on purpose, besides those of every study.
+    failures : a row for each run or trial that failed. notes : what was left out of the design.
+    example : the command of one run.
     """
-    rows = int(prepared.outcome["rows"]["train"])
-    wanted = config.study.label_budgets
-    kept = sorted(budget for budget in wanted if budget is not None and budget < rows)
-    beyond = sorted(budget for budget in wanted if budget is not None and budget > rows)
-    notes = [f"label budget {budget:,} is left out: there are {rows:,} training tweets" for budget in beyond]
-    found: list[tuple[int | None, int]] = [(budget, budget) for budget in kept]
-    if None in wanted or rows in wanted or not kept:
-        found.append((None, rows))
-    return found, notes
+
+    study: Study
+    folders: dict[RunKey, Path]
+    planned: Sequence[Pair]
+    failures: list[dict[str, Any]]
+    example: list[str]
+    others: Sequence[Pair] = ()
+    varied: frozenset[str] = frozenset()
+    notes: Sequence[str] = ()
+    choices: Sequence[Choice] = ()
+    baselines: Mapping[RunKey, Stage] = dataclasses.field(default_factory=dict)
+    audits: Mapping[str, Stage] = dataclasses.field(default_factory=dict)
+    transfers: Mapping[str, Stage] = dataclasses.field(default_factory=dict)
 
 
-def cell_config(
-    config: Config, variant: tuple[EmbeddingConfig, str], labels: int | None, seed: int, factor: float = 1.0
-) -> Config:
-    """The configuration of one run: the study's, but for `embedding`, label budget, seed and learning rates."""
-    cell = with_emoticons(config, variant[1])
-    cell.stage = "all"
-    cell.embedding = copy.deepcopy(variant[0])
-    if cell.cbow.seed == config.seed:
-        cell.cbow.seed = seed
-    cell.cbow.vector_size = cell.embedding.dim
-    cell.data.label_budget = labels
-    cell.seed = seed
-    # Rounded, so that 0.003 × 0.3 is written as 0.0009 and a run can be repeated from what its record says.
-    cell.train.lr_head = float(f"{config.train.lr_head * factor:.6g}")
-    cell.train.lr_embedding = float(f"{config.train.lr_embedding * factor:.6g}")
-    return cell
-
-
-def cell_overrides(config: Config, variant: str, overrides: Sequence[str]) -> list[str]:
-    """What to write on the command line to repeat one run of the study by itself."""
-    own = {
-        "stage": "all",
-        "embedding": variant.partition("@")[0],
-        "text.emoticons": config.text.emoticons,
-        "data.label_budget": config.data.label_budget or "null",
-        "seed": config.seed,
-        "train.lr_head": config.train.lr_head,
-        "train.lr_embedding": config.train.lr_embedding,
-        "probe.transfer": f"[{','.join(config.probe.transfer)}]",
-        "tracking.keep_embedding": str(config.tracking.keep_embedding).lower(),
-    }
-    # Left out, cbow.seed is the run's seed, as it is here unless the study fixes it.
-    replaced = {*own, "cbow.seed"} if config.cbow.seed == config.seed else set(own)
-    keys = [text.partition("=")[0].lstrip("+") for text in overrides]
-    kept = [
-        text for key, text in zip(keys, overrides, strict=True) if key not in replaced and not key.startswith("study")
+def study_cells(study: Study, budgets: Sequence[LabelBudget]) -> list[Cell]:
+    """Every variant at every label budget with every seed, with the learning rates of the study."""
+    largest = max(budget.tweets for budget in budgets)
+    return [
+        study.cell(variant, budget, seed, largest=budget.tweets == largest)
+        for budget in budgets
+        for variant in study.variants
+        for seed in range(study.config.study.seeds)
     ]
-    return [*kept, *(f"{key}={value}" for key, value in own.items())]
 
 
-def with_emoticons(config: Config, mode: str) -> Config:
-    """The same configuration with `text.emoticons=mode`."""
+def with_settings(config: Config, settings: Settings, variants: Variants | None = None) -> Config:
+    """The configuration that a command with these settings gives: a copy of `config` with other values."""
     changed = copy.deepcopy(config)
-    changed.text.emoticons = mode
+    for key, value in settings.items():
+        if key == "embedding":
+            changed.embedding = copy.deepcopy(_embedding(value, variants or {}))
+        else:
+            _set_value(changed, key, copy.deepcopy(value))
+    for key in _following(config):
+        if key not in settings:
+            _set_value(changed, key, value_of(changed, FOLLOWS[key]))
     return changed
 
 
-def best_factor(scores: Mapping[float, float], monitor: str) -> float:
-    """The factor with the best score, which is the lowest `nll` and the highest of other scores.
+def value_of(config: Config, key: str) -> Any:
+    """The value of a dotted key."""
+    return attrgetter(key)(config)
 
-    Of equal ones it is the nearest to 1, as a ratio, and of those the smaller.
+
+def _set_value(config: Config, key: str, value: Any) -> None:
+    section, _, name = key.rpartition(".")
+    setattr(attrgetter(section)(config) if section else config, name, value)
+
+
+def _embedding(option: str, variants: Variants) -> EmbeddingConfig:
+    """The embedding section that an option of conf/embedding/ gives."""
+    return next(section for variant, (section, _) in variants.items() if variant.partition("@")[0] == option)
+
+
+def _following(config: Config) -> list[str]:
+    """The keys of FOLLOWS with the value of the key that they follow."""
+    return [key for key, source in FOLLOWS.items() if value_of(config, key) == value_of(config, source)]
+
+
+def learning_rates(config: Config, factor: float) -> dict[str, float]:
+    """The settings of both learning rates times `factor`, to six digits, so that 0.003 × 0.3 is written as 0.0009."""
+    rates = {"train.lr_head": config.train.lr_head, "train.lr_embedding": config.train.lr_embedding}
+    return {key: float(f"{rate * factor:.6g}") for key, rate in rates.items()}
+
+
+def label_budgets(config: Config, prepared: Stage) -> tuple[list[LabelBudget], list[str]]:
+    """The label budgets of the study, ascending; and a note for each that is left out.
+
+    A budget of exactly all training tweets is the same as None. Where every budget is larger, all tweets are used.
     """
-    sign = 1 if monitor == "nll" else -1
-    return min(scores, key=lambda factor: (sign * scores[factor], max(factor, 1 / factor), factor))
+    rows = int(prepared.outcome["rows"]["train"])
+    configured = config.study.label_budgets
+    smaller = sorted(budget for budget in configured if budget is not None and budget < rows)
+    larger = sorted(budget for budget in configured if budget is not None and budget > rows)
+    notes = [f"label budget {budget:,} is left out: there are {rows:,} training tweets" for budget in larger]
+    budgets = [LabelBudget(budget, budget) for budget in smaller]
+    if None in configured or rows in configured or not smaller:
+        budgets.append(LabelBudget(None, rows))
+    return budgets, notes
 
 
-def mean_score(results: Sequence[TaskResult[Stage]]) -> float | None:
-    """The mean validation score of the same trial with several seeds; None where one of them failed or diverged."""
-    scores = [None if result.reason else result.get().outcome["score"] for result in results]
-    usable = [float(score) for score in scores if score is not None]
-    return sum(usable) / len(usable) if usable and len(usable) == len(scores) else None
+def planned_pairs(study: Study) -> list[Pair]:
+    """The pairs of `study.pairs` whose variants the study has."""
+    return [(first, second) for first, second in study.config.study.pairs if {first, second} <= set(study.variants)]
+
+
+def other_pairs(study: Study, planned: Sequence[Pair]) -> list[Pair]:
+    """All other pairs of variants."""
+    return [pair for pair in combinations(study.variants, 2) if pair not in planned and pair[::-1] not in planned]
+
+
+def varied_keys(planned: Sequence[Pair]) -> frozenset[str]:
+    """`text.emoticons` where every planned pair is one variant with two values of it, else no key."""
+    of_emoticons = all(first.partition("@")[0] == second.partition("@")[0] for first, second in planned)
+    return frozenset({EMOTICONS} if of_emoticons else ())
 
 
 def vectors_key(cell: Cell) -> tuple[str, ...]:
     """Runs with the same key start from the same word vectors."""
-    init = cell.config.embedding.init
-    own = ""
+    config = cell.config
+    init = config.embedding.init
+    settings = ""
     if init in ("cbow", "ppmi"):
-        knobs = cell.config.cbow if init == "cbow" else cell.config.ppmi
-        own = fingerprint([dataclasses.asdict(knobs), cell.config.embedding.dim])
-    return ("vectors", init, cell.config.text.emoticons, own)
-
-
-def with_factor(cell: Cell, config: Config, factor: float) -> Config:
-    """The configuration of a cell with the study's learning rates times `factor`."""
-    variant = (cell.config.embedding, cell.config.text.emoticons)
-    return cell_config(config, variant, cell.labels, cell.seed, factor)
+        section = config.cbow if init == "cbow" else config.ppmi
+        settings = fingerprint([dataclasses.asdict(section), config.embedding.dim])
+    return (init, config.text.emoticons, settings)
 
 
 def failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:
-    """A row of what failed; `seed` is None where it concerns all seeds."""
+    """A row on what failed; `seed` is None where it concerns all seeds."""
     return {"variant": variant, "label_budget": budget, "seed": seed, "reason": reason}
 
 
-def repeatable(overrides: Sequence[str]) -> list[str]:
-    """Overrides without what only says where and how results are computed and kept."""
+def without_places(overrides: Sequence[str]) -> list[str]:
+    """Overrides without those that only say where and how results are computed and stored."""
     return [text for text in overrides if not text.lstrip("+").startswith(PLACES)]

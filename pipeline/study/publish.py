@@ -1,76 +1,128 @@
-"""The report of a study or a search: written once, its answers said, and shown in MLflow with its runs under it."""
+"""The report folder of a study or a search: its name and key, its log lines, and its view in MLflow."""
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import Config
+from pipeline.config.schema import PLACEMENT, data_name, study_design
 from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.errors import RunError
+from pipeline.runtime.files import fingerprint
 from pipeline.runtime.log import log, progress
+from pipeline.stages.cache_keys import LIBRARIES, code_key
 from pipeline.stages.paths import dashboard_command, root, short
+from pipeline.study.design import StudyRuns, without_places
 
-REPORTS = {"compare": ("study", "studies", "compared"), "search": ("search", "searches", "done")}
+# Code that determines a report, besides that of the stages whose outcomes it reads.
+REPORT_CODE = (
+    "classifier/metrics.py",
+    "study",
+    "tracking",
+)
+# Sections of the configuration that name a study, without the keys that say where something lies or is computed.
+SECTIONS = ("study", "model", "train", "cbow", "ppmi", "probe")
+LOCATIONS = ("extra_text", "transfer_path", "similarity_files", "device", "threads", *PLACEMENT)
+FOLDERS = {"study": "studies", "search": "searches"}
+Write = Callable[[Path], dict[str, Any]]
 
 
-def report(
-    config: Config,
-    name: str,
-    identity: Mapping[str, Any],
-    work: Callable[[Path], dict[str, Any]],
-    runs: Collection[Path],
-    failures: Sequence[Mapping[str, Any]],
-    *,
-    promoting: bool = False,
+def publish_study(runs: StudyRuns) -> Path:
+    """Write the report of a study below results/studies/ and log it; RunError, after that, where runs failed."""
+
+    def write(folder: Path) -> dict[str, Any]:
+        from pipeline.study.results import write_study
+
+        return write_study(runs, folder)
+
+    return publish(runs, "study", report_name(runs), report_key(runs), write, candidate=True)
+
+
+def report_name(runs: StudyRuns, labels: Sequence[str] = (), settings: Sequence[Any] = ()) -> str:
+    """The name of the report's folder: data, `labels`, emoticons, and eight digits of the configuration.
+
+    It does not depend on outcomes, so that a study that is run again replaces its old report. `settings` : further
+    values that determine the study.
+    """
+    config, variants = runs.study.config, runs.study.variants
+    sections = [dataclasses.asdict(getattr(config, name)) for name in SECTIONS]
+    values = [value for section in sections for key, value in section.items() if key not in LOCATIONS]
+    prepared = sorted(stage.key for stage in runs.study.prepared.values())
+    digits = fingerprint([values, prepared, [str(variant) for variant in variants.values()], *settings])[:8]
+    modes = sorted({mode for _, mode in variants.values()} - {"keep"})
+    return "-".join([data_name(config.data), *labels, *modes, digits])
+
+
+def report_key(runs: StudyRuns) -> dict[str, Any]:
+    """What determines the report: the design, the outcomes that it compares, and the code."""
+    return {
+        "study": study_design(runs.study.config.study),
+        "runs": sorted(folder.name for folder in runs.folders.values()),
+        "choices": [[choice.variant, choice.label_budget, choice.factor] for choice in runs.choices],
+        "baselines": sorted({stage.key for stage in runs.baselines.values()}),
+        "audits": sorted(stage.key for stage in runs.audits.values()),
+        "transfers": sorted(stage.key for stage in runs.transfers.values()),
+        "failures": runs.failures,
+        "commands": [without_places(runs.study.overrides), runs.example],
+        "code": code_key(REPORT_CODE, LIBRARIES["compare"]),
+    }
+
+
+def publish(
+    runs: StudyRuns, kind: str, name: str, key: Mapping[str, Any], write: Write, *, candidate: bool = False
 ) -> Path:
-    """Have `work` fill the folder of the report below results/studies/ or results/searches/, and show it.
+    """Write a report below results/, unless it is there already, log its answers, and show it in MLflow.
 
     Parameters
     ----------
-    name : of the folder.
-    identity : what determines the report, the stage aside.
-    work : fills the folder; what it returns holds the `answers` to say.
-    runs : the folders of the records that are compared.
-    failures : a row for each piece that failed.
-    promoting : whether the best run becomes the champion's candidate.
+    kind : `study` or `search`.
+    write : fills the report's folder; what it returns holds the `answers` to log.
+    candidate : whether the best run becomes the candidate for MLflow's champion.
 
     Returns
     -------
-    The folder. Raises RunError where there is nothing to report and, after the report is written, where pieces failed.
+    The folder. Raises RunError where no run is there to report and, after the report is written, where runs failed.
     """
-    kind, kinds, done = REPORTS[config.stage]
-    if not runs:
-        raise RunError(f"no run of the {kind} worked: {failures[0]['reason'] if failures else 'nothing was asked for'}")
-    folder = root(config) / "results" / kinds / name
-    manifest, reused = ensure_folder(folder, {"stage": config.stage, **identity}, work, force=config.force)
-    was = f"this {kind} was finished before" if reused else f"{done} in {manifest['seconds']:.0f} s"
-    log.info("%s: %s", config.stage, was)
+    config, stage = runs.study.config, runs.study.config.stage
+    if not runs.folders:
+        reason = runs.failures[0]["reason"] if runs.failures else "it has no runs"
+        raise RunError(f"no run of the {kind} worked: {reason}")
+    folder = root(config) / "results" / FOLDERS[kind] / name
+    manifest, reused = ensure_folder(folder, {"stage": stage, **key}, write, force=config.force)
+    if reused:
+        log.info("%s: this %s was finished before, its report is in %s", stage, kind, short(folder))
+    else:
+        contents = "report, tables and figures"
+        log.info("%s: %s written to %s in %.0f s", stage, contents, short(folder), manifest["seconds"])
     for line in manifest["outcome"]["answers"]:
         log.info("  %s", line)
-    browse = _show(config, folder, runs, promoting=promoting)
-    log.info("open %s (or read report.md beside it)%s", short(folder / "report.html"), browse)
-    if failures:
-        first = failures[0]
+    in_mlflow = _log_to_mlflow(runs, folder, candidate=candidate)
+    log.info("next: open %s in a browser (report.md holds the same as text)", short(folder / "report.html"))
+    if in_mlflow:
+        log.info("next: %s, to browse the runs in MLflow", dashboard_command(config))
+    if runs.failures:
+        first = runs.failures[0]
         where = f"{first['variant']} at {first['label_budget']} labels"
-        raise RunError(f"{len(failures)} pieces of the {kind} failed, the first: {where}: {first['reason']}")
+        raise RunError(f"failures in the {kind}: {len(runs.failures)}, the first: {where}: {first['reason']}")
     return folder
 
 
-def _show(config: Config, folder: Path, runs: Collection[Path], *, promoting: bool) -> str:
-    """Log what is in `folder` and its runs; returns what to say of it, nothing where MLflow is off or not reached."""
+def _log_to_mlflow(runs: StudyRuns, folder: Path, *, candidate: bool) -> bool:
+    """Log the report, with its runs below it; returns whether they are in a store that scripts/dashboard shows."""
+    config = runs.study.config
     if not config.tracking.enabled:
-        return ""
+        return False
     from pipeline.tracking.mlflow.log import log_run, log_study
     from pipeline.tracking.mlflow.models import promote
 
     assert config.tracking.uri is not None
-    where = (config.tracking.uri, config.tracking.experiment, root(config) / "artifacts" / "mlflow")
-    if (parent := log_study(folder, *where)) is None:
-        return ""
-    folders = sorted(runs)
-    for run in progress(folders, total=len(folders), label="MLflow", unit="runs"):
-        if log_run(run, *where, parent=parent) is None:
-            return ""
-    if promoting:
-        promote(folders, config.tracking.uri, config.tracking.experiment)
-    return f", or browse its runs: {dashboard_command(config)}" if config.tracking.uri.startswith("sqlite:") else ""
+    store = (config.tracking.uri, config.tracking.experiment, root(config) / "artifacts" / "mlflow")
+    if (parent := log_study(folder, *store)) is None:
+        return False
+    records: Collection[Path] = sorted(set(runs.folders.values()))
+    for record in progress(records, total=len(records), label="MLflow", unit="runs"):
+        if log_run(record, *store, parent=parent) is None:
+            return False
+    if candidate:
+        promote(records, config.tracking.uri, config.tracking.experiment)
+    return config.tracking.uri.startswith("sqlite:")

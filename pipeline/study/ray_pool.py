@@ -1,4 +1,4 @@
-"""The tasks of `side_by_side` on a Ray cluster: any number of machines that share the folder of results."""
+"""The worker pool on a Ray cluster: tasks on any number of machines that share the folder of results."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -20,10 +20,11 @@ from pipeline.runtime.worker_pool import (
 
 
 class RayWorkerPool(WorkerPool):
-    """`WorkerPool` whose tasks Ray places, for `with`: on a cluster, or on `workers` CPUs of this machine.
+    """A `WorkerPool` whose tasks Ray schedules, for `with`: on a cluster, or on `workers` CPUs of this machine.
 
     Where no cluster is named, Ray is started for this process alone and listens on 127.0.0.1; RunError where that
-    fails. Raises UserError where the cluster cannot be reached, or Ray here has not what a task needs.
+    fails. Raises UserError where the cluster cannot be reached, or Ray on this machine lacks the CPUs or GPUs of a
+    task.
     """
 
     def __init__(self, workers: int, study: StudyConfig) -> None:
@@ -36,55 +37,55 @@ class RayWorkerPool(WorkerPool):
         import ray
         from ray.exceptions import RayError
 
-        own: dict[str, Any] = {**LOCAL_RAY_SETTINGS, "num_cpus": self.workers} if address == LOCAL_RAY else {}
+        local: dict[str, Any] = {**LOCAL_RAY_SETTINGS, "num_cpus": self.workers} if address == LOCAL_RAY else {}
         try:
-            ray.init(address, runtime_env={"env_vars": worker_environment()}, logging_level=logging.WARNING, **own)
+            ray.init(address, runtime_env={"env_vars": worker_environment()}, logging_level=logging.WARNING, **local)
         except (ConnectionError, RayError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             if address == LOCAL_RAY:
                 raise RunError(f"Ray did not start here: {reason}") from None
             raise UserError(f"{key}={address}: {reason}") from None
-        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        for name, wanted in (("CPU", self.study.task_cpus), ("GPU", self.study.task_gpus)):
-            if address == LOCAL_RAY and wanted > there.get(name, 0):
+        available: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        for name, per_task in (("CPU", self.study.task_cpus), ("GPU", self.study.task_gpus)):
+            if address == LOCAL_RAY and per_task > available.get(name, 0):
                 ray.shutdown()
-                raise UserError(f"study.task_{name.lower()}s={wanted:g}: Ray here has {there.get(name, 0):g}")
+                raise UserError(f"study.task_{name.lower()}s={per_task:g}: Ray here has {available.get(name, 0):g}")
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         import ray
 
-        ray.shutdown()  # what is still at work ends too
+        ray.shutdown()  # tasks that are still running end too
 
     def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, TaskResult[Value]]:
-        """Do every task and say under `label` how far it is; results are in the order of `tasks`.
+        """Run every task, with progress logged under `label`; results are in the order of `tasks`.
 
-        Where a process or its machine dies, its task is done again, up to `task_retries` times, and then has failed.
+        Where a process or its machine dies, its task is run again, up to `task_retries` times, and then has failed.
         """
         import ray
 
         study = self.study
-        place: Any = ray.remote(num_cpus=study.task_cpus, num_gpus=study.task_gpus, max_retries=study.task_retries)(
+        remote: Any = ray.remote(num_cpus=study.task_cpus, num_gpus=study.task_gpus, max_retries=study.task_retries)(
             attempt
         )
-        waiting: dict[Any, Key] = {place.remote(task): key for key, task in tasks.items()}
-        counter = ProgressLog(label, len(tasks))
-        done: dict[Key, TaskResult[Value]] = {}
-        while waiting:
-            ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=LOG_INTERVAL_SECONDS)
+        pending: dict[Any, Key] = {remote.remote(task): key for key, task in tasks.items()}
+        progress = ProgressLog(label, len(tasks))
+        results: dict[Key, TaskResult[Value]] = {}
+        while pending:
+            ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=LOG_INTERVAL_SECONDS)
             for reference in ready:
-                done[waiting.pop(reference)] = counter.count(_result(reference))
-        return {key: done[key] for key in tasks}
+                results[pending.pop(reference)] = progress.count(_result(reference))
+        return {key: results[key] for key in tasks}
 
 
 def _result(reference: Any) -> TaskResult[Any]:
-    """What became of a task; the reason of a failure that Ray itself reports is its own."""
+    """The result of a task; where Ray itself reports a failure, with Ray's reason."""
     import ray
     from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, WorkerCrashedError
 
     try:
-        done: TaskResult[Any] = ray.get(reference)
+        result: TaskResult[Any] = ray.get(reference)
     except RayError as error:
         died = isinstance(error, NodeDiedError | OutOfMemoryError | WorkerCrashedError)
         return TaskResult(None, DIED if died else " ".join(str(error).split()))
-    return done
+    return result

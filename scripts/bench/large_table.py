@@ -1,6 +1,6 @@
-"""A table of 10^6 words × 300 dimensions, every row of it trained: peak memory of a process that does nothing else.
+"""Peak memory of training an embedding matrix of 10^6 words × 300 dimensions, every word of which is trained.
 
-Counted is the whole process, Python and libraries with it, from initial rows to the result with the best epoch's rows.
+The memory is that of the whole process, with Python and libraries, from the initial matrix to the run's result.
 """
 
 import json
@@ -15,28 +15,27 @@ TWEET = 20
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
-    """Peak memory beside the limit, and what the arrays that must be there take."""
+    """Peak memory, its limit, and the size of the necessary arrays."""
     words, dim, epochs = (100_000, 50, 2) if scale.quick else (1_000_000, 300, 3)
     command = [sys.executable, __file__, str(words), str(dim), str(epochs)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = json.loads(told)
-    table = words * dim * 4 / 2**30
+    result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    matrix_gib = words * dim * 4 / 2**30
     yield Figure(
         "Large table",
         f"{words:,} words × {dim} dimensions, peak memory",
         "GiB",
-        (found["peak_gib"],),
+        (result["peak_gib"],),
         "",
         (),
         f"≤ {LIMIT_GIB} GiB",
-        f"{found['touched']:,} rows trained by {found['tweets']:,} tweets, {epochs} epochs in {found['seconds']:.0f} s "
-        f"on one thread, epoch {found['chosen']} kept; one table takes {table:.2f} GiB, and five are needed: initial "
-        "and trained rows, two moments, the rows of the best epoch so far",
+        f"{result['touched']:,} words trained by {result['tweets']:,} tweets, {epochs} epochs in "
+        f"{result['seconds']:.0f} s on one thread, epoch {result['chosen']} chosen; one matrix takes "
+        f"{matrix_gib:.2f} GiB, and five are needed: initial and current, two moments, the best epoch so far",
     )
 
 
 def _train(words: int, dim: int, epochs: int) -> None:
-    """In the child: train every row and say how much memory it took."""
+    """In the child process: train every row and print the peak memory."""
     import resource
 
     import numpy as np
@@ -64,14 +63,14 @@ def _train(words: int, dim: int, epochs: int) -> None:
     rows_N = np.arange(len(task.train))
     result = train_run(task, Run(initial_VD, config.embedding, rows_N, 0, config.model, config.train))
     assert result.embedding_VE.shape == (words, dim)
-    found = {
+    summary = {
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "touched": int(result.touched_V.sum()),
         "tweets": len(rows_N),
         "seconds": result.seconds,
         "chosen": result.chosen_epoch,
     }
-    print(json.dumps(found))
+    print(json.dumps(summary))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The same classifier as a user would otherwise write it: a LightningModule, a DataLoader, Adam over all rows."""
+"""The `mean` classifier as a PyTorch Lightning loop: a LightningModule, a DataLoader, dense Adam."""
 
 import logging
 import warnings
@@ -14,16 +14,16 @@ from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import Run, Task
 
 EVALUATION_BATCH = 1024
-logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # which announces devices and products in every run
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it logs devices and products in every run
 logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
 
 
 class Tweets(Dataset[tuple[Tensor, Tensor]]):
-    """Token ids and label of each tweet of a split, or of some of its rows."""
+    """Token ids and label of the tweets `rows` of a split."""
 
     def __init__(self, texts: Texts, rows: list[int]) -> None:
-        ends = texts.offsets.tolist()
-        self.items = [(texts.ids[ends[row] : ends[row + 1]], texts.labels_N[row]) for row in rows]
+        offsets = texts.offsets.tolist()
+        self.items = [(texts.ids[offsets[row] : offsets[row + 1]], texts.labels_N[row]) for row in rows]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -33,14 +33,14 @@ class Tweets(Dataset[tuple[Tensor, Tensor]]):
 
 
 def collate(items: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """A batch as nn.EmbeddingBag wants it: ids of all tweets, where each begins, labels."""
+    """A batch for nn.EmbeddingBag: ids of all tweets, the offset of each tweet, labels."""
     ids, labels = zip(*items, strict=True)
     lengths = torch.tensor([0, *map(len, ids[:-1])])
     return torch.cat(ids), lengths.cumsum(0), torch.stack(labels)
 
 
 class MeanClassifier(lightning.LightningModule):
-    """Mean of the tweet's rows, dropout, linear layer."""
+    """Mean of the tweet's word vectors, dropout, linear layer."""
 
     def __init__(self, run: Run, classes: int) -> None:
         super().__init__()
@@ -62,20 +62,20 @@ class MeanClassifier(lightning.LightningModule):
         return F.cross_entropy(self(ids, offsets), labels)
 
     def test_step(self, batch: tuple[Tensor, Tensor, Tensor], number: int) -> None:
-        """Accuracy, averaged over tweets."""
+        """Log the accuracy, averaged over tweets."""
         ids, offsets, labels = batch
-        right = (self(ids, offsets).argmax(1) == labels).float().mean()
-        self.log("accuracy", right, batch_size=len(labels))
+        accuracy = (self(ids, offsets).argmax(1) == labels).float().mean()
+        self.log("accuracy", accuracy, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
         """Dense Adam."""
-        rates = ((self.embedding, self.run.train.lr_embedding), (self.head, self.run.train.lr_head))
-        groups = [{"params": list(part.parameters()), "lr": rate} for part, rate in rates]
+        layers = ((self.embedding, self.run.train.lr_embedding), (self.head, self.run.train.lr_head))
+        groups = [{"params": list(layer.parameters()), "lr": lr} for layer, lr in layers]
         return torch.optim.Adam(groups)
 
 
 def train(task: Task, run: Run) -> float:
-    """Train one run for its `max_epochs`, on as many threads as torch has now; returns accuracy on the test split."""
+    """Train one run for its `max_epochs` with torch's current number of threads; returns test accuracy."""
     assert task.test is not None
     lightning.seed_everything(run.seed, verbose=False)
     train_tweets = Tweets(task.train, run.rows_N.tolist())
@@ -90,7 +90,7 @@ def train(task: Task, run: Run) -> float:
         enable_model_summary=False,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice on loader workers, which would cost more here than they save
+        warnings.simplefilter("ignore")  # advice to use loader workers, which would be slower here
         trainer.fit(model, DataLoader(train_tweets, run.train.batch_size, shuffle=True, collate_fn=collate))
         (scores,) = trainer.test(model, DataLoader(test_tweets, EVALUATION_BATCH, collate_fn=collate), verbose=False)
     return float(scores["accuracy"])

@@ -1,11 +1,11 @@
-"""Fifteen runs (three variants, five seeds) of the `mean` model: the engine, beside two ways of doing them one by one.
+"""Fifteen runs (three variants, five seeds) of the `mean` model, compared with fastText and Lightning.
 
-The engine trains them as one batch on all cores. fastText trains fifteen supervised models with as many threads each,
-and the Lightning loop the same fifteen runs, by dense Adam. Wall seconds until the last has labelled the test tweets;
-texts are tokenized and vectors trained beforehand, and fastText reads its file of tokens in every run.
+The engine trains them as one batch on all cores. In sequence, fastText trains fifteen supervised models with as many
+threads each, and the Lightning loop the same fifteen runs with dense Adam. Wall seconds end when the last model has
+labelled the test tweets. Texts are tokenized and vectors trained beforehand; fastText reads its file in every run.
 
-Last, one of the runs whose rows stay, beside scikit-learn's logistic regression on the same features: wall seconds with
-one thread, from token ids on, so that both take the tweets' means.
+The last figure compares one run with frozen word vectors with scikit-learn's logistic regression on the same features.
+It is wall seconds with one thread from token ids on: both compute the mean vectors of the tweets.
 """
 
 import time
@@ -31,7 +31,7 @@ from pipeline.embedding.initial_matrix import initial_matrix
 from pipeline.text.presets import build_tokenizer
 
 VARIANTS = ("random_trainable", "cbow_frozen", "cbow_finetuned")
-# Batch and rates of the section One model; its small random rows would make CBOW's as small.
+# Batch size and learning rates of the section One model, without its small scale, which would also apply to CBOW.
 SETTINGS = (
     *("embedding.dim=256", "train.max_epochs=5", "train.patience=null", "train.device=cpu"),
     *(setting for setting in TUNED if not setting.startswith("embedding.scale")),
@@ -39,7 +39,7 @@ SETTINGS = (
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
-    """Seconds for all runs, beside fastText and Lightning; and for one beside scikit-learn."""
+    """Seconds for all runs, compared with fastText and Lightning; for one run, compared with scikit-learn."""
     train, seeds = (1_000, 1) if scale.quick else (12_000, 5)
     data = labelled(scale, train + train // 3)
     config = compose([f"embedding={VARIANTS[0]}", *SETTINGS])
@@ -51,11 +51,11 @@ def figures(scale: Scale) -> Iterator[Figure]:
     vectors = train_cbow(corpus, config.cbow, corpus_fingerprint="")
     runs = []
     for variant in VARIANTS:
-        own = compose([f"embedding={variant}", *SETTINGS])
+        settings = compose([f"embedding={variant}", *SETTINGS])
         for seed in range(seeds):
-            known = vectors if own.embedding.init == "cbow" else None
-            rows_VD, _ = initial_matrix(vocabulary.words, known, own.embedding.dim, np.random.default_rng(seed))
-            runs.append(Run(rows_VD, own.embedding, np.arange(train), seed, own.model, own.train))
+            cbow = vectors if settings.embedding.init == "cbow" else None
+            initial_VD, _ = initial_matrix(vocabulary.words, cbow, settings.embedding.dim, np.random.default_rng(seed))
+            runs.append(Run(initial_VD, settings.embedding, np.arange(train), seed, settings.model, settings.train))
     lines = [" ".join(tweet) for tweet in tokens]
     file = scale.folder / "train.txt"
     write_fasttext(file, lines[:train], data.labels[:train])
@@ -63,7 +63,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
     scores: dict[str, float] = {}
 
     def ours() -> list[float]:
-        return [one.metrics["test/accuracy"] for one in finished(train_batch(task, runs, workers=scale.cores))]
+        return [result.metrics["test/accuracy"] for result in finished(train_batch(task, runs, workers=scale.cores))]
 
     def fasttext() -> list[float]:
         return [_fasttext(file, number, scale.cores, lines[train:], data.labels[train:]) for number in range(len(runs))]
@@ -73,9 +73,9 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
     def seconds(name: str, work: Callable[[], list[float]]) -> Callable[[], float]:
         def timed() -> float:
-            began = time.perf_counter()
+            start = time.perf_counter()
             scores[name] = mean(work())
-            return time.perf_counter() - began
+            return time.perf_counter() - start
 
         return timed
 
@@ -84,22 +84,22 @@ def figures(scale: Scale) -> Iterator[Figure]:
         f"{', '.join(VARIANTS)} with {seeds} seeds; {train:,} tweets ({data.note}), {len(vocabulary.words):,} words, "
         f"256 dimensions, 5 epochs, batches of {config.train.batch_size}; mean accuracy on {len(lines) - train:,} more"
     )
-    unlike = ", not comparable: two thirds of ours keep CBOW's rows or start from them, fastText's start at random"
-    for peer, work, rounds, target, also in (
-        ("fastText (floret), one after another", fasttext, 5, "≤ 0.3 ×", unlike),
-        ("Lightning loop, one after another", by_lightning, 2, "≤ 0.2 ×", ""),
+    unlike = ", not comparable: two thirds of ours start from CBOW, fastText starts at random"
+    for peer, work, rounds, target, caveat in (
+        ("fastText (floret), in sequence", fasttext, 5, "≤ 0.3 ×", unlike),
+        ("Lightning loop, in sequence", by_lightning, 2, "≤ 0.2 ×", ""),
     ):
-        found = versus(
+        figure = versus(
             "Many runs", what, "seconds", seconds("ours", ours), peer, seconds(peer, work),
             rounds=1 if scale.quick else rounds, target=target,
         )  # fmt: skip
-        yield replace(found, note=f"{about}: ours {scores['ours']:.3f}, the other {scores[peer]:.3f}{also}")
+        yield replace(figure, note=f"{about}: ours {scores['ours']:.3f}, the other {scores[peer]:.3f}{caveat}")
     frozen = next(run for run in runs if not run.embedding.trainable)
-    yield _beside_scikit_learn(task, frozen, 1 if scale.quick else 9, data.note)
+    yield _compare_with_scikit_learn(task, frozen, 1 if scale.quick else 9, data.note)
 
 
-def _beside_scikit_learn(task: Task, run: Run, rounds: int, tweets: str) -> Figure:
-    """Seconds of a run whose rows stay, beside logistic regression on the same means; both take them from the ids."""
+def _compare_with_scikit_learn(task: Task, run: Run, rounds: int, tweets: str) -> Figure:
+    """Seconds of a run with frozen word vectors and of logistic regression on the same means, computed by both."""
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
@@ -113,19 +113,19 @@ def _beside_scikit_learn(task: Task, run: Run, rounds: int, tweets: str) -> Figu
 
     assert task.test is not None
     with threadpool_limits(1):
-        found = versus(
-            "Many runs", f"1 run whose rows stay, {len(run.rows_N):,} tweets, 1 thread", "seconds",
+        figure = versus(
+            "Many runs", f"1 run with frozen word vectors, {len(run.rows_N):,} tweets, 1 thread", "seconds",
             wall_seconds(partial(train_run, replace(task, test=None), run)), "scikit-learn's LogisticRegression",
             wall_seconds(regression), rounds=rounds, target="",
         )  # fmt: skip
         theirs = regression().score(means(task.test), task.test.labels_N.numpy())
     ours = train_run(task, run).metrics["test/accuracy"]
     note = (
-        f"both take the tweets' means, from token ids; {tweets}, CBOW's rows, {rows_VD.shape[1]} dimensions; "
-        "ours 5 epochs of Adam, scikit-learn's until it converges, with its own penalty; "
+        f"both compute the mean vectors from token ids; {tweets}, CBOW, frozen, {rows_VD.shape[1]} dimensions; "
+        "ours: 5 epochs of Adam; scikit-learn: until convergence, with its default penalty; "
         f"accuracy on {len(task.test):,} more: ours {ours:.3f}, scikit-learn {theirs:.3f}"
     )
-    return replace(found, note=note)
+    return replace(figure, note=note)
 
 
 def _fasttext(file: Path, seed: int, threads: int, lines: list[str], labels: list[int]) -> float:
@@ -141,9 +141,9 @@ def _fasttext(file: Path, seed: int, threads: int, lines: list[str], labels: lis
 def _lightning(task: Task, runs: Sequence[Run], threads: int) -> list[float]:
     import lightning_peer
 
-    before = torch.get_num_threads()
+    default_threads = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         return [lightning_peer.train(task, run) for run in runs]
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(default_threads)

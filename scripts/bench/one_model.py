@@ -1,13 +1,14 @@
-"""One `mean` model, beside fastText's supervised training of the same classifier: mean of word vectors, linear layer.
+"""One `mean` model, compared with fastText's supervised training of the same classifier.
 
-Wall seconds of the training alone, with the same threads. Ours starts from token ids and drawn rows in memory, fastText
-from a file of the same tokens. Both know every word of the training tweets and pass them five times. Batch and learning
-rates are set for this many tweets, by the accuracy on 10,000 further ones that are not scored here. Ours: among batches
-of 256 to 1,024, rows' rates of 0.001 to 0.006 and heads' of 0.016 to 0.064, the largest batch within 0.25 points of the
-best, which the mean of five seeds confirms. fastText: the best rate of 0.05, 0.1, 0.2, 0.3 and 0.5.
+Both average word vectors and apply a linear layer. Wall seconds of the training alone, with the same threads. Ours
+starts from token ids and an initial matrix in memory, fastText from a file of the same tokens. Both know every word of
+the training tweets and train for five epochs. Batch size and learning rates are tuned for this many tweets, by the
+accuracy on 10,000 others that are not scored here. Ours: batches of 256 to 1,024, learning rates of 0.001 to 0.006
+(embedding) and 0.016 to 0.064 (head); the largest batch within 0.25 points of the best, confirmed by the mean of five
+seeds. fastText: the best of 0.05, 0.1, 0.2, 0.3 and 0.5.
 
-Accuracies are means over seeds. fastText reads the tweets in the order of its file and takes a first table of random
-rows from its seed: with one thread its accuracies hardly differ, with several also the threads' race tells them apart.
+Accuracies are means over seeds. fastText reads the tweets in the order of its file and draws only its initial matrix
+from its seed. With one thread its accuracies hardly differ between seeds; several threads add the effect of their race.
 """
 
 import time
@@ -36,25 +37,25 @@ TUNED = (
 FASTTEXT_RATE = 0.2
 SECTION, PEER = "One model", "fastText supervised (floret)"
 NOTES = """
-The hottest path of training, before (commit c2b609a) and after (commit feea0c1): cProfile of `train_run` on the first
-row's run, but in 235 batches of 256 tweets, one thread; seconds within the function. Before, torch's SparseAdam moved
-the rows.
+Profile of training before (commit c2b609a) and after (commit feea0c1) its optimization: cProfile of `train_run` on the
+run of the first row, but in 235 batches of 256 tweets, one thread; seconds within the function, by its present name.
+Before, the optimizer was torch's SparseAdam.
 
 | before: 1.49 s in all | s | after: 0.41 s in all | s |
 | --- | --- | --- | --- |
 | `sparse_mask` | 0.466 | `index_select`, rows and moments | 0.113 |
 | `add_` | 0.330 | `index_copy_`, rows and moments | 0.090 |
 | `coalesce` | 0.191 | `embedding_bag`, forward and backward | 0.060 |
-| `run_backward` | 0.179 | `_fused_adam_` | 0.054 |
-| `embedding_bag` | 0.066 | `MeanSteps.step` | 0.029 |
-| `sqrt_` | 0.056 | `Adam._move_rows` | 0.009 |
+| `run_backward` | 0.179 | `_fused_adamw_` | 0.054 |
+| `embedding_bag` | 0.066 | `MeanGradients.of_batch` | 0.029 |
+| `sqrt_` | 0.056 | `Adam._update_rows` | 0.009 |
 | `take` | 0.047 | `addmm` | 0.007 |
-| `sparse_adam` | 0.042 | `turned` | 0.007 |
+| `sparse_adam` | 0.042 | `indexed_batches` | 0.007 |
 """
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
-    """Seconds and accuracy with one thread and with one for each core; seconds with the project's own settings."""
+    """Seconds and accuracy with one thread and with a thread per core; seconds with the project's default settings."""
     seeds = range(2 if scale.quick else 5)
     train = 1_000 if scale.quick else 12_000
     data = labelled(scale, train + 2 * train // 3)
@@ -69,29 +70,29 @@ def figures(scale: Scale) -> Iterator[Figure]:
         runs = [_run(settings, task, vocabulary, threads, seed) for seed in seeds]
         peers = [_fasttext(file, threads, seed) for seed in seeds]
         how = f"{train:,} tweets, 5 epochs, {threads} thread{'s' * (threads > 1)}"
-        found = versus(
+        figure = versus(
             SECTION, how, "seconds", wall_seconds(partial(train_run, replace(task, test=None), runs[0])), PEER,
             wall_seconds(peers[0]), rounds=2 if scale.quick else 15, target="≤ 1 ×" if settings else "",
         )  # fmt: skip
         ours = [100 * train_run(task, run).metrics["test/accuracy"] for run in runs]
         theirs = [100 * fasttext_accuracy(peer(), rest.texts, rest.labels) for peer in peers]
         about = f"{data.note}, {len(vocabulary.words):,} words, 256 dimensions, batches of {runs[0].train.batch_size}"
-        accuracies = f"ours {_range(ours)} % of {len(rest.labels):,} more tweets, fastText {_range(theirs)} %"
+        accuracies = f"ours {_range(ours)} % of {len(rest.labels):,} other tweets, fastText {_range(theirs)} %"
         if not settings:
-            about = f"the project's own settings, made for fewer tweets; {about}; mean accuracy: {accuracies}"
-        yield replace(found, note=about)
+            about = f"the project's default settings, meant for fewer tweets; {about}; mean accuracy: {accuracies}"
+        yield replace(figure, note=about)
         if settings:
             yield Figure(
-                SECTION, f"accuracy less fastText's, mean of {len(seeds)} seeds; {how}", "points",
+                SECTION, f"accuracy minus fastText's, mean of {len(seeds)} seeds; {how}", "points",
                 (mean(ours) - mean(theirs),), PEER, (), "≥ -0.5 points", f"means, lowest and highest: {accuracies}",
             )  # fmt: skip
 
 
 def _run(settings: tuple[str, ...], task: Task, vocabulary: Vocabulary, threads: int, seed: int) -> Run:
     config = compose([*SAME, "train.device=cpu", f"train.threads={threads}", *settings])
-    draws = np.random.default_rng(seed)
-    rows_VD, _ = initial_matrix(vocabulary.words, None, config.embedding.dim, draws, config.embedding.scale)
-    return Run(rows_VD, config.embedding, np.arange(len(task.train)), seed, config.model, config.train)
+    rng = np.random.default_rng(seed)
+    initial_VD, _ = initial_matrix(vocabulary.words, None, config.embedding.dim, rng, config.embedding.scale)
+    return Run(initial_VD, config.embedding, np.arange(len(task.train)), seed, config.model, config.train)
 
 
 def _fasttext(file: Path, threads: int, seed: int) -> Callable[[], Any]:
@@ -108,12 +109,12 @@ def _range(values: Sequence[float]) -> str:
 
 
 def wall_seconds(work: Callable[[], Any]) -> Callable[[], float]:
-    """Wall seconds of the work, after doing it once: libraries take memory and start threads at first use."""
+    """A timer of `work`, after one call as warm-up: libraries allocate memory and start threads at first use."""
     work()
 
     def timed() -> float:
-        began = time.perf_counter()
+        start = time.perf_counter()
         work()
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
     return timed

@@ -1,10 +1,10 @@
-"""The compact predictor on one core, from raw text to label and probabilities, beside fastText's predict.
+"""The compact predictor on one core, from raw text to label and probabilities, compared with fastText's predict.
 
-fastText is trained on the same tweets with the same dimensions and splits its text at spaces, so its job begins with
-NLTK's TweetTokenizer, joined by spaces: the tokens are the same but for literal escapes, which the project also undoes.
-Each round is a new process, and rates are tweets per CPU-second of its one working thread. In it both sides label texts
-that a cold process has not seen (its table of words is empty, and fresh memory pages count), the same texts once more,
-and new texts after that. Nothing is learned about texts when the predictor is made.
+fastText is trained on the same tweets with the same dimensions. It splits its text at spaces, so NLTK's TweetTokenizer
+tokenizes for it. The tokens are the same except literal escapes, which the project also decodes.
+Each round is a new process; rates are tweets per CPU-second of its only busy thread. Both label new texts (at first
+with an empty cache of words and fresh memory pages), the same texts again, and then other new texts. The predictor
+caches nothing about texts when it is created.
 """
 
 import multiprocessing
@@ -29,59 +29,59 @@ from pipeline.text.presets import build_tokenizer
 
 SECTION, UNIT = "Prediction", "tweets/CPU-second"
 KINDS = {
-    "cold": "texts not seen before, by a new process",
-    "seen": "the same texts again",
-    "warm": "other texts not seen before, by the same process",
+    "cold": "new texts, in a new process",
+    "repeated": "the same texts again",
+    "warm": "other new texts, in the same process",
 }
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
-    """Tweets per CPU-second of both, cold and warm; and fastText's share of its job alone."""
-    rows, asked, rounds = (2_000, 1_000, 1) if scale.quick else (45_000, 20_000, 5)
+    """Tweets per CPU-second of both, cold and warm; and of fastText without the tokenizer."""
+    rows, text_count, rounds = (2_000, 1_000, 1) if scale.quick else (45_000, 20_000, 5)
     data = labelled(scale, rows)
     train = rows - rows // 9
     settings = "text.handles=keep", "text.links=keep", "train.max_epochs=5", "train.device=cpu"
     config = compose(["embedding=random_trainable", *settings])
     trained, accuracy = _train(data, train, config)
-    fasttext, peers_accuracy = _train_fasttext(data, train, config, scale.folder / "fasttext")
-    texts, origin = unlabelled(scale, 3 * asked)
+    fasttext, their_accuracy = _train_fasttext(data, train, config, scale.folder / "fasttext")
+    texts, source = unlabelled(scale, 3 * text_count)
     lines = [" ".join(text.split()) for text in texts]
-    found: list[dict[str, float]] = []
+    rates: list[dict[str, float]] = []
     for number in range(rounds):
         log.info("%s: round %d of %d", SECTION, number + 1, rounds)
-        found.append(_in_a_process(trained, fasttext, lines))
+        rates.append(_measure_in_process(trained, fasttext, lines))
     note = (
-        f"{asked:,} texts ({origin}); both trained on {train:,} of {data.note} with {config.embedding.dim} "
+        f"{text_count:,} texts ({source}); both trained on {train:,} of {data.note} with {config.embedding.dim} "
         f"dimensions, {len(trained.words):,} words; accuracy on {rows - train:,} others: ours {accuracy:.3f}, "
-        f"fastText {peers_accuracy:.3f}"
+        f"fastText {their_accuracy:.3f}"
     )
-    columns = {name: tuple(row[name] for row in found) for name in found[0]}
-    for kind, what in KINDS.items():
+    columns = {name: tuple(row[name] for row in rates) for name in rates[0]}
+    for kind, description in KINDS.items():
         yield Figure(
-            SECTION, f"raw text to label, {what}", UNIT, columns[f"ours {kind}"],
-            "NLTK tokens, then fastText's predict", columns[f"whole {kind}"], "≥ 10 ×", note,
+            SECTION, f"raw text to label, {description}", UNIT, columns[f"ours {kind}"],
+            "NLTK tokens, then fastText's predict", columns[f"tokenizer and fastText {kind}"], "≥ 10 ×", note,
         )  # fmt: skip
     yield Figure(
-        SECTION, "raw text to label, beside fastText's share of the job alone", UNIT, columns["ours warm"],
-        "fastText's predict on lines tokenized beforehand", columns["share warm"], "", f"{KINDS['warm']}; {note}",
+        SECTION, "raw text to label, compared with fastText without the tokenizer", UNIT, columns["ours warm"],
+        "fastText's predict on lines tokenized beforehand", columns["fastText warm"], "", f"{KINDS['warm']}; {note}",
     )  # fmt: skip
 
 
-def _in_a_process(trained: TrainedModel, fasttext: Path, texts: list[str]) -> dict[str, float]:
+def _measure_in_process(trained: TrainedModel, fasttext: Path, texts: list[str]) -> dict[str, float]:
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_rates, args=(trained, fasttext, texts, theirs))
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_measure, args=(trained, fasttext, texts, sender))
     child.start()
-    theirs.close()
+    sender.close()
     try:
-        found: dict[str, float] = ours.recv()
-        return found
+        rates: dict[str, float] = receiver.recv()
+        return rates
     finally:
         child.join()
 
 
-def _rates(trained: TrainedModel, fasttext: Path, texts: list[str], line: Connection) -> None:
-    """Rates of both sides; between the cold and the warm texts each side has seen twice as many."""
+def _measure(trained: TrainedModel, fasttext: Path, texts: list[str], sender: Connection) -> None:
+    """Send the rates of both. Before the warm texts, ours labels another third of the texts."""
     import floret
     from threadpoolctl import threadpool_limits
 
@@ -90,31 +90,31 @@ def _rates(trained: TrainedModel, fasttext: Path, texts: list[str], line: Connec
     tokenize = _nltk()
     third = len(texts) // 3
     first, last = texts[:third], texts[2 * third :]
-    found: dict[str, float] = {}
+    rates: dict[str, float] = {}
 
-    def ours(part: list[str]) -> Any:
-        probabilities_NC = predictor.probabilities(part)
+    def ours(batch: list[str]) -> Any:
+        probabilities_NC = predictor.probabilities(batch)
         return [predictor.labels[label] for label in probabilities_NC.argmax(1)], probabilities_NC.max(1)
 
-    def whole(part: list[str]) -> Any:
-        return model.predict([tokenize(text) for text in part])
+    def tokenize_and_predict(batch: list[str]) -> Any:
+        return model.predict([tokenize(text) for text in batch])
 
     with threadpool_limits(1):
-        ours(["warm up"]), whole(["warm up"])  # modules and patterns loaded, no words known
-        for kind, part in (("cold", first), ("seen", first), ("warm", last)):
+        ours(["warm up"]), tokenize_and_predict(["warm up"])  # loads modules and patterns
+        for kind, batch in (("cold", first), ("repeated", first), ("warm", last)):
             if kind == "warm":
                 ours(texts[third : 2 * third])
-            tokenized = [tokenize(text) for text in part] if kind == "warm" else []
-            found[f"ours {kind}"] = _rate(ours, part)
-            found[f"whole {kind}"] = _rate(whole, part)
-        found["share warm"] = _rate(model.predict, tokenized)
-    line.send(found)
+            tokenized = [tokenize(text) for text in batch] if kind == "warm" else []
+            rates[f"ours {kind}"] = _rate(ours, batch)
+            rates[f"tokenizer and fastText {kind}"] = _rate(tokenize_and_predict, batch)
+        rates["fastText warm"] = _rate(model.predict, tokenized)
+    sender.send(rates)
 
 
 def _rate(work: Callable[[list[str]], Any], texts: list[str]) -> float:
-    began = time.thread_time()  # not the process's: numpy's idle threads spin for a while after they were started
+    start = time.thread_time()  # not of the process: numpy's idle threads spin for a while after their start
     work(texts)
-    return len(texts) / (time.thread_time() - began)
+    return len(texts) / (time.thread_time() - start)
 
 
 def _nltk() -> Callable[[str], str]:
@@ -125,11 +125,11 @@ def _nltk() -> Callable[[str], str]:
 
 
 def _train(data: Labelled, train: int, config: Config) -> tuple[TrainedModel, float]:
-    """Our classifier on the first `train` tweets, and its accuracy on the others."""
+    """Train our classifier on the first `train` tweets; returns it and its accuracy on the others."""
     tokens = list(map(build_tokenizer(config.text), data.texts))
     task, vocabulary = encode(data, tokens, train, config.text.min_count)
-    rows_VD, _ = initial_matrix(vocabulary.words, None, config.embedding.dim, np.random.default_rng(config.seed))
-    run = Run(rows_VD, config.embedding, np.arange(train), config.seed, config.model, config.train)
+    initial_VD, _ = initial_matrix(vocabulary.words, None, config.embedding.dim, np.random.default_rng(config.seed))
+    run = Run(initial_VD, config.embedding, np.arange(train), config.seed, config.model, config.train)
     (result,) = finished(train_batch(task, [run]))
     names = [str(label) for label in range(task.classes)]
     trained = TrainedModel(
@@ -139,7 +139,7 @@ def _train(data: Labelled, train: int, config: Config) -> tuple[TrainedModel, fl
 
 
 def _train_fasttext(data: Labelled, train: int, config: Config, path: Path) -> tuple[Path, float]:
-    """Train fastText likewise; where its model lies, and its accuracy."""
+    """Train fastText on the same tweets; returns the path of its model and its accuracy."""
     import floret
 
     tokenize = _nltk()

@@ -1,4 +1,4 @@
-"""Tweets to measure with: real ones where they lie beside the project, elsewhere generated ones, and which they are."""
+"""Tweets for the benchmark: real ones if they are on the machine, else generated ones."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -16,12 +16,12 @@ from pipeline.runtime.errors import RunError
 from pipeline.text.corpus import read_lines
 from pipeline.text.vocabulary import Vocabulary
 
-GENERATED = "generated tweets, as no real ones lie beside the project"
+GENERATED = "generated tweets, as real ones are not on this machine"
 LABEL = "__label__"
 
 
 class Labelled(NamedTuple):
-    """Texts, each on one line, their labels from 0 on, and what they are."""
+    """Texts, each on one line; their labels, from 0; a note of their source."""
 
     texts: list[str]
     labels: list[int]
@@ -38,21 +38,21 @@ def labelled(scale: Scale, rows: int) -> Labelled:
         texts, labels, note = table["text"].to_pylist(), table["label"].to_pylist(), "TweetEval sentiment"
     else:
         texts, labels, note = [], [], GENERATED
-        for batch, of_batch in labelled_batches(_sample(labelled=rows)):
-            texts += batch
-            labels += of_batch
+        for batch_texts, batch_labels in labelled_batches(_sample(labelled=rows)):
+            texts += batch_texts
+            labels += batch_labels
     return Labelled([" ".join(text.split()) for text in texts], labels, note)
 
 
 def unlabelled(scale: Scale, rows: int) -> tuple[Iterable[str], str]:
-    """The first `rows` unlabelled tweets (419,159 real ones), one after another, and what they are."""
+    """The first `rows` unlabelled tweets (of 419,159 real ones), and a note of their source."""
     if scale.data is not None:
         return islice(read_lines(scale.data / "unlabelled" / "tweets.txt.gz"), rows), "unlabelled tweets"
     return (text for batch in unlabelled_batches(_sample(unlabelled=rows)) for text in batch), GENERATED
 
 
 def write_corpus(path: Path, tweets: Iterable[list[str]]) -> tuple[int, int]:
-    """Write tweets as CBOW reads them, one per line, tokens apart by a space; returns lines and tokens."""
+    """Write tweets for CBOW, one per line, tokens separated by a space; returns the numbers of lines and tokens."""
     lines = tokens = 0
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for tweet in filter(None, tweets):
@@ -62,42 +62,42 @@ def write_corpus(path: Path, tweets: Iterable[list[str]]) -> tuple[int, int]:
 
 
 def encode(data: Labelled, tokens: list[list[str]], train: int, min_count: int) -> tuple[Task, Vocabulary]:
-    """The first `train` tweets to learn from, the others as the test split, and the words of the first."""
+    """A task with the first `train` tweets as training split and the others as test split; the training vocabulary."""
     counts: dict[str, int] = {}
     for token in (token for tweet in tokens[:train] for token in tweet):
         counts[token] = counts.get(token, 0) + 1
     vocabulary = Vocabulary.from_counts(counts, min_count)
     ids = [vocabulary.encode(tweet) for tweet in tokens]
 
-    def split(part: slice) -> Texts:
-        ends = np.cumsum([0, *map(len, ids[part])])
-        flat = np.fromiter((id for tweet in ids[part] for id in tweet), np.int32, ends[-1])
-        return Texts.from_arrays(flat, ends, np.array(data.labels[part]))
+    def split(tweets: slice) -> Texts:
+        offsets = np.cumsum([0, *map(len, ids[tweets])])
+        flat = np.fromiter((id for tweet in ids[tweets] for id in tweet), np.int32, offsets[-1])
+        return Texts.from_arrays(flat, offsets, np.array(data.labels[tweets]))
 
     return Task(split(slice(train)), None, split(slice(train, None)), max(data.labels) + 1), vocabulary
 
 
 def write_fasttext(path: Path, lines: Iterable[str], labels: Iterable[int]) -> None:
-    """Write lines of tokens as fastText's supervised training reads them."""
+    """Write lines of tokens and their labels in the format of fastText's supervised training."""
     rows = (f"{LABEL}{label} {line}\n" for line, label in zip(lines, labels, strict=True))
     path.write_text("".join(rows), "utf-8", newline="\n")
 
 
 def fasttext_accuracy(model: Any, lines: list[str], labels: list[int]) -> float:
-    """Share of lines whose label fastText finds."""
-    found, _ = model.predict(lines)
-    right = [bool(row[0] == f"{LABEL}{label}") for row, label in zip(found, labels, strict=True)]
-    return sum(right) / len(labels)
+    """Accuracy of a fastText model."""
+    predictions, _ = model.predict(lines)
+    correct = [bool(row[0] == f"{LABEL}{label}") for row, label in zip(predictions, labels, strict=True)]
+    return sum(correct) / len(labels)
 
 
 def finished(results: Iterable[RunResult | RunError]) -> list[RunResult]:
-    """The results of runs; the first that failed raises its error."""
-    done = []
+    """The results of runs; raises the error of the first failed run."""
+    finished_runs = []
     for result in results:
         if isinstance(result, RunError):
             raise result
-        done.append(result)
-    return done
+        finished_runs.append(result)
+    return finished_runs
 
 
 def _sample(labelled: int = 30, unlabelled: int = 0) -> SampleConfig:

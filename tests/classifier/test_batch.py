@@ -1,4 +1,4 @@
-"""Splits over memory-mapped files, and what is taken from them."""
+"""Splits over memory-mapped files, batches taken from them, and their inverted indices."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.classifier.batch import Bags, Texts, take
-from pipeline.classifier.fast.inverted_index import turned
+from pipeline.classifier.fast.mean_gradients import indexed_batches
 
 TWEETS = st.lists(st.lists(st.integers(0, 12), max_size=5), min_size=1, max_size=12)
 
@@ -37,37 +37,37 @@ def test_other_integers_are_converted():
 
 def equal(one: Bags, two: Bags) -> bool:
     return all(
-        torch.equal(getattr(one, part), getattr(two, part).to(getattr(one, part).dtype))
-        for part in ("ids", "starts_B", "lengths_B")
+        torch.equal(getattr(one, name), getattr(two, name).to(getattr(one, name).dtype))
+        for name in ("ids", "starts_B", "lengths_B")
     )
 
 
 @given(TWEETS, st.integers(1, 5))
-def test_slices_are_the_tweets_in_their_order(tweets, size):
+def test_batches_are_the_tweets_in_their_order(tweets, size):
     texts = texts_of(tweets)
     expected = [take(texts, rows) for rows in torch.split(torch.arange(len(texts)), size)]
-    assert all(equal(one, two) for one, two in zip(texts.slices(size), expected, strict=True))
+    assert all(equal(one, two) for one, two in zip(texts.batches(size), expected, strict=True))
 
 
-def test_a_turned_batch_by_hand():
-    (one, two) = turned(take(texts_of([[7, 3, 7], [], [3, 2], [9]]), torch.arange(4)), 3)
-    assert one.rows_U.tolist() == [2, 3, 7]
-    assert one.begins_U.tolist() == [0, 1, 3]
-    assert one.tweets.tolist() == [2, 0, 2, 0, 0]
-    assert (two.rows_U.tolist(), two.begins_U.tolist(), two.tweets.tolist()) == ([9], [0], [0])
+def test_an_inverted_index_by_hand():
+    (first, second) = indexed_batches(take(texts_of([[7, 3, 7], [], [3, 2], [9]]), torch.arange(4)), 3)
+    assert first.ids_U.tolist() == [2, 3, 7]
+    assert first.starts_U.tolist() == [0, 1, 3]
+    assert first.postings.tolist() == [2, 0, 2, 0, 0]
+    assert (second.ids_U.tolist(), second.starts_U.tolist(), second.postings.tolist()) == ([9], [0], [0])
 
 
 @given(TWEETS, st.integers(1, 5), st.randoms())
-def test_turned_batches_hold_every_reading_once(tweets, size, random):
+def test_inverted_indices_hold_every_token_once(tweets, size, random):
     order = torch.tensor(random.sample(range(len(tweets)), len(tweets)))
     texts = texts_of(tweets)
-    for rows_B, batch in zip(torch.split(order, size), turned(take(texts, order), size), strict=True):
+    for rows_B, batch in zip(torch.split(order, size), indexed_batches(take(texts, order), size), strict=True):
         assert equal(batch.bags, take(texts, rows_B))
-        assert batch.rows_U.tolist() == sorted({id for row in rows_B.tolist() for id in tweets[row]})
-        ends = [*batch.begins_U.tolist(), len(batch.tweets)]
-        found = [
+        assert batch.ids_U.tolist() == sorted({id for row in rows_B.tolist() for id in tweets[row]})
+        ends = [*batch.starts_U.tolist(), len(batch.postings)]
+        tokens = [
             (id, tweet)
-            for id, start, end in zip(batch.rows_U.tolist(), ends, ends[1:], strict=False)
-            for tweet in batch.tweets[start:end].tolist()
+            for id, start, end in zip(batch.ids_U.tolist(), ends, ends[1:], strict=False)
+            for tweet in batch.postings[start:end].tolist()
         ]
-        assert found == sorted((id, tweet) for tweet, row in enumerate(rows_B.tolist()) for id in tweets[row])
+        assert tokens == sorted((id, tweet) for tweet, row in enumerate(rows_B.tolist()) for id in tweets[row])

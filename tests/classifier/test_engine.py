@@ -1,4 +1,4 @@
-"""The engine: what moves and what does not, choice on validation, determinism, independence from companions."""
+"""The engine: which weights change, choice on validation, determinism, independence from the other runs of a batch."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ from pipeline.classifier.device import resolve_device
 from pipeline.classifier.engine import Run, Task, class_weights, train_batch, train_run
 from pipeline.classifier.model import Classifier, Embedding
 from pipeline.classifier.optimizer import Adam
-from pipeline.classifier.training_state import Course
+from pipeline.classifier.training_state import TrainingState
 from pipeline.config.schema import EmbeddingConfig, ModelConfig, TrainConfig
 from pipeline.runtime.errors import RunError, UserError
 
@@ -92,13 +92,13 @@ def test_frozen_rows_are_bit_equal_and_padding_stays_zero(task, encoder):
     trained = dataclasses.replace(frozen, embedding=VARIANTS["trained"])
     result = train_run(task, trained)
     assert not result.embedding_VE[0].any()
-    moved = (result.embedding_VE != frozen.embedding_VD).any(axis=1)
-    assert np.array_equal(moved, result.touched_V)
-    assert moved[2 : V - 5].all()
-    assert not moved[[0, 1, *range(V - 5, V)]].any()
+    changed = (result.embedding_VE != frozen.embedding_VD).any(axis=1)
+    assert np.array_equal(changed, result.touched_V)
+    assert changed[2 : V - 5].all()
+    assert not changed[[0, 1, *range(V - 5, V)]].any()
 
 
-# Cross-entropy of the third epoch and test NLL, as they were before the engine knew other than plain embedding layers.
+# Cross-entropy of the third epoch and test NLL, from an engine that had plain embedding layers only.
 GOLDEN = {
     ("mean", "trained"): (0.6236423238, 0.6870412297),
     ("mean", "frozen"): (0.6649111938, 0.7055861999),
@@ -112,17 +112,17 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize(("encoder", "name"), GOLDEN)
-def test_scores_are_what_they_were(task, encoder, name):
+def test_scores_equal_the_recorded_ones(task, encoder, name):
     settings = {"max_epochs": 3, "lr_schedule": "linear", "weight_decay": 0.1, "class_weights": "balanced"}
     run = make_run(task, embedding=VARIANTS[name], model=model_settings(encoder=encoder), **settings)
     result = train_run(task, run)
-    found = (result.history[-1]["train/loss"], result.metrics["test/nll"])
-    assert found == pytest.approx(GOLDEN[encoder, name], rel=1e-5)
+    numbers = (result.history[-1]["train/loss"], result.metrics["test/nll"])
+    assert numbers == pytest.approx(GOLDEN[encoder, name], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
-def test_effective_rows_and_layers_are_the_whole_classifier(task, encoder, name):
+def test_embedding_matrix_and_layers_are_the_whole_classifier(task, encoder, name):
     run = make_run(task, embedding=VARIANTS[name], model=model_settings(encoder=encoder), max_epochs=2)
     result = train_run(task, run)
     assert not result.embedding_VE[0].any()
@@ -137,7 +137,7 @@ def test_effective_rows_and_layers_are_the_whole_classifier(task, encoder, name)
 
 
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
-def test_of_two_channels_the_first_stays_bit_equal_and_the_second_moves(task, encoder):
+def test_of_two_channels_the_first_stays_bit_equal_and_the_second_changes(task, encoder):
     run = make_run(task, embedding=VARIANTS["multichannel"], model=model_settings(encoder=encoder), max_epochs=2)
     result = train_run(task, run)
     assert np.array_equal(result.initial_VE, np.concatenate([run.embedding_VD, run.embedding_VD], axis=1))
@@ -148,20 +148,20 @@ def test_of_two_channels_the_first_stays_bit_equal_and_the_second_moves(task, en
 def test_parameters_of_two_channels_and_of_a_projection(task):
     counts = {}
     for name in ("multichannel", "projected"):
-        found = train_run(task, make_run(task, embedding=VARIANTS[name], max_epochs=1)).metrics
-        counts[name] = tuple(found[f"params/{key}"] for key in ("total", "trainable", "embedding", "touched_rows"))
+        metrics = train_run(task, make_run(task, embedding=VARIANTS[name], max_epochs=1)).metrics
+        counts[name] = tuple(metrics[f"params/{key}"] for key in ("total", "trainable", "embedding", "touched_rows"))
     touched = V - 5 - 2
     assert counts["multichannel"] == (2 * V * D + 4 * D + 2, V * D + 4 * D + 2, 2 * V * D, touched)
     assert counts["projected"] == (V * D + D * D + 2 * D + 2, D * D + 2 * D + 2, V * D, touched)
 
 
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
-def test_a_projection_that_cannot_move_is_frozen_rows_and_one_that_can_moves_every_word(task, encoder):
+def test_an_untrained_projection_gives_the_frozen_rows_and_a_trained_one_changes_every_word(task, encoder):
     settings = {"model": model_settings(encoder=encoder), "max_epochs": 2, "patience": None}
     frozen = train_run(task, make_run(task, embedding=VARIANTS["frozen"], lr_head=1e-12, **settings))
-    still = train_run(task, make_run(task, embedding=VARIANTS["projected"], lr_head=1e-12, **settings))
-    assert np.allclose(still.probabilities["test"], frozen.probabilities["test"], atol=1e-6)
-    assert np.allclose(still.embedding_VE, still.initial_VE, atol=1e-6)
+    untrained = train_run(task, make_run(task, embedding=VARIANTS["projected"], lr_head=1e-12, **settings))
+    assert np.allclose(untrained.probabilities["test"], frozen.probabilities["test"], atol=1e-6)
+    assert np.allclose(untrained.embedding_VE, untrained.initial_VE, atol=1e-6)
     projected = train_run(task, make_run(task, embedding=VARIANTS["projected"], **settings))
     assert (np.abs(projected.embedding_VE - projected.initial_VE).max(axis=1)[1:] > 1e-3).all()
     solution, _, rank, _ = np.linalg.lstsq(projected.initial_VE, projected.embedding_VE)
@@ -169,7 +169,7 @@ def test_a_projection_that_cannot_move_is_frozen_rows_and_one_that_can_moves_eve
     assert np.allclose(projected.initial_VE @ solution, projected.embedding_VE, atol=1e-4)
 
 
-def test_a_projection_has_the_heads_rate_over_its_dimensions_and_is_not_decayed(task):
+def test_a_projection_has_the_heads_learning_rate_over_d_and_no_weight_decay(task):
     first_step = {"max_steps": 1, "lr_head": 0.05, "lr_schedule": "linear", "batch_size": 64, "clip_norm": None}
     plain, decayed = (
         train_run(task, make_run(task, embedding=VARIANTS["projected"], weight_decay=decay, **first_step))
@@ -178,18 +178,18 @@ def test_a_projection_has_the_heads_rate_over_its_dimensions_and_is_not_decayed(
     assert decayed.embedding_VE.tobytes() == plain.embedding_VE.tobytes()
     assert not np.array_equal(decayed.layers["head.weight"], plain.layers["head.weight"])
     matrix = np.linalg.lstsq(plain.initial_VE, plain.embedding_VE)[0]
-    # Adam's first step is the rate, whatever the slope; the schedule begins at its whole.
+    # Adam's first step equals the learning rate, whatever the gradient; the schedule starts at 1.
     assert np.allclose(np.abs(matrix - np.eye(D)), 0.05 / D, rtol=0.01)
 
 
-def test_an_anchor_holds_rows_back_and_leaves_the_others_alone(task):
+def test_an_anchor_reduces_drift_and_leaves_unread_rows_unchanged(task):
     settings = {"max_epochs": 20, "patience": None, "monitor": "nll"}
     drifts = []
     for anchor in (0.0, 0.1, 10.0):
         result = train_run(task, make_run(task, embedding=variant(anchor=anchor), **settings))
-        moved = np.linalg.norm(result.embedding_VE - result.initial_VE, axis=1)
-        assert not moved[~result.touched_V].any()
-        drifts.append(moved[result.touched_V].mean())
+        drift_V = np.linalg.norm(result.embedding_VE - result.initial_VE, axis=1)
+        assert not drift_V[~result.touched_V].any()
+        drifts.append(drift_V[result.touched_V].mean())
     assert drifts[1] < 0.9 * drifts[0]
     assert drifts[2] < 0.1 * drifts[0]
 
@@ -211,8 +211,8 @@ def test_parameter_counts(task):
         V * D,
     )
     assert trained["params/trainable"] == trained["params/total"] == V * D + head
-    seen = len(set(take(task.train, torch.from_numpy(rows)).ids.tolist()))
-    assert frozen["params/touched_rows"] == trained["params/touched_rows"] == seen
+    touched = len(set(take(task.train, torch.from_numpy(rows)).ids.tolist()))
+    assert frozen["params/touched_rows"] == trained["params/touched_rows"] == touched
 
 
 def test_the_chosen_epoch_is_the_best_on_validation_and_its_weights_are_kept(task):
@@ -237,11 +237,11 @@ def test_the_test_split_changes_nothing_but_its_own_scores(task):
 
 
 def test_without_a_test_split_none_is_read(task):
-    whole = train_run(task, make_run(task))
+    with_test = train_run(task, make_run(task))
     trial = train_run(dataclasses.replace(task, test=None), make_run(task))
     assert set(trial.probabilities) == {"validation"}
-    assert trial.metrics == {name: value for name, value in whole.metrics.items() if not name.startswith("test/")}
-    assert trial.embedding_VE.tobytes() == whole.embedding_VE.tobytes()
+    assert trial.metrics == {name: value for name, value in with_test.metrics.items() if not name.startswith("test/")}
+    assert trial.embedding_VE.tobytes() == with_test.embedding_VE.tobytes()
 
 
 def test_without_validation_the_last_epoch_counts(task):
@@ -251,30 +251,30 @@ def test_without_validation_the_last_epoch_counts(task):
     assert set(result.probabilities) == {"test"}
 
 
-def test_few_tweets_are_passed_several_times_in_an_epoch(task):
+def test_an_epoch_has_several_passes_over_few_tweets(task):
     rows = np.arange(40)
     result = train_run(task, make_run(task, rows=rows, min_epoch_steps=10, max_epochs=2, patience=None))
     assert [row["step"] for row in result.history] == [12, 24]  # 3 batches a pass, 4 passes to reach 10
 
 
 def test_linear_schedule_falls_to_zero_and_constant_stays(task, monkeypatch):
-    seen = []
+    rates = []
     original = Adam.step
 
-    def spy(optimizer, left):
-        seen.append([*(group.rate * left for group in optimizer.groups), optimizer.rate * left])
-        original(optimizer, left)
+    def spy(optimizer, lr_factor):
+        rates.append([*(group.lr * lr_factor for group in optimizer.groups), optimizer.lr * lr_factor])
+        original(optimizer, lr_factor)
 
     monkeypatch.setattr(Adam, "step", spy)
     train_run(task, make_run(task, rows=np.arange(32), lr_schedule="linear", max_epochs=2, lr_head=0.4, patience=None))
-    assert np.allclose(seen, [[0.4, 0.01], [0.3, 0.0075], [0.2, 0.005], [0.1, 0.0025]])
-    seen.clear()
+    assert np.allclose(rates, [[0.4, 0.01], [0.3, 0.0075], [0.2, 0.005], [0.1, 0.0025]])
+    rates.clear()
     projected = {"embedding": VARIANTS["projected"], "lr_schedule": "linear", "max_epochs": 2, "patience": None}
     train_run(task, make_run(task, rows=np.arange(32), lr_head=0.4, **projected))
-    assert np.allclose([row[:2] for row in seen], [[rate, rate / D] for rate in (0.4, 0.3, 0.2, 0.1)])
-    seen.clear()
+    assert np.allclose([row[:2] for row in rates], [[lr, lr / D] for lr in (0.4, 0.3, 0.2, 0.1)])
+    rates.clear()
     train_run(task, make_run(task, rows=np.arange(32), max_epochs=2, patience=None))
-    assert np.allclose(seen, [[0.01, 0.01]] * 4)
+    assert np.allclose(rates, [[0.01, 0.01]] * 4)
 
 
 def test_max_steps_stops_within_an_epoch_and_limits_touched_rows(task):
@@ -298,14 +298,14 @@ def test_same_seed_gives_the_same_bits_and_another_seed_does_not(task, encoder):
 
 def test_batch_order_is_shared_by_variants(task, monkeypatch):
     orders = []
-    original = Course.orders
+    original = TrainingState.permutations
 
-    def spy(course):
-        for places in original(course):
-            orders[-1].append(places.tolist())
-            yield places
+    def spy(state):
+        for order in original(state):
+            orders[-1].append(order.tolist())
+            yield order
 
-    monkeypatch.setattr(Course, "orders", spy)
+    monkeypatch.setattr(TrainingState, "permutations", spy)
     for embedding in VARIANTS.values():
         orders.append([])
         train_run(task, make_run(task, embedding=embedding, max_epochs=2, patience=None))
@@ -317,27 +317,27 @@ def test_batch_order_is_shared_by_variants(task, monkeypatch):
 
 
 @pytest.mark.parametrize("encoder", ["mean", "gru"])
-def test_rows_may_be_numbers_of_half_the_size(task, encoder):
+def test_row_indices_may_be_int32(task, encoder):
     run = make_run(task, model=model_settings(encoder=encoder), max_epochs=2)
-    small = dataclasses.replace(run, rows_N=run.rows_N.astype(np.int32))
-    assert train_run(task, small).history == train_run(task, run).history
+    int32 = dataclasses.replace(run, rows_N=run.rows_N.astype(np.int32))
+    assert train_run(task, int32).history == train_run(task, run).history
 
 
-def test_companions_change_nothing(task):
+def test_other_runs_of_the_batch_change_nothing(task):
     runs = [make_run(task, seed, embedding, max_epochs=2) for seed, embedding in enumerate(VARIANTS.values())]
     runs[3] = dataclasses.replace(runs[3], train=dataclasses.replace(runs[3].train, threads=2))
-    together = train_batch(task, runs, workers=2)
-    for run, result in zip(runs, together, strict=True):
-        alone = train_run(task, run)
-        assert alone.history == result.history
-        assert alone.initial_VE.tobytes() == result.initial_VE.tobytes()
-        assert alone.embedding_VE.tobytes() == result.embedding_VE.tobytes()
-        assert alone.probabilities["test"].tobytes() == result.probabilities["test"].tobytes()
-        assert alone.metrics == result.metrics
+    results = train_batch(task, runs, workers=2)
+    for run, result in zip(runs, results, strict=True):
+        single = train_run(task, run)
+        assert single.history == result.history
+        assert single.initial_VE.tobytes() == result.initial_VE.tobytes()
+        assert single.embedding_VE.tobytes() == result.embedding_VE.tobytes()
+        assert single.probabilities["test"].tobytes() == result.probabilities["test"].tobytes()
+        assert single.metrics == result.metrics
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_that_fails_has_its_error_and_stops_no_other(task, workers):
+def test_a_failed_run_has_its_error_and_stops_no_other(task, workers):
     runs = [
         make_run(task, lr_head=rate, lr_embedding=rate, clip_norm=None, max_epochs=2) for rate in (0.01, 1e30, 0.02)
     ]
@@ -349,13 +349,13 @@ def test_a_run_that_fails_has_its_error_and_stops_no_other(task, workers):
 
 
 def test_a_training_process_that_dies_is_one_clear_error(task, monkeypatch):
-    monkeypatch.setattr("pipeline.classifier.engine._attempt", lambda task, run: os._exit(9))
+    monkeypatch.setattr("pipeline.classifier.engine._train_or_error", lambda task, run: os._exit(9))
     with pytest.raises(RunError, match="a training process ended unexpectedly"):
         train_batch(task, [make_run(task), make_run(task)], workers=2)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_the_callers_rows_are_only_read_and_given_back_where_nothing_moved(task, name):
+def test_the_initial_matrix_is_only_read_and_returned_where_training_does_not_change_it(task, name):
     run = make_run(task, embedding=VARIANTS[name], max_epochs=2)
     run.embedding_VD.setflags(write=False)
     before = run.embedding_VD.copy()
@@ -365,7 +365,7 @@ def test_the_callers_rows_are_only_read_and_given_back_where_nothing_moved(task,
     assert np.shares_memory(result.embedding_VE, run.embedding_VD) == (name == "frozen")
 
 
-def test_the_kept_epoch_is_whole(task):
+def test_all_weights_are_those_of_the_chosen_epoch(task):
     """Training on after the best epoch, and stopping at it, end with the same weights."""
     settings = {"lr_embedding": 0.1, "lr_head": 0.1, "patience": None, "rows": np.arange(150)}
     for name in ("trained", "projected"):
@@ -378,12 +378,12 @@ def test_the_kept_epoch_is_whole(task):
 
 
 def test_only_the_given_rows_are_read(task):
-    scrambled = Texts(task.train.ids, task.train.offsets, task.train.labels_N.clone())
-    scrambled.labels_N[100:] = 1 - scrambled.labels_N[100:]
+    flipped = Texts(task.train.ids, task.train.offsets, task.train.labels_N.clone())
+    flipped.labels_N[100:] = 1 - flipped.labels_N[100:]
     rows = np.arange(100)
     one = train_run(task, make_run(task, rows=rows, class_weights="balanced", max_epochs=2))
     two = train_run(
-        dataclasses.replace(task, train=scrambled), make_run(task, rows=rows, class_weights="balanced", max_epochs=2)
+        dataclasses.replace(task, train=flipped), make_run(task, rows=rows, class_weights="balanced", max_epochs=2)
     )
     assert one.embedding_VE.tobytes() == two.embedding_VE.tobytes()
 
@@ -419,12 +419,12 @@ def on_gpu(run):
     return dataclasses.replace(run, train=dataclasses.replace(run.train, device="cuda"))
 
 
-def assert_as_on_cpu(found, alone):
-    assert (found.device, alone.device) == (NAME, "cpu")
-    assert found.history == [pytest.approx(row, abs=1e-5) for row in alone.history]
-    assert found.metrics == pytest.approx(alone.metrics, abs=1e-5)
-    assert np.allclose(found.embedding_VE, alone.embedding_VE, atol=1e-5)
-    assert np.array_equal(found.touched_V, alone.touched_V)
+def assert_as_on_cpu(result, on_cpu):
+    assert (result.device, on_cpu.device) == (NAME, "cpu")
+    assert result.history == [pytest.approx(row, abs=1e-5) for row in on_cpu.history]
+    assert result.metrics == pytest.approx(on_cpu.metrics, abs=1e-5)
+    assert np.allclose(result.embedding_VE, on_cpu.embedding_VE, atol=1e-5)
+    assert np.array_equal(result.touched_V, on_cpu.touched_V)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -432,12 +432,12 @@ def assert_as_on_cpu(found, alone):
 def test_a_run_on_a_simulated_gpu_is_the_run_on_the_cpu(task, encoder, name):
     run = make_run(task, embedding=VARIANTS[name], model=model_settings(encoder=encoder), max_epochs=2)
     with simulated_gpu() as gpu:
-        (found,) = train_batch(task, [on_gpu(run)])
+        (result,) = train_batch(task, [on_gpu(run)])
     assert gpu.tensors > 100
-    assert_as_on_cpu(found, train_run(task, run))
+    assert_as_on_cpu(result, train_run(task, run))
 
 
-def test_on_a_gpu_what_can_be_is_stacked_and_what_fails_stops_no_other(task):
+def test_on_a_gpu_stackable_runs_are_stacked_and_a_failed_run_stops_no_other(task):
     runs = [
         make_run(task, 0, max_epochs=2),
         make_run(task, 1, VARIANTS["projected"], max_epochs=2),
@@ -445,11 +445,11 @@ def test_on_a_gpu_what_can_be_is_stacked_and_what_fails_stops_no_other(task):
         make_run(task, 3, VARIANTS["frozen"], max_epochs=2),
     ]
     with simulated_gpu() as gpu:
-        found = train_batch(task, list(map(on_gpu, runs)))
+        results = train_batch(task, list(map(on_gpu, runs)))
     assert gpu.replayed > 20
-    assert isinstance(found[2], RunError)
+    assert isinstance(results[2], RunError)
     for number in (0, 1, 3):
-        assert_as_on_cpu(found[number], train_run(task, runs[number]))
+        assert_as_on_cpu(results[number], train_run(task, runs[number]))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU is visible to torch")
@@ -457,6 +457,6 @@ def test_on_a_gpu_what_can_be_is_stacked_and_what_fails_stops_no_other(task):
 def test_a_gpu_gives_the_scores_of_the_cpu(task, encoder):
     run = make_run(task, model=model_settings(encoder=encoder, dropout=0.0), max_epochs=3)
     on_cpu = train_run(task, run)
-    there = train_run(task, on_gpu(run))
-    assert there.history[-1]["train/loss"] == pytest.approx(on_cpu.history[-1]["train/loss"], abs=1e-3)
-    assert there.metrics["test/accuracy"] == pytest.approx(on_cpu.metrics["test/accuracy"], abs=0.02)
+    result = train_run(task, on_gpu(run))
+    assert result.history[-1]["train/loss"] == pytest.approx(on_cpu.history[-1]["train/loss"], abs=1e-3)
+    assert result.metrics["test/accuracy"] == pytest.approx(on_cpu.metrics["test/accuracy"], abs=0.02)

@@ -21,16 +21,16 @@ def predictions(draw):
 def test_scores_equal_scikit_learn(case):
     labels, probabilities = case
     predicted = probabilities.argmax(axis=1)
-    found = scores(labels, probabilities)
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted))
+    result = scores(labels, probabilities)
+    assert result["accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted))
     occurring = np.unique(labels)
-    assert found["macro_recall"] == pytest.approx(
+    assert result["macro_recall"] == pytest.approx(
         reference.recall_score(labels, predicted, labels=occurring, average="macro", zero_division=0)
     )
-    assert found["macro_f1"] == pytest.approx(reference.f1_score(labels, predicted, average="macro", zero_division=0))
+    assert result["macro_f1"] == pytest.approx(reference.f1_score(labels, predicted, average="macro", zero_division=0))
     everything = np.arange(probabilities.shape[1])
     normalized = probabilities.astype(float) / probabilities.astype(float).sum(axis=1, keepdims=True)
-    assert found["nll"] == pytest.approx(reference.log_loss(labels, normalized, labels=everything), rel=1e-5)
+    assert result["nll"] == pytest.approx(reference.log_loss(labels, normalized, labels=everything), rel=1e-5)
     assert np.array_equal(
         confusion_matrix(labels, predicted, probabilities.shape[1]),
         reference.confusion_matrix(labels, predicted, labels=everything),
@@ -45,8 +45,8 @@ def test_calibration_error_by_hand():
 
 
 def test_certain_and_right_is_perfect():
-    found = scores(np.array([0, 1]), np.eye(2))
-    assert found == {"accuracy": 1.0, "macro_recall": 1.0, "macro_f1": 1.0, "nll": 0.0, "ece": 0.0}
+    result = scores(np.array([0, 1]), np.eye(2))
+    assert result == {"accuracy": 1.0, "macro_recall": 1.0, "macro_f1": 1.0, "nll": 0.0, "ece": 0.0}
 
 
 def test_certain_and_wrong_has_finite_nll():

@@ -1,4 +1,4 @@
-"""What an embedding layer is, and that no encoder lets one tweet change another's output."""
+"""The embedding layer of each variant, and encoders whose output for a tweet does not depend on the batch."""
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ V, D, C = 12, 6, 3
 ENCODERS = ("mean", "meanmax", "cnn", "gru")
 
 
-def settings(encoder, share=0.0):
-    return ModelConfig(encoder=encoder, dropout=share, filters=5, widths=[2, 3, 4], hidden=7)
+def settings(encoder, rate=0.0):
+    return ModelConfig(encoder=encoder, dropout=rate, filters=5, widths=[2, 3, 4], hidden=7)
 
 
 def matrix(seed=0):
@@ -46,8 +46,8 @@ KINDS = {
 }
 
 
-def moved(kind):
-    """A layer after some training: learned rows and the projection are no longer what they started as."""
+def trained_layer(kind):
+    """A layer after training: trainable rows and the projection differ from their initial values."""
     embedding = Embedding(matrix(), **KINDS[kind])
     with torch.no_grad():
         if embedding.rows_VD.requires_grad:
@@ -57,8 +57,8 @@ def moved(kind):
     return embedding
 
 
-def classifier(encoder, kind="trained", share=0.0):
-    return Classifier(moved(kind), settings(encoder, share), C, torch.Generator().manual_seed(1))
+def classifier(encoder, kind="trained", rate=0.0):
+    return Classifier(trained_layer(kind), settings(encoder, rate), C, torch.Generator().manual_seed(1))
 
 
 def test_lookup_equals_one_hot_times_matrix_and_take():
@@ -103,10 +103,10 @@ def test_gru_encoder_takes_the_state_after_the_last_token():
 def test_output_does_not_depend_on_the_rest_of_the_batch(encoder, kind):
     model = classifier(encoder, kind)
     split = texts([3, 5], [2, 4, 6, 8, 9, 10], [], [1])
-    together = model(take(split, torch.arange(4)))
+    logits = model(take(split, torch.arange(4)))
     for row in range(4):
-        alone = model(take(split, torch.tensor([row])))
-        assert torch.allclose(alone[0], together[row], atol=1e-6)
+        single = model(take(split, torch.tensor([row])))
+        assert torch.allclose(single[0], logits[row], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["trained", "multichannel", "anchored"])
@@ -115,14 +115,14 @@ def test_only_rows_of_the_batch_get_gradients_and_padding_never_does(encoder, ki
     model = classifier(encoder, kind)
     bags = take(texts([3, 5, 5], [2]), torch.arange(2))
     loss = model(bags).pow(2).sum()
-    (loss + model.embedding.distance(bags) if kind == "anchored" else loss).backward()
+    (loss + model.embedding.anchor_penalty(bags) if kind == "anchored" else loss).backward()
     assert model.embedding.rows_VD.grad.is_sparse
     gradient = model.embedding.rows_VD.grad.to_dense()
     assert set(gradient.abs().sum(1).nonzero().flatten().tolist()) == {2, 3, 5}
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_under_sgd_only_touched_rows_move(encoder):
+def test_sgd_changes_touched_rows_only(encoder):
     model = classifier(encoder)
     before = model.embedding.rows_VD.detach().clone()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
@@ -130,8 +130,8 @@ def test_under_sgd_only_touched_rows_move(encoder):
         optimizer.zero_grad()
         model(take(texts([3, 5, 5], [2, 3]), rows)).pow(2).sum().backward()
         optimizer.step()
-    moved = (model.embedding.rows_VD.detach() != before).any(1)
-    assert set(moved.nonzero().flatten().tolist()) == {2, 3, 5}
+    changed = (model.embedding.rows_VD.detach() != before).any(1)
+    assert set(changed.nonzero().flatten().tolist()) == {2, 3, 5}
 
 
 def test_initial_layers_do_not_depend_on_the_variant():
@@ -174,42 +174,42 @@ def test_mean_model_has_the_assignments_parameter_count():
     ],
 )
 def test_parameters_of_each_variant(kind, total, trainable, embedding):
-    found = classifier("mean", kind).parameter_counts()
-    assert found == {"params/total": total, "params/trainable": trainable, "params/embedding": embedding}
+    counts = classifier("mean", kind).parameter_counts()
+    assert counts == {"params/total": total, "params/trainable": trainable, "params/embedding": embedding}
 
 
-def test_two_channels_stand_side_by_side_and_a_projection_is_multiplied_in():
-    learned = moved("multichannel")
-    assert torch.equal(learned.matrix(), torch.cat([matrix(), learned.rows_VD.detach()], dim=1))
-    assert learned.dim == 2 * D
-    turned = moved("projected")
-    assert torch.allclose(turned.matrix(), matrix() @ turned.projection_DD, atol=1e-6)
+def test_the_matrix_of_two_channels_is_their_concatenation_and_of_a_projection_the_product():
+    two_channels = trained_layer("multichannel")
+    assert torch.equal(two_channels.matrix(), torch.cat([matrix(), two_channels.rows_VD.detach()], dim=1))
+    assert two_channels.dim == 2 * D
+    projected = trained_layer("projected")
+    assert torch.allclose(projected.matrix(), matrix() @ projected.projection_DD, atol=1e-6)
     assert torch.equal(Embedding(matrix(), projected=True).matrix(), matrix())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_plain_layer_of_the_effective_rows_gives_the_same_means_and_rows(kind):
-    embedding = moved(kind)
+    embedding = trained_layer(kind)
     plain = Embedding(embedding.matrix())
     assert plain.dim == embedding.dim
     bags = take(texts([3, 5, 5], [], [2, 4, 11]), torch.arange(3))
     assert torch.allclose(embedding.mean(bags), plain.mean(bags), atol=1e-6)
-    ids_BT, _ = bags.padded(at_least=1)
+    ids_BT, _ = bags.padded()
     assert torch.allclose(embedding.look_up(ids_BT), plain.look_up(ids_BT), atol=1e-6)
     assert not embedding.look_up(ids_BT)[1].any()
     assert not embedding.matrix()[0].any()
 
 
 def test_the_anchors_gradient_is_that_of_the_dense_formula():
-    embedding = moved("anchored")
+    embedding = trained_layer("anchored")
     bags = take(texts([3, 5, 5, 3], [2, 3]), torch.arange(2))
-    distance = embedding.distance(bags)
-    distance.backward()
+    penalty = embedding.anchor_penalty(bags)
+    penalty.backward()
     rows = embedding.rows_VD.detach().clone().requires_grad_()
-    read = torch.tensor([2, 3, 5])
-    dense = (rows - matrix())[read].pow(2).sum() / 2
+    ids = torch.tensor([2, 3, 5])
+    dense = (rows - matrix())[ids].pow(2).sum() / 2
     dense.backward()
-    assert distance.item() == pytest.approx(dense.item())
-    assert dense.item() == pytest.approx(matrix(seed=5)[read].pow(2).sum().item() / 2, rel=1e-5)
+    assert penalty.item() == pytest.approx(dense.item())
+    assert dense.item() == pytest.approx(matrix(seed=5)[ids].pow(2).sum().item() / 2, rel=1e-5)
     assert torch.allclose(embedding.rows_VD.grad.to_dense(), rows.grad)
-    assert Embedding(matrix(), **KINDS["anchored"]).distance(bags).item() == 0
+    assert Embedding(matrix(), **KINDS["anchored"]).anchor_penalty(bags).item() == 0

@@ -1,11 +1,11 @@
-"""The optimizer against torch's, and clipping."""
+"""The optimizer and gradient clipping equal torch's."""
 
 import pytest
 import torch
 from simulated_gpu import CUDA, Graph, simulated_gpu
 
 from pipeline.classifier import optimizer
-from pipeline.classifier.optimizer import Adam, Group, clip_gradients
+from pipeline.classifier.optimizer import Adam, ParameterGroup, clip_gradients
 
 
 @pytest.mark.parametrize(("size", "block"), [(4, 1 << 17), (6, 1 << 17), (7, 1 << 17), (4, 8), (7, 1)])
@@ -15,20 +15,20 @@ def test_steps_equal_torchs_sparse_adam_and_adamw(monkeypatch, size, block):
     rows, weight = torch.randn(9, size, generator=generator), torch.randn(3, size, generator=generator)
     mine = [torch.nn.Parameter(tensor.clone()) for tensor in (rows, weight)]
     theirs = [torch.nn.Parameter(tensor.clone()) for tensor in (rows, weight)]
-    mover = Adam([Group([mine[1]], 0.02, weight_decay=0.1)], mine[0], 0.01)
+    adam = Adam([ParameterGroup([mine[1]], 0.02, weight_decay=0.1)], mine[0], 0.01)
     references = [torch.optim.SparseAdam([theirs[0]], lr=0.01), torch.optim.AdamW([theirs[1]], 0.02, weight_decay=0.1)]
     for step in range(40):
         ids = torch.randint(1, 7, (step % 5,), generator=generator)  # row 0, and those from 7 on, are never read
-        noise = torch.randn(step % 5, size, generator=generator)
-        left = 1 - step / 50
+        factors = torch.randn(step % 5, size, generator=generator)
+        lr_factor = 1 - step / 50
         for rows_VD, weight_CD in (mine, theirs):
             rows_VD.grad = weight_CD.grad = None
-            read = torch.nn.functional.embedding(ids, rows_VD, sparse=True) * noise
-            ((read @ weight_CD.T).square().sum() + weight_CD.square().sum()).backward()
+            features = torch.nn.functional.embedding(ids, rows_VD, sparse=True) * factors
+            ((features @ weight_CD.T).square().sum() + weight_CD.square().sum()).backward()
         with torch.no_grad():
-            mover.step(left)
-        for reference, rate in zip(references, (0.01, 0.02), strict=True):
-            reference.param_groups[0]["lr"] = rate * left
+            adam.step(lr_factor)
+        for reference, lr in zip(references, (0.01, 0.02), strict=True):
+            reference.param_groups[0]["lr"] = lr * lr_factor
             reference.step()
     for one, two in zip(mine, theirs, strict=True):
         assert torch.allclose(one, two, rtol=1e-5, atol=1e-6)
@@ -36,7 +36,7 @@ def test_steps_equal_torchs_sparse_adam_and_adamw(monkeypatch, size, block):
     assert not torch.equal(mine[0][1], rows[1])
 
 
-def test_clipping_equals_torchs_on_dense_gradients_and_joins_sparse_ones():
+def test_clipping_equals_torchs_and_includes_sparse_gradients():
     values = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
     rows = torch.tensor([3, 3, 7])
     mine, reference = torch.nn.Parameter(values.clone()), torch.nn.Parameter(values.clone())
@@ -50,18 +50,18 @@ def test_clipping_equals_torchs_on_dense_gradients_and_joins_sparse_ones():
 
 
 @pytest.mark.parametrize("limit", [0.5, 50.0])
-def test_clipping_on_a_gpu_waits_for_no_number(limit):
-    here, there = (torch.nn.Linear(4, 3) for _ in range(2))
-    for one in here.parameters():
-        one.grad = torch.ones_like(one)
-    clip_gradients(list(here.parameters()), limit)
+def test_clipping_on_a_gpu_does_not_synchronize(limit):
+    on_cpu, on_gpu = (torch.nn.Linear(4, 3) for _ in range(2))
+    for parameter in on_cpu.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    clip_gradients(list(on_cpu.parameters()), limit)
     with simulated_gpu() as gpu:
-        there.to(CUDA)
-        for one in there.parameters():
-            one.grad = torch.ones_like(one)
-        gpu.graph = Graph()  # which refuses to wait
-        clip_gradients(list(there.parameters()), limit)
+        on_gpu.to(CUDA)
+        for parameter in on_gpu.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        gpu.graph = Graph()  # refuses to synchronize
+        clip_gradients(list(on_gpu.parameters()), limit)
         gpu.graph = None
-        found = [one.grad.cpu() for one in there.parameters()]
-    for ours, theirs in zip(here.parameters(), found, strict=True):
-        assert torch.allclose(ours.grad, theirs)
+        gradients = [parameter.grad.cpu() for parameter in on_gpu.parameters()]
+    for parameter, gradient in zip(on_cpu.parameters(), gradients, strict=True):
+        assert torch.allclose(parameter.grad, gradient)

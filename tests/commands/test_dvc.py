@@ -27,7 +27,7 @@ from pipeline.runtime.files import fingerprint
 from pipeline.runtime.paths import project_root
 from pipeline.stages import run as stages
 from pipeline.stages.cache_keys import KERNEL_SETTINGS
-from pipeline.study.run import COMPARING
+from pipeline.study.publish import REPORT_CODE
 
 ROOT = project_root()
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
@@ -158,7 +158,7 @@ class TestParams:
 
     def test_code_of_the_comparison(self):
         deps = DVC["stages"]["compare"]["deps"]
-        parts = (*COMPARING, "evaluation/audit", "evaluation/baselines")
+        parts = (*REPORT_CODE, "evaluation/audit", "evaluation/baselines")
         assert {part for part in parts if not covered(f"pipeline/{part}", deps)} == set()
 
     def test_compare_reads_what_train_made(self):
@@ -364,7 +364,7 @@ class TestRepro:
         assert project.ran() == []
         project.edit("conf/train/default.yaml", "# The training engine:", "# Another comment:")
         project.edit("conf/train/default.yaml", "lr_head: 3.0e-3 ", "lr_head: 0.003")
-        project.edit("conf/study/default.yaml", "# Which runs", "# These runs")
+        project.edit("conf/study/default.yaml", "# A study:", "# The study:")
         assert project.ran() == []
 
         project.edit("conf/train/default.yaml", "patience: 5", "patience: 6")

@@ -352,14 +352,14 @@ def test_the_lightning_peer_is_the_same_model(task, monkeypatch):
     assert peer.train(encoded, run) == 1.0
 
 
-def test_a_run_beside_scikit_learn(task, measure):
+def test_a_run_compared_with_scikit_learn(task, measure):
     _, _, encoded, vocabulary = task
     section = importlib.import_module("many_runs")
     config = compose(["embedding=cbow_frozen", "train.max_epochs=20", "train.lr_head=0.1", "train.device=cpu"])
     rows_VD = np.random.default_rng(0).normal(0, 1, (len(vocabulary.words), 6)).astype(np.float32)
     rows_VD[0] = 0
     run = Run(rows_VD, config.embedding, np.arange(150), 0, config.model, config.train)
-    found = section._beside_scikit_learn(encoded, run, 2, "made up")
+    found = section._compare_with_scikit_learn(encoded, run, 2, "made up")
     assert (len(found.ratios), found.target) == (2, "")
     assert "accuracy on 50 more: ours 1.000, scikit-learn 1.000" in found.note
 

@@ -298,7 +298,7 @@ for _ in tokenize_batches(itertools.repeat(["a b c"] * 20_000), str.split, worke
     "training": """
 import time
 import numpy as np
-from pipeline.classifier.fast.forked_runs import train_side_by_side
+from pipeline.classifier.fast.forked_runs import train_in_processes
 from pipeline.classifier.run_spec import Run
 from pipeline.config.compose import compose
 config = compose([])
@@ -306,7 +306,7 @@ run = Run(np.zeros((3, 2), np.float32), config.embedding, np.arange(1), 0, confi
 def attempt(task, run):
     print(flush=True)
     time.sleep(600)
-train_side_by_side(None, [run, run], 2, attempt)
+train_in_processes(None, [run, run], 2, attempt)
 """,
 }
 

@@ -1,20 +1,34 @@
-"""The study's runs as configurations: what they share, what differs, how each is repeated by itself."""
+"""The runs of a study: what they share, in what they differ, and that each follows from its command."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import hydra
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.compose import VERSION_BASE, compose, conf_folder, readable, variants
-from pipeline.config.schema import Config, EmbeddingConfig
+from pipeline.config.compose import VERSION_BASE, compose, conf_folder, quote_values, study_variants
+from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
-from pipeline.study.design import Choice, best_factor, cell_config, cell_overrides, label_budgets, with_emoticons
+from pipeline.runtime.files import flatten
+from pipeline.study.design import (
+    FOLLOWS,
+    Cell,
+    Choice,
+    LabelBudget,
+    Study,
+    label_budgets,
+    learning_rates,
+    study_cells,
+    with_settings,
+)
+from pipeline.study.learning_rates import best_factor
 
 STUDY = ("+experiment=compare", "data.sample.labelled=400", "embedding.dim=8")
 ALL_VARIANTS = (
@@ -29,10 +43,22 @@ TWO = (
 
 
 @lru_cache
-def study(*overrides: str) -> tuple[Config, dict[str, tuple[EmbeddingConfig, str]]]:
+def study(*overrides: str) -> Study:
     config = compose(overrides)
     with hydra.initialize_config_dir(str(conf_folder()), version_base=VERSION_BASE):
-        return config, variants(readable(overrides), config)
+        named = study_variants(quote_values(overrides), config)
+    return Study(config, named, overrides, {mode: prepared(320) for _, mode in named.values()})
+
+
+def cell_of(
+    study: Study, variant: str, labels: int | None, seed: int, *, factor: float = 1.0, largest: bool = False
+) -> Cell:
+    cell = study.cell(variant, LabelBudget(labels, labels or 320), seed, largest=largest)
+    return study.changed(cell, learning_rates(study.config, factor))
+
+
+def prepared(train: int) -> Stage:
+    return Stage(Path("nowhere"), "key", {"outcome": {"rows": {"train": train, "validation": 9, "test": 9}}})
 
 
 BASE = compose(STUDY)
@@ -42,25 +68,14 @@ def with_budgets(budgets: list[int | None]) -> Config:
     return dataclasses.replace(BASE, study=dataclasses.replace(BASE.study, label_budgets=budgets))
 
 
-def prepared(train: int) -> Stage:
-    return Stage(Path("nowhere"), "key", {"outcome": {"rows": {"train": train, "validation": 9, "test": 9}}})
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
-
-
 def different_keys(one: Config, other: Config) -> set[str]:
-    first, second = flat(dataclasses.asdict(one)), flat(dataclasses.asdict(other))
+    first, second = flatten(dataclasses.asdict(one)), flatten(dataclasses.asdict(other))
     return {key for key in first.keys() | second.keys() if first.get(key) != second.get(key)}
 
 
 class TestLabelBudgets:
     @pytest.mark.parametrize(
-        ("wanted", "found", "left_out"),
+        ("configured", "expected", "left_out"),
         [
             ([300, 100, None], [(100, 100), (300, 300), (None, 320)], []),
             ([None, 319], [(319, 319), (None, 320)], []),
@@ -73,56 +88,62 @@ class TestLabelBudgets:
             ([None], [(None, 320)], []),
         ],
     )
-    def test_known_answers(self, wanted: list[int | None], found: list[tuple[int | None, int]], left_out: list[str]):
-        budgets, notes = label_budgets(with_budgets(wanted), prepared(320))
-        assert budgets == found
+    def test_known_answers(
+        self, configured: list[int | None], expected: list[tuple[int | None, int]], left_out: list[str]
+    ):
+        budgets, notes = label_budgets(with_budgets(configured), prepared(320))
+        assert budgets == expected
         assert notes == [f"label budget {n} is left out: there are 320 training tweets" for n in left_out]
 
     @given(
-        wanted=st.lists(st.none() | st.integers(1, 50), min_size=1, max_size=6, unique=True), rows=st.integers(1, 50)
+        configured=st.lists(st.none() | st.integers(1, 50), min_size=1, max_size=6, unique=True),
+        rows=st.integers(1, 50),
     )
-    def test_every_budget_is_used_once_or_left_out(self, wanted: list[int | None], rows: int):
-        budgets, notes = label_budgets(with_budgets(wanted), prepared(rows))
+    def test_every_budget_is_used_once_or_left_out(self, configured: list[int | None], rows: int):
+        budgets, notes = label_budgets(with_budgets(configured), prepared(rows))
         numbers = [number for _, number in budgets]
         assert numbers == sorted(set(numbers))
         assert budgets
         assert all(number <= rows and labels == (None if number == rows else number) for labels, number in budgets)
-        asked = {rows if budget is None else budget for budget in wanted}
-        assert {budget for budget in asked if budget <= rows} <= set(numbers)
-        assert len(notes) == sum(budget > rows for budget in asked)
+        tweets = {rows if budget is None else budget for budget in configured}
+        assert {budget for budget in tweets if budget <= rows} <= set(numbers)
+        assert len(notes) == sum(budget > rows for budget in tweets)
 
 
-class TestCellConfig:
+class TestCell:
     def test_a_cell_is_the_study_but_for_what_the_study_varies(self):
-        config, named = study(*STUDY, ALL_VARIANTS)
-        before = dataclasses.asdict(config)
-        for name, variant in named.items():
-            cell = cell_config(config, variant, 60, 3, factor=0.3)
-            changed = {key for key in different_keys(config, cell) if not key.startswith("embedding.")}
+        whole = study(*STUDY, ALL_VARIANTS)
+        before = dataclasses.asdict(whole.config)
+        for name, (embedding, _) in whole.variants.items():
+            cell = cell_of(whole, name, 60, 3, factor=0.3).config
+            changed = {key for key in different_keys(whole.config, cell) if not key.startswith("embedding.")}
             expected = {"stage", "data.label_budget", "seed", "cbow.seed", "train.lr_head", "train.lr_embedding"}
+            expected |= {"tracking.keep_embedding"}
             assert changed == expected | ({"text.emoticons"} if name.endswith("@strip") else set()), name
-            assert dataclasses.asdict(cell.embedding) == dataclasses.asdict(variant[0])
+            assert dataclasses.asdict(cell.embedding) == dataclasses.asdict(embedding)
             assert (cell.stage, cell.data.label_budget, cell.seed, cell.cbow.seed) == ("all", 60, 3, 3)
-        assert dataclasses.asdict(config) == before
+        assert dataclasses.asdict(whole.config) == before
 
     def test_variants_of_a_seed_and_budget_differ_under_embedding_alone(self):
-        config, named = study(*STUDY, ALL_VARIANTS)
-        cells = [cell_config(config, variant, None, 1) for name, variant in named.items() if "@" not in name]
+        whole = study(*STUDY, ALL_VARIANTS)
+        cells = [cell_of(whole, name, None, 1).config for name in whole.variants if "@" not in name]
         changed = {key for cell in cells for key in different_keys(cells[0], cell)}
         assert changed == {f"embedding.{key}" for key in ("init", "trainable", "multichannel", "projected", "anchor")}
 
     def test_cells_share_nothing_that_could_be_changed(self):
-        config, named = study(*STUDY, *TWO)
-        cell = cell_config(config, named["cbow_finetuned"], None, 1)
-        cell.embedding.dim, cell.probe.transfer, cell.train.lr_head = 99, ["irony"], 9.0
-        again = cell_config(config, named["cbow_finetuned"], None, 1)
-        assert (again.embedding.dim, again.probe.transfer, again.train.lr_head) == (8, [], config.train.lr_head)
+        whole = study(*STUDY, *TWO)
+        cell = cell_of(whole, "cbow_finetuned", None, 1, largest=True).config
+        cell.embedding.dim, cell.train.lr_head = 99, 9.0
+        cell.probe.transfer.append("irony")
+        again = cell_of(whole, "cbow_finetuned", None, 1, largest=True).config
+        assert (again.embedding.dim, again.probe.transfer) == (8, [])
+        assert again.train.lr_head == whole.config.train.lr_head
 
     def test_learning_rates_are_multiplied_and_can_be_written(self):
-        config, named = study(*STUDY, *TWO, "train.lr_head=3e-3", "train.lr_embedding=1e-3")
+        whole = study(*STUDY, *TWO, "train.lr_head=3e-3", "train.lr_embedding=1e-3")
         rates = {}
         for factor in (0.3, 1.0, 3.0, 10.0, 1 / 3):
-            cell = cell_config(config, named["cbow_finetuned"], None, 0, factor)
+            cell = cell_of(whole, "cbow_finetuned", None, 0, factor=factor).config
             rates[factor] = cell.train.lr_head, cell.train.lr_embedding
         assert rates == {
             0.3: (0.0009, 0.0003), 1.0: (0.003, 0.001), 3.0: (0.009, 0.003), 10.0: (0.03, 0.01),
@@ -130,13 +151,24 @@ class TestCellConfig:
         }  # fmt: skip
 
     def test_a_cbow_seed_of_its_own_stays(self):
-        config, named = study(*STUDY, *TWO, "cbow.seed=7")
-        assert [cell_config(config, named["cbow_finetuned"], None, seed).cbow.seed for seed in range(3)] == [7, 7, 7]
-        config, named = study(*STUDY, *TWO, "seed=5")
-        assert [cell_config(config, named["cbow_finetuned"], None, seed).cbow.seed for seed in range(3)] == [0, 1, 2]
+        def seeds(whole: Study) -> list[int]:
+            return [cell_of(whole, "cbow_finetuned", None, seed).config.cbow.seed for seed in range(3)]
+
+        assert seeds(study(*STUDY, *TWO, "cbow.seed=7")) == [7, 7, 7]
+        assert seeds(study(*STUDY, *TWO, "seed=5")) == [0, 1, 2]
+
+    def test_the_embedding_is_stored_once_per_variant_and_transfer_measured_with_the_most_labels(self):
+        whole = study(*STUDY, *TWO, "study.seeds=2", "probe.transfer=[sample_topic]")
+        cells = study_cells(whole, [LabelBudget(60, 60), LabelBudget(None, 320)])
+        assert [cell.key for cell in cells] == [
+            (variant, budget, seed) for budget in (60, 320) for variant in whole.variants for seed in (0, 1)
+        ]
+        for cell in cells:
+            assert cell.config.tracking.keep_embedding == ((cell.label_budget, cell.seed) == (320, 0))
+            assert cell.config.probe.transfer == (["sample_topic"] if cell.label_budget == 320 else [])
 
 
-class TestRepeat:
+class TestCommand:
     @pytest.mark.parametrize(
         "overrides",
         [
@@ -149,17 +181,40 @@ class TestRepeat:
         ],
     )
     def test_the_command_of_a_cell_gives_its_configuration(self, overrides: Sequence[str]):
-        config, named = study(*overrides)
-        assert named
-        for number, (name, variant) in enumerate(named.items()):
-            cell = cell_config(config, variant, None if number % 2 else 60, number, factor=3 ** (number % 3 - 1))
-            cell.probe.transfer = config.probe.transfer if number % 2 else []
-            cell.tracking.keep_embedding = number == 1
-            repeated = compose(cell_overrides(cell, name, overrides))
-            assert {key for key in different_keys(cell, repeated) if not key.startswith("study.")} == set(), name
+        whole = study(*overrides)
+        assert whole.variants
+        for number, name in enumerate(whole.variants):
+            labels = None if number % 2 else 60
+            cell = cell_of(whole, name, labels, number, factor=3 ** (number % 3 - 1), largest=bool(number % 2))
+            repeated = compose(whole.command(cell))
+            assert {key for key in different_keys(cell.config, repeated) if not key.startswith("study.")} == set(), name
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            {"train.lr_head": 0.0234, "train.lr_embedding": 1e-05, "model.dropout": 0.25, "train.batch_size": 16},
+            {"embedding.dim": 16, "cbow.window": 3, "train.patience": None, "cbow.shrink_windows": False},
+        ],
+    )
+    def test_the_command_of_a_searched_setting_gives_its_configuration(self, setting: dict[str, Any]):
+        whole = study("+experiment=search", *TWO, "train.batch_size=8", "embedding.dim=8", "search.trials=3")
+        cell = whole.changed(cell_of(whole, "cbow_finetuned", 60, 1), setting)
+        command = whole.command(cell)
+        keys = [text.partition("=")[0] for text in command]
+        assert len(set(keys)) == len(keys)
+        differing = different_keys(cell.config, compose(command))
+        assert {key for key in differing if not key.startswith(("study.", "search."))} == set()
+
+    def test_the_keys_that_follow_another_are_those_of_conf(self):
+        follows = {}
+        for path in conf_folder().glob("*/*.yaml"):
+            for name, value in (yaml.safe_load(path.read_text("utf-8")) or {}).items():
+                if source := re.fullmatch(r"\$\{([\w.]+)\}", str(value)):
+                    follows[f"{path.parent.name}.{name}"] = source[1]
+        assert follows == FOLLOWS
 
     def test_the_command_says_nothing_twice_and_nothing_of_the_study(self):
-        overrides = [
+        whole = study(
             *STUDY,
             *TWO,
             "study.seeds=3",
@@ -167,16 +222,14 @@ class TestRepeat:
             "seed=9",
             "embedding=cbow_frozen",
             "train.batch_size=8",
-        ]
-        config, named = study(*overrides)
-        cell = cell_config(config, named["cbow_finetuned"], 60, 2)
-        found = cell_overrides(cell, "cbow_finetuned@keep", overrides)
-        keys = [text.partition("=")[0] for text in found]
+        )
+        command = whole.command(cell_of(whole, "cbow_finetuned", 60, 2))
+        keys = [text.partition("=")[0] for text in command]
         assert len(set(keys)) == len(keys)
         assert not [key for key in keys if key.startswith("study")]
-        kept = ["+experiment=compare", "data.sample.labelled=400", "embedding.dim=8", "train.batch_size=8"]
-        assert found[: len(kept)] == kept
-        assert {"stage=all", "embedding=cbow_finetuned", "data.label_budget=60", "seed=2"} <= set(found)
+        shared = ["+experiment=compare", "data.sample.labelled=400", "embedding.dim=8", "train.batch_size=8"]
+        assert command[: len(shared)] == shared
+        assert {"stage=all", "embedding=cbow_finetuned", "data.label_budget=60", "seed=2"} <= set(command)
 
 
 class TestChoice:
@@ -197,7 +250,7 @@ class TestChoice:
         assert not Choice("cbow_frozen", 60, factor, {factor: 0.5}).at_edge
 
 
-def test_emoticons_of_a_copy():
-    changed = with_emoticons(BASE, "strip")
-    assert different_keys(BASE, changed) == {"text.emoticons"}
-    assert BASE.text.emoticons == "keep"
+def test_settings_change_a_copy():
+    changed = with_settings(BASE, {"text.emoticons": "strip", "probe.transfer": ["irony"]})
+    assert different_keys(BASE, changed) == {"text.emoticons", "probe.transfer"}
+    assert (BASE.text.emoticons, BASE.probe.transfer) == ("keep", [])

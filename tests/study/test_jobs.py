@@ -1,4 +1,4 @@
-"""Classifiers trained together, as a study on a GPU does, are those trained one by one."""
+"""Classifiers trained as one batch, as a study on a GPU does, equal those trained one by one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from pipeline.runtime.errors import RunError
 from pipeline.runtime.files import read_json
 from pipeline.runtime.worker_pool import WorkerPool
 from pipeline.stages import run as stages
-from pipeline.study import jobs as batches
-from pipeline.study.jobs import Training, Trial
+from pipeline.study import jobs
+from pipeline.study.jobs import TrainingJob, TrialJob, batches, run_jobs
 
 TINY = (
     "data.sample.labelled=300",
@@ -26,22 +26,22 @@ TINY = (
     "tracking.enabled=false",
 )
 RATES = (0.01, 0.03)
-Asked = list[tuple[bool, list[int]]]
+Calls = list[tuple[bool, list[int]]]
 
 
-def work(root: Path, kind: type[Trial], *more: Any) -> dict[tuple[float, int], Trial]:
-    found = {}
+def jobs_of(root: Path, kind: type[TrialJob], *arguments: Any) -> dict[tuple[float, int], TrialJob]:
+    by_key = {}
     for rate in RATES:
         for seed in (0, 1):
             config = compose([*TINY, f"paths.root={root}", f"train.lr_head={rate}", f"seed={seed}"])
-            found[rate, seed] = kind(config, stages.prepare(config), None, *more)
-    return found
+            by_key[rate, seed] = kind(config, stages.prepare(config), None, *arguments)
+    return by_key
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """What the engine was asked for: of each batch whether it had the test split, and the seeds of its runs."""
-    calls: Asked = []
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The batches that the engine trained: whether each had the test split, and the seeds of its runs."""
+    calls: Calls = []
     train_batch = engine.train_batch
 
     def spy(task: engine.Task, runs: Sequence[engine.Run], *args: Any, **kwargs: Any) -> Any:
@@ -53,83 +53,83 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "device_used", lambda config: "cuda")
+    monkeypatch.setattr(jobs, "device_used", lambda config: "cuda")
 
 
-def test_trials_together_have_the_outcomes_they_have_alone(
-    tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+def test_trials_of_a_batch_have_the_outcomes_they_have_alone(
+    tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ):
     with WorkerPool(1) as workers:
-        alone = batches.do(workers, work(tmp_path / "alone", Trial), "trials")
-        assert asked == [(False, [seed]) for _ in RATES for seed in (0, 1)]
-        asked.clear()
+        alone = run_jobs(workers, jobs_of(tmp_path / "alone", TrialJob), "trials")
+        assert calls == [(False, [seed]) for _ in RATES for seed in (0, 1)]
+        calls.clear()
         on_gpu(monkeypatch)
-        together = batches.do(workers, work(tmp_path / "together", Trial), "trials")
-        assert asked == [(False, [0, 1, 0, 1])]
-        asked.clear()
-        again = batches.do(workers, work(tmp_path / "together", Trial), "trials")
-    assert asked == []
-    outcomes = [{key: found.get().outcome for key, found in done.items()} for done in (alone, together, again)]
+        batched = run_jobs(workers, jobs_of(tmp_path / "batched", TrialJob), "trials")
+        assert calls == [(False, [0, 1, 0, 1])]
+        calls.clear()
+        again = run_jobs(workers, jobs_of(tmp_path / "batched", TrialJob), "trials")
+    assert calls == []
+    outcomes = [{key: result.get().outcome for key, result in results.items()} for results in (alone, batched, again)]
     assert outcomes[0] == outcomes[1] == outcomes[2]
     assert len({outcome["score"] for outcome in outcomes[0].values()}) > 1
 
 
-def test_only_what_is_missing_is_trained(tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch):
-    pieces = work(tmp_path, Training, [])
-    first = pieces[RATES[0], 1].do()
+def test_only_what_is_missing_is_trained(tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch):
+    by_key = jobs_of(tmp_path, TrainingJob, [])
+    first = by_key[RATES[0], 1].finish()
     alone = read_json(first / "metrics.json")
-    asked.clear()
+    calls.clear()
     on_gpu(monkeypatch)
     with WorkerPool(1) as workers:
-        done = batches.do(workers, pieces, "runs")
-    assert asked == [(True, [0, 0, 1])]
-    assert list(done) == list(pieces)
-    assert done[RATES[0], 1].value == first
-    assert len({found.value for found in done.values()}) == len(pieces)
+        results = run_jobs(workers, by_key, "runs")
+    assert calls == [(True, [0, 0, 1])]
+    assert list(results) == list(by_key)
+    assert results[RATES[0], 1].value == first
+    assert len({result.value for result in results.values()}) == len(by_key)
     assert read_json(first / "metrics.json") == alone
 
 
-def test_records_of_runs_trained_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_records_of_runs_trained_as_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def metrics(root: Path) -> list[dict[str, float]]:
         with WorkerPool(1) as workers:
-            done = batches.do(workers, work(root, Training, []), "runs")
-        return [read_json(found.get() / "metrics.json") for found in done.values()]
+            results = run_jobs(workers, jobs_of(root, TrainingJob, []), "runs")
+        return [read_json(result.get() / "metrics.json") for result in results.values()]
 
     alone = metrics(tmp_path / "alone")
     on_gpu(monkeypatch)
-    assert metrics(tmp_path / "together") == alone
+    assert metrics(tmp_path / "batched") == alone
 
 
 def test_a_run_that_diverges_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     train_batch = engine.train_batch
 
     def diverge(task: engine.Task, runs: Sequence[engine.Run], *args: Any, **kwargs: Any) -> list[Any]:
-        found: list[Any] = list(train_batch(task, runs, *args, **kwargs))
-        found[1] = RunError("the training loss is nan")
-        return found
+        result: list[Any] = list(train_batch(task, runs, *args, **kwargs))
+        result[1] = RunError("the training loss is nan")
+        return result
 
     monkeypatch.setattr(engine, "train_batch", diverge)
     on_gpu(monkeypatch)
     with WorkerPool(1) as workers:
-        done = batches.do(workers, work(tmp_path / "runs", Training, []), "runs")
-        tried = batches.do(workers, work(tmp_path / "trials", Trial), "trials")
-    assert [found.reason for found in done.values()] == [None, "the training loss is nan", None, None]
-    assert [found.get().outcome["score"] is None for found in tried.values()] == [False, True, False, False]
+        results = run_jobs(workers, jobs_of(tmp_path / "runs", TrainingJob, []), "runs")
+        trials = run_jobs(workers, jobs_of(tmp_path / "trials", TrialJob), "trials")
+    assert [result.reason for result in results.values()] == [None, "the training loss is nan", None, None]
+    assert [result.get().outcome["score"] is None for result in trials.values()] == [False, True, False, False]
 
 
 def test_a_batch_holds_what_memory_allows_and_only_runs_on_the_same_splits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    pieces = work(tmp_path, Trial)
+    by_key = jobs_of(tmp_path, TrialJob)
     config = compose([*TINY, f"paths.root={tmp_path}", "data.split_seed=1"])
-    other = Trial(config, stages.prepare(config), None)
-    keys = list(pieces)
-    assert list(batches.batches({keys[0]: pieces[keys[0]], "other": other, keys[1]: pieces[keys[1]]})) == [
+    other = TrialJob(config, stages.prepare(config), None)
+    keys = list(by_key)
+    assert list(batches({keys[0]: by_key[keys[0]], "other": other, keys[1]: by_key[keys[1]]})) == [
         [keys[0], keys[1]],
         ["other"],
     ]
-    words = pieces[keys[0]].prepared.outcome["vocabulary"]["types_kept"] + 2
-    monkeypatch.setattr(batches, "BATCH_BYTES", 3 * 2 * 4 * 8 * words)
-    assert list(batches.batches(pieces)) == [keys[:3], keys[3:]]
-    monkeypatch.setattr(batches, "BATCH_BYTES", 1)
-    assert [len(batch) for batch in batches.batches(pieces)] == [1, 1, 1, 1]
+    words = by_key[keys[0]].prepared.outcome["vocabulary"]["types_kept"] + 2
+    monkeypatch.setattr(jobs, "BATCH_BYTES", 3 * 2 * 4 * 8 * words)
+    assert list(batches(by_key)) == [keys[:3], keys[3:]]
+    monkeypatch.setattr(jobs, "BATCH_BYTES", 1)
+    assert [len(batch) for batch in batches(by_key)] == [1, 1, 1, 1]

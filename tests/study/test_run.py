@@ -1,7 +1,6 @@
 """The study as one command: its design, its fairness, what it writes, and what happens when it fails or is killed."""
 
 import contextlib
-import csv
 import logging
 import os
 import re
@@ -25,7 +24,7 @@ from pipeline.cli.run import main
 from pipeline.config.compose import compose
 from pipeline.runtime.cached_folder import read_manifest
 from pipeline.runtime.errors import RunError
-from pipeline.runtime.files import read_json
+from pipeline.runtime.files import flatten, read_csv, read_json
 from pipeline.runtime.paths import project_root
 from pipeline.stages import vectors
 from pipeline.stages.run import run as run_stages
@@ -72,33 +71,32 @@ def _restore_logging() -> Iterator[None]:
 
 
 def only(folder: Path, pattern: str = "*") -> Path:
-    (found,) = folder.glob(pattern)
-    return found
+    (path,) = folder.glob(pattern)
+    return path
 
 
 def table(study: Path, name: str) -> Rows:
-    with (study / "tables" / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return read_csv(study / "tables" / f"{name}.csv")
 
 
 def manifests(folder: Path) -> dict[Path, tuple[bytes, int]]:
     """Contents and times of manifests below a folder, without MLflow's copies: what changes where work is repeated."""
-    found = [path for path in folder.rglob("manifest.json") if "mlflow" not in path.parts]
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+    paths = [path for path in folder.rglob("manifest.json") if "mlflow" not in path.parts]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
 
 def runs_of(root: Path) -> dict[tuple[str, int, int], Path]:
     """The finished runs below a root by variant, label budget and seed."""
-    found = {}
-    for path in (root / "results").glob("[!.]*/manifest.json"):  # hidden folders are not done
+    folders = {}
+    for path in (root / "results").glob("[!.]*/manifest.json"):  # hidden folders are incomplete
         run = read_json(path.parent / "run.json")
-        found[run["tags"]["variant"], run["dataset"]["labelled_used"], int(run["tags"]["seed"])] = path.parent
-    return found
+        folders[run["tags"]["variant"], run["dataset"]["labelled_used"], int(run["tags"]["seed"])] = path.parent
+    return folders
 
 
 @dataclass
-class StudyRuns:
-    """A study that was run to its end in this process, and every training that it asked the engine for."""
+class FinishedStudy:
+    """A study that was run to its end in this process, and every training of the engine."""
 
     root: Path
     code: int
@@ -106,16 +104,16 @@ class StudyRuns:
     trainings: list[tuple[engine.Task, engine.Run]] = field(default_factory=list)
 
     def trained(self, *, test: bool) -> dict[tuple[str, int, int], list[engine.Run]]:
-        found: dict[tuple[str, int, int], list[engine.Run]] = {}
+        runs: dict[tuple[str, int, int], list[engine.Run]] = {}
         for task, run in self.trainings:
             if (task.test is not None) == test:
                 variant = "cbow_frozen" if run.embedding.init == "cbow" else "random_trainable"
-                found.setdefault((variant, len(run.rows_N), run.seed), []).append(run)
-        return found
+                runs.setdefault((variant, len(run.rows_N), run.seed), []).append(run)
+        return runs
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> StudyRuns:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
     root = tmp_path_factory.mktemp("finished")
     trainings: list[tuple[engine.Task, engine.Run]] = []
     train_batch = engine.train_batch
@@ -127,11 +125,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> StudyRuns:
     with pytest.MonkeyPatch.context() as patch, logging_restored():
         patch.setattr(engine, "train_batch", recorded)
         code = main([*TINY, *ALONE, "probe.transfer=[sample_topic]", f"paths.root={root}"])
-    return StudyRuns(root, code, only(root / "results" / "studies", "sample-*"), trainings)
+    return FinishedStudy(root, code, only(root / "results" / "studies", "sample-*"), trainings)
 
 
 class TestReport:
-    def test_everything_is_there(self, finished: StudyRuns):
+    def test_everything_is_there(self, finished: FinishedStudy):
         assert finished.code == 0
         files = {path.name for path in finished.folder.iterdir()}
         assert {"report.html", "report.md", "study.json", "manifest.json", "tables", "figures"} <= files
@@ -141,7 +139,7 @@ class TestReport:
         tables = {path.name for path in (finished.folder / "tables").iterdir()}
         assert {"runs.csv", "scores.csv", "scores.tex", "differences.csv", "differences.tex", "trials.csv"} <= tables
 
-    def test_the_pages_agree_and_point_at_files_that_exist(self, finished: StudyRuns):
+    def test_the_pages_agree_and_point_at_files_that_exist(self, finished: FinishedStudy):
         study = read_json(finished.folder / "study.json")
         pages = {name: (finished.folder / name).read_text("utf-8") for name in ("report.md", "report.html")}
         for verdict in study["verdicts"]:
@@ -153,7 +151,7 @@ class TestReport:
         assert all((finished.folder / link).is_file() for link in links)
         assert not re.search(r'(src|href)="(https?:)?//', pages["report.html"])
 
-    def test_scores_and_differences_follow_from_the_records(self, finished: StudyRuns):
+    def test_scores_and_differences_follow_from_the_records(self, finished: FinishedStudy):
         score = {
             cell: read_json(folder / "metrics.json")["test/macro_recall"]
             for cell, folder in runs_of(finished.root).items()
@@ -161,9 +159,9 @@ class TestReport:
         assert set(score) == set(CELLS)
         means = {(row["variant"], int(row["label_budget"])): row for row in table(finished.folder, "scores")}
         for variant, budget in product(VARIANTS, BUDGETS):
-            own = [score[variant, budget, seed] for seed in SEEDS]
-            assert float(means[variant, budget]["mean"]) == pytest.approx(np.mean(own))
-            assert float(means[variant, budget]["sd"]) == pytest.approx(np.std(own, ddof=1))
+            scores = [score[variant, budget, seed] for seed in SEEDS]
+            assert float(means[variant, budget]["mean"]) == pytest.approx(np.mean(scores))
+            assert float(means[variant, budget]["sd"]) == pytest.approx(np.std(scores, ddof=1))
             assert means[variant, budget]["n"] == "2"
         differences = table(finished.folder, "differences")
         assert [(row["a"], row["b"], int(row["label_budget"])) for row in differences] == [
@@ -174,20 +172,20 @@ class TestReport:
             assert float(row["mean"]) == pytest.approx(np.mean(paired))
             assert float(row["p_smallest"]) == 0.5  # 2 of 2² signs
 
-    def test_warnings_say_what_applies(self, finished: StudyRuns):
-        found = {warning["code"]: warning["text"] for warning in read_json(finished.folder / "study.json")["warnings"]}
-        assert {"generated_data", "too_few_seeds", "left_out"} <= set(found)
-        assert found["left_out"] == "label budget 5,000 is left out: there are 320 training tweets."
-        assert {"not_comparable", "failed_runs"} & set(found) == set()
+    def test_warnings_say_what_applies(self, finished: FinishedStudy):
+        texts = {warning["code"]: warning["text"] for warning in read_json(finished.folder / "study.json")["warnings"]}
+        assert {"generated_data", "too_few_seeds", "left_out"} <= set(texts)
+        assert texts["left_out"] == "label budget 5,000 is left out: there are 320 training tweets."
+        assert {"not_comparable", "failed_runs"} & set(texts) == set()
         page = (finished.folder / "report.md").read_text("utf-8").replace("\\", "")
-        assert [text for text in found.values() if text not in page] == []
+        assert [text for text in texts.values() if text not in page] == []
 
-    def test_where_results_lie_is_not_in_them(self, finished: StudyRuns):
+    def test_where_results_lie_is_not_in_them(self, finished: FinishedStudy):
         for path in finished.folder.rglob("*"):
             if path.is_file():
                 assert str(finished.root).encode() not in path.read_bytes(), path.name
 
-    def test_the_commands_repeat_the_study_and_a_run(self, finished: StudyRuns):
+    def test_the_commands_repeat_the_study_and_a_run(self, finished: FinishedStudy):
         page = (finished.folder / "report.md").read_text("utf-8")
         commands = re.findall(r"^python -m pipeline .*", page, flags=re.MULTILINE)
         assert len(commands) == 2
@@ -197,9 +195,9 @@ class TestReport:
 
 
 class TestFairness:
-    def test_variants_share_labelled_tweets_and_smaller_budgets_are_nested(self, finished: StudyRuns):
+    def test_variants_share_labelled_tweets_and_smaller_budgets_are_nested(self, finished: FinishedStudy):
         runs = finished.trained(test=True)
-        assert {cell: len(found) for cell, found in runs.items()} == dict.fromkeys(CELLS, 1)
+        assert {cell: len(trained) for cell, trained in runs.items()} == dict.fromkeys(CELLS, 1)
         rows = {cell: set(run.rows_N.tolist()) for cell, (run,) in runs.items()}
         for seed in SEEDS:
             for budget in BUDGETS:
@@ -207,15 +205,15 @@ class TestFairness:
             assert rows["cbow_frozen", 60, seed] < rows["cbow_frozen", 320, seed]
         assert rows["cbow_frozen", 60, 0] != rows["cbow_frozen", 60, 1]
 
-    def test_variants_share_token_ids(self, finished: StudyRuns):
+    def test_variants_share_token_ids(self, finished: FinishedStudy):
         keys = {read_manifest(folder)["identity"]["prepare"] for folder in runs_of(finished.root).values()}
         assert len(keys) == 1
         ids = {task.train.ids.numpy().tobytes() for task, _ in finished.trainings}
         assert len(ids) == 1
 
-    def test_configurations_differ_only_as_said(self, finished: StudyRuns):
+    def test_configurations_differ_only_as_said(self, finished: FinishedStudy):
         configs = {
-            cell: flat(yaml.safe_load((folder / "config.yaml").read_text("utf-8")))
+            cell: flatten(yaml.safe_load((folder / "config.yaml").read_text("utf-8")))
             for cell, folder in runs_of(finished.root).items()
         }
         for one, other in combinations(configs, 2):
@@ -227,22 +225,15 @@ class TestFairness:
             allowed |= {"seed", "cbow.seed"} if one[2] != other[2] else set()
             assert different <= allowed, (one, other)
 
-    def test_embeddings_are_kept_and_transferred_where_it_was_said(self, finished: StudyRuns):
+    def test_embeddings_are_kept_and_transferred_where_it_was_said(self, finished: FinishedStudy):
         for (_, budget, seed), folder in runs_of(finished.root).items():
             assert (folder / "embedding.safetensors").exists() == (budget == 320 and seed == 0)
             transferred = [key for key in read_json(folder / "metrics.json") if "transfer/sample_topic" in key]
             assert bool(transferred) == (budget == 320)
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
-
-
 class TestLearningRates:
-    def test_every_variant_and_budget_has_the_same_trials(self, finished: StudyRuns):
+    def test_every_variant_and_budget_has_the_same_trials(self, finished: FinishedStudy):
         trials = finished.trained(test=False)
         assert set(trials) == set(product(VARIANTS, BUDGETS, (0,)))
         for runs in trials.values():
@@ -250,11 +241,11 @@ class TestLearningRates:
             assert sorted(run.train.lr_embedding for run in runs) == [0.001, 0.01, 0.03]
         assert len(finished.trainings) == len(CELLS) + 12
 
-    def test_trials_never_see_the_test_split_and_runs_do_once(self, finished: StudyRuns):
+    def test_trials_never_see_the_test_split_and_runs_do_once(self, finished: FinishedStudy):
         assert [task.test is None for task, _ in finished.trainings] == [True] * 12 + [False] * len(CELLS)
         assert all(task.validation is not None for task, _ in finished.trainings)
 
-    def test_the_choice_is_the_best_on_validation(self, finished: StudyRuns):
+    def test_the_choice_is_the_best_on_validation(self, finished: FinishedStudy):
         measured = {}
         for path in (finished.root / "artifacts" / "trial").glob("*/manifest.json"):
             manifest = read_json(path)
@@ -267,12 +258,12 @@ class TestLearningRates:
         assert len(rows) == len(measured) == 12
         runs = finished.trained(test=True)
         for variant, budget in product(VARIANTS, BUDGETS):
-            own = [row for row in rows if (row["variant"], int(row["label_budget"])) == (variant, budget)]
-            assert [float(row["factor"]) for row in own] == list(FACTORS)
-            for row in own:
+            trials_of_cell = [row for row in rows if (row["variant"], int(row["label_budget"])) == (variant, budget)]
+            assert [float(row["factor"]) for row in trials_of_cell] == list(FACTORS)
+            for row in trials_of_cell:
                 assert float(row["score"]) == pytest.approx(measured[variant, budget, float(row["lr_head"])])
-            (chosen,) = [row for row in own if row["chosen"] == "True"]
-            assert float(chosen["score"]) == max(float(row["score"]) for row in own)
+            (chosen,) = [row for row in trials_of_cell if row["chosen"] == "True"]
+            assert float(chosen["score"]) == max(float(row["score"]) for row in trials_of_cell)
             assert (chosen["edge"] == "True") == (chosen["factor"] != "10.0")
             for seed in SEEDS:
                 (run,) = runs[variant, budget, seed]
@@ -284,7 +275,7 @@ class TestLearningRates:
 
 class TestAgain:
     def test_a_second_call_does_nothing_again(
-        self, finished: StudyRuns, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, finished: FinishedStudy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
         def refuse(*args: Any, **kwargs: Any) -> Any:
             raise AssertionError("this was done before")
@@ -300,7 +291,7 @@ class TestAgain:
         assert stderr.count("this run was finished before") == len(CELLS)
         assert "done" not in stderr
 
-    def test_a_run_by_itself_is_the_run_of_the_study(self, finished: StudyRuns, capsys: pytest.CaptureFixture[str]):
+    def test_a_run_by_itself_is_the_run_of_the_study(self, finished: FinishedStudy, capsys: pytest.CaptureFixture[str]):
         before = manifests(finished.root)
         runs = runs_of(finished.root)
         for cell in (("cbow_frozen", 320, 0), ("random_trainable", 60, 1)):
@@ -327,7 +318,7 @@ class TestFailures:
             assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
         stderr = capsys.readouterr().err
         (last,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
-        assert "1 pieces of the study failed" in last
+        assert "failures in the study: 1, the first: " in last
         assert "cbow_frozen at 60 labels: the loss is not a number" in last
         assert set(runs_of(tmp_path)) == set(product(VARIANTS, (60,), (0, 1))) - {("cbow_frozen", 60, 1)}
         folder = only(tmp_path / "results" / "studies", "sample-*")
@@ -355,18 +346,16 @@ class TestFailures:
                 raise RunError("no word is frequent enough")
             return cbow(config, prepared)
 
-        told: list[Any] = []
+        written: list[Any] = []
         monkeypatch.setattr(
-            "pipeline.study.results.write_study", lambda found, _: told.append(found) or {"answers": []}
+            "pipeline.study.results.write_study", lambda runs, _: written.append(runs) or {"answers": []}
         )
         monkeypatch.setattr(vectors, "cbow", fail)
         assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
-        # The seed whose vectors are there could not be trained either: no learning rate was chosen. That is said.
-        assert [tuple(failure.values()) for failure in told[0].failures] == [
-            ("cbow_frozen", 60, None, "no trial of a learning rate worked: its word vectors failed"),
-            ("cbow_frozen", 60, 0, "its word vectors: no word is frequent enough"),
-        ]
-        assert set(told[0].folders) == set(runs_of(tmp_path)) == set(product(["random_trainable"], (60,), (0, 1)))
+        # No learning rate could be chosen, so the seed with vectors is not trained either: one row for all seeds.
+        reason = "no trial of a learning rate worked: its word vectors: no word is frequent enough"
+        assert [tuple(failure.values()) for failure in written[0].failures] == [("cbow_frozen", 60, None, reason)]
+        assert set(written[0].folders) == set(runs_of(tmp_path)) == set(product(["random_trainable"], (60,), (0, 1)))
 
     def test_no_run_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         def fail(*args: Any) -> Any:
@@ -434,19 +423,19 @@ class TestWrong:
         [
             (["study.variants=[random_trainable,cbow_frozen,cbow_frosen]"], "'cbow_frosen' is no option of conf/"),
             (["study.variants=[random_trainable,cbow_frozen,cbow_frozen@stripp]"], "'stripp' is not a choice"),
-            (["study.variants=[cbow_frozen,cbow_frozen]"], "cbow_frozen is there twice"),
+            (["study.variants=[cbow_frozen,cbow_frozen]"], "cbow_frozen is repeated"),
             (["study.variants=[random_trainable]"], "none of study.pairs is among them"),
             (["study.variants=[]"], "none of study.pairs is among them"),
             (["study.pairs=[[cbow_frozen,cbow_frozen]]"], "expected two different variants"),
             (["study.pairs=[[cbow_frozen]]"], "expected two different variants"),
-            (["embedding.trainable=false"], "choose them by study.variants"),
+            (["embedding.trainable=false"], "choose them with study.variants"),
             (["data.validation_size=0", "train.patience=null"], "chooses learning rates on validation"),
-            (["study.pairs=[[cbow_frozen,random_trainable],[random_trainable,cbow_frozen]]"], "is there twice"),
+            (["study.pairs=[[cbow_frozen,random_trainable],[random_trainable,cbow_frozen]]"], "is repeated"),
             (["study.pairs=[[cbow_frozen,nosuch]]"], "'nosuch' is no option of conf/"),
             (["study.baselines=[majorty]"], "'majorty' is not a choice; did you mean 'majority'?"),
             (["study.lr_factors=[]"], "study.lr_factors=[]: expected at least one"),
             (["study.lr_factors=[1,0]"], "expected a number above 0"),
-            (["study.lr_factors=[1,1.0]"], "is there twice"),
+            (["study.lr_factors=[1,1.0]"], "is repeated"),
             (["study.label_budgets=[]"], "study.label_budgets=[]: expected at least one"),
             (["study.label_budgets=[0]"], "expected a whole number from 1"),
             (["study.seeds=1"], "study.seeds=1: expected a whole number from 2"),
@@ -488,7 +477,7 @@ def within(seconds: float, reached: Callable[[], bool]) -> bool:
     return reached()
 
 
-def test_a_study_that_is_killed_and_then_started_twice_at_once(finished: StudyRuns, tmp_path: Path):
+def test_a_study_that_is_killed_and_then_started_twice_at_once(finished: FinishedStudy, tmp_path: Path):
     first = started(tmp_path, "workers=2", "tracking.enabled=false")
     try:
         assert within(300, lambda: len(runs_of(tmp_path)) >= 2 or first.poll() is not None)
@@ -523,7 +512,7 @@ def check_that_each_piece_was_done_once(said: str, new: set[Path]) -> None:
         count = sum(path.parent.parent.name == stage for path in new)
         assert len(re.findall(rf"\] {stage}: done in", said)) == count, stage
     assert len(re.findall("train: done", said)) == sum((path.parent / "run.json").exists() for path in new)
-    assert said.count("compare: compared in") == 1
+    assert said.count("compare: report, tables and figures written to") == 1
     assert said.count("compare: this study was finished before") == 1
 
 

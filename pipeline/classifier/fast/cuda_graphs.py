@@ -1,39 +1,38 @@
-"""A function of fixed shapes, called as it is on a CPU and replayed as a CUDA graph on a GPU."""
+"""Functions of fixed shapes, captured as CUDA graphs and replayed on a GPU; called directly on a CPU."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 import torch
 
 WARM_UP = 3
 
 
-class Recordings:
-    """Functions by key, each made ready to be called many times.
+class CudaGraphs:
+    """Captures functions, to be replayed many times.
 
-    On CUDA a function is called a few times on a stream of its own, as torch asks ("CUDA Graphs" in its notes on CUDA
-    semantics), and then recorded: its buffers must hold an input that changes nothing. It may not wait for the device,
-    draw random numbers, or use other shapes and tensors later than when recorded. Recordings share their memory: they
-    may not run at once, nor leave results in tensors that they make. On a CPU it is called as it is.
+    A function runs WARM_UP times on a side stream before its capture (see "CUDA Graphs" in torch's notes on CUDA
+    semantics). Its buffers must then hold an input that changes nothing. The function must not synchronize with the
+    device or draw random numbers, and must always use the shapes and tensors of its capture. All graphs share one
+    memory pool: they must not run concurrently, or leave results in tensors that they allocate.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.functions: dict[Hashable, Callable[[], None]] = {}
         self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
-        # One for all: cuBLAS keeps a workspace for every stream it ever ran on.
-        self.side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        # One side stream for all graphs: cuBLAS keeps a workspace for every stream that it ran on.
+        self.side_stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
-    def record(self, key: Hashable, function: Callable[[], None]) -> None:
-        """Make `function` ready under `key`."""
-        if self.side is None:
-            self.functions[key] = function
-            return
-        self.side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self.side):
+    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Capture `function`; returns the function that replays it."""
+        if self.side_stream is None:
+            return function
+        self.side_stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.side_stream):
             for _ in range(WARM_UP):
                 function()
-        torch.cuda.current_stream(self.device).wait_stream(self.side)
+        torch.cuda.current_stream(self.device).wait_stream(self.side_stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.side):
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.side_stream):
             function()
-        self.functions[key] = graph.replay
+        replay: Callable[[], None] = graph.replay
+        return replay

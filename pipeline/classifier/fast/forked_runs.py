@@ -1,6 +1,6 @@
-"""Runs side by side in processes that begin as copies of this one: torch, the splits and the tables are there at once.
+"""Runs in parallel on a CPU, in forked processes, which inherit torch, the splits and the initial matrices.
 
-Threads would have to take turns in Python: with small batches that is a third of the work.
+Threads would take turns because of the GIL: with small batches, a third of the work is Python.
 """
 
 import mmap
@@ -17,63 +17,65 @@ from pipeline.classifier.run_spec import Run, RunResult, Task
 from pipeline.runtime.errors import RunError
 from pipeline.runtime.processes import end_with_parent, no_fork_warning
 
-Attempt = Callable[[Task, Run], RunResult | RunError]
-_NO_TABLE: NDArray[np.float32] = np.empty((0, 0), np.float32)
+TrainFunction = Callable[[Task, Run], RunResult | RunError]
+_NO_MATRIX: NDArray[np.float32] = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What the processes find in the memory that they begin with; tables : where they leave rows that moved."""
+class _Inputs:
+    """What the processes inherit; matrices : shared memory for the embedding matrices that training changes."""
 
     task: Task
     runs: Sequence[Run]
-    attempt: Attempt
-    tables: list[NDArray[np.float32]]
+    train: TrainFunction
+    matrices: list[NDArray[np.float32]]
 
 
-_work: list[_Work] = []
+_inputs: list[_Inputs] = []
 
 
-def train_side_by_side(task: Task, runs: Sequence[Run], workers: int, attempt: Attempt) -> list[RunResult | RunError]:
-    """What `attempt` makes of each run, in their order. The runs must want one thread each.
+def train_in_processes(
+    task: Task, runs: Sequence[Run], workers: int, train: TrainFunction
+) -> list[RunResult | RunError]:
+    """Call `train` for each run, which must use one thread; returns the results in the order of `runs`.
 
     Raises RunError where a process dies.
     """
-    work = _Work(task, runs, attempt, [_shared_table(run) if run.moves else _NO_TABLE for run in runs])
-    long_first = sorted(range(len(runs)), key=lambda number: not runs[number].moves)
-    context = multiprocessing.get_context("fork")
+    matrices = [_shared_matrix(run) if run.changes_embedding else _NO_MATRIX for run in runs]
+    longest_first = sorted(range(len(runs)), key=lambda index: not runs[index].changes_embedding)
+    context, inputs = multiprocessing.get_context("fork"), (_Inputs(task, runs, train, matrices),)
     try:
-        with no_fork_warning(), ProcessPoolExecutor(min(workers, len(runs)), context, _begin, (work,)) as pool:
-            found = dict(zip(long_first, pool.map(_train, long_first), strict=True))
+        with no_fork_warning(), ProcessPoolExecutor(min(workers, len(runs)), context, _init_process, inputs) as pool:
+            results = dict(zip(longest_first, pool.map(_train, longest_first), strict=True))
     except BrokenProcessPool as error:
         raise RunError("a training process ended unexpectedly (out of memory?): fewer workers need less") from error
-    return [_whole(run, found[number], work.tables[number]) for number, run in enumerate(runs)]
+    return [_with_matrices(run, results[index], matrices[index]) for index, run in enumerate(runs)]
 
 
-def _begin(work: _Work) -> None:
+def _init_process(inputs: _Inputs) -> None:
     end_with_parent()
-    _work.append(work)
+    _inputs.append(inputs)
 
 
-def _shared_table(run: Run) -> NDArray[np.float32]:
-    rows, size = run.embedding_VD.shape
-    shape = (rows, 2 * size if run.embedding.multichannel else size)
+def _shared_matrix(run: Run) -> NDArray[np.float32]:
+    words, dim = run.embedding_VD.shape
+    shape = (words, 2 * dim if run.embedding.multichannel else dim)
     return np.frombuffer(mmap.mmap(-1, 4 * shape[0] * shape[1]), np.float32).reshape(shape)
 
 
-def _train(number: int) -> RunResult | RunError:
-    """In a process: train, and leave the tables out of what is sent back."""
-    work = _work[-1]
-    result = work.attempt(work.task, work.runs[number])
+def _train(index: int) -> RunResult | RunError:
+    """In a process: train a run, and send its result without the embedding matrices."""
+    inputs = _inputs[-1]
+    result = inputs.train(inputs.task, inputs.runs[index])
     if isinstance(result, RunError):
         return result
-    if work.runs[number].moves:
-        work.tables[number][:] = result.embedding_VE
-    return replace(result, initial_VE=_NO_TABLE, embedding_VE=_NO_TABLE)
+    if inputs.runs[index].changes_embedding:
+        inputs.matrices[index][:] = result.embedding_VE
+    return replace(result, initial_VE=_NO_MATRIX, embedding_VE=_NO_MATRIX)
 
 
-def _whole(run: Run, result: RunResult | RunError, table_VE: NDArray[np.float32]) -> RunResult | RunError:
+def _with_matrices(run: Run, result: RunResult | RunError, matrix_VE: NDArray[np.float32]) -> RunResult | RunError:
     if isinstance(result, RunError):
         return result
-    initial_VE = run.initial_table()
-    return replace(result, initial_VE=initial_VE, embedding_VE=table_VE if run.moves else initial_VE)
+    initial_VE = run.initial_matrix()
+    return replace(result, initial_VE=initial_VE, embedding_VE=matrix_VE if run.changes_embedding else initial_VE)

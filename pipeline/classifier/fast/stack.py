@@ -1,7 +1,7 @@
-"""Many runs trained at once as one stacked model: each gets the numbers it has alone, to float32's rounding.
+"""Many runs trained as one stacked model (GPU): which runs share a stack, its training loop, its results.
 
-Stacked are `mean` encoders over plain rows, moving or frozen; other encoders, second channels, projections and anchors
-train one by one. Made for a GPU, where a single small run leaves most of the machine idle; the data stay on it.
+Each run has the numbers of the same run alone, up to float32 rounding. Only `mean` encoders over plain embedding layers
+are stacked: no second channel, projection or anchor. Alone, a small run leaves most of a GPU idle. Shapes: see `model`.
 """
 
 import time
@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pipeline.classifier.device import resolve_device
+from pipeline.classifier.device import device_name, resolve_device
 from pipeline.classifier.fast.stack_data import Corpus, stack_size
-from pipeline.classifier.fast.stack_epoch import Stacked
-from pipeline.classifier.fast.stack_step import Moving, Stack
+from pipeline.classifier.fast.stack_epoch import StackTrainer
+from pipeline.classifier.fast.stack_step import StackedModel, TrainableRows
 from pipeline.classifier.metrics import scores
 from pipeline.classifier.run_spec import Report, Run, RunResult, Task
-from pipeline.classifier.training_state import Course
+from pipeline.classifier.training_state import TrainingState
 from pipeline.runtime.errors import RunError, UserError
 
 
@@ -30,121 +30,30 @@ def stackable(run: Run) -> bool:
 
 
 def stacks(runs: Sequence[Run]) -> list[list[int]]:
-    """Numbers of the runs that train together, for runs that are all `stackable`.
+    """Indices of the runs that share a stack, for `stackable` runs.
 
-    They agree in device, shape of the matrix, batch size and whether rows move, and an epoch of none has more than
-    twice the steps of another's: a step costs the same whether a run still takes part in it or waits.
+    They agree in device, shape of the matrix, batch size and whether the matrix trains. No epoch has more than twice
+    the steps of another's: a step costs the same for a run that has no more batches.
     """
-    found: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for number, run in enumerate(runs):
-        length = (run.passes * run.steps_per_pass).bit_length()
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for index, run in enumerate(runs):
+        steps = (run.passes * run.steps_per_pass).bit_length()
         shape, settings = run.embedding_VD.shape, run.train
-        found[settings.device, shape, settings.batch_size, run.embedding.trainable, length].append(number)
-    return list(found.values())
-
-
-def _results(task: Task, corpus: Corpus, stack: Stack, courses: Sequence[Course]) -> list[RunResult]:
-    """What the runs give back, in their order; `seconds` is left at 0. The test split is read here alone."""
-    splits = {"validation": task.validation, "test": task.test}
-    labels = {name: texts.labels_N.cpu().numpy() for name, texts in splits.items() if texts is not None}
-    found = {name: stack.probabilities(name, corpus.splits[name]).cpu().numpy() for name in labels}
-    heads_RFC = stack.head_RFC.cpu().numpy()
-    offsets, ids = task.train.offsets.cpu().numpy(), task.train.ids.cpu().numpy()
-    device = stack.head_RFC.device
-    results = []
-    for number, course in enumerate(courses):
-        run = course.run
-        embedding_VD = run.embedding_VD
-        if isinstance(stack.source, Moving):
-            embedding_VD = np.array(embedding_VD)
-            words = slice(1, corpus.train_words)
-            embedding_VD[corpus.words_W[words]] = stack.source.rows_WRD[words, number].cpu().numpy()
-        touched_V = np.zeros(len(embedding_VD), dtype=np.bool_)
-        seen_N = np.zeros(len(task.train), dtype=np.bool_)
-        seen_N[run.rows_N[course.places_read().numpy()]] = True
-        touched_V[ids[np.repeat(seen_N, np.diff(offsets))]] = True
-        head_FC = heads_RFC[number]
-        rows = float(embedding_VD.size)
-        metrics = {
-            "params/total": rows + head_FC.size,
-            "params/trainable": (rows if run.embedding.trainable else 0.0) + head_FC.size,
-            "params/embedding": rows,
-            "params/touched_rows": float(touched_V.sum()),
-        }
-        probabilities = {name: found_RNC[number] for name, found_RNC in found.items()}
-        for name, labels_N in labels.items():
-            metrics |= {f"{name}/{score}": value for score, value in scores(labels_N, probabilities[name]).items()}
-        results.append(
-            RunResult(
-                initial_VE=run.embedding_VD,
-                embedding_VE=embedding_VD,
-                layers={"head.weight": head_FC[:-1].T.copy(), "head.bias": head_FC[-1].copy()},
-                touched_V=touched_V,
-                probabilities=probabilities,
-                metrics=metrics,
-                history=course.history,
-                chosen_epoch=course.chosen or len(course.history),
-                device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-                seconds=0.0,
-            )
-        )
-    return results
-
-
-def _train_together(
-    task: Task, corpus: Corpus, runs: Sequence[Run], device: torch.device, report: Report | None
-) -> list[RunResult | RunError]:
-    """One stack, from the first epoch to the last run's last."""
-    started = time.perf_counter()
-    stacked = Stacked(corpus, runs, task.classes, device)
-    everyone = stacked.courses
-    results: dict[Course, RunResult | RunError] = {}
-    while stacked.courses:
-        losses = dict(zip(stacked.courses, stacked.train_epoch(), strict=True))
-        failed = {course: error for course, loss in losses.items() if (error := _failure(course, loss))}
-        if failed:
-            stacked.leave(failed)
-            results |= failed
-        found: list[dict[str, float] | None] = [None] * len(stacked.courses)
-        if task.validation is not None and found:
-            labels_N = task.validation.labels_N.cpu().numpy()
-            probabilities = stacked.stack.probabilities("validation", corpus.splits["validation"]).cpu().numpy()
-            found = [scores(labels_N, one_NC) for one_NC in probabilities]
-        noted = zip(stacked.courses, found, strict=True)
-        better = [place for place, (course, one) in enumerate(noted) if course.end_epoch(losses[course], one)]
-        if better:
-            stacked.stack.keep(better)
-        if report is not None:
-            for course in stacked.courses:
-                report(course.history[-1])
-        ended = [course for course in stacked.courses if course.ended]
-        if ended:
-            done = _results(task, corpus, stacked.leave(ended), ended)
-            seconds = (time.perf_counter() - started) / len(runs)
-            results |= {course: replace(one, seconds=seconds) for course, one in zip(ended, done, strict=True)}
-    return [results[course] for course in everyone]
-
-
-def _failure(course: Course, loss: float) -> RunError | None:
-    try:
-        course.check(loss)
-    except RunError as error:
-        return error
-    return None
+        groups[settings.device, shape, settings.batch_size, run.embedding.trainable, steps].append(index)
+    return list(groups.values())
 
 
 def train_stacked(task: Task, runs: Sequence[Run], report: Report | None = None) -> list[RunResult | RunError]:
-    """Train runs that are all `stackable`, as few stacks as their shapes and the device's memory allow.
+    """Train `stackable` runs in as few stacks as their shapes and the device's memory allow.
 
-    Results are in the order of `runs`, each what `train_run` gives alone but for sums in another order (float32);
-    `seconds` is a run's share of the time until it was done. A run whose loss is not finite has its error there and
-    leaves the stack. `report` hears every finished epoch of every run. Raises ValueError for a run that cannot be
-    stacked, and UserError where the device is not there or there is nothing to train on.
+    Results are in the order of `runs`; `seconds` is a run's share of the time until it ended. A run whose loss is not
+    finite has its RunError there and leaves the stack. Raises ValueError for a run that cannot be stacked, UserError
+    without the device or without training tweets.
     """
     if any(len(run.rows_N) == 0 for run in runs):
         raise UserError("the training split is empty: nothing to train on")
     if not all(map(stackable, runs)):
-        raise ValueError("only `mean` encoders over plain rows are stacked")
+        raise ValueError("only `mean` encoders over plain embedding layers can be stacked")
     results: dict[int, RunResult | RunError] = {}
     corpora: dict[torch.device, Corpus] = {}
     threads = torch.get_num_threads()
@@ -156,10 +65,96 @@ def train_stacked(task: Task, runs: Sequence[Run], report: Report | None = None)
                 corpora[device] = Corpus.of(task, device)
             size = stack_size(corpora[device], runs[group[0]], device)
             for start in range(0, len(group), size):
-                part = group[start : start + size]
-                with torch.no_grad():
-                    done = _train_together(task, corpora[device], [runs[number] for number in part], device, report)
-                results |= dict(zip(part, done, strict=True))
+                stack = group[start : start + size]
+                trained = _train_stack(task, corpora[device], [runs[index] for index in stack], device, report)
+                results |= dict(zip(stack, trained, strict=True))
     finally:
         torch.set_num_threads(threads)
-    return [results[number] for number in range(len(runs))]
+    return [results[index] for index in range(len(runs))]
+
+
+@torch.no_grad()
+def _train_stack(
+    task: Task, corpus: Corpus, runs: Sequence[Run], device: torch.device, report: Report | None
+) -> list[RunResult | RunError]:
+    """The training loop of one stack, until the last run ends."""
+    start = time.perf_counter()
+    trainer = StackTrainer(corpus, runs, task.classes, device)
+    states = trainer.states
+    results: dict[TrainingState, RunResult | RunError] = {}
+    while trainer.states:
+        losses = dict(zip(trainer.states, trainer.train_epoch(), strict=True))
+        diverged = {state: error for state, loss in losses.items() if (error := state.divergence(loss))}
+        if diverged:
+            trainer.remove(diverged)
+            results |= diverged
+        validation: list[dict[str, float] | None] = [None] * len(trainer.states)
+        if task.validation is not None and validation:
+            labels_N = task.validation.labels_N.cpu().numpy()
+            probabilities_RNC = trainer.model.probabilities("validation", corpus.splits["validation"]).cpu().numpy()
+            validation = [scores(labels_N, probabilities_NC) for probabilities_NC in probabilities_RNC]
+        improved = [
+            index
+            for index, (state, run_scores) in enumerate(zip(trainer.states, validation, strict=True))
+            if state.end_epoch(losses[state], run_scores)
+        ]
+        if improved:
+            trainer.model.save_best(improved)
+        if report is not None:
+            for state in trainer.states:
+                report(state.history[-1])
+        finished = [state for state in trainer.states if state.finished]
+        if finished:
+            trained = _results(task, corpus, trainer.remove(finished), finished)
+            seconds = (time.perf_counter() - start) / len(runs)
+            results |= {
+                state: replace(result, seconds=seconds) for state, result in zip(finished, trained, strict=True)
+            }
+    return [results[state] for state in states]
+
+
+def _results(task: Task, corpus: Corpus, model: StackedModel, states: Sequence[TrainingState]) -> list[RunResult]:
+    """Results of the runs, in their order, without `seconds`. This is the only reading of the test split."""
+    splits = {"validation": task.validation, "test": task.test}
+    labels = {name: texts.labels_N.cpu().numpy() for name, texts in splits.items() if texts is not None}
+    probabilities_RNC = {name: model.probabilities(name, corpus.splits[name]).cpu().numpy() for name in labels}
+    heads_RFC = model.head_RFC.cpu().numpy()
+    offsets, ids = task.train.offsets.cpu().numpy(), task.train.ids.cpu().numpy()
+    results = []
+    for index, state in enumerate(states):
+        run = state.run
+        embedding_VD = run.embedding_VD
+        if isinstance(model.embedding, TrainableRows):
+            embedding_VD = np.array(embedding_VD)
+            words = slice(1, corpus.train_words)
+            embedding_VD[corpus.words_W[words]] = model.embedding.rows_WRD[words, index].cpu().numpy()
+        touched_V = np.zeros(len(embedding_VD), dtype=np.bool_)
+        read_N = np.zeros(len(task.train), dtype=np.bool_)
+        read_N[run.rows_N[state.indices_read().numpy()]] = True
+        touched_V[ids[np.repeat(read_N, np.diff(offsets))]] = True
+        head_FC = heads_RFC[index]
+        size = float(embedding_VD.size)
+        metrics = {
+            "params/total": size + head_FC.size,
+            "params/trainable": (size if run.embedding.trainable else 0.0) + head_FC.size,
+            "params/embedding": size,
+            "params/touched_rows": float(touched_V.sum()),
+        }
+        probabilities = {name: of_split_RNC[index] for name, of_split_RNC in probabilities_RNC.items()}
+        for name, labels_N in labels.items():
+            metrics |= {f"{name}/{score}": value for score, value in scores(labels_N, probabilities[name]).items()}
+        results.append(
+            RunResult(
+                initial_VE=run.embedding_VD,
+                embedding_VE=embedding_VD,
+                layers={"head.weight": head_FC[:-1].T.copy(), "head.bias": head_FC[-1].copy()},
+                touched_V=touched_V,
+                probabilities=probabilities,
+                metrics=metrics,
+                history=state.history,
+                chosen_epoch=state.chosen_epoch,
+                device=device_name(model.head_RFC.device),
+                seconds=0.0,
+            )
+        )
+    return results

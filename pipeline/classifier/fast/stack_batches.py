@@ -1,22 +1,23 @@
-"""The batches of many runs at once, as tables of fixed size.
+"""The batches of many runs and many steps, packed into integer buffers of fixed size.
 
-Shapes: `K` steps, `R` runs, `B` tweets of a run's batch, `T` places for a run's tokens, `S` places for the rows its
-batch touches, `G` places for its tweets (B and some more, that take up the unused token places).
+Shapes: K steps, R runs, B tweets of a run's batch, P = K R pairs of a step and a run; per pair, T slots for tokens,
+U for distinct rows, G for tweets (B, and spare ones that take up the unused token slots).
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pipeline.classifier.batch import Texts
 
-SPARE = 32  # one spare place for so many tokens: no spare bag is then much longer than a real one
+TOKENS_PER_SPARE = 32  # token slots for each spare bag: no spare bag is then much longer than a real one
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The fixed sizes of one step; T = S = 0 where no rows move."""
+    """The fixed sizes of one step; T = U = 0 where the embedding matrices are frozen."""
 
     runs: int
     tweets: int
@@ -25,117 +26,140 @@ class Sizes:
 
     @property
     def bags(self) -> int:
-        """Places G for tweets."""
-        return self.tweets + self.tokens // SPARE + 1 if self.tokens else 0
+        """G."""
+        return self.tweets + self.tokens // TOKENS_PER_SPARE + 1 if self.tokens else 0
 
     @property
-    def parts(self) -> tuple[int, ...]:
-        """Places per run of each part of a `Batch`, in its order."""
+    def slots(self) -> tuple[int, ...]:
+        """Slots per run of each field of a `StackedBatch`, in its order."""
         return (self.tweets, self.tokens, self.bags, self.tokens, self.rows, self.rows)
 
 
 @dataclass(frozen=True)
-class Batch:
-    """One step of all runs: int32 views of one buffer, so that one copy fills them all.
+class StackedBatch:
+    """One step of all runs: int32 views of one buffer, so that one copy fills all of them.
 
-    tweets_RB : rows of the training split, -1 where a run has fewer; ids_RT : flat row numbers word × R + run;
-    starts_RG : where each tweet's tokens begin in all R × T; members_RT : for the tokens in order of their words, the
-    tweet (run × B + place) they stand in, R × B for none; rows_RS : the flat row number of each word, once; begins_RS :
-    where each word's members begin. Flat row 0 is a spare one, zero for good: unused places point to it.
+    The rows of all runs are numbered word × R + run. Row 0 is spare and always zero; unused slots refer to it.
+
+    tweets_RB : training tweets, -1 where a run has fewer.
+    ids_RT : the row of each token, tweet after tweet.
+    tweet_starts_RG : where each tweet's tokens start among the R T token slots.
+    postings_RT : for the tokens sorted by word, their tweet (run × B + position in the batch); R B for none.
+    rows_RU : the distinct rows.
+    row_starts_RU : where each row's postings start among the R T token slots.
     """
 
     tweets_RB: Tensor
     ids_RT: Tensor
-    starts_RG: Tensor
-    members_RT: Tensor
-    rows_RS: Tensor
-    begins_RS: Tensor
+    tweet_starts_RG: Tensor
+    postings_RT: Tensor
+    rows_RU: Tensor
+    row_starts_RU: Tensor
 
     @classmethod
-    def of(cls, buffer: Tensor, sizes: Sizes) -> "Batch":
-        """The parts of a buffer."""
-        parts = torch.split(buffer, [sizes.runs * places for places in sizes.parts])
-        return cls(*(part.view(sizes.runs, places) for part, places in zip(parts, sizes.parts, strict=True)))
+    def view(cls, buffer: Tensor, sizes: Sizes) -> "StackedBatch":
+        """The fields of a buffer."""
+        fields = torch.split(buffer, [sizes.runs * slots for slots in sizes.slots])
+        return cls(*(field.view(sizes.runs, slots) for field, slots in zip(fields, sizes.slots, strict=True)))
 
 
-def room(needed: int) -> int:
-    """`needed` rounded up by at most an eighth, so that few different sizes occur."""
-    grain = 1 << max(needed.bit_length() - 4, 0)
-    return -(-needed // grain) * grain
+def round_up(size: int) -> int:
+    """`size` rounded up by at most an eighth, so that few different sizes occur."""
+    grain = 1 << max(size.bit_length() - 4, 0)
+    return -(-size // grain) * grain
 
 
-def _offsets(lengths_NG: Tensor, used_N: Tensor, places: int, limit: int) -> Tensor:
-    """Starts of bags of these lengths; of `places`, those from `used_N` on share what is left up to `limit` evenly.
+def _starts(lengths_PG: Tensor, used_P: Tensor, tokens: int) -> Tensor:
+    """Starts of bags of these lengths; the bags from `used_P` on are spare and share the unused token slots evenly.
 
-    The CUDA kernel of `embedding_bag` lets the last bag run to the end of all ids, one element after another: a single
-    long bag of unused places would hold up the step.
+    The CUDA kernel of `embedding_bag` extends the last bag to the end of all ids and sums a bag sequentially: one long
+    bag of all unused slots would delay the step.
     """
-    ends_NG = lengths_NG.cumsum(1)
-    place_G = torch.arange(places, device=lengths_NG.device)[None]
-    total_N1, used_N1 = ends_NG[:, -1:], used_N[:, None]
-    share_N1 = (limit - total_N1 + places - used_N1 - 1).div(places - used_N1, rounding_mode="floor")
-    spare_NG = (total_N1 + (place_G - used_N1) * share_N1).clamp(max=limit)
-    return torch.where(place_G < used_N1, ends_NG - lengths_NG, spare_NG)
+    ends_PG = lengths_PG.cumsum(1)
+    bags = lengths_PG.shape[1]
+    bag_G = torch.arange(bags, device=lengths_PG.device)[None]
+    total_P1, used_P1 = ends_PG[:, -1:], used_P[:, None]
+    share_P1 = (tokens - total_P1 + bags - used_P1 - 1).div(bags - used_P1, rounding_mode="floor")
+    spare_PG = (total_P1 + (bag_G - used_P1) * share_P1).clamp(max=tokens)
+    return torch.where(bag_G < used_P1, ends_PG - lengths_PG, spare_PG)
 
 
-def plan_batches(tweets_KRB: Tensor, texts: Texts | None, least: tuple[int, int] = (0, 0)) -> tuple[Tensor, Sizes]:
-    """Buffers (K, …) of K steps and their sizes. `texts` is the training split where rows move, else None.
+def pack_batches(tweets_KRB: Tensor, texts: Texts | None, min_sizes: tuple[int, int] = (0, 0)) -> tuple[Tensor, Sizes]:
+    """Pack the batches of K steps into int32 buffers (K, slots of all fields), views of which are `StackedBatch`es.
 
-    The ids of `texts` count from 1. There are places for at least as many tokens and rows as `least` says, so that few
-    different sizes occur. Waits for the device twice: sizes follow from the tweets.
+    The sizes follow from the tweets: it synchronizes with the device twice.
+
+    Parameters
+    ----------
+    tweets_KRB : training tweets of each step and run, -1 for none.
+    texts : the training split with ids from 1 where the embedding matrices train; None where they are frozen.
+    min_sizes : least T and U, so that few different sizes occur.
+
+    Examples
+    --------
+    One step (K = 1) of two runs (R = 2) with batches of two tweets (B = 2). Tweet 0 has the words [5, 3, 5], tweet 1
+    [3], tweet 2 [7]. Run 0 reads tweets 0 and 1, run 1 only tweet 2: `tweets_KRB` is [[[0, 1], [2, -1]]]. The most
+    tokens are T = 4, in run 0. With a spare slot each, there are U = 2 + 1 distinct rows and G = 2 + 1 tweets.
+
+    =============== ================== ================== ========================================================
+    field           run 0              run 1              meaning
+    =============== ================== ================== ========================================================
+    tweets_RB       [0, 1]             [2, -1]
+    ids_RT          [10, 6, 10, 6]     [15, 0, 0, 0]      word 5 of run 0 is row 5 × 2 + 0, word 7 of run 1 is 15
+    tweet_starts_RG [0, 3, 4]          [4, 5, 5]          run 1 starts at token slot 4; its second tweet is empty
+    postings_RT     [0, 1, 0, 0]       [2, 4, 4, 4]       word 3 is in tweets 0 and 1, word 5 in 0 and 0; 4 is none
+    rows_RU         [6, 10, 0]         [15, 0, 0]         words 3 and 5 of run 0, word 7 of run 1; 0 is spare
+    row_starts_RU   [0, 2, 4]          [4, 5, 7]          unused token slots go to spare rows
+    =============== ================== ================== ========================================================
     """
     steps, runs, width = tweets_KRB.shape
     if texts is None:
         return tweets_KRB.reshape(steps, -1).int(), Sizes(runs, width)
-    device, cells = tweets_KRB.device, steps * runs
-    tweets_NB = tweets_KRB.reshape(cells, width)
-    known_NB = tweets_NB.clamp(min=0)
-    first_NB = texts.offsets[known_NB]
-    lengths_NB = (texts.offsets[known_NB + 1] - first_NB) * (tweets_NB >= 0)
-    tokens_N = lengths_NB.sum(1)
-    tokens = max(room(max(int(tokens_N.max()), 1)), least[0])
+    device, pairs = tweets_KRB.device, steps * runs
+    tweets_PB = tweets_KRB.reshape(pairs, width)
+    index_PB = tweets_PB.clamp(min=0)
+    first_PB = texts.offsets[index_PB]
+    lengths_PB = (texts.offsets[index_PB + 1] - first_PB) * (tweets_PB >= 0)
+    tokens_P = lengths_PB.sum(1)
+    tokens = max(round_up(max(int(tokens_P.max()), 1)), min_sizes[0])
 
-    # Tokens in order of tweets; every place of a cell (one run at one step) finds its tweet, then its token.
-    place_T = torch.arange(tokens, device=device)
-    ends_NB = lengths_NB.cumsum(1)
-    tweet_NT = torch.searchsorted(ends_NB, place_T.expand(cells, -1).contiguous(), right=True)
-    real_NT = tweet_NT < width
-    tweet_NT.clamp_(max=width - 1)
-    source_NT = (first_NB - ends_NB + lengths_NB).gather(1, tweet_NT) + place_T
-    ids = torch.nn.functional.pad(texts.ids, (0, 1))  # one more, to read in unused places
-    words_NT = ids[source_NT.masked_fill(~real_NT, len(texts.ids))]
+    # Tokens in the order of the tweets: for each slot its tweet, then its token.
+    slot_T = torch.arange(tokens, device=device)
+    ends_PB = lengths_PB.cumsum(1)
+    tweet_PT = torch.searchsorted(ends_PB, slot_T.expand(pairs, -1).contiguous(), right=True)
+    used_PT = tweet_PT < width
+    tweet_PT.clamp_(max=width - 1)
+    source_PT = (first_PB - ends_PB + lengths_PB).gather(1, tweet_PT) + slot_T
+    ids = F.pad(texts.ids, (0, 1))  # one more id, for unused slots
+    words_PT = ids[source_PT.masked_fill(~used_PT, len(texts.ids))]
 
-    # Tokens in order of words; unused places come last.
-    end = torch.iinfo(torch.int32).max
-    sorted_NT, order_NT = words_NT.masked_fill(~real_NT, end).sort(dim=1, stable=True)
-    real_sorted_NT = sorted_NT < end
-    new_NT = real_sorted_NT & (torch.diff(sorted_NT, dim=1, prepend=torch.full_like(sorted_NT[:, :1], -1)) != 0)
-    rows_N = new_NT.sum(1)
-    rows = max(room(int(rows_N.max()) + tokens // SPARE + 1), least[1])
+    # Tokens in the order of the words; unused slots come last.
+    unused = torch.iinfo(torch.int32).max
+    sorted_PT, order_PT = words_PT.masked_fill(~used_PT, unused).sort(dim=1, stable=True)
+    sorted_used_PT = sorted_PT < unused
+    is_first_PT = sorted_used_PT & (torch.diff(sorted_PT, dim=1, prepend=torch.full_like(sorted_PT[:, :1], -1)) != 0)
+    rows_P = is_first_PT.sum(1)
+    rows = max(round_up(int(rows_P.max()) + tokens // TOKENS_PER_SPARE + 1), min_sizes[1])
     sizes = Sizes(runs, width, tokens, rows)
-    slot_NT = (new_NT.cumsum(1) - 1).masked_fill(~new_NT, rows)
-    spare = torch.zeros((cells, rows + 1), dtype=torch.long, device=device)
-    words_NS = spare.scatter(1, slot_NT, sorted_NT.long())[:, :rows]
-    # A word's members end where the next word's begin, the last one's where the tokens end.
-    begins_NS = spare.scatter(1, slot_NT, place_T.expand(cells, -1))[:, :rows]
-    used_NS = torch.arange(rows, device=device) < rows_N[:, None]
-    ends_NS = torch.cat([begins_NS[:, 1:], spare[:, :1]], dim=1)
-    ends_NS = torch.where(torch.arange(rows, device=device) == rows_N[:, None] - 1, tokens_N[:, None], ends_NS)
-    members_NT = tweet_NT.gather(1, order_NT)
+    row_slot_PT = (is_first_PT.cumsum(1) - 1).masked_fill(~is_first_PT, rows)
+    zeros = torch.zeros((pairs, rows + 1), dtype=torch.long, device=device)
+    words_PU = zeros.scatter(1, row_slot_PT, sorted_PT.long())[:, :rows]
+    # A word's postings end where the next word's start; the last one's end with the tokens.
+    starts_PU = zeros.scatter(1, row_slot_PT, slot_T.expand(pairs, -1))[:, :rows]
+    slot_U = torch.arange(rows, device=device)
+    used_PU = slot_U < rows_P[:, None]
+    ends_PU = torch.cat([starts_PU[:, 1:], zeros[:, :1]], dim=1)
+    ends_PU = torch.where(slot_U == rows_P[:, None] - 1, tokens_P[:, None], ends_PU)
+    postings_PT = tweet_PT.gather(1, order_PT)
 
-    run_N1 = torch.arange(runs, device=device).repeat(steps)[:, None]
-    parts = (
-        tweets_NB,
-        (words_NT * runs + run_N1).masked_fill(~real_NT, 0),
-        _offsets(
-            torch.nn.functional.pad(lengths_NB, (0, sizes.bags - width)),
-            torch.full_like(tokens_N, width),
-            sizes.bags,
-            tokens,
-        )
-        + run_N1 * tokens,
-        (members_NT + run_N1 * width).masked_fill(~real_sorted_NT, runs * width),
-        (words_NS * runs + run_N1).masked_fill(~used_NS, 0),
-        _offsets((ends_NS - begins_NS) * used_NS, rows_N, rows, tokens) + run_N1 * tokens,
+    run_P1 = torch.arange(runs, device=device).repeat(steps)[:, None]
+    lengths_PG = F.pad(lengths_PB, (0, sizes.bags - width))
+    fields = (
+        tweets_PB,
+        (words_PT * runs + run_P1).masked_fill(~used_PT, 0),
+        _starts(lengths_PG, torch.full_like(tokens_P, width), tokens) + run_P1 * tokens,
+        (postings_PT + run_P1 * width).masked_fill(~sorted_used_PT, runs * width),
+        (words_PU * runs + run_P1).masked_fill(~used_PU, 0),
+        _starts((ends_PU - starts_PU) * used_PU, rows_P, tokens) + run_P1 * tokens,
     )
-    return torch.cat([part.int().view(steps, -1) for part in parts], dim=1), sizes
+    return torch.cat([field.int().view(steps, -1) for field in fields], dim=1), sizes

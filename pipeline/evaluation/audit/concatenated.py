@@ -83,12 +83,12 @@ class TextGroups:
 
 def group_texts(rows: LabelledRows, kind: str) -> TextGroups:
     """Group equal texts by the key `exact` or `masked` of `pipeline.data.duplicates`; blank texts are left out."""
-    kept = np.flatnonzero(~rows.blank)
-    keys = digests([[rows.texts[row] for row in kept]], kind)
+    nonblank = np.flatnonzero(~rows.blank)
+    keys = digests([[rows.texts[row] for row in nonblank]], kind)
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    shape, splits = (len(first), len(rows.split_names)), rows.splits[kept]
+    shape, splits = (len(first), len(rows.split_names)), rows.splits[nonblank]
     counts = np.bincount(group * shape[1] + splits, minlength=shape[0] * shape[1]).reshape(shape)
-    return TextGroups(kept, group, splits, rows.labels[kept], first, counts)
+    return TextGroups(nonblank, group, splits, rows.labels[nonblank], first, counts)
 
 
 def concatenate(

@@ -127,7 +127,7 @@ def near_pairs(keys: list[str]) -> tuple[Ints, Floats]:
 
 
 def shingles(key: str) -> set[str]:
-    """The character 4-grams of a text; a shorter text is its own only one."""
+    """The character 4-grams of a text; a shorter text is itself the only one."""
     return {key[start : start + CHARACTERS] for start in range(max(1, len(key) - CHARACTERS + 1))}
 
 

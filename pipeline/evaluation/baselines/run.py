@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pipeline.classifier.metrics import scores
-from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, Split, TrainingSet
+from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, TrainingSet
 from pipeline.evaluation.baselines.fasttext import fasttext
 from pipeline.evaluation.baselines.linear import nb_logistic, tfidf_logistic
 from pipeline.evaluation.baselines.majority import majority
@@ -135,7 +135,9 @@ def run_baseline(
     # With another number of threads, sums over half a million features differ in their last digits.
     with threadpool_limits(1):
         for value, model in _candidates(name, data.label_names, training, trials):
-            score = None if data.validation is None else _score(model, data.validation)
+            score = None
+            if (split := data.validation) is not None:
+                score = scores(split.labels, model.probabilities(split))[MONITOR]
             if not settings or (score or 0) > (settings[best][1] or 0):  # of equal scores the first, most regularised
                 best, best_model = len(settings), model
             settings.append((value, score))
@@ -176,10 +178,6 @@ def _candidates(
         fit = recipe.prepare(training)
         for value in grid(recipe.low, recipe.high, trials):
             yield value, fit(value)
-
-
-def _score(model: FittedBaseline, split: Split) -> float:
-    return scores(split.labels, model.probabilities(split))[MONITOR]
 
 
 def grid(low: float, high: float, trials: int) -> list[float]:

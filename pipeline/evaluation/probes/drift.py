@@ -26,14 +26,17 @@ def drift(initial: NDArray[np.floating], final: NDArray[np.floating], touched: N
     A matrix that did not move has a drift of exactly 0. All sums are float64, over blocks of 16,384 rows.
     """
     if not initial.shape == final.shape or len(touched) != len(initial):
-        raise ValueError(f"shapes {initial.shape}, {final.shape} and {touched.shape} do not belong together")
+        raise ValueError(f"shapes {initial.shape}, {final.shape} and {touched.shape} do not match")
+    gram = np.zeros((initial.shape[1],) * 2)  # of the change
     squared_initial = 0.0
     moved_rows = moved_untouched = compared = 0
     total = largest = 0.0
     for start in range(0, len(initial), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         before, after = initial[rows].astype(np.float64), final[rows].astype(np.float64)
-        moved = (after != before).any(axis=1)
+        change = after - before
+        moved = change.any(axis=1)
+        gram += change[moved].T @ change[moved]
         squared_initial += float((before**2).sum())
         moved_rows += int(moved.sum())
         moved_untouched += int((moved & ~touched[rows]).sum())
@@ -44,7 +47,6 @@ def drift(initial: NDArray[np.floating], final: NDArray[np.floating], touched: N
         distances = np.clip(1 - (before * after).sum(axis=1)[changed] / norms[changed], 0, 2)
         total += float(distances.sum())
         largest = max(largest, float(distances.max(initial=0.0)))
-    gram = change_gram(initial, final)
     squared_change = float(np.trace(gram))
     result = {
         "mean": total / compared if compared else 0.0,
@@ -67,19 +69,13 @@ def first_direction(
     Its sign is that of a positive dot product with `orientation`. Without one, or where that product is zero, its
     largest component is positive.
     """
-    gram = change_gram(initial, final)
-    if not gram.any():
-        return np.zeros(len(gram))
-    first: NDArray[np.float64] = np.linalg.eigh(gram)[1][:, -1]
-    sign = 0.0 if orientation is None else float(np.sign(first @ orientation))
-    return first * (sign or np.sign(first[np.abs(first).argmax()]))
-
-
-def change_gram(initial: NDArray[np.floating], final: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Compute ΔᵀΔ (D, D) of the change Δ = `final - initial`, in float64, over blocks of 16,384 rows."""
     gram = np.zeros((initial.shape[1],) * 2)
     for start in range(0, len(initial), BLOCK_ROWS):
         change = final[start : start + BLOCK_ROWS].astype(np.float64) - initial[start : start + BLOCK_ROWS]
         change = change[change.any(axis=1)]
         gram += change.T @ change
-    return gram
+    if not gram.any():
+        return np.zeros(len(gram))
+    first: NDArray[np.float64] = np.linalg.eigh(gram)[1][:, -1]
+    sign = 0.0 if orientation is None else float(np.sign(first @ orientation))
+    return first * (sign or np.sign(first[np.abs(first).argmax()]))

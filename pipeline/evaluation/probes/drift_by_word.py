@@ -123,7 +123,7 @@ def row_changes(
     Both are exactly 0 for a row that did not move. Blocks of 16,384 rows bound the memory.
     """
     if initial.shape != final.shape:
-        raise ValueError(f"shapes {initial.shape} and {final.shape} do not belong together")
+        raise ValueError(f"shapes {initial.shape} and {final.shape} do not match")
     drifts, relative = np.full(len(initial), np.nan), np.full(len(initial), np.nan)
     for start in range(0, len(initial), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)

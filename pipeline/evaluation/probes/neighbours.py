@@ -1,6 +1,7 @@
 """Nearest neighbours of chosen words by cosine, before and after training."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -12,30 +13,51 @@ BLOCK_ROWS = 1 << 14
 DECIMALS = 6  # cosines equal to so many decimals are ties: further digits are rounding errors of the matrix product
 
 
+def neighbours_before_after(
+    initial: NDArray[np.floating], final: NDArray[np.floating], words: Sequence[str], queries: Sequence[str], k: int
+) -> list[dict[str, Any]]:
+    """Join the neighbours of words in the `initial` and in the `final` matrix (V, D) by rank, from 1.
+
+    Rows {word, rank, before, before_cosine, after, after_cosine}; fields are None where there is no neighbour. A word
+    without neighbours in either matrix has one row, without a rank.
+    """
+    before, after = (nearest_neighbours(matrix, words, queries, k) for matrix in (initial, final))
+    nothing = (None, None)
+    rows: list[dict[str, Any]] = []
+    for word in before:
+        ranked = list(zip_longest(before[word], after[word], fillvalue=nothing))
+        for rank, (old, new) in enumerate(ranked or [(nothing, nothing)], start=1):
+            rows.append(
+                {
+                    "word": word,
+                    "rank": rank if ranked else None,
+                    "before": old[0],
+                    "before_cosine": old[1],
+                    "after": new[0],
+                    "after_cosine": new[1],
+                }
+            )
+    return rows
+
+
 def nearest_neighbours(
     matrix: NDArray[np.floating], words: Sequence[str], queries: Sequence[str], k: int
-) -> list[dict[str, Any]]:
-    """Find the `k` words nearest to each of `queries` in `matrix` (V, D), as rows {word, rank, neighbour, cosine}.
+) -> dict[str, list[tuple[str, float]]]:
+    """Find the `k` words nearest to each of `queries` in `matrix` (V, D), with their cosines, nearest first.
 
-    Ranks start at 1; equal cosines (to six decimals) are ranked by id. PAD, UNK, the word itself and zero rows are not
-    neighbours. A query that is not in the vocabulary, or whose row is zero, gives one row whose other fields are None.
-    Blocks of 16,384 rows bound the memory.
+    Equal cosines (to six decimals) are ordered by id. PAD, UNK, the word itself and zero rows are not neighbours. A
+    query that is not in the vocabulary, or whose row is zero, has no neighbours. Blocks of 16,384 rows bound the
+    memory.
 
     Parameters
     ----------
     words : the vocabulary, V words by id; ids 0 and 1 are PAD and UNK.
     """
     id_of = {word: row for row, word in enumerate(words) if row >= SPECIALS}
-    queries = list(dict.fromkeys(queries))
-    known = [word for word in queries if word in id_of and matrix[id_of[word]].any()]
-    neighbours = dict(zip(known, _search(matrix, [id_of[word] for word in known], k), strict=True))
-    rows: list[dict[str, Any]] = []
-    for word in queries:
-        for rank, (neighbour, cosine) in enumerate(neighbours.get(word, ()), start=1):
-            rows.append({"word": word, "rank": rank, "neighbour": words[neighbour], "cosine": cosine})
-        if not neighbours.get(word):
-            rows.append({"word": word, "rank": None, "neighbour": None, "cosine": None})
-    return rows
+    known = [word for word in dict.fromkeys(queries) if word in id_of and matrix[id_of[word]].any()]
+    nearest_rows = zip(known, _search(matrix, [id_of[word] for word in known], k), strict=True)
+    neighbours: dict[str, list[tuple[str, float]]] = {word: [] for word in queries}
+    return neighbours | {word: [(words[row], cosine) for row, cosine in nearest] for word, nearest in nearest_rows}
 
 
 def _search(matrix: NDArray[np.floating], ids: list[int], k: int) -> list[list[tuple[int, float]]]:
@@ -58,31 +80,3 @@ def _search(matrix: NDArray[np.floating], ids: list[int], k: int) -> list[list[t
             merged = best[column] + [pair for pair in near if pair[0] != query]
             best[column] = sorted(merged, key=lambda pair: (-pair[1], pair[0]))[:k]
     return best
-
-
-def neighbours_before_after(
-    initial: NDArray[np.floating], final: NDArray[np.floating], words: Sequence[str], queries: Sequence[str], k: int
-) -> list[dict[str, Any]]:
-    """Join the neighbours in the `initial` and in the `final` matrix (V, D) by word and rank.
-
-    Rows {word, rank, before, before_cosine, after, after_cosine}; fields are None where there is no neighbour of that
-    rank.
-    """
-    tables = [nearest_neighbours(matrix, words, queries, k) for matrix in (initial, final)]
-    before, after = ({(row["word"], row["rank"]): row for row in table} for table in tables)
-    rows: list[dict[str, Any]] = []
-    for word in dict.fromkeys(queries):
-        ranks: list[int | None] = [rank for rank in range(1, k + 1) if (word, rank) in before or (word, rank) in after]
-        for rank in ranks or [None]:
-            left, right = before.get((word, rank), {}), after.get((word, rank), {})
-            rows.append(
-                {
-                    "word": word,
-                    "rank": rank,
-                    "before": left.get("neighbour"),
-                    "before_cosine": left.get("cosine"),
-                    "after": right.get("neighbour"),
-                    "after_cosine": right.get("cosine"),
-                }
-            )
-    return rows

@@ -1,11 +1,9 @@
 """Opinion lexicons of positive and negative words: Hu and Liu's, or that of the generated tweets."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.data.sample.words import POLARITY
 from pipeline.runtime.errors import UserError, nearest
-from pipeline.runtime.files import fingerprint
 
 if TYPE_CHECKING:
     from nltk.data import PathPointer
@@ -54,11 +52,6 @@ def opinion_words(kind: str) -> dict[str, int]:
     negative, positive = (_read_words(folder, name) for name in FILES)
     both = negative & positive
     return dict.fromkeys(sorted(negative - both), 0) | dict.fromkeys(sorted(positive - both), 1)
-
-
-def opinion_fingerprint(opinions: Mapping[str, int]) -> str:
-    """16 hexadecimal digits that identify the words and their polarity, in any order."""
-    return fingerprint(dict(opinions))
 
 
 def _find_lexicon() -> "PathPointer | None":

@@ -220,7 +220,7 @@ def _token(trained: TrainedRun, token: str, id: int) -> Token:
 
 def _shapes(model: Classifier, bags: Bags, encoder_name: str) -> list[TensorShape]:
     """Shapes of the tensors of the forward pass, computed by the model's own layers; dropout is off."""
-    ids_BT, _ = bags.padded(at_least=1)
+    ids_BT, _ = bags.padded()
     ids_BT = ids_BT[:, : int(bags.lengths_B[0])]
     shapes = [
         TensorShape("token ids", "(1, T)", list(ids_BT.shape), "position of each token in the vocabulary"),
@@ -229,7 +229,7 @@ def _shapes(model: Classifier, bags: Bags, encoder_name: str) -> list[TensorShap
     encoder = model.encoder
     if isinstance(encoder, CnnEncoder):
         for width, convolution in zip(encoder.widths, encoder.convolutions, strict=True):
-            rows_BDT = model.embedding.look_up(bags.padded(at_least=1)[0]).transpose(1, 2)
+            rows_BDT = model.embedding.look_up(bags.padded()[0]).transpose(1, 2)
             windows = convolution(F.pad(rows_BDT, (0, width - 1)))
             computation = f"{windows.shape[1]} filters over windows of {width} tokens"
             shapes.append(TensorShape("windows", f"(1, {windows.shape[1]}, T)", list(windows.shape), computation))

@@ -144,7 +144,7 @@ def _gradient_norm(trainer: Trainer) -> float:
     anchor = trainer.run.embedding.anchor
     loss = _cross_entropy(trainer)
     if anchor:
-        loss = loss + anchor * trainer.model.embedding.distance(take(trainer.task.train, torch.tensor([0])))
+        loss = loss + anchor * trainer.model.embedding.anchor_penalty(take(trainer.task.train, torch.tensor([0])))
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = [weight.grad for weight in trainer.model.parameters() if weight.grad is not None]
     values = [grad.coalesce().values() if grad.is_sparse else grad for grad in gradients]

@@ -19,21 +19,25 @@ from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Commands, Page, Plot, Table, WordMap
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.markdown import page_markdown
-from pipeline.study.report.sections.all import report_page
+from pipeline.study.report.sections.all import SectionSpec, report_page
 from pipeline.study.report.study_results import StudyResults
 
-DIGEST = ("differences", "label-budgets", "factorial", "transfer", "commands")  # sections of the digest
+# Sections of the digest.
+DIGEST = ("curves", "settings", "differences", "label-budgets", "factorial", "transfer", "commands")
 
 
-def write_report(results: StudyResults, figures: Sequence[Figure], folder: Path) -> None:
+def write_report(
+    results: StudyResults, figures: Sequence[Figure], folder: Path, extra: Sequence[SectionSpec] = ()
+) -> None:
     """Write `report.html`, `report.md` and `digest.md` into the existing `folder`; equal results give equal bytes.
 
     Parameters
     ----------
     figures : what `write_figures` wrote. The page embeds their SVG and links to the files, which should lie below
         `folder` so that the links survive a move.
+    extra : sections before those of every study.
     """
-    page = report_page(results, figures)
+    page = report_page(results, figures, extra)
     files = {figure.name: _relative_url(figure.png, folder) for figure in figures}
     _write(folder / "report.html", page_html(page, folder))
     _write(folder / "report.md", page_markdown(page, files))

@@ -1,4 +1,4 @@
-"""The search space: which keys are searched and between what values, and a configuration with a setting of them."""
+"""The search space: which keys are searched between what values, checked against the schema."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pipeline.config.schema import Config
-from pipeline.config.validate import KEYS, RANGE, SPACE, check, shown, unknown_key
+from pipeline.config.validate import KEYS, RANGE, SPACE, check, unknown_key, value_text
 from pipeline.runtime.errors import UserError, nearest
-
-Setting = dict[str, Any]  # values by dotted key
+from pipeline.study.design import Settings, with_settings
 
 SECTIONS = ("train.", "model.", "cbow.", "ppmi.")
-# Keys that say what is asked or where it is computed. Trials with different train.monitor have no score in common.
+# Keys that define the task or say where it is computed. Trials with different train.monitor have no common score.
 FIXED = (
     *("train.device", "train.threads", "train.monitor", "model.encoder"),
     *("cbow.seed", "cbow.vector_size", "cbow.workers", "cbow.use_unlabelled", "cbow.extra_text"),
@@ -26,7 +25,7 @@ EDGE = 0.05  # a value nearer than this to an end of its range, as a share of it
 
 @dataclass(frozen=True)
 class Range:
-    """What a key may be: from `low` to `high`, whole numbers or not, or one of `choices`."""
+    """The values of a key: numbers from `low` to `high`, or one of `choices`."""
 
     key: str
     low: float = 0.0
@@ -36,7 +35,7 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether it takes whole numbers alone."""
+        """Whether the key takes only whole numbers."""
         return float not in _types(self.key)
 
     def at_edge(self, value: Any) -> bool:
@@ -44,88 +43,79 @@ class Range:
         if self.choices:
             numbers = [choice for choice in self.choices if isinstance(choice, int | float)]
             return len(numbers) == len(self.choices) > 2 and value in (min(numbers), max(numbers))
-        place = (value / self.low, self.high / value) if self.log else (value - self.low, self.high - value)
-        reach = (self.high / self.low) ** EDGE if self.log else (self.high - self.low) * EDGE
-        return bool(min(place) < reach)
+        distances = (value / self.low, self.high / value) if self.log else (value - self.low, self.high - value)
+        near = (self.high / self.low) ** EDGE if self.log else (self.high - self.low) * EDGE
+        return bool(min(distances) < near)
 
     def __str__(self) -> str:
         """As in a table: `0.0001 to 0.1, log`."""
         if self.choices:
-            return ", ".join(map(shown, self.choices))
+            return ", ".join(map(value_text, self.choices))
         return f"{self.low:g} to {self.high:g}{', log' if self.log else ''}"
 
 
-def ranges(config: Config) -> list[Range]:
-    """What `search.space` says, checked against the schema; raises UserError for the first part that is wrong."""
-    found = [_range(config, key, said) for key, said in _leaves(config.search.space) if said is not None]
-    if not found:
+def search_space(config: Config) -> list[Range]:
+    """The ranges of `search.space`; raises UserError for the first one that is wrong."""
+    ranges = [_range(config, key, value) for key, value in _entries(config.search.space) if value is not None]
+    if not ranges:
         raise UserError("search.space is empty: expected at least one key, such as train.lr_head: {low: …, high: …}")
-    return found
+    return ranges
 
 
-def with_setting(config: Config, setting: Mapping[str, Any]) -> Config:
+def with_setting(config: Config, setting: Settings) -> Config:
     """The configuration with other values; raises UserError where they do not fit the schema or each other."""
-    values = dataclasses.asdict(config)
-    for key, value in setting.items():
-        section, _, name = key.partition(".")
-        values[section][name] = value
-    values["cbow"]["vector_size"] = values["embedding"]["dim"]
-    return check(values)
+    return check(dataclasses.asdict(with_settings(config, setting)))
 
 
-def value_of(config: Config, key: str) -> Any:
-    """The value of a dotted key."""
-    section, _, name = key.partition(".")
-    return getattr(getattr(config, section), name)
-
-
-def _leaves(part: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Keys with what is said of each; refuses names that are no keys and keys that are not searched."""
-    for name, said in part.items():
+def _entries(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys with the range of each; raises UserError for unknown keys and for keys that are not searched."""
+    for name, value in space.items():
         key = f"{prefix}{name}"
-        if key not in KEYS and any(known.startswith(f"{key}.") for known in KEYS) and isinstance(said, dict):
-            yield from _leaves(said, f"{key}.")
+        if key not in KEYS and any(known.startswith(f"{key}.") for known in KEYS) and isinstance(value, dict):
+            yield from _entries(value, f"{key}.")
         elif key not in KEYS:
             raise UserError(f"search.space: {unknown_key(key)}")
         elif key not in SEARCHABLE:
-            where = f"{', '.join(section.rstrip('.') for section in SECTIONS)}, embedding.dim and embedding.scale"
-            raise UserError(f"search.space: {key} is not searched, only keys of {where} that say how to learn")
+            sections = f"{', '.join(section.rstrip('.') for section in SECTIONS)}, embedding.dim and embedding.scale"
+            raise UserError(f"search.space: {key} is not searched, only keys of {sections} that say how to learn")
         else:
-            yield key, said
+            yield key, value
 
 
-def _range(config: Config, key: str, said: Any) -> Range:
-    where = f"{SPACE}{key}"
-    if not isinstance(said, dict):
-        raise UserError(f"{where}={shown(said)}: expected {{low: …, high: …}}, {{choices: […]}} or null")
-    for name in said:
-        if name not in RANGE:
-            raise UserError(f"{where}: unknown '{name}'{nearest(str(name), RANGE)}")
-    told = {name: value for name, value in said.items() if value is not None}
-    if "choices" in told:
-        found = Range(key, choices=tuple(told["choices"]) if isinstance(told["choices"], list) else ())
-        if len(told) > 1 or len({shown(choice) for choice in found.choices}) < max(2, len(found.choices)):
-            raise UserError(f"{where}: expected two different choices or more and nothing else, or low and high")
+def _range(config: Config, key: str, value: Any) -> Range:
+    name = f"{SPACE}{key}"
+    if not isinstance(value, dict):
+        raise UserError(f"{name}={value_text(value)}: expected {{low: …, high: …}}, {{choices: […]}} or null")
+    for part in value:
+        if part not in RANGE:
+            raise UserError(f"{name}: unknown '{part}'{nearest(str(part), RANGE)}")
+    parts = {part: item for part, item in value.items() if item is not None}
+    if "choices" in parts:
+        range_ = Range(key, choices=tuple(parts["choices"]) if isinstance(parts["choices"], list) else ())
+        if len(parts) > 1 or len({value_text(choice) for choice in range_.choices}) < max(2, len(range_.choices)):
+            raise UserError(f"{name}: expected two different choices or more and nothing else, or low and high")
     else:
-        found = _interval(where, key, told)
-    for value in found.choices or (found.low, found.high):
+        range_ = _interval(name, key, parts)
+    for item in range_.choices or (range_.low, range_.high):
         try:
-            with_setting(config, {key: value})
+            with_setting(config, {key: item})
         except UserError as error:
             raise UserError(f"search.space: {error}") from None
-    return found
+    return range_
 
 
-def _interval(where: str, key: str, told: Mapping[str, Any]) -> Range:
-    low, high, log = (told.get(name) for name in ("low", "high", "log"))
+def _interval(name: str, key: str, parts: Mapping[str, Any]) -> Range:
+    low, high, log = (parts.get(part) for part in ("low", "high", "log"))
     if not {int, float} & _types(key):
-        raise UserError(f"{where}: it is no number, expected {{choices: […]}}")
+        raise UserError(f"{name}: it is no number, expected {{choices: […]}}")
     if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)) or not low < high:  # type: ignore[operator]
-        raise UserError(f"{where}: expected numbers low below high, found low={shown(low)} and high={shown(high)}")
+        raise UserError(
+            f"{name}: expected numbers low below high, found low={value_text(low)} and high={value_text(high)}"
+        )
     if log not in (None, True, False):
-        raise UserError(f"{where}.log={shown(log)}: expected true or false")
+        raise UserError(f"{name}.log={value_text(log)}: expected true or false")
     if log and low <= 0:  # type: ignore[operator]
-        raise UserError(f"{where}.low={shown(low)}: a logarithmic scale begins above 0")
+        raise UserError(f"{name}.low={value_text(low)}: a logarithmic scale begins above 0")
     return Range(key, low, high, bool(log))  # type: ignore[arg-type]
 
 

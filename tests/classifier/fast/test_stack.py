@@ -1,4 +1,4 @@
-"""A stack gives each run what it has alone: the same history, weights and scores, whatever trains beside it."""
+"""A stack gives each run the history, weights and scores of the same run alone."""
 
 import dataclasses
 import math
@@ -9,13 +9,12 @@ import torch
 from simulated_gpu import NAME, simulated_gpu
 
 from pipeline.classifier.batch import Texts
-from pipeline.classifier.device import stream
+from pipeline.classifier.device import seeded_generator
 from pipeline.classifier.engine import Run, Task, train_run
-from pipeline.classifier.fast import dropout
-from pipeline.classifier.fast import stack as stacked
+from pipeline.classifier.fast import dropout, stack
 from pipeline.classifier.fast.stack import stackable, stacks, train_stacked
-from pipeline.classifier.fast.stack_data import Corpus, make_source, run_bytes, stack_size
-from pipeline.classifier.fast.stack_epoch import Stacked
+from pipeline.classifier.fast.stack_data import Corpus, run_bytes, stack_embeddings, stack_size
+from pipeline.classifier.fast.stack_epoch import StackTrainer
 from pipeline.config.schema import EmbeddingConfig, ModelConfig, TrainConfig
 from pipeline.runtime.errors import RunError, UserError
 
@@ -67,27 +66,27 @@ def make_run(task, seed=0, trainable=True, dropout=0.2, rows=None, **train):
     )
 
 
-def assert_same(found, alone, tolerance=TOLERANCE):
-    assert found.chosen_epoch == alone.chosen_epoch
-    assert len(found.history) == len(alone.history)
-    for ours, theirs in zip(found.history, alone.history, strict=True):
+def assert_same(stacked, single, tolerance=TOLERANCE):
+    assert stacked.chosen_epoch == single.chosen_epoch
+    assert len(stacked.history) == len(single.history)
+    for ours, theirs in zip(stacked.history, single.history, strict=True):
         assert ours == pytest.approx(theirs, abs=tolerance)
-    assert found.metrics == pytest.approx(alone.metrics, abs=tolerance)
-    assert np.array_equal(found.touched_V, alone.touched_V)
-    assert np.array_equal(found.initial_VE, alone.initial_VE)
-    assert np.allclose(found.embedding_VE, alone.embedding_VE, atol=tolerance)
-    assert found.layers.keys() == alone.layers.keys()
-    for name, layer in alone.layers.items():
-        assert found.layers[name].shape == layer.shape
-        assert np.allclose(found.layers[name], layer, atol=tolerance)
-    assert found.probabilities.keys() == alone.probabilities.keys()
-    for name, probabilities in alone.probabilities.items():
-        assert np.allclose(found.probabilities[name], probabilities, atol=tolerance)
-    assert found.device == alone.device
+    assert stacked.metrics == pytest.approx(single.metrics, abs=tolerance)
+    assert np.array_equal(stacked.touched_V, single.touched_V)
+    assert np.array_equal(stacked.initial_VE, single.initial_VE)
+    assert np.allclose(stacked.embedding_VE, single.embedding_VE, atol=tolerance)
+    assert stacked.layers.keys() == single.layers.keys()
+    for name, layer in single.layers.items():
+        assert stacked.layers[name].shape == layer.shape
+        assert np.allclose(stacked.layers[name], layer, atol=tolerance)
+    assert stacked.probabilities.keys() == single.probabilities.keys()
+    for name, probabilities in single.probabilities.items():
+        assert np.allclose(stacked.probabilities[name], probabilities, atol=tolerance)
+    assert stacked.device == single.device
 
 
-def mixed(task, trainable):
-    """Runs that differ in all that runs of one stack may differ in."""
+def different_runs(task, trainable):
+    """Runs that differ in every setting in which the runs of a stack may differ."""
     few, some = np.arange(3, 40, 3), np.random.default_rng(0).permutation(150)[:130]
     return [
         make_run(task, 0, trainable),
@@ -100,80 +99,80 @@ def mixed(task, trainable):
 
 
 @pytest.mark.parametrize("trainable", [True, False])
-def test_each_run_has_the_numbers_it_has_alone(task, trainable):
-    runs = mixed(task, trainable)
+def test_each_run_has_the_numbers_of_the_run_alone(task, trainable):
+    runs = different_runs(task, trainable)
     assert stacks(runs) == [[0, 1, 2, 3, 4, 5]]
-    alone = [train_run(task, run) for run in runs]
-    assert len({len(result.history) for result in alone}) >= 3
-    assert alone[3].chosen_epoch + 1 == len(alone[3].history) < 9
-    for found, result in zip(train_stacked(task, runs), alone, strict=True):
-        assert_same(found, result)
+    single = [train_run(task, run) for run in runs]
+    assert len({len(result.history) for result in single}) >= 3
+    assert single[3].chosen_epoch + 1 == len(single[3].history) < 9
+    for stacked, expected in zip(train_stacked(task, runs), single, strict=True):
+        assert_same(stacked, expected)
 
 
-def test_moving_and_frozen_runs_of_several_lengths_come_back_in_order(task):
+def test_results_of_trainable_and_frozen_runs_of_several_lengths_are_in_order(task):
     runs = [
         make_run(task, seed, seed % 2 == 0, rows=np.arange(150 if seed < 4 else 20), max_epochs=2) for seed in range(6)
     ]
     assert stacks(runs) == [[0, 2], [1, 3], [4], [5]]
-    for found, run in zip(train_stacked(task, runs), runs, strict=True):
-        assert_same(found, train_run(task, run))
+    for stacked, run in zip(train_stacked(task, runs), runs, strict=True):
+        assert_same(stacked, train_run(task, run))
 
 
 @pytest.mark.parametrize("trainable", [True, False])
 def test_a_stack_of_one_and_one_of_many_agree(task, trainable):
-    runs = mixed(task, trainable)
-    for run, found in zip(runs, train_stacked(task, runs), strict=True):
-        assert_same(train_stacked(task, [run])[0], found)
+    runs = different_runs(task, trainable)
+    for run, stacked in zip(runs, train_stacked(task, runs), strict=True):
+        assert_same(train_stacked(task, [run])[0], stacked)
 
 
 def test_a_stack_too_large_for_memory_is_split(task, monkeypatch):
-    runs = mixed(task, True)
-    monkeypatch.setattr(stacked, "stack_size", lambda *_: 4)
+    runs = different_runs(task, True)
+    monkeypatch.setattr(stack, "stack_size", lambda *_: 4)
     sizes = []
-    together = stacked._train_together
+    train_stack = stack._train_stack
     monkeypatch.setattr(
-        stacked,
-        "_train_together",
-        lambda task, corpus, runs, *rest: (sizes.append(len(runs)), together(task, corpus, runs, *rest))[1],
+        stack,
+        "_train_stack",
+        lambda task, corpus, runs, *rest: (sizes.append(len(runs)), train_stack(task, corpus, runs, *rest))[1],
     )
-    found = train_stacked(task, runs)
+    results = train_stacked(task, runs)
     assert sizes == [4, 2]
-    for run, result in zip(runs, found, strict=True):
+    for run, result in zip(runs, results, strict=True):
         assert_same(result, train_run(task, run))
 
 
 @pytest.mark.parametrize("trainable", [True, False])
-def test_without_validation_the_last_epoch_is_kept_and_without_test_none_is_read(task, trainable):
+def test_without_validation_the_last_epoch_is_chosen_and_without_test_none_is_read(task, trainable):
     bare = Task(task.train, None, None, C)
     runs = [make_run(task, 0, trainable), make_run(task, 1, trainable, max_epochs=2)]
-    for run, found in zip(runs, train_stacked(bare, runs), strict=True):
-        assert_same(found, train_run(bare, run))
-        assert found.probabilities == {}
+    for run, stacked in zip(runs, train_stacked(bare, runs), strict=True):
+        assert_same(stacked, train_run(bare, run))
+        assert stacked.probabilities == {}
 
 
 def test_tweets_without_any_token_train_the_head_alone(task):
     labels = np.tile([0, 1, 1], 10)
     empty = Texts.from_arrays(np.zeros(0, int), np.zeros(31, int), labels)
     run = make_run(task, rows=np.arange(30))
-    found = train_stacked(Task(empty, task.validation, empty, C), [run])[0]
-    assert_same(found, train_run(Task(empty, task.validation, empty, C), run))
-    assert np.array_equal(found.embedding_VE, run.embedding_VD)
-    assert not found.touched_V.any()
+    stacked = train_stacked(Task(empty, task.validation, empty, C), [run])[0]
+    assert_same(stacked, train_run(Task(empty, task.validation, empty, C), run))
+    assert np.array_equal(stacked.embedding_VE, run.embedding_VD)
+    assert not stacked.touched_V.any()
 
 
 def test_frozen_rows_are_bit_equal_and_features_are_pooled_once_per_matrix(task):
     first, other = make_run(task, 0, False), make_run(task, 1, False)
     copied = dataclasses.replace(first, embedding_VD=first.embedding_VD.copy(), seed=5)
-    source = make_source(Corpus.of(task, CPU), [first, other, copied], CPU)
-    assert source.matrix_R.tolist() == [0, 1, 0]
-    assert {name: len(pooled) for name, pooled in source.splits_MND.items()} == dict.fromkeys(
+    embedding = stack_embeddings(Corpus.of(task, CPU), [first, other, copied], CPU)
+    assert embedding.matrix_R.tolist() == [0, 1, 0]
+    assert {name: len(pooled) for name, pooled in embedding.splits_MND.items()} == dict.fromkeys(
         ("train", "validation", "test"), 2
     )
-    for run, found in zip((first, copied), train_stacked(task, [first, copied]), strict=True):
-        assert found.embedding_VE.tobytes() == run.embedding_VD.tobytes()
+    for run, stacked in zip((first, copied), train_stacked(task, [first, copied]), strict=True):
+        assert stacked.embedding_VE.tobytes() == run.embedding_VD.tobytes()
 
 
-def test_rows_no_batch_read_and_the_callers_matrix_stay(task):
+def test_unread_rows_and_the_initial_matrix_do_not_change(task):
     run = make_run(task, rows=np.arange(20))
     before = run.embedding_VD.copy()
     result = train_stacked(task, [run])[0]
@@ -184,13 +183,13 @@ def test_rows_no_batch_read_and_the_callers_matrix_stay(task):
 
 def test_every_epoch_of_every_run_is_reported(task):
     runs = [make_run(task, 0, max_epochs=3), make_run(task, 1, max_epochs=1)]
-    heard = []
-    results = train_stacked(task, runs, heard.append)
-    assert heard == [results[0].history[0], results[1].history[0], *results[0].history[1:]]
+    reports = []
+    results = train_stacked(task, runs, reports.append)
+    assert reports == [results[0].history[0], results[1].history[0], *results[0].history[1:]]
     assert all(result.seconds > 0 for result in results)
 
 
-def test_what_cannot_be_stacked(task):
+def test_runs_that_cannot_be_stacked_are_refused(task):
     run = make_run(task)
     assert stackable(run)
     for change in ({"multichannel": True}, {"projected": True}, {"anchor": 0.1}):
@@ -212,66 +211,66 @@ def test_different_batch_sizes_are_different_stacks(task):
 
 
 @pytest.mark.parametrize("trainable", [True, False])
-def test_a_run_whose_loss_is_no_number_has_its_error_and_stops_no_other(task, trainable):
-    """One fails in its first epoch, one later, beside runs that end before and after."""
-    wrong, late = make_run(task, 7, trainable), make_run(task, 8, trainable, lr_head=1e38, clip_norm=None)
-    wrong.embedding_VD[3] = math.inf
-    runs = [make_run(task, 0, trainable), wrong, make_run(task, 1, trainable, max_epochs=1), late]
+def test_a_run_whose_loss_is_not_finite_has_its_error_and_stops_no_other(task, trainable):
+    """One run fails in its first epoch, one later; the others end before and after them."""
+    infinite, late = make_run(task, 7, trainable), make_run(task, 8, trainable, lr_head=1e38, clip_norm=None)
+    infinite.embedding_VD[3] = math.inf
+    runs = [make_run(task, 0, trainable), infinite, make_run(task, 1, trainable, max_epochs=1), late]
     good, first, short, second = train_stacked(task, runs)
-    for found, run in ((good, runs[0]), (short, runs[2])):
-        assert_same(found, train_run(task, run))
-    for found, run in ((first, wrong), (second, late)):
-        with pytest.raises(RunError) as alone:
+    for stacked, run in ((good, runs[0]), (short, runs[2])):
+        assert_same(stacked, train_run(task, run))
+    for stacked, run in ((first, infinite), (second, late)):
+        with pytest.raises(RunError) as single:
             train_run(task, run)
-        assert isinstance(found, RunError)
-        assert str(found) == str(alone.value)
-    assert isinstance(train_stacked(task, [wrong])[0], RunError)
+        assert isinstance(stacked, RunError)
+        assert str(stacked) == str(single.value)
+    assert isinstance(train_stacked(task, [infinite])[0], RunError)
 
 
 @pytest.mark.parametrize("trainable", [True, False])
-def test_the_estimate_of_memory_covers_what_a_run_holds(task, trainable):
+def test_the_estimate_of_memory_covers_the_state_of_a_run(task, trainable):
     runs = [make_run(task, seed, trainable) for seed in range(3)]
     corpus = Corpus.of(task, CPU)
-    source = Stacked(corpus, runs, C, CPU).stack.source
-    tensors = [value for value in vars(source).values() if isinstance(value, torch.Tensor) and value.ndim == 3]
-    held = sum(tensor.nbytes for tensor in tensors or source.splits_MND.values()) / len(runs)
-    assert held <= run_bytes(corpus, runs[0]) <= 20 * held
+    embedding = StackTrainer(corpus, runs, C, CPU).model.embedding
+    tensors = [value for value in vars(embedding).values() if isinstance(value, torch.Tensor) and value.ndim == 3]
+    state_bytes = sum(tensor.nbytes for tensor in tensors or embedding.splits_MND.values()) / len(runs)
+    assert state_bytes <= run_bytes(corpus, runs[0]) <= 20 * state_bytes
     assert stack_size(corpus, runs[0], CPU) * len(corpus.words_W) < 2**31
 
 
-@pytest.mark.parametrize("window", [1, 2, 5, 99])
+@pytest.mark.parametrize("steps_per_pack", [1, 2, 5, 99])
 @pytest.mark.parametrize("rows", [16, 37, 80])
-def test_dropout_of_a_stack_is_that_of_the_run_alone_whatever_steps_are_planned_together(
-    task, monkeypatch, window, rows
+def test_dropout_of_a_stack_is_that_of_the_run_alone_however_many_steps_are_packed(
+    task, monkeypatch, steps_per_pack, rows
 ):
-    monkeypatch.setattr(dropout, "CHUNK", 40)
+    monkeypatch.setattr(dropout, "TWEETS_PER_DRAW", 40)
     run = make_run(task, dropout=0.4, rows=np.arange(rows), min_epoch_steps=12)
-    alone, noise = stream(run.seed, "dropout"), stream(run.seed, "dropout")
+    rng, stack_rng = seeded_generator(run.seed, "dropout"), seeded_generator(run.seed, "dropout")
     sizes = [min(16, rows - start) for start in range(0, rows, 16)] * run.passes
     assert run.passes > 1
-    ours = dropout.Dropout(run, D, noise)
+    masks = dropout.DropoutMasks(run, D, stack_rng)
     blocks = []
-    for start in range(0, len(sizes), window):
-        blocks.append(torch.full((len(sizes[start : start + window]), 16, D), True))
-        ours.fill(blocks[-1])
-    kept_KBD = torch.cat(blocks)
+    for start in range(0, len(sizes), steps_per_pack):
+        blocks.append(torch.full((len(sizes[start : start + steps_per_pack]), 16, D), True))
+        masks.fill(blocks[-1])
+    mask_KBD = torch.cat(blocks)
     for step, size in enumerate(sizes):
-        assert torch.equal(kept_KBD[step, :size], torch.rand((size, D), generator=alone) >= 0.4)
+        assert torch.equal(mask_KBD[step, :size], torch.rand((size, D), generator=rng) >= 0.4)
 
 
-def test_dropout_is_drawn_for_as_many_tweets_at_once_alone_as_in_a_stack(task, monkeypatch):
-    """On a GPU the numbers depend on it."""
-    monkeypatch.setattr(dropout, "CHUNK", 40)
-    drawn = []
-    draw = torch.rand
-    monkeypatch.setattr(torch, "rand", lambda size, **more: drawn.append(size) or draw(size, **more))
+def test_a_run_draws_dropout_in_the_same_portions_alone_and_in_a_stack(task, monkeypatch):
+    """On a GPU the numbers depend on the size of a draw."""
+    monkeypatch.setattr(dropout, "TWEETS_PER_DRAW", 40)
+    sizes = []
+    rand = torch.rand
+    monkeypatch.setattr(torch, "rand", lambda size, **kwargs: sizes.append(size) or rand(size, **kwargs))
     run = make_run(task, rows=np.arange(50), min_epoch_steps=8, max_epochs=2)
     train_run(task, run)
-    alone = drawn.copy()
-    assert alone == [(32, D), (18, D)] * 4
-    drawn.clear()
+    single = sizes.copy()
+    assert single == [(32, D), (18, D)] * 4
+    sizes.clear()
     train_stacked(task, [run])
-    assert drawn == alone
+    assert sizes == single
 
 
 def on_gpu(runs):
@@ -279,15 +278,15 @@ def on_gpu(runs):
 
 
 @pytest.mark.parametrize("trainable", [True, False])
-def test_recorded_steps_give_what_each_run_has_alone_on_a_simulated_gpu(task, trainable):
-    runs = mixed(task, trainable)
+def test_captured_steps_give_each_run_its_numbers_alone_on_a_simulated_gpu(task, trainable):
+    runs = different_runs(task, trainable)
     with simulated_gpu() as gpu:
-        together = train_stacked(task, on_gpu(runs))
+        results = train_stacked(task, on_gpu(runs))
     assert gpu.replayed > 20
     assert gpu.tensors > 100
-    for found, run in zip(together, runs, strict=True):
-        assert found.device == NAME
-        assert_same(dataclasses.replace(found, device="cpu"), train_run(task, run))
+    for stacked, run in zip(results, runs, strict=True):
+        assert stacked.device == NAME
+        assert_same(dataclasses.replace(stacked, device="cpu"), train_run(task, run))
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
@@ -295,15 +294,15 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GP
 
 @needs_gpu
 @pytest.mark.parametrize("trainable", [True, False])
-def test_recorded_steps_give_what_each_run_has_alone_on_the_gpu(task, trainable):
-    runs = on_gpu(mixed(task, trainable))
-    for found, run in zip(train_stacked(task, runs), runs, strict=True):
-        assert_same(found, train_run(task, run), 1e-4)
+def test_captured_steps_give_each_run_its_numbers_alone_on_the_gpu(task, trainable):
+    runs = on_gpu(different_runs(task, trainable))
+    for stacked, run in zip(train_stacked(task, runs), runs, strict=True):
+        assert_same(stacked, train_run(task, run), 1e-4)
 
 
 @needs_gpu
 @pytest.mark.parametrize("trainable", [True, False])
 def test_without_dropout_gpu_and_cpu_agree(task, trainable):
     runs = [make_run(task, seed, trainable, dropout=0.0) for seed in range(4)]
-    for found, alone in zip(train_stacked(task, on_gpu(runs)), train_stacked(task, runs), strict=True):
-        assert_same(dataclasses.replace(found, device="cpu"), alone, 1e-4)
+    for stacked, single in zip(train_stacked(task, on_gpu(runs)), train_stacked(task, runs), strict=True):
+        assert_same(dataclasses.replace(stacked, device="cpu"), single, 1e-4)

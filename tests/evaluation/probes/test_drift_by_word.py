@@ -27,7 +27,7 @@ def test_known_changes_of_rows(block, monkeypatch):
     drifts, lengths = row_changes(INITIAL, FINAL)
     np.testing.assert_allclose(drifts, DRIFTS, rtol=1e-12)
     np.testing.assert_allclose(lengths, LENGTHS, rtol=1e-12)
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="do not match"):
         row_changes(INITIAL, FINAL[:, :1])
 
 

@@ -20,26 +20,21 @@ def by_hand(matrix, words, query, k):
         norm = np.linalg.norm(matrix[row].astype(float)) * np.linalg.norm(matrix[me].astype(float))
         if row != me and norm > 0:
             candidates.append((-round(float(matrix[row].astype(float) @ matrix[me].astype(float)) / norm, 6), row))
-    return [
-        {"word": query, "rank": rank, "neighbour": words[row], "cosine": pytest.approx(-cosine, abs=2e-6)}
-        for rank, (cosine, row) in enumerate(sorted(candidates)[:k], start=1)
-    ]
+    return [(words[row], pytest.approx(-cosine, abs=2e-6)) for cosine, row in sorted(candidates)[:k]]
 
 
 def test_known_answer():
     words = ["<pad>", "<unk>", "east", "west", "north", "northeast", "zero", "far_east"]
     matrix = np.float32([[0, 0], [1, 0.1], [1, 0], [-2, 0], [0, 3], [1, 1], [0, 0], [50, 0]])
-    assert nearest_neighbours(matrix, words, ["east", "nowhere", "zero", "east"], 3) == [
-        {"word": "east", "rank": 1, "neighbour": "far_east", "cosine": 1.0},
-        {"word": "east", "rank": 2, "neighbour": "northeast", "cosine": 0.707107},
-        {"word": "east", "rank": 3, "neighbour": "north", "cosine": 0.0},
-        {"word": "nowhere", "rank": None, "neighbour": None, "cosine": None},
-        {"word": "zero", "rank": None, "neighbour": None, "cosine": None},
-    ]
-    rows = nearest_neighbours(matrix, words, ["east"], 9)
-    assert [row["neighbour"] for row in rows] == ["far_east", "northeast", "north", "west"]
-    assert nearest_neighbours(matrix, words, [], 3) == []
-    assert nearest_neighbours(matrix, words, ["<unk>"], 1)[0]["neighbour"] is None
+    assert nearest_neighbours(matrix, words, ["east", "nowhere", "zero", "east"], 3) == {
+        "east": [("far_east", 1.0), ("northeast", 0.707107), ("north", 0.0)],
+        "nowhere": [],
+        "zero": [],
+    }
+    nearest = nearest_neighbours(matrix, words, ["east"], 9)["east"]
+    assert [word for word, _ in nearest] == ["far_east", "northeast", "north", "west"]
+    assert nearest_neighbours(matrix, words, [], 3) == {}
+    assert nearest_neighbours(matrix, words, ["<unk>"], 1) == {"<unk>": []}
 
 
 @settings(max_examples=60, deadline=None)
@@ -54,8 +49,7 @@ def test_equals_a_search_by_hand_with_ties_and_in_blocks(matrix, k):
             patch.setattr(neighbours, "BLOCK_ROWS", block_rows)
             for query in words[2:]:
                 expected = by_hand(matrix, words, query, k) if matrix[words.index(query)].any() else []
-                nothing = [{"word": query, "rank": None, "neighbour": None, "cosine": None}]
-                assert nearest_neighbours(matrix, words, [query], k) == (expected or nothing)
+                assert nearest_neighbours(matrix, words, [query], k) == {query: expected}
 
 
 def test_blocks_and_other_queries_change_nothing(monkeypatch):
@@ -63,10 +57,10 @@ def test_blocks_and_other_queries_change_nothing(monkeypatch):
     words = vocabulary(3000)
     queries = ["w2", "w999", "w2999"]
     whole = nearest_neighbours(matrix, words, queries, 10)
-    assert whole == [row for query in queries for row in by_hand(matrix, words, query, 10)]
+    assert whole == {query: by_hand(matrix, words, query, 10) for query in queries}
     monkeypatch.setattr(neighbours, "BLOCK_ROWS", 64)
     assert nearest_neighbours(matrix, words, queries, 10) == whole
-    assert [row for q in queries for row in nearest_neighbours(matrix, words, [q], 10)] == whole
+    assert {query: nearest_neighbours(matrix, words, [query], 10)[query] for query in queries} == whole
 
 
 def test_before_and_after_side_by_side():

@@ -5,7 +5,7 @@ import pytest
 from nltk.corpus.reader import OpinionLexiconCorpusReader
 
 from pipeline.data.sample.words import SYNONYM_GROUPS
-from pipeline.evaluation.probes.opinion_words import opinion_fingerprint, opinion_words, resolve_opinion_words
+from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 from pipeline.runtime.errors import UserError
 
 
@@ -75,10 +75,3 @@ def test_selected_lexicon(nltk_folder):
     shutil.rmtree(nltk_folder)
     assert selected("sample") == ["sample", "sample", "nltk", None]
     assert selected("tweet_eval") == [None, "sample", "nltk", None]
-
-
-def test_the_fingerprint_depends_on_words_and_polarity_but_not_on_order():
-    one = opinion_fingerprint({"good": 1, "bad": 0})
-    assert one == opinion_fingerprint({"bad": 0, "good": 1})
-    others = [{"good": 0, "bad": 0}, {"good": 1}, {"good": 1, "bad": 0, "sad": 0}]
-    assert len({one, *map(opinion_fingerprint, others)}) == 4

@@ -100,6 +100,19 @@ def test_text_is_large_enough_inside_the_picture_and_says_that_tweets_are_genera
     assert sketch.caption.endswith(".")
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_names_with_conditions_stay_inside_the_picture(name: str) -> None:
+    keys = {"random_frozen": "random_trainable@strip_fragments", "cbow_frozen": "cbow_finetuned@default"}
+    results = fake_results()
+    frames = {frame: getattr(results, frame).replace(keys) for frame in FRAMES if frame != "crossover"}
+    confusion = {keys.get(variant, variant): counts for variant, counts in results.confusion.items()}
+    sketch = draw(name, fake_results(confusion=confusion, **frames))
+    box, (width, height) = sketch.drawing.get_tightbbox(), sketch.drawing.get_size_inches()
+    assert min(box.x0, box.y0) >= 0
+    assert box.x1 <= width
+    assert box.y1 <= height
+
+
 def test_titles_of_real_tweets_do_not_call_them_generated() -> None:
     with plot_settings("titles"):
         titles = [sketch.title for build in FIGURES.values() if (sketch := build(fake_results()))]

@@ -233,6 +233,26 @@ def test_a_latex_table_has_as_many_cells_in_every_line() -> None:
     ]
 
 
+def test_latex_files_have_balanced_environments_and_whole_rows(tmp_path: Path) -> None:
+    paths = [path for path in write_tables(fake_results(), tmp_path) if path.suffix == ".tex"]
+    assert len(paths) == len(TABLES)
+    for path in paths:
+        text = path.read_text("utf-8")
+        assert (
+            re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1] == ["table", "tabular"]
+        )
+        assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\centering")] == [1, 1, 1, 1]
+        assert len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text))
+        assert text.count("$") % 2 == 0
+        alignment = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)
+        rows = TABLES[path.stem][1](fake_results())
+        assert alignment is not None
+        assert len(alignment[1]) == len(rows[0])
+        lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+        cells = [[latex_escape(cell) for cell in row] for row in (list(rows[0]), *(row.values() for row in rows))]
+        assert lines == [" & ".join(row) + r" \\" for row in cells]
+
+
 def test_captions_say_that_tweets_are_generated(tmp_path: Path) -> None:
     for path in write_tables(fake_results(generated=True), tmp_path):
         if path.suffix == ".tex":

@@ -1,4 +1,4 @@
-"""What may be searched, and settings asked for."""
+"""The search space and the sampler of settings."""
 
 import sys
 
@@ -6,19 +6,20 @@ import pytest
 
 from pipeline.config.compose import compose
 from pipeline.runtime.errors import UserError
+from pipeline.study.design import value_of
 from pipeline.study.search.sampler import Sampler
-from pipeline.study.search.space import Range, ranges, value_of, with_setting
+from pipeline.study.search.space import Range, search_space, with_setting
 
 SEARCH = ("+experiment=search", "study.variants=[random_trainable,cbow_frozen]")
 
 
-def found(*overrides: str) -> dict[str, Range]:
-    return {range_.key: range_ for range_ in ranges(compose([*SEARCH, *overrides]))}
+def ranges(*overrides: str) -> dict[str, Range]:
+    return {range_.key: range_ for range_ in search_space(compose([*SEARCH, *overrides]))}
 
 
 class TestRanges:
     def test_keys_can_be_changed_added_and_left_out_on_the_command_line(self):
-        space = found(
+        space = ranges(
             "search.space.train.lr_head.high=1.0",
             "search.space.model.dropout=null",
             "++search.space.train.patience={choices:[3,5]}",
@@ -60,12 +61,12 @@ class TestRanges:
             ("++search.space.train.monitor={choices:[nll,accuracy]}", "train.monitor is not searched"),
             ("search.sampler=grid", "search.sampler=grid: 'grid' is not a choice"),
             ("search.trials=1", "search.trials=1: expected a whole number from 2"),
-            ("data.validation_size=0", "nothing to stop early on"),
+            ("data.validation_size=0", "early stopping needs validation tweets"),
         ],
     )
     def test_what_is_wrong_is_said_in_one_line(self, override: str, line: str):
         with pytest.raises(UserError) as refused:
-            found(override)
+            ranges(override)
         assert line in str(refused.value)
         assert "\n" not in str(refused.value)
 
@@ -98,9 +99,9 @@ class TestSampler:
         sampler = Sampler(self.SPACE, kind, seed, minimize=False)
         settings = []
         for _ in range(24 // batch):
-            asked = sampler.ask(batch)
-            settings += asked
-            sampler.tell([None if len(settings) == diverged else float(s["train.lr_head"]) for s in asked])
+            latest = sampler.ask(batch)
+            settings += latest
+            sampler.tell([None if len(settings) == diverged else float(s["train.lr_head"]) for s in latest])
         return settings
 
     @pytest.mark.parametrize("kind", ["random", "tpe"])

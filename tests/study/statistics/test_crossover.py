@@ -18,25 +18,25 @@ def of_lead(lead_SB, budgets=BUDGETS, **options):
 
 
 def test_the_estimate_is_on_a_line_in_log_labels():
-    found = of_lead([[0.10, 0.04, -0.04], [0.12, 0.06, -0.06]])
-    assert found.kind == "reached"
-    assert found.estimate == pytest.approx(1000 * 10**0.5)  # mean 0.05 to -0.05: half way from 10³ to 10⁴
+    result = of_lead([[0.10, 0.04, -0.04], [0.12, 0.06, -0.06]])
+    assert result.kind == "reached"
+    assert result.estimate == pytest.approx(1000 * 10**0.5)  # mean 0.05 to -0.05: half way from 10³ to 10⁴
 
 
 def test_seeds_that_agree_give_the_point():
-    found = of_lead([[0.02, 0.01, -0.03]] * 4)
-    assert (found.low, found.estimate, found.high) == pytest.approx((1000 * 10**0.25,) * 3)
-    assert found.certain
+    result = of_lead([[0.02, 0.01, -0.03]] * 4)
+    assert (result.low, result.estimate, result.high) == pytest.approx((1000 * 10**0.25,) * 3)
+    assert result.certain
 
 
 def test_the_ends_are_where_the_bounds_of_the_lead_are_zero():
     rng = np.random.default_rng(0)
     lead = np.array([0.10, 0.03, -0.05]) + rng.normal(0, 0.01, (5, 3))
     tweets = np.array([1e-5, 4e-5, 9e-5])
-    found = of_lead(lead, tweet_variances_B=tweets)
-    assert 100 < found.low < found.estimate < found.high < 10_000
-    assert found.certain
-    for labels, bound in ((found.low, "low"), (found.high, "high"), (found.estimate, "mean")):
+    result = of_lead(lead, tweet_variances_B=tweets)
+    assert 100 < result.low < result.estimate < result.high < 10_000
+    assert result.certain
+    for labels, bound in ((result.low, "low"), (result.high, "high"), (result.estimate, "mean")):
         position = np.log10(labels) - 2
         left = int(position)
         share = position - left
@@ -54,8 +54,8 @@ def test_not_reached():
 
 
 def test_a_lead_that_returns_at_the_end_is_not_reached_although_it_was_gone_between():
-    found = of_lead([[0.05, -0.05, 0.05], [0.06, -0.05, 0.05], [0.05, -0.06, 0.05]])
-    assert found == Crossover("not reached", None, None, None, True)
+    result = of_lead([[0.05, -0.05, 0.05], [0.06, -0.05, 0.05], [0.05, -0.06, 0.05]])
+    assert result == Crossover("not reached", None, None, None, True)
     back_and_gone = of_lead([[-0.05, 0.05, -0.05], [-0.06, 0.05, -0.05], [-0.05, 0.06, -0.05]])
     assert back_and_gone.kind == "reached"
     assert (back_and_gone.low, back_and_gone.certain) == (100.0, False)
@@ -71,9 +71,9 @@ def test_ahead_from_the_start():
 
 
 def test_the_upper_end_can_lie_beyond_the_budgets():
-    found = of_lead([[0.10, 0.02, -0.03], [0.11, 0.03, 0.01], [0.10, 0.02, -0.02]])
-    assert (found.kind, found.high, found.certain) == ("reached", None, False)
-    assert found.low < found.estimate < 10_000
+    result = of_lead([[0.10, 0.02, -0.03], [0.11, 0.03, 0.01], [0.10, 0.02, -0.02]])
+    assert (result.kind, result.high, result.certain) == ("reached", None, False)
+    assert result.low < result.estimate < 10_000
 
 
 def test_a_single_seed_has_an_estimate_only_and_one_budget_no_curve():
@@ -99,21 +99,21 @@ CURVES = st.integers(2, 5).flatmap(
 def test_the_interval_holds_the_estimate_and_lies_within_the_budgets(hits):
     lead = np.array(hits) / 500
     budgets = 100 * 3 ** np.arange(lead.shape[1])
-    found = of_lead(lead, budgets)
-    for end in (found.low, found.estimate, found.high):
+    result = of_lead(lead, budgets)
+    for end in (result.low, result.estimate, result.high):
         assert end is None or budgets[0] - 1e-6 <= end <= budgets[-1] + 1e-6
-    if found.estimate is not None:
-        assert found.low is not None
-        assert found.low <= found.estimate + 1e-6
-        assert found.high is None or found.estimate <= found.high + 1e-6
+    if result.estimate is not None:
+        assert result.low is not None
+        assert result.low <= result.estimate + 1e-6
+        assert result.high is None or result.estimate <= result.high + 1e-6
     mean = lead.mean(axis=0)
     assume(np.abs(mean).min() > 1e-9)
     kinds = {True: "not reached", False: "reached" if (mean > 0).any() else "ahead from the start"}
-    assert found.kind == kinds[bool(mean[-1] > 0)]
+    assert result.kind == kinds[bool(mean[-1] > 0)]
     again = of_lead(lead[::-1] * 7, budgets * 10)
-    assert (again.kind, again.certain) == (found.kind, found.certain)
+    assert (again.kind, again.certain) == (result.kind, result.certain)
     for end, scaled in zip(
-        (found.low, found.estimate, found.high), (again.low, again.estimate, again.high), strict=True
+        (result.low, result.estimate, result.high), (again.low, again.estimate, again.high), strict=True
     ):
         assert (end is None and scaled is None) or scaled == pytest.approx(10 * end, rel=1e-6)
 

@@ -171,11 +171,11 @@ def test_the_crossover_interval_covers(crossing, tweet_sd):
         lead += rng.normal(0, 0.01, lead.shape) + tweet_sd * rng.normal()
         wide = crossover(budgets, np.zeros_like(lead), lead, np.full(5, tweet_sd**2))
         narrow = crossover(budgets, np.zeros_like(lead), lead)
-        for found in (wide, narrow):
-            low = np.inf if found.low is None else 0 if found.low == 100 else found.low
-            hit = low <= crossing <= (np.inf if found.high is None else found.high)
-            covered += hit and found is wide
-            over_seeds_alone += hit and found is narrow
+        for result in (wide, narrow):
+            low = np.inf if result.low is None else 0 if result.low == 100 else result.low
+            hit = low <= crossing <= (np.inf if result.high is None else result.high)
+            covered += hit and result is wide
+            over_seeds_alone += hit and result is narrow
     assert 0.95 - three_errors(0.95, repetitions) <= covered / repetitions < 1
     if tweet_sd:
         assert over_seeds_alone / repetitions < 0.85
@@ -187,9 +187,9 @@ def test_a_crossover_far_beyond_the_budgets_is_seldom_called_reached():
     certain = 0
     for _ in range(300):
         lead = -0.04 * np.log10(budgets / 300_000) + rng.normal(0, 0.02, (6, 3))
-        found = crossover(budgets, np.zeros_like(lead), lead)
-        assert found.kind == "not reached"
-        certain += found.certain
+        result = crossover(budgets, np.zeros_like(lead), lead)
+        assert result.kind == "not reached"
+        certain += result.certain
     assert certain / 300 > 0.9
 
 
@@ -199,9 +199,9 @@ def test_a_family_of_zeros_is_seldom_called_different_on_other_tweets():
     false = 0
     for _ in range(repetitions):
         luck = generator.normal(0, tweet_sd, pairs)
-        found = compare_family(
+        result = compare_family(
             {pair: luck[pair] + generator.normal(0, seed_sd, 10) for pair in range(pairs)},
             dict.fromkeys(range(pairs), tweet_sd**2),
         )
-        false += any(comparison.decision.verdict in ("higher", "lower") for comparison in found.values())
+        false += any(comparison.decision.verdict in ("higher", "lower") for comparison in result.values())
     assert false / repetitions <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repetitions)

@@ -21,8 +21,8 @@ def truth() -> np.ndarray:
 
 
 def test_the_band_covers_what_it_is_said_to(searches: np.ndarray, truth: np.ndarray):
-    found = [bands({"a": scores}, RESAMPLES)["a"] for scores in searches]
-    covered = np.mean([(band.low <= truth) & (truth <= band.high) for band in found], axis=0)
+    result = [bands({"a": scores}, RESAMPLES)["a"] for scores in searches]
+    covered = np.mean([(band.low <= truth) & (truth <= band.high) for band in result], axis=0)
     assert covered[0] > 0.92
     assert (covered[: TRIALS // 2] > 0.76).all()  # 0.81 in the long run at half
     assert covered[-1] > 0.69  # 0.75

@@ -36,14 +36,14 @@ def outcomes(accuracies: dict[tuple[str, int], float], seeds: int = 8, **more: A
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_recall"])
 def test_scores(metric: str):
-    found = outcomes({("one", 100): 0.8, ("majority", 100): 0.4}, metric=metric)
+    result = outcomes({("one", 100): 0.8, ("majority", 100): 0.4}, metric=metric)
     expected = [
         recall_score(LABELS, predicted(0.8, seed), average="macro") if metric == "macro_recall"
         else float((predicted(0.8, seed) == LABELS).mean())
         for seed in range(8)
     ]  # fmt: skip
-    assert list(found.scores["one", 100].values()) == pytest.approx(expected)
-    one, majority = score_frame(found, {("one", 100): (5.0, 9.0)}).to_dict("records")
+    assert list(result.scores["one", 100].values()) == pytest.approx(expected)
+    one, majority = score_frame(result, {("one", 100): (5.0, 9.0)}).to_dict("records")
     assert (one["kind"], majority["kind"]) == ("variant", "baseline")
     assert (one["n"], one["trainable"], one["parameters"]) == (8, 5.0, 9.0)
     assert pd.isna(majority["trainable"])
@@ -56,31 +56,31 @@ def test_scores(metric: str):
 
 def test_macro_recall_is_over_the_classes_of_the_test_split():
     labels = np.array([0, 0, 2])
-    found = Outcomes(labels, {("one", 1): {0: np.array([0, 1, 2])}}, frozenset(), "macro_recall", 100)
-    assert found.scores == {("one", 1): {0: 0.75}}
+    result = Outcomes(labels, {("one", 1): {0: np.array([0, 1, 2])}}, frozenset(), "macro_recall", 100)
+    assert result.scores == {("one", 1): {0: 0.75}}
 
 
 def test_scores_are_paired_by_the_seeds_that_all_have():
     cells = {("a", 1): {0: LABELS, 2: predicted(0.5, 2)}, ("b", 1): {2: LABELS, 1: LABELS}, ("c", 1): {5: LABELS}}
-    found = Outcomes(LABELS, cells, frozenset(), "accuracy", 100)
-    first, second = found.paired(("a", 1), ("b", 1))
-    assert first.tolist() == [found.scores["a", 1][2]]
+    result = Outcomes(LABELS, cells, frozenset(), "accuracy", 100)
+    first, second = result.paired(("a", 1), ("b", 1))
+    assert first.tolist() == [result.scores["a", 1][2]]
     assert second.tolist() == [1.0]
-    assert found.paired(("a", 1), ("c", 1)) == []
-    assert found.paired(("a", 1), ("absent", 1)) == []
+    assert result.paired(("a", 1), ("c", 1)) == []
+    assert result.paired(("a", 1), ("absent", 1)) == []
 
 
 def test_differences_are_one_family_over_all_budgets_and_the_others_none():
-    found = outcomes({("a", 100): 0.8, ("b", 100): 0.6, ("a", 300): 0.7, ("b", 300): 0.7, ("c", 300): 0.7})
-    table = difference_frame(found, [("a", "b"), ("a", "absent")], [("a", "c")], 0.01)
+    result = outcomes({("a", 100): 0.8, ("b", 100): 0.6, ("a", 300): 0.7, ("b", 300): 0.7, ("c", 300): 0.7})
+    table = difference_frame(result, [("a", "b"), ("a", "absent")], [("a", "c")], 0.01)
     assert list(table.columns) == list(DIFFERENCE_COLUMNS)
     assert table[["a", "b", "label_budget", "planned"]].to_numpy().tolist() == [
         ["a", "b", 100, True],
         ["a", "b", 300, True],
         ["a", "c", 300, False],
     ]
-    values = {budget: np.subtract(*found.paired(("a", budget), ("b", budget))) for budget in (100, 300)}
-    variances = {budget: found.tweets.difference_variance(("a", budget), ("b", budget)) for budget in (100, 300)}
+    values = {budget: np.subtract(*result.paired(("a", budget), ("b", budget))) for budget in (100, 300)}
+    variances = {budget: result.tweets.difference_variance(("a", budget), ("b", budget)) for budget in (100, 300)}
     expected = compare_family(values, variances, 0.01)
     first, second, other = table.to_dict("records")
     for budget, row in ((100, first), (300, second)):
@@ -109,11 +109,11 @@ def test_the_factorial_needs_all_four_variants():
         ("cbow_frozen", 9): 0.7,
         ("cbow_finetuned", 9): 0.75,
     }
-    found = outcomes(four | {("random_frozen", 99): 0.5})
-    table = factorial_frame(found)
+    result = outcomes(four | {("random_frozen", 99): 0.5})
+    table = factorial_frame(result)
     assert table["effect"].tolist() == ["CBOW init", "training", "interaction"]
     assert set(table["label_budget"]) == {9}
-    means = {name: np.mean(list(found.scores[name, 9].values())) for name, _ in four}
+    means = {name: np.mean(list(result.scores[name, 9].values())) for name, _ in four}
     tuned, frozen = means["cbow_finetuned"], means["cbow_frozen"]
     learned, floor = means["random_trainable"], means["random_frozen"]
     expected = [(tuned + frozen - learned - floor) / 2, (tuned + learned - frozen - floor) / 2]
@@ -142,8 +142,8 @@ def test_a_crossover_between_budgets():
 
 
 def test_mcnemar_is_of_shared_seeds_at_the_largest_budget():
-    found = outcomes({("a", 100): 0.8, ("b", 100): 0.6, ("a", 300): 0.8, ("b", 300): 0.7}, seeds=3)
-    table = mcnemar_frame(found, ("a", "b"))
+    result = outcomes({("a", 100): 0.8, ("b", 100): 0.6, ("a", 300): 0.8, ("b", 300): 0.7}, seeds=3)
+    table = mcnemar_frame(result, ("a", "b"))
     assert table["seed"].tolist() == [0, 1, 2]
     assert set(table["label_budget"]) == {300}
     right = [predicted(accuracy, 1) == LABELS for accuracy in (0.8, 0.7)]
@@ -151,4 +151,4 @@ def test_mcnemar_is_of_shared_seeds_at_the_largest_budget():
     row = table.to_dict("records")[1]
     assert (row["only_a"], row["only_b"]) == (only_a, only_b)
     assert row["p"] == pytest.approx(stats.binomtest(only_a, only_a + only_b).pvalue)
-    assert mcnemar_frame(found, ("a", "absent")).empty
+    assert mcnemar_frame(result, ("a", "absent")).empty

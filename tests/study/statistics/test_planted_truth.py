@@ -53,7 +53,7 @@ def study(root: Path, *overrides: str) -> Study:
 
 
 def test_a_planted_leak_is_found_and_told_with_the_answer(tmp_path: Path):
-    found = study(
+    result = study(
         tmp_path,
         "data.sample.leak=0.4",
         "data.sample.labelled=1600",
@@ -63,23 +63,23 @@ def test_a_planted_leak_is_found_and_told_with_the_answer(tmp_path: Path):
         "study.seeds=2",
         "train.max_epochs=3",
     )
-    (leak,) = [warning["text"] for warning in found.told["warnings"] if warning["code"] == "label_leak"]
+    (leak,) = [warning["text"] for warning in result.told["warnings"] if warning["code"] == "label_leak"]
     assert "Label leak: 2 tokens almost determine the label: “" in leak
     assert "“zorbex” (negative)" in leak
     assert "“quimlat” (positive)" in leak
-    (first, *_) = found.told["verdicts"]
+    (first, *_) = result.told["verdicts"]
     assert "enough to learn" in first["question"]
     assert first["answer"].startswith("These tweets cannot tell, because single tokens give the label away")
     assert leak in first["evidence"]
-    report = (found.folder / "report.md").read_text("utf-8")
+    report = (result.folder / "report.md").read_text("utf-8")
     assert report.index("`label_leak`") < report.index("enough to learn")
-    assert "zorbex" in (found.folder / "report.html").read_text("utf-8")
+    assert "zorbex" in (result.folder / "report.html").read_text("utf-8")
 
 
 @pytest.mark.slow
 def test_labels_of_pure_chance_make_all_variants_equal(tmp_path: Path):
     """With half of the labels wrong no variant can be better than another on new tweets."""
-    found = study(
+    result = study(
         tmp_path,
         "data.sample.label_noise=0.5",
         "data.sample.labelled=1600",
@@ -92,12 +92,12 @@ def test_labels_of_pure_chance_make_all_variants_equal(tmp_path: Path):
         "train.max_epochs=8",
         "train.patience=null",
     )
-    assert list(found.differences["decision"]) == ["equivalent"] * 3
-    assert (found.differences["p_holm_smallest"] <= 0.05).all(), "a difference could have been called"
-    assert found.differences["mean"].abs().max() > 0, "the variants do not all say the same"
-    scores = found.table("scores")
+    assert list(result.differences["decision"]) == ["equivalent"] * 3
+    assert (result.differences["p_holm_smallest"] <= 0.05).all(), "a difference could have been called"
+    assert result.differences["mean"].abs().max() > 0, "the variants do not all say the same"
+    scores = result.table("scores")
     assert scores["mean"].between(0.45, 0.55).all()
-    assert found.answers()[QUESTION_CBOW].startswith("No. ")
+    assert result.answers()[QUESTION_CBOW].startswith("No. ")
 
 
 QUESTION_CBOW = "Would CBOW vectors have been better than vectors learned from scratch, and up to how many labels?"
@@ -105,7 +105,7 @@ QUESTION_CBOW = "Would CBOW vectors have been better than vectors learned from s
 
 @pytest.mark.slow
 def test_a_real_difference_is_called_and_planted_synonyms_are_found(tmp_path: Path):
-    found = study(
+    result = study(
         tmp_path,
         "data.sample.label_noise=0",
         "data.sample.labelled=2000",
@@ -120,19 +120,19 @@ def test_a_real_difference_is_called_and_planted_synonyms_are_found(tmp_path: Pa
         "study.seeds=7",
         "train.max_epochs=8",
     )
-    planned = found.differences[found.differences["planned"]]
+    planned = result.differences[result.differences["planned"]]
     assert list(planned["decision"]) == ["higher", "higher"]
     assert (planned["low_total"] > 0).all()
-    first = next(answer for question, answer in found.answers().items() if "enough to learn" in question)
+    first = next(answer for question, answer in result.answers().items() if "enough to learn" in question)
     assert first.startswith("Yes. ")
 
-    probes = found.table("probes")
+    probes = result.table("probes")
     nearer = probes[(probes["probe"] == "antonyms/planted/nearer") & (probes["when"] == "after")]
     nearer = nearer.set_index("variant")["mean"]
     assert nearer["cbow_frozen"] > 0.62
     assert nearer["random_frozen"] == pytest.approx(0.5, abs=0.04)
     # What labels teach: synonyms share their sentiment.
     assert nearer["random_trainable"] > nearer["random_frozen"] + 0.04
-    report = (found.folder / "report.md").read_text("utf-8")
+    report = (result.folder / "report.md").read_text("utf-8")
     assert report.startswith("# sample")
     assert "GENERATED" in report

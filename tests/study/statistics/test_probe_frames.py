@@ -29,13 +29,13 @@ def runs():
 
 
 def test_probes_are_means_over_the_seeds_that_have_them():
-    found = probe_frame(runs(), 1000)
-    assert found[["variant", "probe", "when", "n"]].to_numpy().tolist() == [
+    result = probe_frame(runs(), 1000)
+    assert result[["variant", "probe", "when", "n"]].to_numpy().tolist() == [
         ["b", "polarity/seen/auc", "after", 2],
         ["b", "polarity/seen/auc", "before", 3],
         ["a", "polarity/seen/auc", "after", 1],
     ]
-    after, before, one = found.to_dict("records")
+    after, before, one = result.to_dict("records")
     expected = stats.t.interval(0.95, 1, 0.75, 0.05)
     assert (after["mean"], after["low"], after["high"]) == pytest.approx((0.75, *expected))
     assert (before["mean"], before["low"], before["high"]) == (0.5, 0.5, 0.5)
@@ -45,8 +45,8 @@ def test_probes_are_means_over_the_seeds_that_have_them():
 
 def test_transfer_keeps_scores_and_adds_references():
     references = {"irony": {"majority": {"accuracy": 0.6, "macro_recall": 0.5, "macro_f1": 0.4}}}
-    found = transfer_frame(runs(), 1000, references)
-    assert found[["variant", "task", "when", "metric", "n"]].to_numpy().tolist() == [
+    result = transfer_frame(runs(), 1000, references)
+    assert result[["variant", "task", "when", "metric", "n"]].to_numpy().tolist() == [
         ["b", "irony", "after", "macro_recall", 3],
         ["b", "irony", "before", "macro_recall", 3],
         ["(majority)", "irony", "after", "accuracy", 1],
@@ -54,8 +54,8 @@ def test_transfer_keeps_scores_and_adds_references():
         ["(majority)", "irony", "after", "macro_f1", 1],
     ]
     expected = stats.t.interval(0.95, 2, 0.7, 0.1 / np.sqrt(3))
-    assert (found.loc[0, "mean"], found.loc[0, "low"], found.loc[0, "high"]) == pytest.approx((0.7, *expected))
-    assert found.loc[3, "mean"] == 0.5
+    assert (result.loc[0, "mean"], result.loc[0, "low"], result.loc[0, "high"]) == pytest.approx((0.7, *expected))
+    assert result.loc[3, "mean"] == 0.5
 
 
 def test_no_probes_give_empty_tables_with_columns():
@@ -79,13 +79,13 @@ def test_bands_of_real_drift_tables_are_averaged():
     for counts, factor in (([0, 0, 0, 1, 3, 3, 30, 200], 2.0), ([0, 0, 0, 0, 3, 1, 30, 200], 3.0)):
         final = initial * np.where(touched, factor, 1)[:, None].astype(np.float32)
         tables.append(written(drift_by_count(initial, final, np.array(counts), touched)[1]))
-    found = drift_by_count_frame({"v": tables}).set_index("band")
-    assert list(found.index) == ["0", "1", "2-4", "5-19", "20-99", "100+"]
-    assert found.loc["0", "rows"] == 1.5
-    assert found.loc["0", "mean_relative_l2"] == pytest.approx((0 + 1.0) / 2)
-    assert found.loc["2-4", "touched"] == 1.5
-    assert found.loc["20-99", "mean_relative_l2"] == pytest.approx((1 + 2) / 2)
-    assert np.isnan(found.loc["5-19", "mean_drift"])
+    result = drift_by_count_frame({"v": tables}).set_index("band")
+    assert list(result.index) == ["0", "1", "2-4", "5-19", "20-99", "100+"]
+    assert result.loc["0", "rows"] == 1.5
+    assert result.loc["0", "mean_relative_l2"] == pytest.approx((0 + 1.0) / 2)
+    assert result.loc["2-4", "touched"] == 1.5
+    assert result.loc["20-99", "mean_relative_l2"] == pytest.approx((1 + 2) / 2)
+    assert np.isnan(result.loc["5-19", "mean_drift"])
 
 
 def test_unknown_words_of_real_tables():
@@ -96,12 +96,12 @@ def test_unknown_words_of_real_tables():
     for seen, right in ((np.array([0, 0, 1, 1], bool), 15), (np.array([0, 0, 1, 0], bool), 5)):
         predicted = np.where(np.arange(20) < right, 0, 1)
         tables.append(written(score_by_unseen(ids, offsets, seen, labels, predicted)[1]))
-    found = score_by_unseen_frame({"v": tables})
-    assert found[["variant", "band", "tweets", "accuracy"]].to_numpy().tolist() == [
+    result = score_by_unseen_frame({"v": tables})
+    assert result[["variant", "band", "tweets", "accuracy"]].to_numpy().tolist() == [
         ["v", "none", 20.0, 0.75],
         ["v", "30-50 %", 20.0, 0.25],
     ]
-    assert found.loc[0, ["low", "high"]].tolist() == pytest.approx(proportion_confint(15, 20, method="wilson"))
+    assert result.loc[0, ["low", "high"]].tolist() == pytest.approx(proportion_confint(15, 20, method="wilson"))
 
 
 def test_accuracy_in_a_band_is_averaged_over_seeds():
@@ -112,8 +112,8 @@ def test_accuracy_in_a_band_is_averaged_over_seeds():
         ],
         [{"unseen": "none", "tweets": "30", "accuracy": "0.7"}, {"unseen": "0-10 %", "tweets": "0", "accuracy": ""}],
     ]
-    found = score_by_unseen_frame({"v": tables})
-    assert found["band"].tolist() == ["none", "no tokens"]
-    assert found.loc[0, "tweets"] == 20
-    assert found.loc[0, "accuracy"] == pytest.approx(0.6)
-    assert found.loc[0, ["low", "high"]].tolist() == pytest.approx(proportion_confint(12, 20, method="wilson"))
+    result = score_by_unseen_frame({"v": tables})
+    assert result["band"].tolist() == ["none", "no tokens"]
+    assert result.loc[0, "tweets"] == 20
+    assert result.loc[0, "accuracy"] == pytest.approx(0.6)
+    assert result.loc[0, ["low", "high"]].tolist() == pytest.approx(proportion_confint(12, 20, method="wilson"))

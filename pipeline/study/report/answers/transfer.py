@@ -51,7 +51,7 @@ def transfer_verdict(
     gain = _paired_interval(after, before)
     if gain is None:
         answer = (
-            "Not measured on other tasks: probe.transfer names no task with results. The evidence is on words only."
+            "Not measured on other tasks: probe.transfer has no task with results. The evidence is word similarity."
         )
         evidence = _word_evidence(runs)
         return Verdict(QUESTION, answer, evidence) if evidence else None

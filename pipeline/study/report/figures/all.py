@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from pipeline.study.report.figures.curves import factorial, learning_rates, parameters_and_score, score_curves
 from pipeline.study.report.figures.differences import differences
@@ -11,8 +10,6 @@ from pipeline.study.report.figures.errors import confusion, unknown_words
 from pipeline.study.report.figures.style import Sketch, plot_settings, save
 from pipeline.study.report.figures.words import drift_by_frequency, probes, transfer
 from pipeline.study.report.study_results import StudyResults
-
-Results = TypeVar("Results")
 
 FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
     "differences": differences,
@@ -39,19 +36,14 @@ class Figure:
     svg: Path
 
 
-def write_figures(results: StudyResults, folder: Path) -> list[Figure]:
-    """Draw every figure that the results hold data for as `NAME.png` and `NAME.svg` in `folder`."""
-    return draw_all(FIGURES, results, folder)
-
-
-def draw_all(
-    figures: Mapping[str, Callable[[Results], Sketch | None]], results: Results, folder: Path, prefix: str = ""
+def write_figures(
+    results: StudyResults, folder: Path, extra: Mapping[str, Callable[[StudyResults], Sketch | None]] | None = None
 ) -> list[Figure]:
-    """Draw every figure that `results` hold data for; `prefix` keeps the SVG identifiers of two pages distinct."""
+    """Draw every figure that the results hold data for, `extra` ones too, as `NAME.png` and `NAME.svg` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, draw in figures.items():
-        with plot_settings(f"tweet-embeddings-{prefix}{name}"):
+    for name, draw in {**FIGURES, **(extra or {})}.items():
+        with plot_settings(f"tweet-embeddings-{name}"):
             sketch = draw(results)
             if sketch is None:
                 continue

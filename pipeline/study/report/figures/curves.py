@@ -25,6 +25,7 @@ from pipeline.study.report.figures.style import (
     ordered,
     variants_in,
     with_values,
+    wrapped_names,
 )
 from pipeline.study.report.formatting import budget_name, number, records
 from pipeline.study.report.phrases import capital
@@ -187,7 +188,8 @@ def learning_rates(results: StudyResults) -> Sketch | None:
         return None
     names, budgets = variants_in(results, trials), sorted({int(budget) for budget in trials["label_budget"]})
     rows = -(-len(names) // 2)
-    drawing, title = new_drawing(results, "Validation score by learning rate", 2.5 * rows + 0.9)
+    titles, title_height = wrapped_names(names, 36)
+    drawing, title = new_drawing(results, "Validation score by learning rate", (2.3 + title_height) * rows + 0.9)
     panels = drawing.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).flatten()
     shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(budgets)))
     factors = sorted({float(factor) for factor in trials["factor"]})
@@ -196,7 +198,7 @@ def learning_rates(results: StudyResults) -> Sketch | None:
             line = trials[(trials["variant"] == name) & (trials["label_budget"] == budget)].sort_values("factor")
             panel.plot(line["factor"], 100 * line["score"], color=shade, marker="o", markersize=3.5, linewidth=1.4)
             _mark_chosen(panel, line, shade)
-        panel.set_title(prose_name(name), loc="left", fontweight="bold")
+        panel.set_title(titles[index], loc="left", fontweight="bold")
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(FixedLocator(factors))
         panel.xaxis.set_minor_locator(NullLocator())

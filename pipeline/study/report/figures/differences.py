@@ -1,5 +1,6 @@
 """Forest plot of the planned paired differences, with intervals and decisions."""
 
+import textwrap
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -31,7 +32,8 @@ def differences(results: StudyResults) -> Sketch | None:
         return None
     metric, smallest = results.design["metric_name"], results.design["smallest_effect"]
     pairs = list(dict.fromkeys((row["a"], row["b"]) for row in rows))
-    lines = len(rows) + 1.5 * len(pairs)
+    headings = [textwrap.wrap(f"{prose_name(first)} − {prose_name(second)}", 64) for first, second in pairs]
+    lines = len(rows) + sum(0.5 + len(heading) for heading in headings)
     drawing, title = new_drawing(results, f"Paired differences in test {metric}", ROW * lines + 1.35)
     axes = drawing.add_subplot()
     axes.axvspan(-100 * smallest, 100 * smallest, color=LIGHT, linewidth=0, zorder=0)
@@ -39,18 +41,19 @@ def differences(results: StudyResults) -> Sketch | None:
     ticks: list[float] = []
     labels: list[str] = []
     y = 0.0
-    for pair in pairs:
-        y += 0.5
+    for pair, heading in zip(pairs, headings, strict=True):
+        y += 0.5 + (len(heading) - 1) / 2
         # Blended coordinates: x as a fraction of the axes' width, y in rows.
         axes.text(
             0.0,
             y,
-            f"{prose_name(pair[0])} − {prose_name(pair[1])}",
+            "\n".join(heading),
             transform=axes.get_yaxis_transform(),
             weight="bold",
             va="center",
             bbox=HEADING,
         )
+        y += (len(heading) - 1) / 2
         for row in rows:
             if (row["a"], row["b"]) == pair:
                 y += 1

@@ -16,6 +16,7 @@ from pipeline.study.report.figures.style import (
     shorten,
     variants_in,
     with_values,
+    wrapped_names,
 )
 from pipeline.study.report.formatting import budget_name, records
 from pipeline.study.report.study_results import StudyResults
@@ -69,10 +70,11 @@ def confusion(results: StudyResults) -> Sketch | None:
     labels = [shorten(str(label), 12 if columns == 2 else 18) for label in results.data["label_names"]]
     rows = -(-len(names) // columns)
     cell = 0.55 if columns == 2 else 0.5 if len(labels) <= MAX_NUMBERED else 0.24
-    height = min(cell * len(labels), 7.0) + (1.1 if columns == 2 else 1.6)
-    drawing, title = new_drawing(results, "Confusion matrices", rows * height)
+    height = min(cell * len(labels), 7.0) + (0.9 if columns == 2 else 1.4)
+    titles, title_height = wrapped_names(names, 28 if columns == 2 else 72)
+    drawing, title = new_drawing(results, "Confusion matrices", rows * (height + title_height))
     panels = drawing.subplots(rows, columns, squeeze=False).flatten()
-    for panel, name in zip(panels, names, strict=False):
+    for panel, panel_title, name in zip(panels, titles, names, strict=False):
         counts = np.asarray(results.confusion[name], dtype=float)
         totals = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
@@ -89,7 +91,7 @@ def confusion(results: StudyResults) -> Sketch | None:
         panel.set_yticks(range(len(ticks)), ticks)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
-        panel.set_title(prose_name(name), loc="left", fontweight="bold")
+        panel.set_title(panel_title, loc="left", fontweight="bold", fontsize=SMALL)
         panel.set_ylabel("true")
         panel.set_xlabel("predicted")
     for unused in panels[len(names) :]:

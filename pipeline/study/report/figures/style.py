@@ -99,13 +99,20 @@ def new_drawing(results: StudyResults, title: str, height: float) -> tuple[Drawi
     return drawing, title
 
 
-def legend_below(drawing: Drawing, axes: Axes, columns: int) -> None:
+def legend_below(drawing: Drawing, axes: Axes, max_columns: int) -> None:
     """Put the legend of `axes` below the drawing, which grows by the legend's lines; each label once."""
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     if unique:
+        columns = max(n for n in range(1, max_columns + 1) if n == 1 or _legend_width(list(unique), n) <= WIDTH)
         drawing.set_figheight(drawing.get_figheight() + 0.2 * -(-len(unique) // columns))
         drawing.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=columns, handlelength=3.2)
+
+
+def _legend_width(labels: list[str], columns: int) -> float:
+    """Approximate width in inches of a legend: per column the handle and its longest label."""
+    filled = [column for column in np.array_split(labels, columns) if len(column)]
+    return sum(0.7 + 0.063 * max(map(len, column)) for column in filled)
 
 
 def ordered(names: Sequence[str], first: Sequence[str]) -> list[str]:
@@ -157,6 +164,7 @@ def with_values(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame.dropna(subset=[column]) if len(frame) else frame
 
 
-def wrapped_name(variant: str, width: int = 16) -> str:
-    """A variant's prose name on lines of about `width` characters."""
-    return "\n".join(textwrap.wrap(prose_name(variant), width))
+def wrapped_names(variants: Sequence[str], width: int = 16) -> tuple[list[str], float]:
+    """Prose names on lines of at most `width` characters, and the inches that the tallest of them needs."""
+    names = ["\n".join(textwrap.wrap(prose_name(variant), width)) for variant in variants]
+    return names, 0.17 * (1 + max(name.count("\n") for name in names))

@@ -20,7 +20,7 @@ from pipeline.study.report.figures.style import (
     shorten,
     variants_in,
     with_values,
-    wrapped_name,
+    wrapped_names,
 )
 from pipeline.study.report.formatting import budget_name, number, records, score_text
 from pipeline.study.report.study_results import StudyResults
@@ -42,8 +42,9 @@ def probes(results: StudyResults) -> Sketch | None:
         return None
     names = list(dict.fromkeys(map(str, frame["probe"])))
     variants = variants_in(results, frame)
+    labels, label_height = wrapped_names(variants)
     rows = -(-len(names) // 2)
-    height = rows * (0.9 + 0.4 * len(variants)) + 0.8
+    height = rows * (0.9 + max(0.4, label_height) * len(variants)) + 0.8
     drawing, title = new_drawing(results, "Probes of the word vectors before and after training", height)
     panels = drawing.subplots(rows, 2, squeeze=False, sharey=True).flatten()
     for panel, name in zip(panels, names, strict=False):
@@ -51,7 +52,7 @@ def probes(results: StudyResults) -> Sketch | None:
             _draw_probe(panel, y, frame[(frame["probe"] == name) & (frame["variant"] == variant)], variant)
         panel.axvline(PROBE_CHANCE[name.split("/")[-1]], color="black", linewidth=1.1, zorder=0.9)
         panel.set_title(_probe_title(name), loc="left", fontweight="bold")
-        panel.set_yticks(range(len(variants)), [wrapped_name(variant) for variant in variants])
+        panel.set_yticks(range(len(variants)), labels)
         panel.set_ylim(len(variants) - 0.4, -0.6)
         panel.margins(x=0.12)
         panel.grid()
@@ -99,7 +100,9 @@ def transfer(results: StudyResults) -> Sketch | None:
     names = ordered([str(name) for name in frame["variant"]], results.design["variants"])
     tasks = list(dict.fromkeys(str(task) for task in frame["task"]))
     metrics = {str(row["task"]): str(row["metric"]).rpartition("/")[2] for row in records(frame)}
-    drawing, title = new_drawing(results, "Word vectors as features for other tasks", 0.52 * len(names) + 1.3)
+    labels, label_height = wrapped_names(names)
+    height = max(0.52, label_height) * len(names) + 1.3
+    drawing, title = new_drawing(results, "Word vectors as features for other tasks", height)
     panels = drawing.subplots(1, 2, sharey=True)
     low, high = 100 * float(frame["mean"].min()), 100 * float(frame["mean"].max())
     low -= 0.15 * (high - low)
@@ -123,7 +126,7 @@ def transfer(results: StudyResults) -> Sketch | None:
         image = panel.imshow(means, cmap="Blues", vmin=low, vmax=high, aspect="auto")
         panel.set_title(f"{side} training", fontweight="bold", loc="left")
         panel.set_xticks(range(len(tasks)), [shorten(task, 14) for task in tasks], rotation=20 if len(tasks) > 3 else 0)
-        panel.set_yticks(range(len(names)), [wrapped_name(name) for name in names])
+        panel.set_yticks(range(len(names)), labels)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
     measures = sorted(set(metrics.values()))

@@ -11,6 +11,8 @@ from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import environment_table
 
 Blocks = Callable[[StudyResults], Sequence[Block]]
+# key, title, reading guide, names of the figures that open the section, the blocks after them
+SectionSpec = tuple[str, str, str, tuple[str, ...], Blocks]
 
 
 def methods(results: StudyResults) -> list[Block]:
@@ -34,8 +36,7 @@ def word_map(results: StudyResults) -> list[Block]:
     return [WordMap(results.words_map)] if drawable else []
 
 
-# key, title, reading guide, names of the figures that open the section, the blocks after them
-SECTIONS: list[tuple[str, str, str, tuple[str, ...], Blocks]] = [
+SECTIONS: list[SectionSpec] = [
     (
         "differences",
         "Paired differences",
@@ -160,15 +161,16 @@ SECTIONS: list[tuple[str, str, str, tuple[str, ...], Blocks]] = [
 ]
 
 
-def report_page(results: StudyResults, figures: Sequence[Figure]) -> Page:
-    """The report's content: sections in order, each opened by its figures."""
+def report_page(results: StudyResults, figures: Sequence[Figure], extra: Sequence[SectionSpec] = ()) -> Page:
+    """The report's content: `extra` sections, then SECTIONS in order, each opened by its figures."""
+    specs = [*extra, *SECTIONS]
     plots = {figure.name: Plot(figure) for figure in figures}
     sections = []
-    for key, title, guide, names, section_blocks in SECTIONS:
+    for key, title, guide, names, section_blocks in specs:
         blocks = [*(plots[name] for name in names if name in plots), *section_blocks(results)]
         if blocks:
             sections.append(Section(key, title, guide, blocks))
-    placed = {name for _, _, _, names, _ in SECTIONS for name in names}
+    placed = {name for _, _, _, names, _ in specs for name in names}
     others: list[Block] = [plot for name, plot in plots.items() if name not in placed]
     if others:
         sections.append(Section("figures", "More figures", "Each caption says what its figure shows.", others))
