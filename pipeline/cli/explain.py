@@ -15,8 +15,7 @@ from pipeline.cli.arguments import Parser, add_run, find_run, newest_run
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.compose import compose
 from pipeline.config.schema import Config
-from pipeline.prediction.explain.html import lesson_page
-from pipeline.prediction.explain.lesson import build_lesson
+from pipeline.prediction.explain.lesson import lesson_page
 from pipeline.prediction.explain.model import TrainedRun, read_trained_run
 from pipeline.prediction.explain.terminal import lesson_text
 from pipeline.prediction.explain.trace import trace_text
@@ -52,7 +51,7 @@ def main(arguments: list[str]) -> int:
     trace = trace_text(trained, options.text, None if options.label is None else names.index(options.label))
     if options.html is not None:
         try:
-            options.html.write_text(lesson_page(build_lesson(trace)), "utf-8", errors="replace", newline="\n")
+            options.html.write_text(lesson_page(trace), "utf-8", errors="replace", newline="\n")
         except OSError as error:
             raise UserError(f"--html={options.html}: cannot be written ({error.strerror})") from None
         print(f"wrote {options.html}", file=sys.stderr)
@@ -60,7 +59,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(dataclasses.asdict(trace), indent=2))
     elif options.html is None:
         encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
-        print(lesson_text(build_lesson(trace)).encode(encoding, "replace").decode(encoding), end="")
+        print(lesson_text(trace).encode(encoding, "replace").decode(encoding), end="")
     return DONE
 
 
