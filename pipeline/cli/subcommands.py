@@ -1,4 +1,4 @@
-"""The subcommands of `python -m pipeline`, each with one line of help; a module is imported when its command runs."""
+"""The subcommands of `python -m pipeline`, each with one line of help and the module that runs it."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     format = options.format or _format_of(options.to)
     if options.to.is_dir() or not options.to.parent.is_dir():
-        found = "is a folder" if options.to.is_dir() else f"there is no folder {options.to.parent}"
-        raise UserError(f"--to {options.to}: {found}; expected a file in a folder that exists")
+        problem = "is a folder" if options.to.is_dir() else f"there is no folder {options.to.parent}"
+        raise UserError(f"--to {options.to}: {problem}; expected a file in a folder that exists")
     folder = find_run(options.run, options.root, options.uri)
     if is_export(folder):
         raise UserError(f"--run {folder}: is an export, which holds no word vectors; give a run")

@@ -6,7 +6,7 @@ from gensim.models import KeyedVectors
 
 from pipeline.__main__ import main
 from pipeline.embedding.pretrained import read_pretrained
-from pipeline.prediction.trained_model import load_embedding, read_trained
+from pipeline.prediction.trained_model import load_embedding, read_model
 from pipeline.prediction.word2vec_file import without_blanks, write_word2vec
 
 
@@ -29,7 +29,7 @@ def folder(make_run):
 def test_gensim_loads_every_bit(folder, tmp_path, capsys, name, flags, binary):
     path = tmp_path / name
     assert main(["vectors", "--run", str(folder), "--to", str(path), *flags]) == 0
-    trained = read_trained(folder)
+    trained = read_model(folder)
     initial, final = load_embedding(folder)
     matrix = initial if "--initial" in flags else final
     assert not np.array_equal(initial, final)
