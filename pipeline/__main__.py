@@ -1,8 +1,18 @@
-"""`python -m pipeline`."""
+"""`python -m pipeline`: a subcommand where the first argument names one, such as `predict`; otherwise a run."""
 
 import sys
+from collections.abc import Sequence
 
-from pipeline.cli.run import main
+from pipeline.cli.subcommands import SUBCOMMANDS, subcommand
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (by default that of the process) and return its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments and arguments[0] in SUBCOMMANDS:
+        return subcommand(arguments[0])(arguments[1:])
+    return subcommand("run")(arguments)
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,38 +1,32 @@
-"""What happens inside: `python -m pipeline.explain "White refrigerator is evil."` walks one text through a classifier.
+"""`python -m pipeline explain`: one text through a trained classifier, then one training step on it.
 
-Tokens, ids, the rows that are looked up, every shape on the way, the decision and each word's share of it; then one
-training step on the text, and which rows it moved. Exit codes: 0 done, 1 a run failed, 2 the command is wrong.
+Shows tokens, ids, their word vectors, every shape on the way, the decision and each word's contribution; then which
+word vectors the training step moved.
 """
 
 import argparse
 import dataclasses
 import json
-import signal
 import sys
 import tempfile
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from pipeline.cli.arguments import Parser, add_run, find_run, newest_run
+from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.compose import compose
 from pipeline.config.schema import Config
-from pipeline.prediction.explain.html import lesson_page
-from pipeline.prediction.explain.lesson import build_lesson
+from pipeline.prediction.explain.lesson import lesson_page
 from pipeline.prediction.explain.model import TrainedRun, read_trained_run
 from pipeline.prediction.explain.terminal import lesson_text
 from pipeline.prediction.explain.trace import trace_text
-from pipeline.prediction.trained_model import EMBEDDING
-from pipeline.runtime.cached_folder import MANIFEST, read_manifest
-from pipeline.runtime.errors import RunError, UserError, nearest
-from pipeline.runtime.paths import project_root
+from pipeline.runtime.errors import UserError, nearest
 from pipeline.stages.learn import run_inputs, train_one
 from pipeline.stages.prepare import prepare
 from pipeline.stages.train import run_title
 from pipeline.stages.vectors import vectors
 
 EXAMPLE = "White refrigerator is evil."
-# Small enough to be trained in seconds and to be looked at.
+# Small enough to train in seconds and to read as a whole.
 FRESH = (
     "data.sample.labelled=1500",
     "data.sample.unlabelled=0",
@@ -46,106 +40,64 @@ FRESH = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line (by default that of the process) and return its exit code."""
-    try:
-        with warnings.catch_warnings():
-            if not sys.warnoptions:
-                warnings.simplefilter("ignore")
-            _explain(_parsed(arguments))
-    except (UserError, RunError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2 if isinstance(error, UserError) else 1
-    except OSError as error:
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
-    return 0
+@command
+def main(arguments: list[str]) -> int:
+    """Explain one text as terminal text, as an HTML page or as JSON."""
+    options = _parser().parse_args(arguments)
+    trained = _trained(options)
+    names = trained.label_names
+    if options.label is not None and options.label not in names:
+        raise UserError(f"--label={options.label}: this run has no such label{nearest(options.label, names)}")
+    trace = trace_text(trained, options.text, None if options.label is None else names.index(options.label))
+    if options.html is not None:
+        try:
+            options.html.write_text(lesson_page(trace), "utf-8", errors="replace", newline="\n")
+        except OSError as error:
+            raise UserError(f"--html={options.html}: cannot be written ({error.strerror})") from None
+        print(f"wrote {options.html}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(dataclasses.asdict(trace), indent=2))
+    elif options.html is None:
+        encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
+        print(lesson_text(trace).encode(encoding, "replace").decode(encoding), end="")
+    return DONE
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see python -m pipeline.explain --help")
-
-
-def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
-        prog="python -m pipeline.explain",
-        description="Walk one text through a trained run, then train one step on it.",
-        epilog='A text that begins with a dash stands after two: python -m pipeline.explain -- "-_- meh"',
+def _parser() -> Parser:
+    parser = Parser(
+        "explain",
+        "Walk one text through a trained run, then train one step on it.",
+        'A text that begins with a dash goes after two dashes: python -m pipeline explain -- "-_- meh"',
     )
-    parser.add_argument("text", nargs="?", default=EXAMPLE, help=f"the text (without one: {EXAMPLE!r})")
-    parser.add_argument(
-        "--run", help="folder of a run, or its name below results/ (default: the newest with an embedding)"
-    )
+    parser.add_argument("text", nargs="?", default=EXAMPLE, help=f"the text (default: {EXAMPLE!r})")
     parser.add_argument("--label", help="label to train the step on (default: the likeliest that was not predicted)")
     parser.add_argument(
-        "--fresh", action="store_true", help="train a small model on generated tweets instead (also without any run)"
+        "--fresh", action="store_true", help="train a small model on generated tweets (default where there is no run)"
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the fresh model, such as model=gru"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="configure that model, such as model=gru"
     )
-    parser.add_argument("--root", type=Path, default=project_root(), help="folder that holds results/")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page instead of text")
-    parser.add_argument("--json", action="store_true", help="print plain data instead of text")
-    return parser.parse_args(arguments)
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page instead of terminal text")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of terminal text")
+    add_run(parser)
+    return parser
 
 
-def _explain(asked: argparse.Namespace) -> None:
-    trained = _trained(asked)
-    names = trained.label_names
-    if asked.label is not None and asked.label not in names:
-        raise UserError(f"--label={asked.label}: this run has no such label{nearest(asked.label, names)}")
-    trace = trace_text(trained, asked.text, None if asked.label is None else names.index(asked.label))
-    if asked.html is not None:
-        try:
-            asked.html.write_text(lesson_page(build_lesson(trace)), "utf-8", errors="replace", newline="\n")
-        except OSError as error:
-            raise UserError(f"--html={asked.html}: cannot be written ({error.strerror})") from None
-        print(f"wrote {asked.html}", file=sys.stderr)
-    if asked.json:
-        print(json.dumps(dataclasses.asdict(trace), indent=2))
-    elif asked.html is None:
-        encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
-        print(lesson_text(build_lesson(trace)).encode(encoding, "replace").decode(encoding), end="")
-
-
-def _trained(asked: argparse.Namespace) -> TrainedRun:
-    """The run that was asked for, else the newest; a fresh model where that was asked for or there is no run."""
-    results = asked.root / "results"
-    if asked.run is not None and (asked.fresh or asked.set):
+def _trained(options: argparse.Namespace) -> TrainedRun:
+    """The run of `--run`, else the newest; a fresh model with `--fresh` or `--set`, or where there is no run."""
+    fresh = options.fresh or bool(options.set)
+    if options.run is not None and fresh:
         raise UserError("--run and --fresh (or --set) exclude each other: which model is meant?")
-    if asked.run is not None:
-        return read_trained_run(find_record(asked.run, results))
-    newest = None if asked.fresh or asked.set else newest_record(results)
+    if options.run is not None:
+        return read_trained_run(find_run(options.run, options.root, options.uri))
+    results = options.root / "results"
+    newest = None if fresh else newest_run(results)
     if newest is not None:
         return read_trained_run(newest)
-    if not (asked.fresh or asked.set):
-        print(f"no finished run below {results}: training a small model on generated tweets", file=sys.stderr)
+    if not fresh:
+        print(f"no finished run in {results}: training a small model on generated tweets", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="explain-") as folder:
-        return train_fresh(compose([*FRESH, *asked.set, f"paths.root={folder}"]))
-
-
-def newest_record(results: Path) -> Path | None:
-    """The whole record below `results` that was finished last and kept its embedding; None where there is none."""
-    folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
-    finished = [
-        (str(manifest.get("finished", "")), folder.name, folder)
-        for folder in folders
-        if (folder / EMBEDDING).is_file() and (manifest := read_manifest(folder)) is not None
-    ]
-    return max(finished)[-1] if finished else None
-
-
-def find_record(run: str, results: Path) -> Path:
-    """The folder of a run: a path, or a name below `results`. Raises UserError with the nearest name."""
-    for folder in (Path(run), results / run):
-        if run and folder.is_dir():
-            return folder
-    names = sorted(manifest.parent.name for manifest in results.glob(f"[!.]*/{MANIFEST}"))
-    raise UserError(f"--run={run}: no such folder and no run below {results}{nearest(run, names[:12])}")
+        return train_fresh(compose([*FRESH, *options.set, f"paths.root={folder}"]))
 
 
 def train_fresh(config: Config) -> TrainedRun:
@@ -169,8 +121,3 @@ def train_fresh(config: Config) -> TrainedRun:
         final_VE=result.embedding_VE,
         layers=result.layers,
     )
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` is no error
-    sys.exit(main())

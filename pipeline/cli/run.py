@@ -1,157 +1,214 @@
-"""The command line: check the whole command, then run it once or, with -m, once for each combination of values.
-
-Exit codes: 0 done, 1 a run failed, 2 the command or configuration is wrong, 130 interrupted, 143 terminated.
-"""
+"""`python -m pipeline`: check the whole command, then run it once or, with -m, once per combination of values."""
 
 import argparse
 import os
-import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from typing import NamedTuple
 
 import hydra
-from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from pipeline.config import compose as config
-from pipeline.config import launchers
+from pipeline.cli.exit_codes import (
+    DONE,
+    FAILED,
+    FULL_ERROR,
+    WRONG,
+    command,
+    error_text,
+    exit_code,
+    full_errors,
+    print_error,
+)
+from pipeline.cli.help import help_text
+from pipeline.cli.subcommands import SUBCOMMANDS, check_first_word, subcommand
+from pipeline.config import compose, launchers
+from pipeline.config.comments import conf_folder, group_options
+from pipeline.config.overrides import one_line, quote_values, text_override
+from pipeline.config.schema import Config
 from pipeline.runtime.errors import RunError, UserError, nearest
 from pipeline.runtime.log import log
-from pipeline.runtime.paths import project_root
 
-DONE, FAILED, WRONG = 0, 1, 2
-INTERRUPTED, TERMINATED, BROKEN_PIPE = (128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE))
-FULL_ERROR = "HYDRA_FULL_ERROR"
+NO_OTHER_CONFIG = "the configuration is in conf/; add your own files with --config-dir FOLDER"
 REFUSED_FLAGS = {
-    "config_path": "the configuration is in conf/; add your own files with --config-dir FOLDER",
-    "config_name": "the configuration is in conf/; add your own files with --config-dir FOLDER",
+    "config_path": NO_OTHER_CONFIG,
+    "config_name": NO_OTHER_CONFIG,
     "experimental_rerun": "it would load a pickle; repeat the command line instead",
 }
+# Hydra's own text lists flags that are refused here, and a shell completion that does not fit `python -m pipeline`.
+HYDRA_HELP = """Hydra ${hydra.runtime.version} (https://hydra.cc). Flags: python -m pipeline --help all
+
+Groups of its own settings, such as hydra/launcher=joblib:
+$HYDRA_CONFIG_GROUPS
+All of its settings with their values: python -m pipeline --cfg hydra"""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line (by default that of the process) and return its exit code."""
-    before = signal.signal(signal.SIGTERM, _terminate)
-    show_traceback = os.environ.get(FULL_ERROR) == "1"
+class Failure(NamedTuple):
+    """A job that failed: its line for the user and the exit code it calls for."""
+
+    line: str
+    exit_code: int
+
+
+@command
+def main(arguments: list[str]) -> int:
+    """Run a command line of Hydra's grammar."""
     try:
-        with _quiet_libraries():
-            return _command(list(sys.argv[1:] if argv is None else argv), show_traceback)
-    except KeyboardInterrupt:
-        return _end(INTERRUPTED, "interrupted")
-    except SystemExit as stop:
-        # Hydra leaves with 1 where it has told the user what is wrong with a flag.
-        return _end(TERMINATED, "terminated") if stop.code == TERMINATED else WRONG if stop.code else DONE
-    except BrokenPipeError:
-        # The reader of our output has left (`… --help | head`); point stdout elsewhere so that leaving does not fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return _execute(arguments)
     except Exception as error:
-        if show_traceback:
-            traceback.print_exc()
-        if isinstance(error, OSError | RunError) and not isinstance(error, HydraException):
-            return _end(FAILED, _what_and_where(error))
-        return _end(WRONG, config.one_line(error))
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        if isinstance(error, UserError | RunError) or (
+            isinstance(error, OSError) and not isinstance(error, HydraException)
+        ):
+            raise
+        raise UserError(one_line(error)) from error
 
 
-def _command(argv: list[str], show_traceback: bool) -> int:
-    flags, overrides, arguments = _split(argv)
-    overrides = config.readable(overrides)
-    multirun = arguments.multirun or "hydra.mode=MULTIRUN" in overrides
-    configs = []
-    added = [f"hydra.searchpath=['{os.path.abspath(arguments.config_dir)}']"] if arguments.config_dir else []
-    if arguments.help:
-        print(config.help_text(overrides + added, resolve=arguments.resolve))
+def _execute(arguments: list[str]) -> int:
+    flags, words, options = _split(arguments)
+    overrides = quote_values(words)
+    folders = [conf_folder()]
+    search_path: list[str] = []
+    if options.config_dir:
+        folders.append(Path(os.path.abspath(options.config_dir)))
+        if not folders[-1].is_dir():
+            raise UserError(f"--config-dir {options.config_dir}: no such folder")
+        search_path.append(f"hydra.searchpath=['{folders[-1]}']")
+    if options.help and overrides and overrides[0] in SUBCOMMANDS:
+        return subcommand(overrides[0])(["--help"])
+    if options.help:
+        print(help_text(overrides, folders, search_path, resolve=options.resolve))
         return DONE
-    if not (arguments.hydra_help or arguments.info or arguments.shell_completion):
-        configs = config.compose_all(overrides + added, multirun=multirun)
-    asks = arguments.hydra_help or arguments.info or arguments.shell_completion or arguments.cfg or arguments.resolve
-    if not (multirun or asks):
-        launchers.check_sweep(overrides)
-    jobs, folder = len(configs), os.getcwd()
-
-    def job(composed: DictConfig) -> tuple[str, bool] | None:
-        """One run, in this process or in one of a launcher. A failure is what it returns, so that it stops no other."""
-        current = HydraConfig.get()
-        label = f"job {current.job.num + 1} of {jobs} ({' '.join(current.overrides.task)})" if multirun else ""
-        try:
-            os.chdir(folder)  # what relative paths mean, in another process too
-            if label:
-                log.info(label)
-            typed = config.to_typed(composed)
-            if typed.stage == "compare":
-                from pipeline.stages import dvc as dvc_files
-                from pipeline.study import run as compare
-
-                variants = config.variants(current.overrides.task, typed)
-                dvc_files.copy_study(typed, compare.run(typed, variants, current.overrides.task))
-            elif typed.stage == "search":
-                from pipeline.study.search import run as search
-
-                search.run(typed, config.variants(current.overrides.task, typed), current.overrides.task)
-            else:
-                from pipeline.stages import run as stages
-
-                stages.run(typed, current.overrides.task)
-            return None
-        except Exception as error:
-            if show_traceback:
-                traceback.print_exc()
-            if label:
-                log.warning(f"{label} failed")
-            what = _what_and_where(error)
-            return f"{label}: {what}" if label else what, isinstance(error, UserError)
-
-    if asks or (arguments.run and arguments.multirun):
-        with _hydra_reads([*flags, *overrides]):
-            hydra.main(str(config.conf_folder()), config.CONFIG_NAME, config.VERSION_BASE)(job)()
-        return DONE
-    with hydra.initialize_config_dir(str(config.conf_folder()), job_name="pipeline", version_base=config.VERSION_BASE):
-        application = GlobalHydra.instance().hydra
-        assert application is not None
-        if multirun:
-            with launchers.launched(overrides, configs), config.composed_before():
-                swept = application.multirun(config.CONFIG_NAME, job, [*overrides, *added, "hydra.mode=MULTIRUN"])
-            done = [one for batch in swept for one in batch]
-        else:
-            done = [application.run(config.CONFIG_NAME, job, [*overrides, *added, "hydra.mode=RUN"])]
-    failures = [one.return_value for one in done if one.return_value]
-    for line, _ in failures:
-        _end(FAILED, line)
-    return DONE if not failures else WRONG if all(wrong for _, wrong in failures) else FAILED
+    if overrides and not options.shell_completion:
+        check_first_word(overrides[0], list(group_options(folders)["experiment"]))
+    if options.hydra_help:
+        return _ask_hydra([*flags, *overrides, text_override("hydra.hydra_help.template", HYDRA_HELP)])
+    if options.info or options.shell_completion:
+        return _ask_hydra([*flags, *overrides])
+    multirun = options.multirun or "hydra.mode=MULTIRUN" in overrides
+    configs = compose.compose_all(overrides + search_path, multirun=multirun)
+    if options.cfg or options.resolve or (options.run and options.multirun):
+        return _ask_hydra([*flags, *overrides])
+    if multirun:
+        return _sweep(overrides, search_path, configs)
+    return _run_once(overrides, search_path)
 
 
-def _split(argv: list[str]) -> tuple[list[str], list[str], argparse.Namespace]:
-    """Flags and overrides of a command line, which may stand in any order, and the flags as parsed."""
-    parser = get_args_parser()
-    parser.exit_on_error = False
+def _ask_hydra(arguments: list[str]) -> int:
+    """Have Hydra answer a question (--cfg, --info, --hydra-help, -sc) or refuse the combination; nothing is run."""
+
+    def no_job(composed: DictConfig) -> None:
+        raise AssertionError("Hydra runs no job for a question")
+
+    with _hydra_arguments(arguments):
+        hydra.main(str(conf_folder()), compose.CONFIG_NAME, compose.VERSION_BASE)(no_job)()
+    return DONE
+
+
+def _run_once(overrides: list[str], search_path: list[str]) -> int:
+    """Run the command in this process."""
+    launchers.refuse_launcher(overrides)
+    job = partial(run_job, jobs=None, folder=os.getcwd(), tracebacks=full_errors())
+    with compose.hydra_application() as application:
+        result = application.run(compose.CONFIG_NAME, job, [*overrides, *search_path, "hydra.mode=RUN"])
+    return _exit_code_of([result])
+
+
+def _sweep(overrides: list[str], search_path: list[str], configs: Sequence[Config]) -> int:
+    """Run one job for each configuration, here or wherever the launcher of the command runs them."""
+    job = partial(run_job, jobs=len(configs), folder=os.getcwd(), tracebacks=full_errors())
+    with (
+        compose.hydra_application() as application,
+        launchers.launcher_session(overrides, configs),
+        compose.skip_sweep_validation(),
+    ):
+        batches = application.multirun(compose.CONFIG_NAME, job, [*overrides, *search_path, "hydra.mode=MULTIRUN"])
+    return _exit_code_of([result for batch in batches for result in batch])
+
+
+def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: bool) -> Failure | None:
+    """Run one job, in this process or in a process of a launcher. A failure is returned, so that other jobs go on.
+
+    Parameters
+    ----------
+    composed : the configuration as Hydra composed it.
+    jobs : number of jobs in the sweep; None for a run that is no sweep.
+    folder : the current directory of the command, from which relative paths start in other processes too.
+    tracebacks : print the traceback of a failure.
+    """
+    job = HydraConfig.get()
+    overrides = job.overrides.task
+    label = f"job {job.job.num + 1} of {jobs} ({' '.join(overrides)})" if jobs is not None else ""
     try:
-        arguments, unknown = parser.parse_known_intermixed_args(argv)
+        os.chdir(folder)
+        if label:
+            log.info(label)
+        _run_stage(compose.to_typed(composed), overrides)
+        return None
+    except Exception as error:
+        if tracebacks:
+            traceback.print_exc()
+        if label:
+            log.warning(f"{label} failed")
+        line = error_text(error)
+        return Failure(f"{label}: {line}" if label else line, exit_code(error))
+
+
+def _run_stage(config: Config, overrides: Sequence[str]) -> None:
+    """Run the study, the search or the stages of one classifier."""
+    if config.stage == "compare":
+        from pipeline.stages import dvc
+        from pipeline.study import run as study
+
+        dvc.copy_study(config, study.run(config, compose.study_variants(overrides, config), overrides))
+    elif config.stage == "search":
+        from pipeline.study.search import run as search
+
+        search.run(config, compose.study_variants(overrides, config), overrides)
+    else:
+        from pipeline.stages import run as stages
+
+        stages.run(config, overrides)
+
+
+def _exit_code_of(results: Sequence[JobReturn]) -> int:
+    """Print the failures of all jobs; 2 where every one of them is the user's to correct, 1 for any other failure."""
+    failures: list[Failure] = [result.return_value for result in results if result.return_value]
+    for failure in failures:
+        print_error(failure.line, failure.exit_code)
+    return DONE if not failures else WRONG if all(one.exit_code == WRONG for one in failures) else FAILED
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespace]:
+    """Flags and overrides of a command line, in any order, and the flags as parsed."""
+    parser = compose.flag_parser()
+    try:
+        options, unknown = parser.parse_known_intermixed_args(arguments)
     except argparse.ArgumentError as error:
         raise UserError(str(error)) from None
     if unknown:
         known = [option for action in parser._actions for option in action.option_strings]
         raise UserError(f"unknown flag {unknown[0]}{nearest(unknown[0], known)}")
     for name, reason in REFUSED_FLAGS.items():
-        if getattr(arguments, name):
+        if getattr(options, name):
             raise UserError(f"--{name.replace('_', '-')} is not supported: {reason}")
-    return [part for part in argv if part not in arguments.overrides], arguments.overrides, arguments
+    return [word for word in arguments if word not in options.overrides], options.overrides, options
 
 
 @contextmanager
-def _hydra_reads(arguments: list[str]) -> Iterator[None]:
-    """Give `hydra.main` its command line, and have it raise its errors instead of printing them and leaving with 1."""
+def _hydra_arguments(arguments: list[str]) -> Iterator[None]:
+    """Give `hydra.main` its command line, and have it raise its errors instead of printing them and exiting with 1.
+
+    Hydra's shell completion registers itself for the program's name: `run`, of ./scripts/run.
+    """
     argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
-    sys.argv = [argv[0], *arguments]
+    sys.argv = ["run", *arguments]
     os.environ[FULL_ERROR] = "1"
     try:
         yield
@@ -161,36 +218,3 @@ def _hydra_reads(arguments: list[str]) -> Iterator[None]:
             del os.environ[FULL_ERROR]
         else:
             os.environ[FULL_ERROR] = full_error
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Show only the project's own warnings, unless `python -W …` asks for others."""
-    with warnings.catch_warnings():
-        if not sys.warnoptions:
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("default", module=r"pipeline\.")
-        yield
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """End like an interrupt, so that unfinished folders are removed."""
-    raise SystemExit(TERMINATED)
-
-
-def _what_and_where(error: Exception) -> str:
-    """What went wrong and, unless the user can tell from that, the innermost line of the project it went through."""
-    message = " ".join(str(error).split())
-    if isinstance(error, UserError):
-        return message
-    package = project_root() / "pipeline"
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)
-    ]
-    where = f" ({Path(frames[-1].filename).relative_to(package.parent)}:{frames[-1].lineno})" if frames else ""
-    return f"{message if isinstance(error, RunError) else f'{type(error).__name__}: {message}'}{where}"
-
-
-def _end(code: int, line: str) -> int:
-    print(f"error: {line}", file=sys.stderr)
-    return code

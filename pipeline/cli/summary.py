@@ -1,24 +1,22 @@
-"""All finished runs as one table: `python -m pipeline.summary [ROOT]` prints markdown, seeds taken together.
+"""`python -m pipeline summary`: all finished runs as one markdown table, averaged over seeds.
 
-With `--studies`, the answers and main tables of all finished studies.
-
-A row is a set of runs whose configuration differs in the seed alone (of runs that differ in nothing, the newest
-counts); a column is shown for each key that differs between rows. Scores are the mean over seeds ± half the 95 %
-t-interval of that mean: it holds what seeds change, not what other test tweets would.
+A row is a set of runs whose configurations differ in the seed alone; of runs that differ in nothing, the newest counts.
+A column is added for each key that differs between rows. Scores are the mean over seeds ± half the width of its 95 %
+t-interval: it covers what other seeds would change, not what other test tweets would. With `--studies`, the answers and
+main tables of all finished studies.
 """
 
-import argparse
-import signal
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from scipy.stats import t
-
+from pipeline.cli.arguments import FIRST_RUN, Parser, add_root
+from pipeline.cli.exit_codes import DONE, command
+from pipeline.config.variants import PROSE_NAMES
 from pipeline.runtime.cached_folder import MANIFEST, read_manifest
-from pipeline.runtime.paths import project_root
+from pipeline.runtime.errors import UserError
+from pipeline.study.statistics.intervals import t_interval
 from pipeline.tracking.mlflow.values import mlflow_params
 from pipeline.tracking.read_record import read_record
 from pipeline.tracking.run_record import StoredRun
@@ -37,29 +35,42 @@ IGNORED = (
     "train.threads",
 )
 IGNORED_GROUPS = ("tracking.", "embedding.", "probe.")
-SHOWN = ("accuracy", "macro_recall")
-Key = tuple[tuple[str, str], ...]
+SCORES = ("accuracy", "macro_recall")
+FIRST_COLUMNS = ("data", "variant", "label_budget")
+Settings = tuple[tuple[str, str], ...]
 
 
-def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean over seeds and half the width of its 95 % t-interval; None for a single seed."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, None
-    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return mean, float(t.ppf(0.975, len(values) - 1)) * error
+@command
+def main(arguments: list[str]) -> int:
+    """Print the table of the runs, or the digests of the studies, in a root's results."""
+    parser = Parser("summary", "All finished runs as one markdown table, averaged over seeds.")
+    parser.add_argument(
+        "--split", choices=("test", "validation"), default="test", help="split of the scores (choose on validation)"
+    )
+    parser.add_argument("--studies", action="store_true", help="the digests of all finished studies instead")
+    add_root(parser, positional=True)
+    options = parser.parse_args(arguments)
+    results = Path(options.root) / "results"
+    if options.studies:
+        print(study_digests(results / "studies"))
+        return DONE
+    runs = read_runs(results)
+    if not runs:
+        raise UserError(f"{results}: no finished run; try {FIRST_RUN}")
+    print(summary_table(runs, options.split))
+    return DONE
 
 
-def shown(scores: Sequence[float]) -> str:
-    """Mean and interval for a reader; `-` where there is no score."""
-    if not scores:
-        return "-"
-    mean, half = mean_and_interval(scores)
-    return f"{mean:.4f}" if half is None else f"{mean:.4f} ± {half:.4f}"
+def study_digests(studies: Path) -> str:
+    """The digest of every whole study below a folder, by name; raises UserError where there are none."""
+    digests = [path.parent / "digest.md" for path in sorted(studies.glob(f"[!.]*/{MANIFEST}"))]
+    if not digests:
+        raise UserError(f"{studies}: no finished study; try ./scripts/run +experiment=compare")
+    return "\n".join(path.read_text("utf-8") for path in digests)
 
 
 def read_runs(results: Path) -> list[StoredRun]:
-    """The whole records in a folder of results, oldest first; a folder that is none is named on stderr and left out."""
+    """The whole records in a folder of results, oldest first; any other folder is named on stderr and left out."""
     folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
     finished = {folder: str((read_manifest(folder) or {}).get("finished", "")) for folder in folders}
     runs = []
@@ -73,93 +84,76 @@ def read_runs(results: Path) -> list[StoredRun]:
     return runs
 
 
-def settings(run: StoredRun) -> Key:
-    """What must be equal for two runs to be repetitions of each other: everything but the seed and where files lie."""
+def settings(run: StoredRun) -> Settings:
+    """What is equal in runs that repeat each other: everything but the seed and the locations of files."""
     params = mlflow_params(run.config)
-    kept = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(IGNORED_GROUPS)}
+    values = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(IGNORED_GROUPS)}
     if params["embedding.init"] != "cbow":
-        # The vocabulary depends on which unlabelled text was read, whatever the variant; the knobs play no part.
-        shared = ("cbow.use_unlabelled", "cbow.extra_text")
-        kept = {key: value for key, value in kept.items() if not key.startswith("cbow.") or key in shared}
-    kept |= {key: params.get(key, "null") for key in ("embedding.dim", "embedding.scale")}
-    kept |= {key: Path(params[key]).name for key in ("cbow.extra_text", "embedding.path")}
-    kept["content"] = str(run.header["dataset"]["fingerprint"])
-    kept |= {key: run.header["tags"][key] for key in ("data", "variant", "label_budget")}
-    return tuple(sorted(kept.items()))
+        # Without CBOW vectors only the unlabelled text matters, which the vocabulary is built from as well.
+        vocabulary_keys = ("cbow.use_unlabelled", "cbow.extra_text")
+        values = {key: value for key, value in values.items() if not key.startswith("cbow.") or key in vocabulary_keys}
+    values |= {key: params.get(key, "null") for key in ("embedding.dim", "embedding.scale")}
+    values |= {key: Path(params[key]).name for key in ("cbow.extra_text", "embedding.path")}
+    values["content"] = str(run.header["dataset"]["fingerprint"])
+    values |= {key: run.header["tags"][key] for key in FIRST_COLUMNS}
+    return tuple(sorted(values.items()))
 
 
 def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
-    """A markdown table of runs with the scores of a split, a row for each set that differs in the seed alone."""
-    groups: dict[Key, dict[str, StoredRun]] = defaultdict(dict)
+    """A markdown table of the scores on a split, with a row for each set of runs that differ in the seed alone."""
+    groups: dict[Settings, dict[str, StoredRun]] = defaultdict(dict)
     for run in runs:
         groups[settings(run)][run.header["tags"]["seed"]] = run
-    named = [(dict(key), list(members.values())) for key, members in groups.items()]
-    fixed = ("data", "variant", "label_budget")
-    by_data: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for values, _ in named:
-        for key, value in values.items():
-            by_data[key, values["data"]].add(value)
-    # A key that goes with the data set (its source, its test size) needs no column of its own.
-    varying = sorted({key for (key, _), values in by_data.items() if len(values) > 1 and key not in fixed})
-    told = [
-        tuple(values[key] for key in (*fixed, *varying) if key != "content" and key in values) for values, _ in named
-    ]
-    if len(set(told)) == len(told):
-        varying = [key for key in varying if key != "content"]
+    repetitions = [(dict(key), list(members.values())) for key, members in groups.items()]
+    varying = _varying_keys([values for values, _ in repetitions])
     header = [
         "data",
         *varying,
         "labels",
         "variant",
         "seeds",
-        *(f"{split}/{name}" for name in SHOWN),
+        *(f"{split}/{name}" for name in SCORES),
         "trainable parameters",
     ]
     rows = []
-    for values, members in named:
-        scores = []
-        for name in SHOWN:
-            found = [score for run in members if (score := run.metrics.get(f"{split}/{name}")) is not None]
-            scores.append(shown(found))
+    for values, members in repetitions:
+        scores = [
+            score_text([score for run in members if (score := run.metrics.get(f"{split}/{name}")) is not None])
+            for name in SCORES
+        ]
         data = values["data"] + (" (generated)" if members[0].header["tags"]["generated"] == "true" else "")
-        used = members[0].header["dataset"]["labelled_used"]
+        labels = members[0].header["dataset"]["labelled_used"]
         trainable = int(members[0].metrics["params/trainable"] or 0)
-        keys = [values.get(key, "") for key in varying]
-        rows.append([data, *keys, f"{used:,}", values["variant"], str(len(members)), *scores, f"{trainable:,}"])
+        variant = PROSE_NAMES.get(values["variant"], values["variant"])
+        columns = [values.get(key, "") for key in varying]
+        rows.append([data, *columns, f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"])
     rows.sort(key=lambda row: (*row[: 1 + len(varying)], int(row[1 + len(varying)].replace(",", "")), row))
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
 
-def print_studies(studies: Path) -> int:
-    """Print the digest of every whole study below a folder, by name; 2 where there are none."""
-    digests = [path.parent / "digest.md" for path in sorted(studies.glob(f"[!.]*/{MANIFEST}"))]
-    if not digests:
-        print(f"error: {studies}: no finished study; try ./scripts/run +experiment=compare", file=sys.stderr)
-        return 2
-    print("\n".join(path.read_text("utf-8") for path in digests))
-    return 0
+def _varying_keys(rows: Sequence[dict[str, str]]) -> list[str]:
+    """The keys that differ between runs on the same data set, beside the columns that every table has.
+
+    A key that follows from the data set (its source, its test size) needs no column. The fingerprint of the content
+    has one only where rows could not be told apart without it.
+    """
+    by_data: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for values in rows:
+        for key, value in values.items():
+            by_data[key, values["data"]].add(value)
+    varying = sorted({key for (key, _), values in by_data.items() if len(values) > 1 and key not in FIRST_COLUMNS})
+    without_content = [key for key in varying if key != "content"]
+    labels = [tuple(row[key] for key in (*FIRST_COLUMNS, *without_content) if key in row) for row in rows]
+    return without_content if len(set(labels)) == len(labels) else varying
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table of a root's results; 2 where there are none."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.summary", description="All finished runs as one table.")
-    parser.add_argument("root", nargs="?", type=Path, default=project_root(), help="folder that holds results/")
-    parser.add_argument(
-        "--split", choices=("test", "validation"), default="test", help="whose scores (choose on validation)"
+def score_text(scores: Sequence[float]) -> str:
+    """Mean over seeds and half the width of its t-interval, such as `0.7000 ± 0.0120`; `-` where there is no score."""
+    if not scores:
+        return "-"
+    interval = t_interval(scores)
+    return (
+        f"{interval.mean:.4f}"
+        if interval.high is None
+        else f"{interval.mean:.4f} ± {interval.high - interval.mean:.4f}"
     )
-    parser.add_argument("--studies", action="store_true", help="the digests of all finished studies instead")
-    parsed = parser.parse_args(arguments)
-    root = parsed.root
-    if parsed.studies:
-        return print_studies(root / "results" / "studies")
-    runs = read_runs(root / "results")
-    if not runs:
-        print(f"error: {root / 'results'}: no finished run; try ./scripts/run +experiment=cbow_frozen", file=sys.stderr)
-        return 2
-    print(summary_table(runs, parsed.split))
-    return 0
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` is no error
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Where jobs and tasks run, beside this process: the extra that each engine needs, and what its workers must know."""
+"""Hydra's launchers, which run the jobs of a sweep elsewhere: their extras, their settings and their errors."""
 
 import sys
 import textwrap
@@ -30,59 +30,61 @@ def require_extra(key: str, value: str) -> None:
 
 
 def check_launcher(name: str, installed: Sequence[str]) -> None:
-    """Raise UserError where `hydra/launcher=name` is none of Hydra's, or needs an extra that is not installed."""
+    """Raise UserError where `hydra/launcher=name` is unknown to Hydra, or needs an extra that is not installed."""
     if name not in {*LAUNCHERS, *installed}:
         raise UserError(f"unknown option {GROUP}={name}{nearest(name, sorted({*LAUNCHERS, *installed}))}")
     require_extra(GROUP, name)
 
 
 def launcher_of(overrides: Sequence[str]) -> str | None:
-    """The override that chooses a launcher, None where none does."""
+    """The override that chooses a launcher; None where there is none."""
     return next((text for text in overrides if text.startswith(f"{GROUP}=")), None)
 
 
-def check_sweep(overrides: Sequence[str]) -> None:
-    """Raise UserError where a command that is no sweep asks for a launcher, which would have nothing to launch."""
+def refuse_launcher(overrides: Sequence[str]) -> None:
+    """Raise UserError where a command that is no sweep chooses a launcher, which would have nothing to launch."""
     launcher = launcher_of(overrides)
     if launcher not in (None, f"{GROUP}=basic"):
-        raise UserError(f"'{launcher}' is for sweeps, and without -m this process does the job: add -m")
+        raise UserError(f"'{launcher}' is for sweeps, and without -m this process runs the job: add -m")
 
 
 def unknown_setting(key: str, launcher: str, settings: dict[str, Any]) -> UserError:
-    """The error of a key that is none of the nested `settings` of a launcher."""
-    keys = [known for known in _keys(settings, LAUNCHER_KEYS) if "._" not in known]
+    """The error for a key that is none of the nested `settings` of a launcher."""
+    keys = [known for known in _dotted_keys(settings, LAUNCHER_KEYS) if "._" not in known]
     return UserError(f"unknown key '{key}' with {launcher}{nearest(key, keys)}")
 
 
-def _keys(values: dict[str, Any], prefix: str) -> Iterator[str]:
+def _dotted_keys(values: dict[str, Any], prefix: str) -> Iterator[str]:
     """The dotted keys of nested `values`."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _keys(value, f"{prefix}{key}.")
+            yield from _dotted_keys(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"
 
 
 @contextmanager
-def launched(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[None]:
-    """Say what a launcher is given; raises RunError where the launcher itself fails, as where a process died."""
+def launcher_session(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[None]:
+    """Print what the launcher will run; raise RunError where the launcher itself fails, such as when a process dies."""
     launcher = launcher_of(overrides)
     if launcher is None:
         yield
         return
     if launcher == f"{GROUP}=ray":
         key = f"{LAUNCHER_KEYS}ray.init.address"
-        given = [text.partition("=")[2].strip("'\"") for text in overrides if text.lstrip("+").startswith(f"{key}=")]
-        prepare_ray(ray_address(given[-1] if given else None), key if given else "RAY_ADDRESS")
+        addresses = [
+            text.partition("=")[2].strip("'\"") for text in overrides if text.lstrip("+").startswith(f"{key}=")
+        ]
+        prepare_ray(ray_address(addresses[-1] if addresses else None), key if addresses else "RAY_ADDRESS")
     folders = sorted({str(config.paths.root) for config in configs})
-    told = f"; what they say is in {folders[0]}/artifacts/hydra/.submitit/" if "submitit" in launcher else ""
-    print(f"{launcher}: {len(configs)} jobs, records in {', '.join(folders)}{told}", file=sys.stderr)
+    logs = f"; their output is in {folders[0]}/artifacts/hydra/.submitit/" if "submitit" in launcher else ""
+    print(f"{launcher}: {len(configs)} jobs, records in {', '.join(folders)}{logs}", file=sys.stderr)
     try:
         yield
     except Exception as error:
-        # Errors of Hydra are those of the command: it raises its own kind where a launcher's settings are wrong.
+        # Hydra raises its own kind of error where the settings of a launcher are wrong: that is the user's to correct.
         if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
             raise
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", LONGEST_REASON, placeholder=" …")
-        again = "finished jobs are kept: the same command goes on where this one stopped"
-        raise RunError(f"{launcher} stopped: {reason} ({again})") from None
+        advice = "finished jobs are kept: the same command continues from here"
+        raise RunError(f"{launcher} stopped: {reason} ({advice})") from None

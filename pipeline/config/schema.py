@@ -1,6 +1,6 @@
-"""The typed configuration: every key with its type and range. Values and their comments stand in conf/.
+"""The typed configuration: every key with its type and range. Values and the meaning of each key are in conf/.
 
-Read by every folder; imports nothing but the standard library.
+Imported by every folder, so it imports the standard library only.
 """
 
 import re
@@ -9,11 +9,11 @@ from typing import Any
 
 MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not imported, so that classifier/ stays light
 
-# The first rows of every vocabulary and embedding matrix: padding, and every word that has no row.
+# Ids of the first two rows of every vocabulary and embedding matrix: padding, and the unknown word.
 PAD, UNK = 0, 1
 SPECIALS = 2
 
-# Keys of `study` that say where its tasks run.
+# Keys of `study` that say where its tasks run and do not change results.
 PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
 
 
@@ -72,7 +72,7 @@ class TextConfig:
 
 @dataclass
 class CbowConfig:
-    """gensim's Word2Vec or FastText, every knob under gensim's own name, and which text it reads."""
+    """gensim's Word2Vec or FastText, every setting under gensim's own name, and the text it is trained on."""
 
     algorithm: str = choice("word2vec", "fasttext")
     use_unlabelled: bool = MISSING
@@ -102,7 +102,7 @@ class CbowConfig:
 
 @dataclass
 class PpmiConfig:
-    """Word vectors by counting: positive pointwise mutual information and a truncated SVD."""
+    """Word vectors from co-occurrence counts: positive pointwise mutual information (PPMI) and a truncated SVD."""
 
     window: int = within(1)
     min_count: int = within(1)
@@ -113,7 +113,7 @@ class PpmiConfig:
 
 @dataclass
 class EmbeddingConfig:
-    """The variant: how the embedding layer starts and whether it moves."""
+    """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
     init: str = choice("random", "cbow", "ppmi", "pretrained")
     trainable: bool = MISSING
@@ -128,7 +128,7 @@ class EmbeddingConfig:
 
 @dataclass
 class ModelConfig:
-    """The classifier above the embedding layer."""
+    """The classifier on top of the embedding layer."""
 
     encoder: str = choice("mean", "meanmax", "cnn", "gru")
     dropout: float = within(0, 0.99)
@@ -159,7 +159,7 @@ class TrainConfig:
 
 @dataclass
 class ProbeConfig:
-    """What is asked of the embedding matrix before and after training."""
+    """Probes of the embedding matrix before and after training."""
 
     similarity: list[str] = field(default=MISSING, metadata={"choices": ("wordsim353", "simlex999")})
     similarity_files: list[str] = MISSING
@@ -175,7 +175,7 @@ class ProbeConfig:
 
 @dataclass
 class TrackingConfig:
-    """The MLflow view of the results."""
+    """MLflow, a view of the results."""
 
     enabled: bool = MISSING
     uri: str | None = MISSING
@@ -220,7 +220,7 @@ class SearchConfig:
 
 @dataclass
 class PathsConfig:
-    """Where artifacts/, results/ and mlflow.db go, and the copies that DVC tracks."""
+    """The folder of artifacts/, results/ and mlflow.db, and the folder of the copies that DVC tracks."""
 
     root: str | None = MISSING
     dvc: str | None = MISSING
@@ -249,7 +249,7 @@ class Config:
 
 
 def study_design(study: StudyConfig) -> dict[str, Any]:
-    """The settings of a study without those that only say where its tasks run."""
+    """The settings of a study that change its results: all but those that say where its tasks run."""
     return {key: value for key, value in asdict(study).items() if key not in PLACEMENT}
 
 

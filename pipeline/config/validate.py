@@ -1,6 +1,6 @@
-"""Configuration values held against the schema: names, types, ranges, choices and what must fit together.
+"""Check configuration values against the schema: names, types, ranges, choices and combinations.
 
-Every refusal is a UserError whose line names the key, what was found and what was expected.
+Every error is a UserError of one line that names the key, the value found and the value expected.
 """
 
 import dataclasses
@@ -18,35 +18,36 @@ from pipeline.config.launchers import require_extra
 from pipeline.config.schema import Config
 from pipeline.runtime.errors import UserError, nearest
 
-IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys with values"}
 
-SPLIT_HERE = ("sample", "nltk_twitter")  # other sources may have a validation split of their own
+# Sources without a validation split of their own: the pipeline splits it off the training tweets.
+SPLIT_SOURCES = ("sample", "nltk_twitter")
 
 STORES = ("sqlite:////", "http://", "https://", "postgresql", "mysql", "mssql", "databricks")
 
 
-def _nested(kind: Any) -> Any:
+def _section(annotation: Any) -> Any:
     """The dataclass in the annotation of a section (`X` or `X | None`); None for a key that holds a value."""
-    return next((part for part in (kind, *get_args(kind)) if dataclasses.is_dataclass(part)), None)
+    return next((kind for kind in (annotation, *get_args(annotation)) if dataclasses.is_dataclass(kind)), None)
 
 
 def _fields(schema: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
     for field in dataclasses.fields(schema):
         yield prefix + field.name, field
-        if section := _nested(field.type):
+        if section := _section(field.type):
             yield from _fields(section, f"{prefix}{field.name}.")
 
 
 # Sections and keys by dotted name, such as `train` and `train.lr_head`; then keys alone.
 FIELDS = dict(_fields(Config))
-KEYS = {name: field for name, field in FIELDS.items() if not _nested(field.type)}
-# Below search.space stand the names of what is searched, and below each what it may be.
+KEYS = {name: field for name, field in FIELDS.items() if not _section(field.type)}
+# search.space has a key for each searched key, and below it the range or the choices.
 SPACE = "search.space."
 RANGE = ("low", "high", "log", "choices")
 FIELDS |= {
-    f"{SPACE}{name}{part}": FIELDS["search.space"]
+    f"{SPACE}{name}{suffix}": FIELDS["search.space"]
     for name in tuple(FIELDS)
-    for part in ("", *(f".{key}" for key in RANGE))
+    for suffix in ("", *(f".{key}" for key in RANGE))
 }
 
 
@@ -57,18 +58,18 @@ def check(values: dict[str, Any]) -> Config:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
     except OmegaConfBaseException as error:
         key = re.sub(r"\[\d+\]$", "", str(error.full_key))
-        raise UserError(f"{key}={shown(_at(values, key))}: expected {_in_words(FIELDS[key].type)}") from None
+        raise UserError(f"{key}={value_text(value_at(values, key))}: expected {type_text(FIELDS[key].type)}") from None
     assert isinstance(config, Config)
     typed_values = dataclasses.asdict(config)
-    # cbow repeats seed and embedding.dim: its keys come last, so that the key the user set is the one that is named.
+    # cbow repeats seed and embedding.dim: its keys come last, so that the error names the key that the user set.
     for key in sorted(KEYS, key=lambda key: key.startswith("cbow.")):
-        _check_value(key, KEYS[key], _at(typed_values, key))
-    _check_together(config)
+        _check_value(key, KEYS[key], value_at(typed_values, key))
+    _check_combinations(config)
     return config
 
 
 def unknown_key(key: str) -> UserError:
-    """The refusal of a dotted name that is no key, with the nearest key, or else those of its section."""
+    """The error for a dotted name that is no key, with the nearest key, or else the keys of its section."""
     key = key.removeprefix(SPACE)
     known = [name for name in FIELDS if not name.startswith(SPACE)]
     siblings = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]
@@ -77,25 +78,54 @@ def unknown_key(key: str) -> UserError:
     return UserError(f"unknown key '{key}'{nearest(key, close or siblings or top)}")
 
 
-def takes_text(key: str) -> bool:
-    """Whether `key` holds text."""
+def holds_text(key: str) -> bool:
+    """Whether `key` is a key of text values."""
     return key in KEYS and str in (KEYS[key].type, *get_args(KEYS[key].type))
 
 
-def takes_list(key: str) -> bool:
-    """Whether `key` holds a list."""
+def holds_list(key: str) -> bool:
+    """Whether `key` is a key of lists."""
     return key in KEYS and any(get_origin(kind) is list for kind in (KEYS[key].type, *get_args(KEYS[key].type)))
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as it is written on the command line."""
     if isinstance(value, list):
-        return f"[{','.join(map(shown, value))}]"
+        return f"[{','.join(map(value_text, value))}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def expected_text(key: str) -> str:
+    """The valid values of a key in words: type with range, or choices."""
+    field = KEYS[key]
+    optional = " or null" if type(None) in get_args(field.type) else ""
+    if choices := field.metadata.get("choices"):
+        kind = "list of" if holds_list(key) else "one of"
+        return f"{kind} {', '.join(choices)}{optional}"
+    text = type_text(field.type).removesuffix(optional) if optional else type_text(field.type)
+    return text + (f" {range_text(field)}" if "low" in field.metadata else "") + optional
+
+
+def range_text(field: dataclasses.Field[Any]) -> str:
+    """The range of a number in words, such as `from 0 to 0.5` or `above 0`."""
+    low, high = field.metadata["low"], field.metadata["high"]
+    text = f"above {low:g}" if field.metadata["above"] else f"from {low:g}"
+    return text + (f" to {high:,}" if 1e6 <= high < math.inf else f" to {high:g}" if high < math.inf else "")
+
+
+def type_text(annotation: Any) -> str:
+    """An annotation in words, such as `a list, each a whole number`."""
+    if get_origin(annotation) is list:
+        return f"a list, each {type_text(get_args(annotation)[0])}"
+    if get_origin(annotation) is dict:
+        return TYPE_NAMES[dict]
+    if get_args(annotation):
+        return f"{type_text(get_args(annotation)[0])} or null"
+    return TYPE_NAMES.get(annotation, TYPE_NAMES[dict])
+
+
 def _check_names(values: dict[str, Any], schema: Any, prefix: str = "") -> None:
-    """Refuse keys that the schema lacks and keys that are not set."""
+    """Raise UserError for keys that the schema lacks and keys that are not set."""
     fields = {field.name: field for field in dataclasses.fields(schema)}
     for name in values:
         if name not in fields:
@@ -104,42 +134,42 @@ def _check_names(values: dict[str, Any], schema: Any, prefix: str = "") -> None:
         value = values.get(name, MISSING)
         if value == MISSING:
             raise UserError(f"{prefix}{name} is not set")
-        section = _nested(field.type)
+        section = _section(field.type)
         if section and value is not None:
             if not isinstance(value, dict):
-                raise UserError(f"{prefix}{name}={shown(value)}: expected keys with values")
+                raise UserError(f"{prefix}{name}={value_text(value)}: expected {TYPE_NAMES[dict]}")
             _check_names(value, section, f"{prefix}{name}.")
 
 
 def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
-    """Hold a value, or each element of a list, against the choices or the range of its key."""
+    """Check a value, or each element of a list, against the choices or the range of its key."""
     for item in value if isinstance(value, list) else [value]:
         if item == "":
             raise UserError(f"{key} has an empty value; null means none")
         choices = field.metadata.get("choices")
         if choices and item not in choices:
-            raise UserError(f"{key}={shown(value)}: '{item}' is not a choice{nearest(item, choices)}")
+            raise UserError(f"{key}={value_text(value)}: '{item}' is not a choice{nearest(item, choices)}")
         if not isinstance(item, int | float) or isinstance(item, bool):
             continue
         low, high = field.metadata.get("low", -math.inf), field.metadata.get("high", math.inf)
-        above = field.metadata.get("above", False)
-        if not math.isfinite(item) or not low <= item <= high or (above and item == low):
-            range_ = f"above {low:g}" if above else f"from {low:g}"
-            range_ += f" to {high:,}" if high >= 1e6 and high < math.inf else f" to {high:g}" if high < math.inf else ""
-            raise UserError(f"{key}={shown(value)}: expected {_in_words(type(item))} {range_}")
+        excluded = field.metadata.get("above", False) and item == low
+        if not math.isfinite(item) or not low <= item <= high or excluded:
+            raise UserError(f"{key}={value_text(value)}: expected {TYPE_NAMES[type(item)]} {range_text(field)}")
 
 
-def _check_together(config: Config) -> None:
-    """Refuse values that are fine alone and wrong together."""
+def _check_combinations(config: Config) -> None:
+    """Raise UserError for values that are valid on their own and wrong together."""
     data, cbow, embedding = config.data, config.cbow, config.embedding
     if (data.source == "sample") != (data.sample is not None):
         raise UserError(f"data.source={data.source}: choose the source with data={data.source}")
     if data.source in ("hub", "files") and data.path is None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")
-    if data.source in SPLIT_HERE and data.validation_size == 0 and config.train.patience is not None:
-        found = f"data.validation_size=0 with train.patience={config.train.patience}"
-        raise UserError(f"{found}: nothing to stop early on; set train.patience=null or data.validation_size=0.1")
+    if data.source in SPLIT_SOURCES and data.validation_size == 0 and config.train.patience is not None:
+        settings = f"data.validation_size=0 with train.patience={config.train.patience}"
+        raise UserError(
+            f"{settings}: early stopping needs validation tweets; set train.patience=null or data.validation_size=0.1"
+        )
     if not config.model.widths:
         raise UserError("model.widths=[]: expected at least one width, such as [3,4,5]")
     names = [*config.probe.similarity, *(PurePath(path).stem for path in config.probe.similarity_files)]
@@ -156,7 +186,7 @@ def _check_together(config: Config) -> None:
     if cbow.vector_size != embedding.dim:
         raise UserError(f"cbow.vector_size={cbow.vector_size}: expected embedding.dim={embedding.dim}; set that alone")
     if cbow.hs == 0 and cbow.negative == 0:
-        raise UserError("cbow.hs=0 with cbow.negative=0: nothing to learn from; set cbow.hs=1 or cbow.negative=10")
+        raise UserError("cbow.hs=0 with cbow.negative=0: CBOW has no loss; set cbow.hs=1 or cbow.negative=10")
     if cbow.min_alpha > cbow.alpha:
         raise UserError(f"cbow.min_alpha={cbow.min_alpha}: expected at most cbow.alpha={cbow.alpha}")
     if cbow.min_n > cbow.max_n > 0:
@@ -164,20 +194,21 @@ def _check_together(config: Config) -> None:
 
 
 def _check_variant(config: Config) -> None:
-    """Refuse what no embedding layer can be."""
+    """Raise UserError for combinations that no embedding layer has."""
     embedding = config.embedding
-    needed = {"multichannel": True, "projected": False, "anchor": True}
-    chosen = [key for key in needed if getattr(embedding, key)]
-    settings = [f"embedding.{key}={shown(getattr(embedding, key))}" for key in chosen]
-    if len(chosen) > 1:
+    required_trainable = {"multichannel": True, "projected": False, "anchor": True}
+    active = [key for key in required_trainable if getattr(embedding, key)]
+    settings = [f"embedding.{key}={value_text(getattr(embedding, key))}" for key in active]
+    if len(active) > 1:
         raise UserError(f"{' with '.join(settings)}: expected at most one of multichannel, projected and anchor")
-    if chosen and embedding.trainable is not needed[chosen[0]]:
-        found = f"{settings[0]} with embedding.trainable={shown(embedding.trainable)}"
-        raise UserError(f"{found}: expected embedding.trainable={shown(needed[chosen[0]])}")
+    if active and embedding.trainable is not required_trainable[active[0]]:
+        combination = f"{settings[0]} with embedding.trainable={value_text(embedding.trainable)}"
+        expected = value_text(required_trainable[active[0]])
+        raise UserError(f"{combination}: expected embedding.trainable={expected}")
 
 
 def _check_study(config: Config) -> None:
-    """Refuse a study that repeats or compares nothing."""
+    """Raise UserError for a study without comparisons, or with a value or pair that is repeated."""
     study = config.study
     if study.launcher != "local":
         require_extra("study.launcher", study.launcher)
@@ -190,32 +221,29 @@ def _check_study(config: Config) -> None:
     for key, values in lists.items():
         for value in values:
             if values.count(value) > 1:
-                raise UserError(f"study.{key}={shown(values)}: {shown(value)} is there twice")
+                raise UserError(f"study.{key}={value_text(values)}: {value_text(value)} is repeated")
         if not values and key in ("label_budgets", "lr_factors"):
             raise UserError(f"study.{key}=[]: expected at least one")
     for pair in study.pairs:
         if len(pair) != 2 or pair[0] == pair[1]:
-            raise UserError(f"study.pairs: {shown(pair)}: expected two different variants")
+            raise UserError(f"study.pairs: {value_text(pair)}: expected two different variants")
         if sum({*pair} == {*other} for other in study.pairs) > 1:
-            raise UserError(f"study.pairs: {shown(pair)} is there twice")
-    if config.stage in ("compare", "search") and config.data.source in SPLIT_HERE and config.data.validation_size == 0:
-        chosen = "study chooses learning rates" if config.stage == "compare" else "search chooses settings"
-        raise UserError(f"data.validation_size=0: the {chosen} on validation; set it to 0.1")
+            raise UserError(f"study.pairs: {value_text(pair)} is repeated")
+    if (
+        config.stage in ("compare", "search")
+        and config.data.source in SPLIT_SOURCES
+        and config.data.validation_size == 0
+    ):
+        purpose = "study chooses learning rates" if config.stage == "compare" else "search chooses settings"
+        raise UserError(f"data.validation_size=0: the {purpose} on validation; set it to 0.1")
     if study.trial_seeds > study.seeds:
         raise UserError(f"study.trial_seeds={study.trial_seeds}: expected at most study.seeds={study.seeds}")
     if config.data.source == "tweet_eval" and config.data.name in config.probe.transfer:
-        raise UserError(f"probe.transfer: {config.data.name} is the task that is learned (data.name)")
+        raise UserError(f"probe.transfer: {config.data.name} is the task of the run itself (data.name)")
 
 
-def _at(values: Any, key: str) -> Any:
+def value_at(values: Any, key: str) -> Any:
     """The value of a dotted key; None below a section that is null."""
     for name in key.split("."):
         values = None if values is None else values[name]
     return values
-
-
-def _in_words(kind: Any) -> str:
-    """An annotation in words."""
-    if get_origin(kind) is list:
-        return f"a list, each {_in_words(get_args(kind)[0])}"
-    return f"{_in_words(get_args(kind)[0])} or null" if get_args(kind) else IN_WORDS.get(kind, "keys with values")

@@ -1,4 +1,4 @@
-"""The key of a stage's outcome: the configuration it reads, its inputs, the code it runs and the libraries it uses.
+"""The cache key of a stage: the configuration it reads, its inputs, its code and the libraries it uses.
 
 A key never depends on where files lie or when they were written. Comments, docstrings, file names and imports of the
 project's own modules do not count, so that moving a module or wording a docstring better repeats no work.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config.schema import PLACEMENT, Config, EmbeddingConfig
-from pipeline.config.validate import shown
+from pipeline.config.validate import value_text
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
 
@@ -109,7 +109,7 @@ class Study:
             for text in self.overrides
             if (key := text.partition("=")[0].lstrip("+")) not in replaced and not key.startswith(own_section)
         ]
-        return [*shared, *(f"{key}={shown(value)}" for key, value in cell.settings.items())]
+        return [*shared, *(f"{key}={value_text(value)}" for key, value in cell.settings.items())]
 
     def example(self, cells: Sequence[Cell]) -> list[str]:
         """The command of the first cell, if any, without what only says where results go."""

@@ -1,4 +1,4 @@
-"""What a study needs besides its runs: encoded tweets, word vectors, the data audit, transfer tasks and baselines."""
+"""What a study's runs start from or are compared with: word vectors, data audit, transfer tasks, baselines."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -64,8 +64,8 @@ def read_lines(path: Path) -> Iterator[str]:
     are reached, with the line number.
     """
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "no file"
-        raise UserError(f"{path}: found {found}; expected a text file with one text per line (.gz if compressed)")
+        actual = "a folder" if path.is_dir() else "no file"
+        raise UserError(f"{path}: found {actual}; expected a text file with one text per line (.gz if compressed)")
     return _lines(path)
 
 

@@ -14,12 +14,11 @@ import numpy.typing as npt
 
 from pipeline.config.schema import UNK
 from pipeline.runtime.errors import RunError, UserError
-from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.vocabulary import Tokenizer, Vocabulary
 
 if TYPE_CHECKING:  # opening a split needs no tokenizer
     from pipeline.text.parallel_tokenize import TokenBatch
 
-Tokenizer = Callable[[str], list[str]]
 Batches = Iterable[tuple[list[str], list[int]]]
 
 _SLICE = 1 << 20

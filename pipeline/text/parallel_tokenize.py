@@ -26,7 +26,7 @@ from pipeline.data.duplicates import UIntArray, digests, is_member
 from pipeline.runtime.errors import RunError
 from pipeline.runtime.processes import can_fork, end_with_parent, no_fork_warning
 from pipeline.text.batch_encoder import BatchEncoder, Ids, Offsets
-from pipeline.text.encoded_split import Tokenizer
+from pipeline.text.vocabulary import Tokenizer
 
 # The number of texts from which worker processes pay off. Where forking is safe they start as copies of this process;
 # elsewhere each imports the libraries again, which takes as long as tokenizing some 200,000 tweets.

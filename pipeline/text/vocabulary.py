@@ -1,6 +1,6 @@
 """Vocabulary: words, ids and counts; id 0 is padding, 1 the unknown word, the others by falling count."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from pipeline.runtime.files import read_json, write_json
 
 VOCABULARY = "vocabulary.json"
 SPECIAL_WORDS = ("<pad>", "<unk>")
+
+Tokenizer = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from pipeline.cli.explain import main, newest_record
+from pipeline.cli.arguments import newest_run
+from pipeline.cli.explain import main
 from pipeline.prediction.explain.model import read_trained_run
 
 TINY_FRESH = ("--set", "data.sample.labelled=300", "--set", "train.max_epochs=2", "--set", "train.min_epoch_steps=5")
@@ -27,12 +28,12 @@ def test_record_is_read_as_it_was_written(tiny, write_run, tmp_path):
 
 
 def test_newest_whole_record_with_an_embedding_is_taken(tiny, write_run, tmp_path, capsys):
-    assert newest_record(tmp_path / "results") is None
+    assert newest_run(tmp_path / "results") is None
     write_run(tmp_path, "older", tiny, "2024-01-01")
     newest = write_run(tmp_path, "newer", tiny, "2024-02-01")
     write_run(tmp_path, "without", tiny, "2024-03-01", embedding=False)
     (write_run(tmp_path, "broken", tiny, "2024-04-01") / "manifest.json").write_text("{")
-    assert newest_record(tmp_path / "results") == newest
+    assert newest_run(tmp_path / "results") == newest
     assert main(["good movie", "--root", str(tmp_path)]) == 0
     assert "run     newer" in capsys.readouterr().out
     assert main(["good movie", "--root", str(tmp_path), "--run", "older"]) == 0
@@ -69,7 +70,7 @@ def edited(folder, name, change):
     ("arguments", "said"),
     [
         (["--run", "whote"], "did you mean 'whole'?"),
-        (["--run", ""], "no such folder and no run"),
+        (["--run", ""], "no such folder, and no run in"),
         (["--run", "bare"], "kept no embedding"),
         (["--run", "cut"], "not the record of a finished run"),
         (["--run", "odd"], "do not fit"),
@@ -78,7 +79,7 @@ def edited(folder, name, change):
         (["--run", "whole", "--fresh"], "exclude each other"),
         (["--run", "whole", "--html", "/nowhere/at/all.html"], "cannot be written"),
         (["--fresh", "--set", "model=grru"], "did you mean 'gru'?"),
-        (["--colour"], "unrecognized arguments: --colour"),
+        (["--colour"], "unknown option --colour; did you mean '--uri'?"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tiny, write_run, tmp_path, capsys, arguments, said):

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from pipeline.cli.predict import main
+from pipeline.__main__ import main
 from pipeline.runtime.paths import project_root
 
 PROJECT = project_root()
 TEXTS = ["love this 😀", "", "@user http://t.co/x  awful", "long " * 2000, 'quotes " and \\ back', "-- dashes"]
-COMMAND = [sys.executable, "-m", "pipeline.cli.predict"]
+COMMAND = [sys.executable, "-m", "pipeline", "predict"]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ class Stdin(io.TextIOWrapper):
 def ask(monkeypatch, capsys, *arguments, stdin=b""):
     monkeypatch.setattr(sys, "stdin", Stdin(io.BufferedReader(io.BytesIO(stdin))))
     monkeypatch.setattr(type(sys.stdout), "reconfigure", lambda *_, **__: None, raising=False)
-    code = main(list(arguments))
+    code = main(list(arguments) if arguments[0] == "export" else ["predict", *arguments])
     out, err = capsys.readouterr()
     return code, [json.loads(line) for line in out.splitlines()], err
 
@@ -75,7 +75,7 @@ def test_the_newest_run_with_an_embedding_is_the_default(make_run, tmp_path, mon
 @pytest.mark.parametrize(
     ("arguments", "stdin", "told"),
     [
-        (["--run", "no-such-run", "x"], b"", "no-such-run: no such folder, and no run of"),
+        (["--run", "no-such-run", "x"], b"", "no-such-run: no such folder, and no run in"),
         (["--run", "toy-run-s1", "x"], b"", "did you mean 'toy-run-s0'"),
         (["--run", "models:/nothing@champion", "x"], b"", "there is no"),
         (["--run", "0" * 32, "x"], b"", "there is no"),
@@ -85,6 +85,7 @@ def test_the_newest_run_with_an_embedding_is_the_default(make_run, tmp_path, mon
         (["--run", "toy-bare", "x"], b"", "tracking.keep_embedding=true"),
         (["--run", "toy-gru", "--compact", "x"], b"", "only the mean encoder collapses"),
         (["export", "--run", "toy-gru", "--format", "compact", "--to", "out"], b"", "only the mean encoder collapses"),
+        (["--compcat", "x"], b"", "unknown option --compcat; did you mean '--compact'?"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_code_two(
@@ -122,7 +123,7 @@ def test_bytes_that_are_not_utf8_are_answered_and_counted(folder):
     assert done.returncode == 0
     texts = [json.loads(line)["text"] for line in done.stdout.decode("utf-8").splitlines()]
     assert texts == ["caf\ufffd \ufffd", "fine 😀"]
-    assert done.stderr.decode() == "note: lines not in UTF-8: 1; what could not be read became U+FFFD\n"
+    assert done.stderr.decode() == "note: lines not in UTF-8: 1; U+FFFD replaces their invalid bytes\n"
     done = subprocess.run(
         [*COMMAND, "--run", folder, "--compact", "--no-words", b"caf\xe9"],
         env=environment,

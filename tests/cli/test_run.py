@@ -14,7 +14,6 @@ import pytest
 
 import pipeline.stages
 from pipeline.cli.run import main
-from pipeline.config.compose import compose_all, conf_folder
 from pipeline.config.schema import Config
 from pipeline.config.variants import variant_name
 from pipeline.runtime.errors import RunError, UserError
@@ -147,12 +146,13 @@ class TestRefused:
             (["--cfg", "jbo"], "argument --cfg/-c: invalid choice: 'jbo' (choose from 'job', 'hydra', 'all')"),
             (["--experimental-rerun", "x.pickle"],
              "--experimental-rerun is not supported: it would load a pickle; repeat the command line instead"),
+            (["--config-dir", "absent"], "--config-dir absent: no such folder"),
             (["--config-name", "x"],
              "--config-name is not supported: the configuration is in conf/; add your own files with "
              "--config-dir FOLDER"),
             (["hydra/launcher=jobib"], "unknown option hydra/launcher=jobib; did you mean 'joblib'?"),
             (["hydra/launcher=submitit_local"],
-             "'hydra/launcher=submitit_local' is for sweeps, and without -m this process does the job: add -m"),
+             "'hydra/launcher=submitit_local' is for sweeps, and without -m this process runs the job: add -m"),
             (["-m", "hydra/launcher=joblib", "hydra.launcher.n_job=4"],
              "unknown key 'hydra.launcher.n_job' with hydra/launcher=joblib; did you mean 'hydra.launcher.n_jobs'?"),
             (["-m", "hydra.launcher.n_jobs=4"], "unknown key 'hydra.launcher.n_jobs' with hydra/launcher=basic"),
@@ -216,22 +216,6 @@ class TestMultirun:
 
 
 class TestFlags:
-    def test_help(self, capsys: pytest.CaptureFixture[str]):
-        assert main(["--help"]) == 0
-        text = capsys.readouterr().out
-        experiments = {file.stem for file in (conf_folder() / "experiment").glob("*.yaml")}
-        (line,) = re.findall(r"^experiment: (.*)$", text, re.M)
-        assert set(line.split(", ")) == experiments
-        for group in ("cbow", "data", "embedding", "model", "probe", "text", "tracking", "train"):
-            assert re.search(rf"^{group}: \w", text, re.M)
-        examples = re.findall(r"^ +python -m pipeline (.*)$", text, re.M)
-        assert len(examples) >= 5
-        for example in examples:
-            arguments = [argument for argument in example.split() if argument not in ("--cfg", "job")]
-            sweep = "-m" in arguments
-            arguments = [argument for argument in arguments if argument != "-m"]
-            assert len(compose_all(arguments, multirun=sweep)) == (9 if sweep else 1)
-
     def test_configuration_without_a_run(self, stages, capsys: pytest.CaptureFixture[str]):
         configs = stages()
         assert main(["seed=5", "--cfg", "job", "+experiment=course", "--package", "embedding"]) == 0
@@ -245,6 +229,8 @@ class TestFlags:
         recipes.mkdir(parents=True)
         (recipes / "small.yaml").write_text("# @package _global_\nembedding: {dim: 8}\n")
         (recipes / "wrong.yaml").write_text("# @package _global_\ntrain: {lrr: 8}\n")
+        assert main(["--config-dir", "mine", "--help"]) == 0
+        assert "\n  +experiment=small" in capsys.readouterr().out
         assert main(["--config-dir", "mine", "+experiment=small", "paths.root=out"]) == 0
         assert configs[0].embedding.dim == 8
         assert main(["--config-dir", "mine", "+experiment=wrong", "paths.root=out"]) == 2

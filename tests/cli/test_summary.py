@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.cli.summary import main, mean_and_interval, summary_table
+from pipeline.cli.summary import main, score_text, summary_table
 from pipeline.tracking.run_record import StoredRun
 
 BASE = StoredRun(
@@ -41,11 +41,10 @@ def cells(table: str) -> list[list[str]]:
 
 def test_interval_equals_scipys():
     values = [0.71, 0.74, 0.72, 0.79, 0.70]
-    mean, half = mean_and_interval(values)
     low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
-    assert half is not None
-    assert (mean - half, mean + half) == pytest.approx((low, high))
-    assert mean_and_interval([0.7]) == (0.7, None)
+    assert score_text(values) == f"{(low + high) / 2:.4f} ± {(high - low) / 2:.4f}"
+    assert score_text([0.7]) == "0.7000"
+    assert score_text([]) == "-"
 
 
 def test_seeds_are_taken_together_and_the_newest_of_equal_runs_counts():
@@ -53,7 +52,7 @@ def test_seeds_are_taken_together_and_the_newest_of_equal_runs_counts():
     assert header[:4] == ["data", "labels", "variant", "seeds"]
     assert header[4:] == ["test/accuracy", "test/macro_recall", "trainable parameters"]
     half = stats.t.ppf(0.975, 1) * 0.1
-    assert row[:5] == ["sample (generated)", "8,000", "cbow_frozen", "2", f"0.7000 ± {half:.4f}"]
+    assert row[:5] == ["sample (generated)", "8,000", "CBOW, frozen", "2", f"0.7000 ± {half:.4f}"]
     assert row[-1] == "1,234"
 
 
@@ -67,9 +66,10 @@ def test_a_key_that_differs_within_a_data_set_is_a_column():
 
 def test_variants_are_rows(capsys: pytest.CaptureFixture[str], tmp_path):
     table = cells(summary_table([run(variant="cbow_frozen"), run(variant="random_frozen")]))
-    assert [row[2] for row in table[2:]] == ["cbow_frozen", "random_frozen"]
-    assert main([str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'results'}: no finished run")
+    assert [row[2] for row in table[2:]] == ["CBOW, frozen", "random vectors, frozen"]
+    for arguments in ([str(tmp_path)], ["--root", str(tmp_path)]):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'results'}: no finished run")
 
 
 def test_knobs_of_cbow_tell_cbow_variants_apart_alone():
@@ -77,7 +77,7 @@ def test_knobs_of_cbow_tell_cbow_variants_apart_alone():
     table = cells(summary_table(runs))
     assert table[0][1] == "cbow.epochs"
     assert sorted((row[-5], row[1]) for row in table[2:]) == [
-        ("cbow_frozen", "20"), ("cbow_frozen", "5"), ("random_frozen", ""),
+        ("CBOW, frozen", "20"), ("CBOW, frozen", "5"), ("random vectors, frozen", ""),
     ]  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def test_what_an_unreachable_server_missed_comes_later(root, caplog, capsys):
     assert log_run(folder, REFUSED, "mine", root / "artifacts") is None
     (warning,) = caplog.messages
     assert f"safe in {folder}" in warning
-    assert f"`python -m pipeline sync {root} --uri {REFUSED}` logs them later" in warning
+    assert f"`python -m pipeline sync --root {root} --uri {REFUSED}` logs them later" in warning
 
     assert run_sync(root, "--uri", REFUSED) == 1
     error = capsys.readouterr().err
@@ -190,7 +190,7 @@ def test_nothing_to_log_and_a_wrong_address_are_told_in_one_line(tmp_path, capsy
 
 def test_the_command_writes_one_line(tmp_path):
     put_run(tmp_path, "run")
-    command = [sys.executable, "-m", "pipeline.cli.sync", tmp_path]
+    command = [sys.executable, "-m", "pipeline", "sync", "--root", tmp_path]
     environment = os.environ | {"PYTHONPATH": str(project_root())}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

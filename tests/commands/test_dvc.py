@@ -364,7 +364,7 @@ class TestRepro:
         assert project.ran() == []
         project.edit("conf/train/default.yaml", "# The training engine:", "# Another comment:")
         project.edit("conf/train/default.yaml", "lr_head: 3.0e-3 ", "lr_head: 0.003")
-        project.edit("conf/study/default.yaml", "# Which runs", "# These runs")
+        project.edit("conf/study/default.yaml", "# A study:", "# The study:")
         assert project.ran() == []
 
         project.edit("conf/train/default.yaml", "patience: 5", "patience: 6")

@@ -62,6 +62,6 @@ def test_each_stage_loads_what_it_uses(root):
     assert train >= {"torch"}
     assert not train & {"gensim", "datasets", "mlflow", "statsmodels", "datasketch", "vaderSentiment"}
     (record,) = (root / "results").glob("sample-*")
-    predict = loaded("pipeline.cli.predict", "so happy", "--run", str(record))
+    predict = loaded("pipeline", "predict", "so happy", "--run", str(record))
     assert predict >= {"torch", "nltk"}
     assert not predict & {"mlflow", "datasets", "gensim", "matplotlib", "pyarrow", "statsmodels"}

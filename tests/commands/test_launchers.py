@@ -89,7 +89,7 @@ class TestSweep:
         assert set(found) == {0, 3, 4}
         assert {folder for _, folder in found.values()} == {str(tmp_path / "here")}
         assert os.listdir(tmp_path / "here") == ["out"]
-        said = done.stderr.partition("what they say is in ")[2].partition("\n")[0]
+        said = done.stderr.partition("their output is in ")[2].partition("\n")[0]
         assert bool(said) == (launcher == "submitit_local")
         assert not said or len(list(Path(said).glob("*/*_log.err"))) == 3
 
@@ -117,7 +117,7 @@ def test_a_process_that_dies_ends_in_one_line(launch: Launch, launcher: str):
     assert done.returncode == 1
     line = done.stderr.splitlines()[-1]
     assert line.startswith(f"error: hydra/launcher={launcher} stopped: ")
-    assert "(finished jobs are kept: the same command goes on where this one stopped)" in line
+    assert "(finished jobs are kept: the same command continues from here)" in line
     assert len(line) < 600
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from pipeline.config.compose import compose, compose_all, readable
+from pipeline.config.compose import compose, compose_all, quote_values
 from pipeline.config.schema import Config
 from pipeline.config.variants import variant_name
 from pipeline.runtime.errors import UserError
@@ -12,7 +12,7 @@ from pipeline.runtime.errors import UserError
 
 def refusal(*overrides: str, multirun: bool = False) -> str:
     with pytest.raises(UserError) as raised:
-        compose_all(readable(overrides), multirun=multirun)
+        compose_all(quote_values(overrides), multirun=multirun)
     line = str(raised.value)
     assert "\n" not in line
     return line
@@ -88,15 +88,15 @@ class TestRefused:
             ("embedding.init=pretrained", "embedding.init=pretrained needs embedding.path=…, the file with the "
                                           "vectors"),
             ("embedding.anchor=-1", "embedding.anchor=-1.0: expected a number from 0"),
-            ("cbow.negative=0", "cbow.hs=0 with cbow.negative=0: nothing to learn from; set cbow.hs=1 or "
+            ("cbow.negative=0", "cbow.hs=0 with cbow.negative=0: CBOW has no loss; set cbow.hs=1 or "
                                 "cbow.negative=10"),
             ("cbow.min_alpha=0.06", "cbow.min_alpha=0.06: expected at most cbow.alpha=0.05"),
             ("cbow.alpha=25", "cbow.alpha=25.0: expected a number above 0 to 1"),
             ("cbow.seed=4294967296", "cbow.seed=4294967296: expected a whole number from 0 to 4,294,967,295"),
             ("cbow.min_n=7", "cbow.min_n=7: expected at most cbow.max_n=6"),
             ("cbow.vector_size=100", "cbow.vector_size=100: expected embedding.dim=200; set that alone"),
-            ("data.validation_size=0", "data.validation_size=0 with train.patience=5: nothing to stop early on; set "
-                                       "train.patience=null or data.validation_size=0.1"),
+            ("data.validation_size=0", "data.validation_size=0 with train.patience=5: early stopping needs validation "
+                                       "tweets; set train.patience=null or data.validation_size=0.1"),
             ("seed=0,1", "'seed=0,1' holds several values: add -m to run each"),
             ("data.labels=a,b", "'data.labels=a,b' holds several values: add -m to run each, or write data.labels=[…] "
                                 "for a list"),
@@ -131,7 +131,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("override", ["seed", "seed=[1", "train.max_epochs=1=2", "foo bar=1"])
     def test_syntax(self, override: str):
-        assert refusal(override).startswith(f"cannot read '{override}': write key=value")
+        assert refusal(override).startswith(f"cannot parse '{override}': write key=value")
 
     def test_a_key_of_an_option_that_is_not_chosen(self):
         line = refusal("data=nltk_twitter", "data.sample.labelled=100")

@@ -159,7 +159,7 @@ def test_a_table_predicts_without_torch(make_run, tmp_path):
     folder = make_run("embedding=random_trainable", "model=mean")
     export(read_model(folder), tmp_path / "small", "compact", "", [], [])
     code = (
-        "import sys\nfrom pipeline.cli.predict import main\nassert main(sys.argv[1:]) == 0\n"
+        "import sys\nfrom pipeline.__main__ import main\nassert main(['predict', *sys.argv[1:]]) == 0\n"
         "heavy = {'torch', 'scipy', 'sklearn', 'pandas', 'mlflow', 'hydra', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.compose import VERSION_BASE, compose, conf_folder, readable, variants
+from pipeline.config.compose import VERSION_BASE, compose, conf_folder, quote_values, study_variants
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import flatten
@@ -46,7 +46,7 @@ TWO = (
 def study(*overrides: str) -> Study:
     config = compose(overrides)
     with hydra.initialize_config_dir(str(conf_folder()), version_base=VERSION_BASE):
-        named = variants(readable(overrides), config)
+        named = study_variants(quote_values(overrides), config)
     return Study(config, named, overrides, {mode: prepared(320) for _, mode in named.values()})
 
 

@@ -19,8 +19,7 @@ from pipeline.data.duplicates import KEYS, UIntArray, digests
 from pipeline.data.source import source_fingerprint
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import fingerprint
-from pipeline.text.encoded_split import Tokenizer
-from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.vocabulary import Tokenizer, Vocabulary
 
 SAMPLE_TOPIC = "sample_topic"
 TOPIC_ROWS = {"train": 4_000, "validation": 1_000, "test": 1_000}

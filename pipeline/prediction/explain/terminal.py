@@ -1,28 +1,32 @@
-"""Render a lesson as plain text for a terminal: 80 columns, no colour, suitable for a pipe."""
+"""Render the lesson's page as plain text for a terminal: 80 columns, no colour, suitable for a pipe."""
 
 from collections.abc import Iterator
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
-from pipeline.prediction.explain.blocks import Axis, Cell, Paragraph, Table, counted, truncated, width
-from pipeline.prediction.explain.lesson import Lesson
+from pipeline.prediction.explain.lesson import lesson_page
+from pipeline.prediction.explain.printable import truncated, width
+from pipeline.prediction.explain.trace import Trace
 
 COLUMNS = 80
 BAR_COLUMNS = 9  # of a bar on each side of its axis
 GAP = "  "
 
 
-def lesson_text(lesson: Lesson) -> str:
-    """The lesson as lines of at most 80 columns, ending in a line break."""
-    lines = ["", *_wrapped(lesson.title), ""]
-    lines += [f"  {name:<7} {truncated(value, COLUMNS - 10)}" for name, value in lesson.facts]
-    lines += ["", *_wrapped(f"Prediction: {lesson.prediction}.")]
-    for number, section in enumerate(lesson.sections, 1):
-        title = f"{number}  {section.title}"
-        lines += ["", "", title, "─" * width(title)]
-        for block in section.blocks:
-            if isinstance(block, Paragraph):
-                lines += ["", *_wrapped(block.text)]
-            elif isinstance(block, Table):
-                lines += ["", *_table(block)]
+def lesson_text(trace: Trace) -> str:
+    """The headings, paragraphs and tables of the lesson's page as lines of at most 80 columns."""
+    lines: list[str] = []
+    for element in ElementTree.fromstring(lesson_page(trace)).iter():
+        text = "".join(element.itertext())
+        if element.tag in ("h1", "p"):
+            lines += ["", *_wrapped(text)]
+        elif element.tag == "h2":
+            lines += ["", "", text, "─" * width(text)]
+        elif element.tag == "dl":
+            lines.append("")
+            lines += [f"{GAP}{name.text:<7} {truncated(value.text or '', COLUMNS - 10)}" for name, value in element]
+        elif element.tag == "table":
+            lines += ["", *_table(element)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -45,15 +49,17 @@ def _pieces(word: str, columns: int) -> Iterator[str]:
     yield word
 
 
-def _table(table: Table) -> list[str]:
-    left_columns = max([BAR_COLUMNS, *(width(column.left) + 3 for column in table.columns if isinstance(column, Axis))])
-    cells = [[_cell_text(cell, left_columns) for cell in row] for row in [table.columns, *table.rows]]
-    widths = [max(width(row[column]) for row in cells) for column in range(len(table.columns))]
+def _table(table: Element) -> list[str]:
+    header, *rows = [list(row) for row in table.iter("tr")]
+    # Of signed bars, the labels of the header decide where their axis stands.
+    left_labels = [cell[0].text or "" for cell in header if len(cell)]
+    left_columns = max([BAR_COLUMNS, *(width(label) + 1 for label in left_labels)])
+    cells = [[_cell_text(cell, left_columns, bool(left_labels)) for cell in row] for row in [header, *rows]]
+    numeric = [cell.get("class") == "number" for cell in header]
+    widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
     excess = sum(widths) + len(GAP) * len(widths) - COLUMNS
     if excess > 0:  # the widest column of text becomes narrower
-        text_columns = [
-            column for column, name in enumerate(table.columns) if _has_name(name) and column not in table.numeric
-        ]
+        text_columns = [column for column, cell in enumerate(header) if cell.text and not numeric[column]]
         widest = max(text_columns, key=widths.__getitem__)
         widths[widest] = max(8, widths[widest] - excess)
     lines = []
@@ -63,19 +69,13 @@ def _table(table: Table) -> list[str]:
         ]
         for number in range(max(map(len, wrapped))):
             line = [
-                _aligned(cell[number] if number < len(cell) else "", widths[column], column in table.numeric)
-                for column, cell in enumerate(wrapped)
+                _aligned(cell[number] if number < len(cell) else "", size, right)
+                for cell, size, right in zip(wrapped, widths, numeric, strict=True)
             ]
             lines.append(GAP + GAP.join(line))
         if len(lines) == 1:
             lines.append(GAP + GAP.join("─" * size for size in widths))
-    if table.omitted > 0:
-        lines.append(f"{GAP}… and {counted(table.omitted, f'more {table.noun}')}")
     return lines
-
-
-def _has_name(column: str | Axis) -> bool:
-    return isinstance(column, str) and column != ""
 
 
 def _aligned(cell: str, size: int, right: bool) -> str:
@@ -83,13 +83,16 @@ def _aligned(cell: str, size: int, right: bool) -> str:
     return blank + cell if right else cell + blank
 
 
-def _cell_text(cell: Cell | Axis, left_columns: int) -> str:
+def _cell_text(cell: Element, left_columns: int, signed: bool) -> str:
     """A cell as text; the axis of signed bars stands after `left_columns` columns."""
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, Axis):
-        return f"← {cell.left} ".rjust(left_columns - width(cell.left) + len(cell.left)) + f"│ {cell.right} →"
-    if not cell.signed:
-        return "█" * round(cell.value * 2 * BAR_COLUMNS)
-    bar = "█" * round(abs(cell.value) * BAR_COLUMNS)
-    return f"{bar:>{left_columns}}│" if cell.value < 0 else f"{'':>{left_columns}}│{bar}"
+    bar = cell.find("svg")
+    if bar is not None:
+        value = float(bar.get("data-value", 0))
+        if not signed:
+            return "█" * round(value * 2 * BAR_COLUMNS)
+        blocks = "█" * round(abs(value) * BAR_COLUMNS)
+        return f"{blocks:>{left_columns}}│" if value < 0 else f"{'':>{left_columns}}│{blocks}"
+    if len(cell):
+        left, right = (label.text or "" for label in cell)
+        return f"{_aligned(left, left_columns - 1, right=True)} │ {right}"
+    return cell.text or ""

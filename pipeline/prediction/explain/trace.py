@@ -22,6 +22,12 @@ from pipeline.text.presets import build_tokenizer
 
 FIRST = 32  # dimensions of a vector in the trace
 CHUNK = 64  # tokens whose one-hot vectors (V numbers each) are in memory at once
+POOLING = {
+    "mean": "mean over the tokens",
+    "meanmax": "mean and maximum over the tokens",
+    "cnn": "maximum of each filter",
+    "gru": "hidden state after the last token",
+}
 
 
 @dataclass(frozen=True)
@@ -164,9 +170,9 @@ def _trace(trained: TrainedRun, text: str, label: int | None) -> Trace:
         tokens=[_token(trained, token, id) for token, id in zip(tokens, ids, strict=True)],
         truncated=truncated,
         common_words=_common_words(trained),
-        shapes=_shapes(model, bags),
+        shapes=_shapes(model, bags, trained.model.encoder),
         one_hot=one_hot_product(model.embedding.matrix(), bags.ids.long()),
-        encoder=_encoder(model, bags, tokens, decision),
+        encoder=_encoder(model, bags, trained.model.encoder, tokens, decision),
         decision=decision,
         steps=[training_step(trained, tokens, ids, target, embedding) for embedding in (None, contrast)],
     )
@@ -212,7 +218,7 @@ def _token(trained: TrainedRun, token: str, id: int) -> Token:
     )
 
 
-def _shapes(model: Classifier, bags: Bags) -> list[TensorShape]:
+def _shapes(model: Classifier, bags: Bags, encoder_name: str) -> list[TensorShape]:
     """Shapes of the tensors of the forward pass, computed by the model's own layers; dropout is off."""
     ids_BT, _ = bags.padded()
     ids_BT = ids_BT[:, : int(bags.lengths_B[0])]
@@ -232,31 +238,23 @@ def _shapes(model: Classifier, bags: Bags) -> list[TensorShape]:
         shapes.append(TensorShape("states", "(1, T, F)", list(states.shape), "hidden state after each token"))
     features_BF = encoder(model.embedding, bags)
     logits_BC = model.head(features_BF)
-    pooling = {
-        "MeanEncoder": "mean over the tokens",
-        "MeanMaxEncoder": "mean and maximum over the tokens",
-        "CnnEncoder": "maximum of each filter",
-        "GruEncoder": "hidden state after the last token",
-    }[type(encoder).__name__]
     return [
         *shapes,
-        TensorShape("features", "(1, F)", list(features_BF.shape), pooling),
+        TensorShape("features", "(1, F)", list(features_BF.shape), POOLING[encoder_name]),
         TensorShape("logits", "(1, C)", list(logits_BC.shape), "features × weights + bias"),
         TensorShape("probabilities", "(1, C)", list(logits_BC.softmax(1).shape), "softmax of the logits"),
     ]
 
 
-def _encoder(model: Classifier, bags: Bags, tokens: list[str], decision: Decision) -> EncoderTrace:
+def _encoder(model: Classifier, bags: Bags, name: str, tokens: list[str], decision: Decision) -> EncoderTrace:
     encoder = model.encoder
     features_F = encoder(model.embedding, bags)[0]
-    names = {MeanEncoder: "mean", MeanMaxEncoder: "meanmax", CnnEncoder: "cnn", GruEncoder: "gru"}
-    trace = EncoderTrace(names[type(encoder)], float(features_F.norm()), features_F[:FIRST].tolist())
+    trace = EncoderTrace(name, float(features_F.norm()), features_F[:FIRST].tolist())
     if not tokens:
         return trace
     rows_TD = model.embedding.look_up(bags.ids[None])[0]
     if isinstance(encoder, MeanEncoder):
-        difference = float((rows_TD.mean(0) - features_F).abs().max())
-        return replace(trace, fused_difference=difference)
+        return replace(trace, fused_difference=float((rows_TD.mean(0) - features_F).abs().max()))
     if isinstance(encoder, MeanMaxEncoder):
         return replace(trace, maxima=torch.bincount(rows_TD.argmax(0), minlength=len(tokens)).tolist())
     if isinstance(encoder, CnnEncoder):

@@ -85,10 +85,10 @@ def training_step(
     model, layer = trainer.model, trainer.model.embedding
     rows_before, matrix_before = layer.rows_VD.detach().clone(), layer.matrix().clone()
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    loss_before, probability_before = _loss(trainer)
+    loss_before = _cross_entropy(trainer).detach()
     gradient_norm = _gradient_norm(trainer)
     trainer.train_epoch()
-    loss_after, probability_after = _loss(trainer)
+    loss_after = _cross_entropy(trainer).detach()
 
     rows_after = layer.rows_VD.detach()
     changed_V, matrix_changed_V = _changed(rows_before, rows_after), _changed(matrix_before, layer.matrix())
@@ -102,10 +102,10 @@ def training_step(
         label=label,
         lr_embedding=trained.train.lr_embedding,
         lr_head=trained.train.lr_head,
-        loss_before=loss_before,
-        loss_after=loss_after,
-        probability_before=probability_before,
-        probability_after=probability_after,
+        loss_before=float(loss_before),
+        loss_after=float(loss_after),
+        probability_before=float((-loss_before).exp()),
+        probability_after=float((-loss_after).exp()),
         gradient_norm=gradient_norm,
         clip_norm=trained.train.clip_norm,
         rows=[
@@ -133,24 +133,16 @@ def training_step(
     )
 
 
-def _cross_entropy(trainer: Trainer) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the tweet, and its log-probabilities (C,)."""
-    bags = take(trainer.task.train, torch.tensor([0]))
-    logits_BC = trainer.model(bags)
-    return F.cross_entropy(logits_BC, trainer.task.train.labels_N), logits_BC.log_softmax(1)[0]
-
-
-def _loss(trainer: Trainer) -> tuple[float, float]:
-    """Cross-entropy of the tweet and probability of its label."""
-    with torch.no_grad():
-        loss, log_probs_C = _cross_entropy(trainer)
-    return float(loss), float(log_probs_C[trainer.task.train.labels_N[0]].exp())
+def _cross_entropy(trainer: Trainer) -> Tensor:
+    """Cross-entropy of the tweet: minus the logarithm of the probability of its label."""
+    logits_BC = trainer.model(take(trainer.task.train, torch.tensor([0])))
+    return F.cross_entropy(logits_BC, trainer.task.train.labels_N)
 
 
 def _gradient_norm(trainer: Trainer) -> float:
     """L2 norm of all gradients of the training objective (with the penalty of an anchor), before clipping."""
     anchor = trainer.run.embedding.anchor
-    loss = _cross_entropy(trainer)[0]
+    loss = _cross_entropy(trainer)
     if anchor:
         loss = loss + anchor * trainer.model.embedding.anchor_penalty(take(trainer.task.train, torch.tensor([0])))
     loss.backward()  # type: ignore[no-untyped-call]

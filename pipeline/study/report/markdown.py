@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from pipeline.runtime.markdown import escape, table
 from pipeline.study.report.blocks import Block, Bullets, Commands, Page, Plot, Table, Tables, Text
 
 
@@ -22,11 +23,6 @@ def page_markdown(page: Page, files: Mapping[str, str]) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def escape(text: str) -> str:
-    """Escape text so that markdown shows it literally on one line: no markup, HTML, entity or table cell."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")
-
-
 def _block(block: Block, files: Mapping[str, str]) -> list[str]:
     match block:
         case Text():
@@ -34,12 +30,10 @@ def _block(block: Block, files: Mapping[str, str]) -> list[str]:
         case Bullets():
             return _list(block.items)
         case Table():
-            lines = [block.columns, *block.rows]
-            head, *body = ["| " + " | ".join(map(escape, line)) + " |" for line in lines]
-            rule = "| " + " | ".join("---" for _ in block.columns) + " |"
-            return [f"**{escape(block.caption)}**", "\n".join([head, rule, *body])]
+            header, *rows = [[escape(cell) for cell in row] for row in (block.columns, *block.rows)]
+            return [f"**{escape(block.caption)}**", table(header, rows)]
         case Tables():
-            return [paragraph for table in block.tables for paragraph in _block(table, files)]
+            return [paragraph for member in block.tables for paragraph in _block(member, files)]
         case Plot():
             title, caption = escape(block.figure.title), escape(block.figure.caption)
             return [f"![{title}]({files[block.figure.name]})", f"{title}. {caption}"]

@@ -1,6 +1,6 @@
 """The answers and warnings of a search, in sentences."""
 
-from pipeline.config.validate import shown
+from pipeline.config.validate import value_text
 from pipeline.config.variants import prose_name
 from pipeline.study.report.formatting import records, signed
 from pipeline.study.report.phrases import listed, points
@@ -104,7 +104,7 @@ def search_warnings(search: SearchResults) -> list[StudyWarning]:
     """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
     warnings = []
     edges = [
-        f"{range_.key} of {prose_name(name)} ({shown(search.best[name].setting[range_.key])})"
+        f"{range_.key} of {prose_name(name)} ({value_text(search.best[name].setting[range_.key])})"
         for range_ in search.ranges
         for name in search.edges(range_)
     ]

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.validate import shown
+from pipeline.config.validate import value_text
 from pipeline.config.variants import prose_name
 from pipeline.study.design import StudyRuns, value_of
 from pipeline.study.report.blocks import Block, table_of
@@ -107,11 +107,11 @@ def setting_table(search: SearchResults) -> list[Block]:
     rows = []
     for range_ in search.ranges:
         row = {"hyper-parameter": range_.key, "searched": str(range_)}
-        row["default"] = shown(value_of(search.config, range_.key))
+        row["default"] = value_text(value_of(search.config, range_.key))
         edges = search.edges(range_)
         for name, trial in search.best.items():
             mark = " ←" if name in edges else ""
-            row[prose_name(name)] = f"{shown(trial.setting[range_.key])}{mark}"
+            row[prose_name(name)] = f"{value_text(trial.setting[range_.key])}{mark}"
         rows.append(row)
     blank = {"searched": "–", "default": "–"}
     scores = {prose_name(name): search.score_text(scores.max()) for name, scores in search.scores.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pipeline.config.schema import Config
-from pipeline.config.validate import KEYS, RANGE, SPACE, check, shown, unknown_key
+from pipeline.config.validate import KEYS, RANGE, SPACE, check, unknown_key, value_text
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.study.design import Settings, with_settings
 
@@ -50,7 +50,7 @@ class Range:
     def __str__(self) -> str:
         """As in a table: `0.0001 to 0.1, log`."""
         if self.choices:
-            return ", ".join(map(shown, self.choices))
+            return ", ".join(map(value_text, self.choices))
         return f"{self.low:g} to {self.high:g}{', log' if self.log else ''}"
 
 
@@ -85,14 +85,14 @@ def _entries(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def _range(config: Config, key: str, value: Any) -> Range:
     name = f"{SPACE}{key}"
     if not isinstance(value, dict):
-        raise UserError(f"{name}={shown(value)}: expected {{low: …, high: …}}, {{choices: […]}} or null")
+        raise UserError(f"{name}={value_text(value)}: expected {{low: …, high: …}}, {{choices: […]}} or null")
     for part in value:
         if part not in RANGE:
             raise UserError(f"{name}: unknown '{part}'{nearest(str(part), RANGE)}")
     parts = {part: item for part, item in value.items() if item is not None}
     if "choices" in parts:
         range_ = Range(key, choices=tuple(parts["choices"]) if isinstance(parts["choices"], list) else ())
-        if len(parts) > 1 or len({shown(choice) for choice in range_.choices}) < max(2, len(range_.choices)):
+        if len(parts) > 1 or len({value_text(choice) for choice in range_.choices}) < max(2, len(range_.choices)):
             raise UserError(f"{name}: expected two different choices or more and nothing else, or low and high")
     else:
         range_ = _interval(name, key, parts)
@@ -109,11 +109,13 @@ def _interval(name: str, key: str, parts: Mapping[str, Any]) -> Range:
     if not {int, float} & _types(key):
         raise UserError(f"{name}: it is no number, expected {{choices: […]}}")
     if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)) or not low < high:  # type: ignore[operator]
-        raise UserError(f"{name}: expected numbers low below high, found low={shown(low)} and high={shown(high)}")
+        raise UserError(
+            f"{name}: expected numbers low below high, found low={value_text(low)} and high={value_text(high)}"
+        )
     if log not in (None, True, False):
-        raise UserError(f"{name}.log={shown(log)}: expected true or false")
+        raise UserError(f"{name}.log={value_text(log)}: expected true or false")
     if log and low <= 0:  # type: ignore[operator]
-        raise UserError(f"{name}.low={shown(low)}: a logarithmic scale begins above 0")
+        raise UserError(f"{name}.low={value_text(low)}: a logarithmic scale begins above 0")
     return Range(key, low, high, bool(log))  # type: ignore[arg-type]
 
 

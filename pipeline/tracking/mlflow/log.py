@@ -98,7 +98,7 @@ def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[...
         root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
             "MLflow at %s did not take this run (%s). The results are safe in %s; "
-            "`python -m pipeline sync %s --uri %s` logs them later.",
+            "`python -m pipeline sync --root %s --uri %s` logs them later.",
             uri,
             reason,
             folder,

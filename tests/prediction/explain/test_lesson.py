@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.prediction.explain.blocks import printable, truncated, width
-from pipeline.prediction.explain.html import lesson_page
-from pipeline.prediction.explain.lesson import build_lesson
+from pipeline.prediction.explain.lesson import lesson_page
+from pipeline.prediction.explain.printable import printable, truncated, width
 from pipeline.prediction.explain.terminal import COLUMNS, lesson_text
 from pipeline.prediction.explain.trace import trace_text
 from pipeline.text.vocabulary import Vocabulary
@@ -31,7 +30,7 @@ class Tags(HTMLParser):
 
 
 def test_the_lesson_by_hand(tiny):
-    text = lesson_text(build_lesson(trace_text(tiny, "Good movie zzz")))
+    text = lesson_text(trace_text(tiny, "Good movie zzz"))
     assert "Prediction: positive, with probability 0.6971." in text
     assert "GENERATED" in text
     words = " ".join(text.split())
@@ -50,7 +49,7 @@ def test_the_lesson_by_hand(tiny):
 
 
 def test_signed_bars_share_the_axis_of_their_header(tiny):
-    lines = lesson_text(build_lesson(trace_text(tiny, "good good bad movie"))).splitlines()
+    lines = lesson_text(trace_text(tiny, "good good bad movie")).splitlines()
     start = next(number for number, line in enumerate(lines) if "← negative │ positive →" in line)
     axis = lines[start].index("│")
     bars = lines[start + 2 : start + 7]
@@ -61,7 +60,7 @@ def test_signed_bars_share_the_axis_of_their_header(tiny):
 
 
 def test_contributions_of_a_long_text_are_summed_by_token(tiny):
-    text = " ".join(lesson_text(build_lesson(trace_text(tiny, "good " * 15 + "movie " * 15))).split())
+    text = " ".join(lesson_text(trace_text(tiny, "good " * 15 + "movie " * 15)).split())
     # Weights differ by (2, 0.5), rows are (2, 0) and (0, -1), T is 30.
     assert "good ×15 +2.000" in text
     assert "movie ×15 -0.250" in text
@@ -74,7 +73,7 @@ def test_of_many_words_the_strongest_are_shown_and_the_rest_summed(tiny):
     rows[2:, 0] = np.arange(40)
     counts = np.ones(42, np.int64)
     many = dataclasses.replace(tiny, vocabulary=Vocabulary(words, counts, 0), initial_VE=rows, final_VE=rows)
-    text = " ".join(lesson_text(build_lesson(trace_text(many, " ".join(words[2:])))).split())
+    text = " ".join(lesson_text(trace_text(many, " ".join(words[2:]))).split())
     assert "The 12 strongest of 40, in text order: token contribution" in text
     assert "w28 +1.400" in text
     assert "w27 +" not in text.partition("strongest of")[2].partition("7 One")[0]
@@ -84,21 +83,29 @@ def test_of_many_words_the_strongest_are_shown_and_the_rest_summed(tiny):
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
 @pytest.mark.parametrize("text", ["", HOSTILE, "zig zag", "good bad " * 1111, "x" * 10_000, "😀"])
 def test_any_text_fits_the_terminal_and_the_page(trained_with, encoder, text):
-    lesson = build_lesson(trace_text(trained_with(encoder)[0], text))
-    lines = lesson_text(lesson).splitlines()
+    trace = trace_text(trained_with(encoder)[0], text)
+    lines = lesson_text(trace).splitlines()
     assert max(map(width, lines)) <= COLUMNS
     assert len(lines) < 400
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ud800-\udfff]", "\n".join(lines))
-    page = lesson_page(lesson)
+    page = lesson_page(trace)
     page.encode("utf-8")
     assert {"script", "link", "img", "iframe", "object"}.isdisjoint(Tags(page).tags)
     assert not [name for name, _ in Tags(page).attributes if name.startswith("on") or name in ("src", "style")]
     assert len(page) < 1_000_000
 
 
+def test_names_of_labels_and_run_reach_the_terminal_without_control_characters(tiny):
+    trained = dataclasses.replace(tiny, label_names=["\x1b[31mred", "a|b\n# <c>&amp;"], name="\x1b]0;\u202e")
+    text = lesson_text(trace_text(trained, "good # movie"))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", text)
+    assert "\\x1b[31mred, a|b # <c>&amp;" in text
+    assert "run     \\x1b]0;\\u202e\n" in text
+
+
 def test_the_page_escapes_what_it_shows(tiny):
     trained = dataclasses.replace(tiny, label_names=["<img src=x>", 'a"b'], name="<u>")
-    page = lesson_page(build_lesson(trace_text(trained, HOSTILE)))
+    page = lesson_page(trace_text(trained, HOSTILE))
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "&lt;img src=x&gt;" in page
     assert {"script", "img", "u", "b"}.isdisjoint(Tags(page).tags)
@@ -106,31 +113,31 @@ def test_the_page_escapes_what_it_shows(tiny):
 
 
 def test_the_page_has_every_section_and_link(tiny):
-    page = lesson_page(build_lesson(trace_text(tiny, "good")))
+    page = lesson_page(trace_text(tiny, "good"))
     targets = re.findall(r'href="#([\w-]+)"', page)
     assert targets == re.findall(r'<section id="([\w-]+)"', page)
     assert targets == ["shapes", "ids", "embedding", "one-hot", "encoder", "decision", "step", "contrast"]
 
 
 def test_a_frozen_run_says_that_only_the_head_is_updated(trained_with):
-    text = " ".join(lesson_text(build_lesson(trace_text(trained_with(trainable=False)[0], "good movie"))).split())
-    own, _, contrast = text.partition("The same step with trainable word vectors")
-    assert "The word vectors are frozen" in own
-    assert "Only the layers above them are updated." in own
-    assert "No word vector changed: all 6 are bit-equal" in own
+    text = " ".join(lesson_text(trace_text(trained_with(trainable=False)[0], "good movie")).split())
+    as_trained, _, contrast = text.partition("The same step with trainable word vectors")
+    assert "The word vectors are frozen" in as_trained
+    assert "Only the layers above them are updated." in as_trained
+    assert "No word vector changed: all 6 are bit-equal" in as_trained
     assert "2 word vectors changed. The other 4 are bit-equal" in contrast
 
 
 def test_a_projected_run_says_that_every_word_vector_changes(trained_with):
-    text = lesson_text(build_lesson(trace_text(trained_with(trainable=False, projected=True)[0], "good movie")))
+    text = lesson_text(trace_text(trained_with(trainable=False, projected=True)[0], "good movie"))
     assert "5 of 6 changed" in " ".join(text.split())
 
 
 @given(st.text())
 def test_printable_text_has_a_width_and_no_controls(text):
-    shown = printable(text)
-    assert width(shown) > 0 or shown == ""
-    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]", shown)
+    escaped = printable(text)
+    assert width(escaped) > 0 or escaped == ""
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]", escaped)
     assert width(truncated(text, 10)) <= 10
 
 

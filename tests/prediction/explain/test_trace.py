@@ -36,8 +36,8 @@ def test_tokens_and_word_vectors_by_hand(tiny):
 
 
 def test_shapes_by_hand(tiny):
-    found = {shape.name: shape.shape for shape in trace_text(tiny, TEXT).shapes}
-    assert found == {
+    shapes = {shape.name: shape.shape for shape in trace_text(tiny, TEXT).shapes}
+    assert shapes == {
         "token ids": [1, 3],
         "word vectors": [1, 3, 2],
         "features": [1, 2],
@@ -47,10 +47,10 @@ def test_shapes_by_hand(tiny):
 
 
 def test_decision_by_hand(tiny):
-    found = trace_text(tiny, TEXT)
+    trace = trace_text(tiny, TEXT)
     # Rows (2, 0), (0, -1), (0, 1): their mean is (2/3, 0).
-    assert found.encoder.features == pytest.approx([2 / 3, 0])
-    decision = found.decision
+    assert trace.encoder.features == pytest.approx([2 / 3, 0])
+    decision = trace.decision
     assert decision.logits == pytest.approx([-2 / 3 + 0.25, 2 / 3 - 0.25])
     assert decision.probabilities[1] == pytest.approx(1 / (1 + math.exp(-5 / 6)))
     assert (decision.predicted, decision.runner_up) == (1, 0)
@@ -107,10 +107,10 @@ def test_a_word_that_occurs_twice_gets_the_gradient_twice(tiny):
 
 
 def test_unknown_words_share_a_row(tiny):
-    found = trace_text(tiny, "zig zag zig")
-    (row,) = found.steps[0].rows
+    trace = trace_text(tiny, "zig zag zig")
+    (row,) = trace.steps[0].rows
     assert (row.id, row.word, row.tokens, row.count) == (1, "<unk>", ["zig", "zag"], 3)
-    assert not any(token.known for token in found.tokens)
+    assert not any(token.known for token in trace.tokens)
 
 
 def test_gradients_above_the_limit_are_clipped(tiny):
@@ -133,25 +133,25 @@ def test_the_penalty_of_an_anchor_is_part_of_the_gradient(tiny):
 
 def test_one_hot_product_equals_the_lookup():
     matrix_VD = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
-    found = one_hot_product(matrix_VD, torch.tensor([6, 0, 2] * 50))
-    assert (found.one_hot_TV, found.matrix_VD, found.product_TD) == ([150, 7], [7, 3], [150, 3])
-    assert (found.multiplications, found.numbers_copied) == (150 * 7 * 3, 450)
-    assert found.largest_difference == 0
+    product = one_hot_product(matrix_VD, torch.tensor([6, 0, 2] * 50))
+    assert (product.one_hot_TV, product.matrix_VD, product.product_TD) == ([150, 7], [7, 3], [150, 3])
+    assert (product.multiplications, product.numbers_copied) == (150 * 7 * 3, 450)
+    assert product.largest_difference == 0
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
 def test_rebuilt_model_and_step_of_every_encoder_and_variant(trained_with, encoder, variant):
     trained, model = trained_with(encoder, **VARIANTS[variant])
-    found = trace_text(trained, "good movie zzz good bad")
+    trace = trace_text(trained, "good movie zzz good bad")
     ids = [2, 4, 1, 2, 3]
-    assert found.decision.logits == pytest.approx(model(bags(ids))[0].tolist(), abs=2e-5)
+    assert trace.decision.logits == pytest.approx(model(bags(ids))[0].tolist(), abs=2e-5)
 
-    step, contrast = found.steps
+    step, contrast = trace.steps
     trainable = trained.embedding.trainable
     assert (step.trainable, contrast.trainable) == (trainable, not trainable)
     assert contrast.loss_before == pytest.approx(step.loss_before, abs=1e-5)
-    for each in found.steps:
+    for each in trace.steps:
         changed = [row.id for row in each.rows if row.change]
         assert set(changed) <= {1, 2, 3, 4}
         assert (each.rows_changed, each.rows_changed + each.rows_unchanged) == (len(changed), 6)
@@ -173,9 +173,9 @@ def test_exact_contributions_and_bias_sum_to_the_margin(trained_with):
 def test_maxima_are_credited_to_the_token_that_supplies_them(tiny):
     head = {"head.weight": np.array([[0, 0, 0, 0], [0, 0, 1, 10]], np.float32), "head.bias": np.zeros(2, np.float32)}
     trained = dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, encoder="meanmax"), layers=head)
-    found = trace_text(trained, "good movie 😀")  # rows (2, 0), (0, -1), (1, 1)
-    assert found.encoder.maxima == [1, 0, 1]
-    assert found.decision.contributions == pytest.approx([2, 0, 10])
+    trace = trace_text(trained, "good movie 😀")  # rows (2, 0), (0, -1), (1, 1)
+    assert trace.encoder.maxima == [1, 0, 1]
+    assert trace.decision.contributions == pytest.approx([2, 0, 10])
 
 
 def test_left_out_contributions_are_differences_of_margins(trained_with):
@@ -193,43 +193,43 @@ def test_left_out_contributions_are_differences_of_margins(trained_with):
 
 
 def test_gru_states_end_in_the_features_and_the_decision(trained_with):
-    found = trace_text(trained_with("gru")[0], "good movie bad")
-    states = found.encoder.states
+    trace = trace_text(trained_with("gru")[0], "good movie bad")
+    states = trace.encoder.states
     assert [state.token for state in states] == ["good", "movie", "bad"]
-    assert states[-1].values == pytest.approx(found.encoder.features)
-    assert states[-1].probabilities == pytest.approx(found.decision.probabilities)
+    assert states[-1].values == pytest.approx(trace.encoder.features)
+    assert states[-1].probabilities == pytest.approx(trace.decision.probabilities)
     first = trace_text(trained_with("gru")[0], "good").decision.probabilities
     assert states[0].probabilities == pytest.approx(first, abs=1e-6)
-    assert [shape.shape for shape in found.shapes if shape.name == "states"] == [[1, 3, 6]]
+    assert [shape.shape for shape in trace.shapes if shape.name == "states"] == [[1, 3, 6]]
 
 
 def test_cnn_windows_hold_all_maxima_and_the_margin(trained_with):
-    found = trace_text(trained_with("cnn")[0], "good movie zzz bad")
-    windows, encoder = found.encoder.windows, found.encoder
+    trace = trace_text(trained_with("cnn")[0], "good movie zzz bad")
+    windows, encoder = trace.encoder.windows, trace.encoder
     assert sum(window.maxima for window in windows) + encoder.inactive_filters == 8
-    assert sum(window.contribution for window in windows) + found.decision.bias == pytest.approx(
-        found.decision.margin, abs=1e-5
+    assert sum(window.contribution for window in windows) + trace.decision.bias == pytest.approx(
+        trace.decision.margin, abs=1e-5
     )
     assert all(0 <= window.start < 4 for window in windows)
-    assert [shape.shape for shape in found.shapes if shape.name == "windows"] == [[1, 4, 4], [1, 4, 4]]
+    assert [shape.shape for shape in trace.shapes if shape.name == "windows"] == [[1, 4, 4], [1, 4, 4]]
 
 
 @pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
 def test_a_text_without_tokens_leaves_the_bias(trained_with, encoder):
     trained, _ = trained_with(encoder)
-    found = trace_text(trained, " \n ")
-    assert found.tokens == found.decision.contributions == []
-    assert found.decision.logits == pytest.approx(trained.layers["head.bias"].tolist())
-    assert [shape.shape for shape in found.shapes[:2]] == [[1, 0], [1, 0, 5]]
-    for step in found.steps:
+    trace = trace_text(trained, " \n ")
+    assert trace.tokens == trace.decision.contributions == []
+    assert trace.decision.logits == pytest.approx(trained.layers["head.bias"].tolist())
+    assert [shape.shape for shape in trace.shapes[:2]] == [[1, 0], [1, 0, 5]]
+    for step in trace.steps:
         assert (step.rows, step.rows_changed, step.rows_unchanged) == ([], 0, 6)
         assert step.loss_after < step.loss_before
 
 
 def test_tokens_beyond_the_limit_are_counted(tiny):
-    found = trace_text(tiny, "good " * 2000)
-    assert (len(found.tokens), found.truncated) == (256, 2000 - 256)
-    assert found.one_hot.product_TD == [256, 2]
+    trace = trace_text(tiny, "good " * 2000)
+    assert (len(trace.tokens), trace.truncated) == (256, 2000 - 256)
+    assert trace.one_hot.product_TD == [256, 2]
 
 
 def test_wrong_weights_are_refused(tiny):

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.runtime.markdown import escape
 from pipeline.study.report.blocks import Table
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.html import script_json, write_report
-from pipeline.study.report.markdown import escape
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.sections.all import SECTIONS, design_summary
 from pipeline.study.report.sections.scores import baselines, smallest_p_note, trials

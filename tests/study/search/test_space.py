@@ -61,7 +61,7 @@ class TestRanges:
             ("++search.space.train.monitor={choices:[nll,accuracy]}", "train.monitor is not searched"),
             ("search.sampler=grid", "search.sampler=grid: 'grid' is not a choice"),
             ("search.trials=1", "search.trials=1: expected a whole number from 2"),
-            ("data.validation_size=0", "nothing to stop early on"),
+            ("data.validation_size=0", "early stopping needs validation tweets"),
         ],
     )
     def test_what_is_wrong_is_said_in_one_line(self, override: str, line: str):

@@ -191,7 +191,7 @@ def test_a_server_on_postgresql_holds_the_runs_and_gets_later_what_it_missed(tmp
     assert len([path for path in (root / "results").glob("[!.]*") if path.is_dir()]) == 2
 
     with server(database, artifacts, port) as address:
-        done = command("pipeline.cli.sync", root, "--uri", address)
+        done = command("pipeline", "sync", root, "--uri", address)
         assert done.returncode == 0, done.stderr
         assert "1 logged, 1 there already, 0 failed, 0 damaged" in done.stdout
         with mlflow_client(address) as client:

@@ -75,12 +75,12 @@ def _labels_verdict(
     scores: pd.DataFrame, differences: pd.DataFrame, runs: pd.DataFrame, leak: str | None, design: Mapping[str, Any]
 ) -> Verdict | None:
     """Vectors learned from scratch against random frozen ones and against the best baseline, at the most labels."""
-    learned = scores[(scores["kind"] == "variant") & (scores["variant"] == LEARNED)]
-    if learned.empty:
+    from_scratch = scores[(scores["kind"] == "variant") & (scores["variant"] == LEARNED)]
+    if from_scratch.empty:
         return None
-    budgets = sorted(int(budget) for budget in learned["label_budget"])
+    budgets = sorted(int(budget) for budget in from_scratch["label_budget"])
     largest = budgets[-1]
-    at_largest = row_of(learned, label_budget=largest)
+    at_largest = row_of(from_scratch, label_budget=largest)
     assert at_largest is not None
     gains = {budget: difference_of(differences, LEARNED, FLOOR, budget) for budget in budgets}
     opening, comparison, caveat = _gain(gains[largest], design)

@@ -132,14 +132,14 @@ def _catching_up(crossing: Mapping[str, Any], rows: Curve) -> list[str]:
     if not any(difference.low is not None and difference.low > 0 for _, difference in rows):
         return []
     smallest, largest = rows[0][0], rows[-1][0]
-    learned = capital(prose_name(LEARNED))
+    name = capital(prose_name(LEARNED))
     estimate, low, high = (number(crossing[key]) for key in ("estimate", "low", "high"))
     if crossing["kind"] == "reached" and estimate is not None and low is not None:
         bottom = f"{smallest:,} or fewer" if low <= smallest else f"{low:,.0f}"
         top = f"more than {largest:,}" if high is None else f"{high:,.0f}"
-        return [f"{learned} catch up with it at about {estimate:,.0f} labels [{bottom}, {top}]."]
+        return [f"{name} catch up with it at about {estimate:,.0f} labels [{bottom}, {top}]."]
     if crossing["kind"] == "not reached" and crossing["certain"]:
-        return [f"{learned} have not caught up with it by {largest:,} labels."]
+        return [f"{name} have not caught up with it by {largest:,} labels."]
     if crossing["kind"] == "not reached":
         return [f"Whether {prose_name(LEARNED)} catch up with it by {largest:,} labels is open."]
     return []

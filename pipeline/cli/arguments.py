@@ -1,0 +1,101 @@
+"""The argument parser of the subcommands, the options --root, --run and --uri, and the run that --run names."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import NoReturn
+
+from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.paths import project_root
+
+FIRST_RUN = "./scripts/run +experiment=cbow_frozen"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are a UserError of one line that names the nearest valid option."""
+
+    def __init__(self, subcommand: str, description: str, epilog: str | None = None):
+        super().__init__(prog=f"python -m pipeline {subcommand}", description=description, epilog=epilog)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError instead of printing the usage and exiting."""
+        unrecognized = re.match(r"unrecognized arguments: (\S+)", message)
+        if unrecognized and unrecognized[1].startswith("-"):
+            options = [option for option in self._option_string_actions if option.startswith("--")]
+            raise UserError(f"unknown option {unrecognized[1]}{nearest(unrecognized[1].partition('=')[0], options)}")
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def add_root(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
+    """Add `--root`; where `positional`, the folder may also be given without the option's name."""
+    root_help = "folder that holds results/ and mlflow.db (default: the project)"
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--root", type=Path, default=project_root(), help=root_help)
+    if positional:
+        # Without a type: argparse would convert the default of a missing argument, and take it for a given one.
+        either.add_argument(
+            "root", nargs="?", default=argparse.SUPPRESS, metavar="ROOT", help="the same as --root ROOT"
+        )
+
+
+def add_uri(parser: argparse.ArgumentParser) -> None:
+    """Add `--uri`."""
+    parser.add_argument("--uri", help="MLflow store, such as http://127.0.0.1:5000 (default: mlflow.db in the root)")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add `--run`, `--root` and `--uri`."""
+    run_help = (
+        "folder of a run or of an export, name in results/, MLflow run id, or models:/NAME@champion (default: the "
+        "newest finished run that kept its embedding)"
+    )
+    parser.add_argument("--run", help=run_help)
+    add_root(parser)
+    add_uri(parser)
+
+
+def find_run(reference: str | None, root: Path, uri: str | None) -> Path:
+    """The folder of the model that `--run` names; raises UserError where there is none.
+
+    Parameters
+    ----------
+    reference : a folder, a name in results/, an MLflow run id or `models:/…`; None is the newest run with an embedding.
+    root : holds results/ and mlflow.db.
+    uri : address of the MLflow store; None is that mlflow.db.
+    """
+    results = root / "results"
+    if reference is None:
+        newest = newest_run(results)
+        if newest is None:
+            raise UserError(f"{results}: no finished run that kept its embedding; try {FIRST_RUN}")
+        return newest
+    if reference.startswith("models:/") or re.fullmatch("[0-9a-f]{32}", reference):
+        from pipeline.tracking.mlflow.models import find_model
+
+        store = root / "mlflow.db"
+        if uri is None and not store.is_file():
+            raise UserError(f"--run {reference}: there is no {store}; give the store as --uri, or its folder as --root")
+        return find_model(reference, uri or f"sqlite:///{store.resolve()}")
+    if reference and Path(reference).is_dir():
+        return Path(reference)
+    if (results / reference).is_dir() and reference not in ("", ".", ".."):
+        return results / reference
+    names = [path.parent.name for path in results.glob("[!.]*/run.json")]
+    close = nearest(reference, names)
+    if len(names) >= 10 and not close.startswith("; did you mean"):
+        close = ""
+    raise UserError(f"--run {reference}: no such folder, and no run in {results}{close}")
+
+
+def newest_run(results: Path) -> Path | None:
+    """The finished run below `results` that ended last and kept its embedding; None where there is none."""
+    from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
+    from pipeline.runtime.cached_folder import read_manifest
+
+    folders = [path.parent for path in results.glob(f"[!.]*/{EMBEDDING}") if (path.parent / VOCABULARY).is_file()]
+    finished = [
+        (str(manifest.get("finished", "")), folder.name, folder)
+        for folder in folders
+        if (manifest := read_manifest(folder))
+    ]
+    return max(finished)[-1] if finished else None
