@@ -30,11 +30,11 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "cbow": ("gensim", "numpy", "scipy"),
     "ppmi": ("numpy", "scipy"),
     "trial": ("numpy", "torch"),
-    "train": ("jinja2", "matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
+    "train": ("Jinja2", "matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
     "transfer": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
     "audit": ("datasketch", "numpy", "scipy", *TOKENIZER),
     "baseline": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
-    "compare": ("matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
+    "compare": ("Jinja2", "matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
 }
 BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {"vader": ("vaderSentiment",), "fasttext": ("floret",)}
 

@@ -42,6 +42,7 @@ from pipeline.study.publish import report
 
 COMPARING = (
     "classifier/metrics.py",
+    "runtime/templates.py",
     "study",
     "tracking",
 )

@@ -50,17 +50,14 @@ def run_note(record: "RunRecord", confusion: NDArray[np.integer]) -> str:
 
 def neighbour_table(neighbours: Iterable[Mapping[str, Any]]) -> str:
     """Markdown table with one row per word: its nearest words before and after training, nearest first."""
-    before: dict[str, list[str]] = {}
-    after: dict[str, list[str]] = {}
-    for row in sorted(neighbours, key=lambda row: int(row["rank"] or 0)):
-        for column, nearest in (("before", before), ("after", after)):
-            words = nearest.setdefault(str(row["word"]), [])
-            if row.get(column) not in (None, ""):
-                cosine = row.get(f"{column}_cosine")
-                words.append(escape(str(row[column])) + (f" ({float(cosine):.2f})" if cosine not in (None, "") else ""))
-    if not before:
+    nearest: dict[str, dict[str, list[str]]] = {}
+    for row in sorted(neighbours, key=lambda row: row["rank"] or 0):
+        for column, words in nearest.setdefault(row["word"], {"before": [], "after": []}).items():
+            if row[column] is not None:
+                words.append(f"{escape(row[column])} ({row[f'{column}_cosine']:.2f})")
+    if not nearest:
         return "No words were listed for this probe.\n"
-    rows = [[escape(word), ", ".join(before[word]) or "-", ", ".join(after[word]) or "-"] for word in before]
+    rows = [[escape(word), *(", ".join(words) or "-" for words in lists.values())] for word, lists in nearest.items()]
     return table(["word", "nearest before training (cosine)", "nearest after training (cosine)"], rows) + "\n"
 
 

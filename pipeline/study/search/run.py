@@ -36,7 +36,7 @@ from pipeline.study.search.sampler import Sampler, need_optuna
 from pipeline.study.search.search_results import DEFAULT, Trial, best_of
 from pipeline.study.search.space import Range, Setting, ranges, value_of, with_setting
 
-SEARCHING = ("study", "tracking")
+SEARCHING = ("runtime/templates.py", "study", "tracking")
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
