@@ -81,21 +81,23 @@ def export(
     temporary = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
     temporary.mkdir(parents=True)
     try:
-        _write(trained, temporary, format)
+        facts = {"format": format, "labels": trained.labels, "text": asdict(trained.text)}
+        write_json(temporary / EXPORTED, facts)
+        write_json(temporary / VOCABULARY, {"words": trained.words})
+        if format == "compact":
+            table = score_table(trained)
+            save_file({"scores": table.scores_VC, "bias": table.bias_C}, temporary / TABLE)
+        else:
+            from pipeline.prediction.onnx_model import build_graph
+
+            (temporary / GRAPH).write_bytes(build_graph(trained).SerializeToString())
         exported = read_export(temporary)
         texts = [*tweets, *EDGE_CASES]
         difference = float(np.abs(exported.probabilities(texts) - full.probabilities(texts)).max())
         if not difference <= TOLERANCE:
             raise RunError(f"the {format} export differs from the full model by {difference:.2g} in a probability")
-        facts = {
-            "format": format,
-            "run": trained.name,
-            "title": trained.title,
-            "labels": trained.labels,
-            "text": asdict(trained.text),
-            "checked": {"texts": len(texts), "largest_difference": difference, "tolerance": TOLERANCE},
-        }
-        write_json(temporary / EXPORTED, facts)
+        checked = {"texts": len(texts), "largest_difference": difference, "tolerance": TOLERANCE}
+        write_json(temporary / EXPORTED, facts | {"run": trained.name, "title": trained.title, "checked": checked})
         (temporary / CARD).write_text(card, "utf-8")
         size = sum(path.stat().st_size for path in temporary.iterdir() if path.name != CARD)
         shutil.rmtree(folder, ignore_errors=True)
@@ -106,19 +108,6 @@ def export(
     names = {"compact": "table of word scores", "onnx": "ONNX"}
     measurements = compare(trained, full, (names[format], exported, size), list(tweets) or list(EDGE_CASES), labels)
     return ExportResult(len(texts), difference, measurements)
-
-
-def _write(trained: TrainedModel, folder: Path, format: str) -> None:
-    facts = {"format": format, "labels": trained.labels, "text": asdict(trained.text)}
-    if format == "compact":
-        table = score_table(trained)
-        save_file({"scores": table.scores_VC, "bias": table.bias_C}, folder / TABLE)
-    else:
-        from pipeline.prediction.onnx_model import build_graph
-
-        (folder / GRAPH).write_bytes(build_graph(trained).SerializeToString())
-    write_json(folder / EXPORTED, facts)
-    write_json(folder / VOCABULARY, {"words": trained.words})
 
 
 def export_report(result: ExportResult, folder: Path, trained: TrainedModel, format: str) -> str:

@@ -5,7 +5,7 @@ unroll the GRU, and cannot follow the variable-length look-ups of the training c
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
     lookup_BTE = graph.add("Gather", [graph.constant("embedding", trained.embedding_VE), "ids"])
     mask_BT1 = graph.add("Unsqueeze", [mask_BT, last])
     rows_BTE = graph.add("Where", [mask_BT1, lookup_BTE, graph.constant("0.0", 0.0)])
-    features_BF = _ENCODERS[trained.model.encoder](graph, trained.layers, trained, rows_BTE, mask_BT)
+    features_BF = _ENCODERS[trained.model.encoder](graph, trained, rows_BTE, mask_BT)
     head = [graph.constant(f"head.{name}", trained.layers[f"head.{name}"]) for name in ("weight", "bias")]
     graph.add("Gemm", [features_BF, *head], "logits", transB=1)
     graph.add("Softmax", ["logits"], "probabilities", axis=1)
@@ -86,39 +86,37 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
     return model
 
 
-def _mean(graph: _Graph, layers: Mapping[str, FloatArray], trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
+def _mean(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
     total_BE = graph.add("ReduceSum", [rows_BTE, graph.constant("tokens_axis", [1], np.int64)], keepdims=0)
     count_B1 = graph.add("Unsqueeze", [graph.add("Max", ["lengths", "1"]), "-1"])
     return graph.add("Div", [total_BE, graph.add("Cast", [count_B1], to=1)])
 
 
-def _meanmax(
-    graph: _Graph, layers: Mapping[str, FloatArray], trained: TrainedModel, rows_BTE: str, mask_BT: str
-) -> str:
+def _meanmax(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
     lowest = graph.constant("lowest", -math.inf)
     mask_BT1 = graph.add("Unsqueeze", [mask_BT, "-1"])
     largest_BE = graph.add("ReduceMax", [graph.add("Where", [mask_BT1, rows_BTE, lowest])], axes=[1], keepdims=0)
-    mean_BE = _mean(graph, layers, trained, rows_BTE, mask_BT)
+    mean_BE = _mean(graph, trained, rows_BTE, mask_BT)
     return graph.add("Concat", [mean_BE, _zero_where_empty(graph, largest_BE)], axis=1)
 
 
-def _cnn(graph: _Graph, layers: Mapping[str, FloatArray], trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
+def _cnn(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
     rows_BET = graph.add("Transpose", [rows_BTE], perm=[0, 2, 1])
     mask_B1T = graph.add("Unsqueeze", [mask_BT, graph.constant("filters_axis", [1], np.int64)])
     pooled = []
     for index, width in enumerate(trained.model.widths):
         prefix = f"encoder.convolutions.{index}"
-        weights = [graph.constant(name, layers[name]) for name in (f"{prefix}.weight", f"{prefix}.bias")]
+        weights = [graph.constant(name, trained.layers[name]) for name in (f"{prefix}.weight", f"{prefix}.bias")]
         convolved_BFT = graph.add("Conv", [rows_BET, *weights], kernel_shape=[width], pads=[0, width - 1])
         masked_BFT = graph.add("Where", [mask_B1T, graph.add("Relu", [convolved_BFT]), "0.0"])
         pooled.append(graph.add("ReduceMax", [masked_BFT], axes=[2], keepdims=0))
     return graph.add("Concat", pooled, axis=1)
 
 
-def _gru(graph: _Graph, layers: Mapping[str, FloatArray], trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
+def _gru(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
     def gates(name: str) -> NDArray[np.float32]:
         # torch orders the gates reset, update, new; ONNX orders them update, reset, new.
-        reset, update, new = np.split(layers[f"encoder.gru.{name}_l0"], 3)
+        reset, update, new = np.split(trained.layers[f"encoder.gru.{name}_l0"], 3)
         return np.concatenate([update, reset, new])
 
     inputs = [
@@ -149,13 +147,13 @@ _ENCODERS = {"mean": _mean, "meanmax": _meanmax, "cnn": _cnn, "gru": _gru}
 class OnnxModel(Scorer):
     """Runs an ONNX graph in onnxruntime on the CPU."""
 
-    def __init__(self, model: bytes, classes: int, threads: int = 1) -> None:
+    def __init__(self, model: bytes, classes: int) -> None:
         try:
             import onnxruntime
         except ImportError as error:
             raise UserError(f"an ONNX model {MISSING}") from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.classes = classes

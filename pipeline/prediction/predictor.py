@@ -9,8 +9,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.schema import UNK, TextConfig
-from pipeline.prediction.trained_model import encode, word_ids
+from pipeline.config.schema import SPECIALS, UNK, TextConfig
 from pipeline.text.batch_encoder import BatchEncoder
 from pipeline.text.presets import Preset, build_tokenizer
 
@@ -91,7 +90,8 @@ class Predictor:
         self.labels = list(labels)
         self.text = text
         self.scorer = scorer
-        self._id_of = word_ids(words)
+        # Without the special ids: a token spelled like `<pad>` or `<unk>` is an unknown word.
+        self._id_of = {word: id for id, word in enumerate(words[SPECIALS:], SPECIALS)}
         self._encoder_lock = Lock()
 
     @cached_property
@@ -121,14 +121,12 @@ class Predictor:
 
     def predict(self, texts: Sequence[str], *, explain: bool = True) -> list[Prediction]:
         """Label and probabilities of each text and, with `explain`, the contribution of its tokens."""
-        if not texts:
-            return []
         if not explain:
             probabilities_NC = self.probabilities(texts)
             labels = [self.labels[label] for label in probabilities_NC.argmax(1)]
             return [Prediction(label, row, None) for label, row in zip(labels, probabilities_NC, strict=True)]
         tokens = [self.tokenizer(text) for text in texts]
-        ids = [encode(text, self._id_of) for text in tokens]
+        ids = [[self._id_of.get(token, UNK) for token in text] for text in tokens]
         logits_BC = self.scorer.logits(ids)
         return [
             Prediction(

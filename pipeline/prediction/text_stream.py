@@ -3,22 +3,15 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Protocol
 
-from pipeline.runtime.errors import UserError
+from pipeline.runtime.errors import UserError, one_line
 
 BATCH = 256  # texts
 BLOCK = 1 << 16  # bytes
 MAX_LINE = 1 << 20  # bytes
 BOM = b"\xef\xbb\xbf"
-
-
-class ByteStream(Protocol):
-    """A binary stream that returns the available bytes without waiting for more."""
-
-    def read1(self, size: int, /) -> bytes:
-        """Up to `size` bytes, as soon as any are available; empty at the end."""
 
 
 class TextLines:
@@ -28,7 +21,7 @@ class TextLines:
     line by line. Bytes that are not UTF-8 become U+FFFD; `undecodable` counts the lines with such bytes.
     """
 
-    def __init__(self, stream: ByteStream, name: str) -> None:
+    def __init__(self, stream: BufferedIOBase, name: str) -> None:
         self.stream = stream
         self.name = name
         self.lines = 0
@@ -37,6 +30,7 @@ class TextLines:
     def __iter__(self) -> Iterator[list[str]]:
         """Yield the batches. Raises UserError at a line with NUL bytes or with more than MAX_LINE bytes."""
         rest = b""
+        # `read1` returns the available bytes without waiting for more; none at the end.
         block = self.stream.read1(BLOCK).removeprefix(BOM)
         while block:
             *lines, rest = (rest + block).split(b"\n")
@@ -70,5 +64,5 @@ def file_batches(path: Path) -> Iterator[list[str]]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             yield from TextLines(stream, path.name)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise UserError(f"--file {path}: cannot be read ({reason})") from error

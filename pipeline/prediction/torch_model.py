@@ -10,7 +10,7 @@ from pipeline.classifier.batch import Bags
 from pipeline.classifier.model import Classifier, Embedding
 from pipeline.prediction.predictor import FloatArray, Ids, Predictor, Scorer, length_batches
 from pipeline.prediction.trained_model import TrainedModel
-from pipeline.runtime.errors import UserError
+from pipeline.runtime.errors import UserError, one_line
 
 
 class TorchModel(Scorer):
@@ -29,8 +29,8 @@ class TorchModel(Scorer):
             self.model = Classifier(Embedding(embedding_VE), trained.model, self.classes, torch.Generator())
             self.model.load_state_dict({"embedding.rows_VD": embedding_VE, **layers})
         except (RuntimeError, ValueError) as error:
-            line = " ".join(str(error).split())
-            raise UserError(f"{trained.name}: the weights do not fit the configuration ({line})") from error
+            message = f"{trained.name}: the weights do not fit the configuration ({one_line(error)})"
+            raise UserError(message) from error
 
     def logits(self, ids: Ids) -> FloatArray:
         """Logits (B, C)."""

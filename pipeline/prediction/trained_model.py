@@ -1,7 +1,6 @@
 """Read and write a trained model as plain files: configuration, labels, vocabulary, embedding and weights."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from pipeline.config.schema import SPECIALS, UNK, ModelConfig, TextConfig
+from pipeline.config.schema import ModelConfig, TextConfig
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import read_json, write_json
 
 CONFIG, RUN, VOCABULARY = "config.yaml", "run.json", "vocabulary.json"
 EMBEDDING, LAYERS = "embedding.safetensors", "model.safetensors"
 CARD = "model_card.md"
-FACTS = ("name", "title", "label_names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +35,6 @@ class TrainedModel:
     words: list[str]
     embedding_VE: NDArray[np.float32]
     layers: dict[str, NDArray[np.float32]]
-
-
-def word_ids(words: Sequence[str]) -> dict[str, int]:
-    """Ids by word, without the special ones: a token spelled like `<pad>` or `<unk>` is an unknown word."""
-    return {word: id for id, word in enumerate(words[SPECIALS:], SPECIALS)}
-
-
-def encode(tokens: Sequence[str], id_of: Mapping[str, int]) -> list[int]:
-    """The id of each token, UNK where it is not in the vocabulary."""
-    return [id_of.get(token, UNK) for token in tokens]
 
 
 def read_model(folder: Path) -> TrainedModel:
@@ -85,11 +73,9 @@ def read_model(folder: Path) -> TrainedModel:
 def write_model(source: Path, folder: Path) -> None:
     """Write what prediction needs of a record into an existing folder: no paths or machine names, one matrix."""
     trained = read_model(source)
-    config = yaml.safe_load((source / CONFIG).read_text("utf-8"))
-    sections = {section: config[section] for section in ("text", "model")}
+    sections = {"text": asdict(trained.text), "model": asdict(trained.model)}
     (folder / CONFIG).write_text(yaml.safe_dump(sections, sort_keys=False, allow_unicode=True), "utf-8")
-    facts = read_json(source / RUN)
-    write_json(folder / RUN, {fact: facts[fact] for fact in FACTS})
+    write_json(folder / RUN, {"name": trained.name, "title": trained.title, "label_names": trained.labels})
     write_json(folder / VOCABULARY, {"words": trained.words})
     save_file({"final": trained.embedding_VE}, folder / EMBEDDING)
     save_file(trained.layers, folder / LAYERS)

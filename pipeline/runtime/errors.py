@@ -22,5 +22,5 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a library's error, on one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300]
+    """The message of a library's error, on one line of at most 300 characters; its type where it has no message."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -30,11 +30,11 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "cbow": ("gensim", "numpy", "scipy"),
     "ppmi": ("numpy", "scipy"),
     "trial": ("numpy", "torch"),
-    "train": ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
+    "train": ("Jinja2", "matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
     "transfer": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
     "audit": ("datasketch", "numpy", "scipy", *TOKENIZER),
     "baseline": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
-    "compare": ("matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
+    "compare": ("Jinja2", "matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
 }
 BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {"vader": ("vaderSentiment",), "fasttext": ("floret",)}
 
@@ -44,8 +44,9 @@ KERNEL_SETTINGS = ("OPENBLAS_CORETYPE", "MKL_CBWR", "ATEN_CPU_CAPABILITY")
 # Code that determines the weights of a run, and the code that adds to its record.
 TRAINING_CODE = ("stages/learn.py", "classifier", "embedding", "data/label_budget.py")
 RECORD_CODE = (
-    *("stages/train.py", "evaluation/probes", "runtime/markdown.py"),
+    *("stages/train.py", "evaluation/probes", "runtime/markdown.py", "runtime/templates.py"),
     *(f"tracking/{name}.py" for name in ("run_record", "write_record", "note", "plots", "score_intervals")),
+    *("tracking/page/note.md.j2", "tracking/page/scores.md.j2"),
 )
 
 _STRING_OR_COMMENT = re.compile(

@@ -17,6 +17,7 @@ from pipeline.study.design import StudyRuns, without_places
 # Code that determines a report, besides that of the stages whose outcomes it reads.
 REPORT_CODE = (
     "classifier/metrics.py",
+    "runtime/templates.py",
     "study",
     "tracking",
 )

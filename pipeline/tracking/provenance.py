@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pipeline.runtime.paths import cpu_count
+
 NO_GIT = "no git"
 LIBRARIES = (
     *("torch", "gensim", "numpy", "scipy", "nltk", "datasets", "scikit-learn", "regex", "datasketch", "statsmodels"),
@@ -28,7 +30,7 @@ def environment(root: Path, device: str = "cpu") -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cpu_count(),
         "device": device,
         "libraries": _library_versions(),
     }

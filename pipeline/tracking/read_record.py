@@ -37,15 +37,12 @@ def read_record(folder: Path) -> StoredRun:
     )
 
 
-def load_predicted_labels(folder: Path, split: str = "test") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """True and predicted labels (N,) of a split, as indices into the run's label names; without the texts."""
-    names = pa.array(read_json(folder / "run.json")["label_names"])
+def load_predicted_labels(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True and predicted labels (N,) of the test split, as indices into the run's label names; without the texts."""
+    names = read_json(folder / "run.json")["label_names"]
     table = pq.read_table(folder / "predictions.parquet", columns=["split", "label", "predicted"])
-    rows = table.filter(pc.equal(table["split"], split))
-    true, predicted = (
-        np.asarray(pc.index_in(rows[column].combine_chunks(), names), np.int64) for column in ("label", "predicted")
-    )
-    return true, predicted
+    rows = table.filter(pc.equal(table["split"], "test"))
+    return _label_indices(rows["label"], names), _label_indices(rows["predicted"], names)
 
 
 def load_predictions(folder: Path) -> dict[str, Predictions]:
@@ -55,7 +52,10 @@ def load_predictions(folder: Path) -> dict[str, Predictions]:
     predictions = {}
     for split in table["split"].unique().to_pylist():
         rows = table.filter(pc.equal(table["split"], split))
-        labels = np.array([names.index(name) for name in rows["label"].to_pylist()], np.int64)
-        columns = [rows[f"p_{name}"].to_numpy() for name in names]
-        predictions[split] = Predictions(rows["text"].to_pylist(), labels, np.stack(columns, axis=1))
+        probabilities = np.stack([rows[f"p_{name}"].to_numpy() for name in names], axis=1)
+        predictions[split] = Predictions(rows["text"].to_pylist(), _label_indices(rows["label"], names), probabilities)
     return predictions
+
+
+def _label_indices(column: pa.ChunkedArray, names: list[str]) -> NDArray[np.int64]:
+    return np.asarray(pc.index_in(column.combine_chunks(), pa.array(names)), np.int64)

@@ -24,8 +24,9 @@ from pipeline.tracking.run_record import RunRecord
 CHUNK_ROWS = 1 << 17  # predictions written at a time
 HEADER = ("name", "title", "tags", "label_names", "notes", "dataset", "environment", "overrides", "chosen_epoch")
 NEIGHBOUR_COLUMNS = ("word", "rank", "before", "before_cosine", "after", "after_cosine")
-BEFORE_COLUMNS = ("spearman_before", "before_low", "before_high")
-SIMILARITY_COLUMNS = ("set", "n", "pairs", "coverage", *BEFORE_COLUMNS, "spearman", "low", "high")
+SIMILARITY_COLUMNS = (
+    *("set", "n", "pairs", "coverage", "spearman_before", "before_low", "before_high", "spearman", "low", "high"),
+)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

@@ -26,11 +26,21 @@ def record(name: str, seed: int = 0, accuracy: float = 0.5) -> RunRecord:
     return RunRecord(
         name=name,
         title=f"cbow_frozen · n=10 · seed {seed}",
-        config={"embedding": {"dim": 2}, "tracking": {"experiment": "mine", "uri": "nowhere"}, "seed": seed},
+        config={
+            "embedding": {"init": "cbow", "trainable": False, "dim": 2},
+            "tracking": {"experiment": "mine", "uri": "nowhere"},
+            "seed": seed,
+        },
         tags={"variant": "cbow_frozen", "seed": str(seed), "label_budget": "10", "data": "sample", "generated": "true"},
         label_names=["negative", "positive"],
         notes=[],
-        dataset={"name": "sample", "source": "here", "fingerprint": "0", "rows": {"train": 10, "test": 2}},
+        dataset={
+            "name": "sample",
+            "source": "here",
+            "fingerprint": "0",
+            "rows": {"train": 10, "test": 2},
+            "labelled_used": 10,
+        },
         metrics={"test/accuracy": accuracy, "params/trainable": 3, "params/total": 3, "params/embedding": 6},
         timings={"time/train_seconds": 1.0},
         history=[{"epoch": 1.0, "train/loss": 0.7}],

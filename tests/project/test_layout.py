@@ -27,7 +27,6 @@ RIDDLES = {
     "shown",
     "kept",
     "place",
-    "places",
     "said",
     "asked",
     "learned",

@@ -55,3 +55,11 @@ def test_a_card_of_real_tweets_has_no_warning(folder):
     assert "reads the first" not in card
     assert "Emoticons are tokens" not in card
     assert "needs NLTK's English stop words" in card
+
+
+def test_a_record_that_lacks_a_value_is_an_error_that_names_it(folder):
+    facts = json.loads((folder / "run.json").read_text())
+    del facts["dataset"]["fingerprint"]
+    (folder / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=r"model_card\.md\.j2.*fingerprint"):
+        model_card(folder)

@@ -13,11 +13,12 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import cache
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.runtime.log import log
-from pipeline.runtime.paths import project_root
+from pipeline.runtime.paths import cpu_count, project_root
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -100,19 +101,7 @@ def background_logger() -> BackgroundLogger:
 @cache
 def _background_logger(pid: int) -> BackgroundLogger:
     """One logger per process id, since a forked child must not use its parent's."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return BackgroundLogger(start_process() if cores > 1 and "mlflow" not in sys.modules else None)
-
-
-class _Warnings(logging.Handler):
-    """Collects warnings, which the parent process logs."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
+    return BackgroundLogger(start_process() if cpu_count() > 1 and "mlflow" not in sys.modules else None)
 
 
 def _warm_up(client: "MlflowClient") -> None:
@@ -135,7 +124,8 @@ def serve() -> None:
     from pipeline.tracking.mlflow.store import mlflow_client
 
     preload()
-    warnings = _Warnings()
+    warnings = BufferingHandler(capacity=1000)  # the parent process logs them
+    warnings.setLevel(logging.WARNING)
     log.addHandler(warnings)
     for line in sys.stdin:
         request = json.loads(line)
@@ -145,9 +135,10 @@ def serve() -> None:
         else:
             folder, uri, experiment, artifact_root = request["log"]
             run_id = log_run(Path(folder), uri, experiment, Path(artifact_root))
-            replies.write(json.dumps({"run_id": run_id, "warnings": warnings.messages}) + "\n")
+            messages = [record.getMessage() for record in warnings.buffer]
+            replies.write(json.dumps({"run_id": run_id, "warnings": messages}) + "\n")
             replies.flush()
-            warnings.messages.clear()
+            warnings.flush()
         if not gc.isenabled():
             gc.freeze()
             gc.enable()

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -30,7 +30,6 @@ from pipeline.tracking.mlflow.values import (
     mlflow_params,
     run_name,
     run_tags,
-    table_json,
 )
 from pipeline.tracking.read_record import read_record
 
@@ -76,14 +75,13 @@ def log_study(folder: Path, uri: str, experiment: str, artifact_root: Path) -> s
 
 def logged_ids(uri: str) -> set[str]:
     """Ids of all runs that MLflow holds; MLflow's own errors where it cannot be reached."""
-    ids: set[str] = set()
     with mlflow_client(uri) as client:
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        token, first = None, True
-        while token or first:
-            page = client.search_runs(experiments, max_results=1000, page_token=token)
+        page = client.search_runs(experiments, max_results=1000)
+        ids = {run.info.run_id for run in page}
+        while page.token:
+            page = client.search_runs(experiments, max_results=1000, page_token=page.token)
             ids |= {run.info.run_id for run in page}
-            token, first = page.token, False
     return ids
 
 
@@ -94,13 +92,12 @@ def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[...
         with lock, mlflow_client(uri) as client:
             return copy(client, folder, artifact_root=None if uri.startswith(SERVERS) else artifact_root)
     except Exception as error:
-        reason = one_line(error) or type(error).__name__
         root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
             "MLflow at %s did not take this run (%s). The results are safe in %s; "
             "`python -m pipeline sync --root %s --uri %s` logs them later.",
             uri,
-            reason,
+            one_line(error),
             folder,
             shlex.quote(str(root)),
             shlex.quote(uri),
@@ -111,12 +108,12 @@ def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[...
 def _log_folder(
     client: "MlflowClient", folder: Path, experiment: str, artifact_root: Path | None, parent: str | None
 ) -> str:
-    manifest = _manifest(folder)
+    started, finished = _times(folder)
     stored = read_record(folder)
     content = file_fingerprint([folder / "manifest.json", folder / "metrics.json"])
     experiment_id = _experiment_id(client, experiment, artifact_root)
     nested = {} if parent is None else {"mlflow.parentRunId": parent}
-    if logged := _logged_run(client, experiment_id, RUN_TAG, folder.name, content, _finished(manifest)):
+    if logged := _logged_run(client, experiment_id, RUN_TAG, folder.name, content, finished):
         if nested.items() - logged.data.tags.items():
             client.set_tag(logged.info.run_id, *next(iter(nested.items())))
         if logged.data.tags[CONTENT_TAG] == content:
@@ -124,45 +121,42 @@ def _log_folder(
         return str(logged.info.run_id)
     params = {key: value for key, value in mlflow_params(stored.config).items() if not key.startswith(NOT_PARAMS)}
     tags = run_tags(stored, folder) | {RUN_TAG: folder.name, CONTENT_TAG: content} | nested
-    with _new_run(client, experiment_id, run_name(stored), tags, manifest) as run:
+    with _new_run(client, experiment_id, run_name(stored), tags, started, finished) as run:
         run_id = str(run.info.run_id)
-        _log_values(client, run_id, params, metric_points(stored), _finished(manifest))
+        _log_values(client, run_id, params, metric_points(stored), finished)
         client.log_inputs(run_id, datasets(stored))
-        _log_files(client, run_id, folder, table_json(stored.neighbours) if stored.neighbours else None)
+        _log_files(client, run_id, folder, stored.neighbours)
         log_model(client, folder, stored, run)
     return run_id
 
 
 def _log_study_folder(client: "MlflowClient", folder: Path, experiment: str, artifact_root: Path | None) -> str:
-    manifest = _manifest(folder)
+    started, finished = _times(folder)
     study = read_json(folder / STUDY)
     content = file_fingerprint([folder / "manifest.json", folder / STUDY])
     experiment_id = _experiment_id(client, experiment, artifact_root)
-    if logged := _logged_run(client, experiment_id, STUDY_TAG, folder.name, content, _finished(manifest)):
+    if logged := _logged_run(client, experiment_id, STUDY_TAG, folder.name, content, finished):
         return str(logged.info.run_id)
     tags = study["tags"] | {
         CONTENT_TAG: content,
         STUDY_TAG: folder.name,
         "mlflow.note.content": fit_note((folder / "report.md").read_text("utf-8"), folder, "report.md"),
     }
-    with _new_run(client, experiment_id, study["title"], tags, manifest) as run:
+    with _new_run(client, experiment_id, study["title"], tags, started, finished) as run:
         run_id = str(run.info.run_id)
         scores = [(key, value, 0) for key, value in study["metrics"].items()]
-        _log_values(client, run_id, mlflow_params(study["params"]), scores, _finished(manifest))
+        _log_values(client, run_id, mlflow_params(study["params"]), scores, finished)
         client.log_artifacts(run_id, str(folder))
     return run_id
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _times(folder: Path) -> tuple[int, int]:
+    """When the run or study started and finished, in ms since 1970."""
     manifest = read_manifest(folder)
     if manifest is None:
         raise ValueError("the record is incomplete: it has no manifest")
-    return manifest
-
-
-def _finished(manifest: Mapping[str, Any]) -> int:
-    """When the run or study finished, in ms since 1970."""
-    return int(datetime.fromisoformat(manifest["finished"]).timestamp() * 1000)
+    finished = int(datetime.fromisoformat(manifest["finished"]).timestamp() * 1000)
+    return finished - int(manifest["seconds"] * 1000), finished
 
 
 def _logged_run(
@@ -182,11 +176,9 @@ def _logged_run(
 
 @contextmanager
 def _new_run(
-    client: "MlflowClient", experiment_id: str, title: str, tags: Mapping[str, str], manifest: Mapping[str, Any]
+    client: "MlflowClient", experiment_id: str, title: str, tags: Mapping[str, str], started: int, finished: int
 ) -> Iterator["Run"]:
     """Create a run with the start and end of the work itself, and close it at the end of the block."""
-    finished = _finished(manifest)
-    started = finished - int(manifest["seconds"] * 1000)
     run = client.create_run(experiment_id, started, dict(tags), run_name=title)
     try:
         yield run
@@ -238,14 +230,16 @@ def _log_values(
         metrics = metrics[room:]
 
 
-def _log_files(client: "MlflowClient", run_id: str, folder: Path, neighbours: Mapping[str, Any] | None) -> None:
+def _log_files(client: "MlflowClient", run_id: str, folder: Path, neighbours: Sequence[Mapping[str, str]]) -> None:
     """Log the files of a record except the embedding matrices, and the table that the UI shows, in one call."""
     with TemporaryDirectory() as temporary:
         for path in folder.resolve().iterdir():
             if path.is_file() and path.name != EMBEDDING:
                 (Path(temporary) / path.name).symlink_to(path)
-        if neighbours is not None:
-            table = Path(temporary) / NEIGHBOURS
-            table.parent.mkdir()
-            table.write_text(json.dumps(neighbours, indent=2), "utf-8")
+        if neighbours:
+            path = Path(temporary) / NEIGHBOURS
+            path.parent.mkdir()
+            # `MlflowClient.log_table` writes the same through pandas, with a deprecation warning.
+            table = {"columns": list(neighbours[0]), "data": [list(row.values()) for row in neighbours]}
+            path.write_text(json.dumps(table, indent=2), "utf-8")
         client.log_artifacts(run_id, temporary)

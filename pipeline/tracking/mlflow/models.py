@@ -22,7 +22,6 @@ from pipeline.tracking.run_record import StoredRun
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
 CHAMPION = "champion"
@@ -44,6 +43,7 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run
     are deleted. Returns the version, or None if the record holds no embedding.
     """
     from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
 
     if not keeps_model(folder, stored):
         return None
@@ -54,7 +54,7 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run
         for unfinished in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
             client.delete_logged_model(unfinished.model_id)
     name, title = registered_name(stored.header["tags"]), run_name(stored)
-    tags = {"variant": str(stored.header["tags"].get("variant")), "pipeline.run": folder.name}
+    tags = {"variant": stored.header["tags"]["variant"], "pipeline.run": folder.name}
     model = client.create_logged_model(experiment_id, "model", run_id, tags, model_type="classifier")
     card = model_card(folder, stored)
     with TemporaryDirectory() as temporary:
@@ -63,12 +63,17 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
     _log_scores(client, run_id, model.model_id, stored)
-    _register_name(client, name, stored)
+    generated = " (generated tweets)" if stored.header["tags"]["generated"] == "true" else ""
+    data = stored.header["tags"]["data"]
+    with suppress(MlflowException):  # it exists already
+        client.create_registered_model(name, {"data": data}, f"Tweet classifiers trained on {data}{generated}.")
     description = card if len(card) <= MAX_DESCRIPTION else card[:MAX_DESCRIPTION].rpartition("\n")[0]
     version = client.create_model_version(
         name, model.artifact_location, run_id, tags | {"title": title}, description=description, model_id=model.model_id
     ).version
-    if _champion(client, name) is None:
+    try:
+        client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException:
         client.set_registered_model_alias(name, CHAMPION, str(version))
     client.set_tag(run_id, VERSION_TAG, str(version))
     return str(version)
@@ -94,18 +99,12 @@ def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
         score = _validation_score(stored)
         if score is not None:
             tags = stored.header["tags"]
-            key = (
-                registered_name(tags),
-                tags["variant"],
-                tags["label_budget"],
-                str(stored.config["text"]["emoticons"]),
-            )
+            key = registered_name(tags), tags["variant"], tags["label_budget"], stored.config["text"]["emoticons"]
             cells[key].append((score, folder, keeps_model(folder, stored)))
     means = {key: math.fsum(run[0] for run in runs) / len(runs) for key, runs in cells.items()}
     for key in sorted(cells, key=lambda key: (-means[key], key)):
-        candidates = [(score, folder.name, folder) for score, folder, has_model in cells[key] if has_model]
-        if candidates:
-            best = max(candidates)[2]
+        if candidates := [(score, folder) for score, folder, has_model in cells[key] if has_model]:
+            best = max(candidates, key=lambda candidate: (candidate[0], candidate[1].name))[1]
             return _promote(best, uri, experiment, key[0], " · ".join(key[1:]), means[key])
     return None
 
@@ -123,8 +122,7 @@ def _promote(folder: Path, uri: str, experiment: str, name: str, cell: str, scor
             client.set_registered_model_alias(name, CHAMPION, max(versions, key=int))
             client.set_model_version_tag(name, max(versions, key=int), "champion.validation", f"{score:.6g} ({cell})")
     except Exception as error:
-        reason = one_line(error) or type(error).__name__
-        log.warning("MLflow at %s did not make %s the champion of %s (%s)", uri, folder.name, name, reason)
+        log.warning("MLflow at %s did not make %s the champion of %s (%s)", uri, folder.name, name, one_line(error))
         return None
     return f"models:/{name}@{CHAMPION}"
 
@@ -147,8 +145,7 @@ def find_model(reference: str, uri: str) -> Path:
             location = _location(client, reference)
             folder = Path(download_artifacts(location, tracking_uri=uri)) / "artifacts" / "model"
     except (MlflowException, OSError, TimeoutError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"--run {reference}: not found in {uri} ({line[:300]})") from error
+        raise UserError(f"--run {reference}: not found in {uri} ({one_line(error)})") from error
     if not folder.is_dir():
         raise UserError(f"--run {reference}: this model was not logged by this project")
     return folder
@@ -190,24 +187,6 @@ def _log_scores(client: "MlflowClient", run_id: str, model_id: str, stored: Stor
         if value is not None and math.isfinite(value)
     ]
     client.log_batch(run_id, metrics=metrics)
-
-
-def _register_name(client: "MlflowClient", name: str, stored: StoredRun) -> None:
-    from mlflow.exceptions import MlflowException
-
-    data = stored.header["tags"]["data"]
-    generated = " (generated tweets)" if stored.header["tags"].get("generated") == "true" else ""
-    with suppress(MlflowException):  # it exists already
-        client.create_registered_model(name, {"data": str(data)}, f"Tweet classifiers trained on {data}{generated}.")
-
-
-def _champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
-        return None
 
 
 def _validation_score(stored: StoredRun) -> float | None:

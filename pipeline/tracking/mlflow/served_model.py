@@ -34,14 +34,11 @@ class TweetClassifier(PythonModel):
         for row, text in enumerate(texts):
             if not isinstance(text, str):
                 raise ValueError(f"row {row}: expected a text, found {text!r}")
-        predictions = self.predictor.predict(texts, explain=False)
-        labels = self.predictor.labels
+        labels, probabilities_NC = self.predictor.labels, self.predictor.probabilities(texts)
         return pd.DataFrame(
             {
-                "label": [prediction.label for prediction in predictions],
-                "probabilities": [
-                    dict(zip(labels, prediction.probabilities.tolist(), strict=True)) for prediction in predictions
-                ],
+                "label": [labels[label] for label in probabilities_NC.argmax(axis=1)],
+                "probabilities": [dict(zip(labels, row, strict=True)) for row in probabilities_NC.tolist()],
             }
         )
 

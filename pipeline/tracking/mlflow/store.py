@@ -10,7 +10,7 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
             logger.setLevel(logging.ERROR)
         _disable_sqlite_sync()
         try:
-            with _store_lock(uri):
+            with _sqlite_store(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else nullcontext():
                 yield MlflowClient(uri, registry_uri=uri)
         finally:
             for logger, level in zip(loggers, levels, strict=True):
@@ -66,10 +66,6 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _store_lock(uri: str) -> AbstractContextManager[Any]:
-    return _sqlite_store(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else nullcontext()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""MLflow run names, tags, params, metrics, data sets and tables, from a run's record."""
+"""MLflow run names, tags, params, metrics and data sets, from a run's record."""
 
 import json
 import re
@@ -30,8 +30,9 @@ def run_tags(stored: StoredRun, folder: Path) -> dict[str, str]:
     """Tags to group, find and repeat a run by, its note, and the colour of its variant in the report."""
     environment = stored.header["environment"]
     sha, dirty = environment.get("git_sha", "unknown"), environment.get("git_dirty")
-    tags = {key: str(value) for key, value in stored.header["tags"].items()} | {
-        "git_sha": str(sha),
+    tags = {
+        **stored.header["tags"],
+        "git_sha": sha,
         "git_dirty": "unknown" if dirty is None else str(dirty).lower(),
         "mlflow.runColor": str(variant_style(stored.header["tags"]["variant"])["color"]),
         "mlflow.source.name": "pipeline",
@@ -104,35 +105,26 @@ def metric_names(keys: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def table_json(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows in the JSON form that the UI shows and compares between runs.
-
-    `MlflowClient.log_table` does the same through pandas, with a deprecation warning.
-    """
-    columns = list(rows[0])
-    return {"columns": columns, "data": [[row[key] for key in columns] for row in rows]}
-
-
 def datasets(stored: StoredRun) -> list["DatasetInput"]:
     """One MLflow input per split. MLflow keeps one context per name and digest, so the name holds the split."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = stored.header["dataset"]
-    source = str(dataset.get("source", "unknown"))
+    source = dataset["source"]
     source_type, location = (
         ("http", {"url": source}) if source.startswith("http") else ("code", {"tags": {"source": source}})
     )
     columns = [{"name": name, "type": "string", "required": True} for name in ("text", "label")]
     inputs = []
-    for split, rows in dataset.get("rows", {}).items():
+    for split, rows in dataset["rows"].items():
         tags = {"mlflow.data.context": "training" if split == "train" else split}
         if split == "train":
-            tags["labelled_used"] = str(dataset.get("labelled_used", rows))
+            tags["labelled_used"] = str(dataset["labelled_used"])
         inputs.append(
             DatasetInput(
                 Dataset(
-                    name=f"{dataset.get('name', 'data')}-{split}"[:500],
-                    digest=str(dataset.get("fingerprint", "unknown"))[:36],
+                    name=f"{dataset['name']}-{split}"[:500],
+                    digest=dataset["fingerprint"][:36],
                     source_type=source_type,
                     source=json.dumps(location, ensure_ascii=False),
                     schema=json.dumps({"mlflow_colspec": columns}),
