@@ -28,15 +28,8 @@ from pipeline.stages.vectors import vectors
 EXAMPLE = "White refrigerator is evil."
 # Small enough to train in seconds and to read as a whole.
 FRESH = (
-    "data.sample.labelled=1500",
-    "data.sample.unlabelled=0",
-    "cbow.epochs=20",
-    "embedding.dim=16",
-    "train.max_epochs=10",
-    "train.lr_embedding=0.01",
-    "train.device=cpu",
-    "tracking.enabled=false",
-    "workers=1",
+    *("data.sample.labelled=1500", "data.sample.unlabelled=0", "cbow.epochs=20", "embedding.dim=16", "workers=1"),
+    *("train.max_epochs=10", "train.lr_embedding=0.01", "train.device=cpu", "tracking.enabled=false"),
 )
 
 
@@ -88,12 +81,9 @@ def _trained(options: argparse.Namespace) -> TrainedRun:
     fresh = options.fresh or bool(options.set)
     if options.run is not None and fresh:
         raise UserError("--run and --fresh (or --set) exclude each other: which model is meant?")
-    if options.run is not None:
-        return read_trained_run(find_run(options.run, options.root, options.uri))
     results = options.root / "results"
-    newest = None if fresh else newest_run(results)
-    if newest is not None:
-        return read_trained_run(newest)
+    if options.run is not None or (not fresh and newest_run(results)):
+        return read_trained_run(find_run(options.run, options.root, options.uri))
     if not fresh:
         print(f"no finished run in {results}: training a small model on generated tweets", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="explain-") as folder:
@@ -104,13 +94,13 @@ def train_fresh(config: Config) -> TrainedRun:
     """Train a classifier as the stages do, and write no record."""
     prepared = prepare(config)
     inputs = run_inputs(config, prepared, vectors(config, prepared))
-    result = train_one(config, inputs, len(prepared.outcome["label_names"]), test=False, log_epochs=False)
-    generated = bool(prepared.outcome["generated"])
+    label_names, generated = list(prepared.outcome["label_names"]), bool(prepared.outcome["generated"])
+    result = train_one(config, inputs, len(label_names), test=False, log_epochs=False)
     return TrainedRun(
         name="a fresh model, trained just now and not kept",
         title=run_title(config, generated),
         generated=generated,
-        label_names=list(prepared.outcome["label_names"]),
+        label_names=label_names,
         text=config.text,
         embedding=config.embedding,
         model=config.model,

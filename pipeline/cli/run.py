@@ -4,11 +4,11 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,17 +16,8 @@ from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from pipeline.cli.exit_codes import (
-    DONE,
-    FAILED,
-    FULL_ERROR,
-    WRONG,
-    command,
-    error_text,
-    exit_code,
-    full_errors,
-    print_error,
-)
+from pipeline.cli import exit_codes
+from pipeline.cli.exit_codes import DONE, FULL_ERROR, command
 from pipeline.cli.help import help_text
 from pipeline.cli.subcommands import SUBCOMMANDS, check_first_word, subcommand
 from pipeline.config import compose, launchers
@@ -95,9 +86,7 @@ def _execute(arguments: list[str]) -> int:
     configs = compose.compose_all(overrides + search_path, multirun=multirun)
     if options.cfg or options.resolve or (options.run and options.multirun):
         return _ask_hydra([*flags, *overrides])
-    if multirun:
-        return _sweep(overrides, search_path, configs)
-    return _run_once(overrides, search_path)
+    return _run(overrides, search_path, configs, multirun=multirun)
 
 
 def _ask_hydra(arguments: list[str]) -> int:
@@ -106,41 +95,36 @@ def _ask_hydra(arguments: list[str]) -> int:
     def no_job(composed: DictConfig) -> None:
         raise AssertionError("Hydra runs no job for a question")
 
-    with _hydra_arguments(arguments):
+    # `run`, of ./scripts/run, is the name for which Hydra's shell completion registers itself. With the variable, Hydra
+    # raises its errors instead of printing them and exiting with 1.
+    with patch.object(sys, "argv", ["run", *arguments]), patch.dict(os.environ, {FULL_ERROR: "1"}):
         hydra.main(str(conf_folder()), compose.CONFIG_NAME, compose.VERSION_BASE)(no_job)()
     return DONE
 
 
-def _run_once(overrides: list[str], search_path: list[str]) -> int:
-    """Run the command in this process."""
-    launchers.refuse_launcher(overrides)
-    job = partial(run_job, jobs=None, folder=os.getcwd(), tracebacks=full_errors())
-    with compose.hydra_application() as application:
-        result = application.run(compose.CONFIG_NAME, job, [*overrides, *search_path, "hydra.mode=RUN"])
-    return _exit_code_of([result])
-
-
-def _sweep(overrides: list[str], search_path: list[str], configs: Sequence[Config]) -> int:
-    """Run one job for each configuration, here or wherever the launcher of the command runs them."""
-    job = partial(run_job, jobs=len(configs), folder=os.getcwd(), tracebacks=full_errors())
+def _run(overrides: list[str], search_path: list[str], configs: Sequence[Config], *, multirun: bool) -> int:
+    """Run the job in this process or, with `multirun`, one for each configuration, wherever the launcher runs them."""
+    words = [*overrides, *search_path, f"hydra.mode={'MULTIRUN' if multirun else 'RUN'}"]
+    jobs = len(configs) if multirun else None
+    job = partial(run_job, jobs=jobs, folder=os.getcwd(), tracebacks=exit_codes.full_errors())
+    if not multirun:
+        launchers.refuse_launcher(overrides)
+        with compose.hydra_application() as application:
+            return _exit_code_of([application.run(compose.CONFIG_NAME, job, words)])
     with (
         compose.hydra_application() as application,
         launchers.launcher_session(overrides, configs),
         compose.skip_sweep_validation(),
     ):
-        batches = application.multirun(compose.CONFIG_NAME, job, [*overrides, *search_path, "hydra.mode=MULTIRUN"])
+        batches = application.multirun(compose.CONFIG_NAME, job, words)
     return _exit_code_of([result for batch in batches for result in batch])
 
 
 def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: bool) -> Failure | None:
     """Run one job, in this process or in a process of a launcher. A failure is returned, so that other jobs go on.
 
-    Parameters
-    ----------
-    composed : the configuration as Hydra composed it.
-    jobs : number of jobs in the sweep; None for a run that is no sweep.
-    folder : the current directory of the command, from which relative paths start in other processes too.
-    tracebacks : print the traceback of a failure.
+    `jobs` is the number of jobs in the sweep, None for a run that is no sweep; `folder` is the current directory of the
+    command, from which relative paths start in other processes too.
     """
     job = HydraConfig.get()
     overrides = job.overrides.task
@@ -156,8 +140,8 @@ def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: 
             traceback.print_exc()
         if label:
             log.warning(f"{label} failed")
-        line = error_text(error)
-        return Failure(f"{label}: {line}" if label else line, exit_code(error))
+        line = exit_codes.error_text(error)
+        return Failure(f"{label}: {line}" if label else line, exit_codes.exit_code(error))
 
 
 def _run_stage(config: Config, overrides: Sequence[str]) -> None:
@@ -180,9 +164,8 @@ def _run_stage(config: Config, overrides: Sequence[str]) -> None:
 def _exit_code_of(results: Sequence[JobReturn]) -> int:
     """Print the failures of all jobs; 2 where every one of them is the user's to correct, 1 for any other failure."""
     failures: list[Failure] = [result.return_value for result in results if result.return_value]
-    for failure in failures:
-        print_error(failure.line, failure.exit_code)
-    return DONE if not failures else WRONG if all(one.exit_code == WRONG for one in failures) else FAILED
+    codes = {exit_codes.print_error(failure.line, failure.exit_code) for failure in failures}
+    return exit_codes.FAILED if exit_codes.FAILED in codes else max(codes, default=DONE)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespace]:
@@ -199,22 +182,3 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespa
         if getattr(options, name):
             raise UserError(f"--{name.replace('_', '-')} is not supported: {reason}")
     return [word for word in arguments if word not in options.overrides], options.overrides, options
-
-
-@contextmanager
-def _hydra_arguments(arguments: list[str]) -> Iterator[None]:
-    """Give `hydra.main` its command line, and have it raise its errors instead of printing them and exiting with 1.
-
-    Hydra's shell completion registers itself for the program's name: `run`, of ./scripts/run.
-    """
-    argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
-    sys.argv = ["run", *arguments]
-    os.environ[FULL_ERROR] = "1"
-    try:
-        yield
-    finally:
-        sys.argv = argv
-        if full_error is None:
-            del os.environ[FULL_ERROR]
-        else:
-            os.environ[FULL_ERROR] = full_error

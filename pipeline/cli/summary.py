@@ -11,28 +11,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cli.arguments import FIRST_RUN, Parser, add_root
+import pandas as pd
+
+from pipeline.cli.arguments import FIRST_RUN, Parser, add_root, run_folders
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.variants import PROSE_NAMES
-from pipeline.runtime.cached_folder import MANIFEST, read_manifest
+from pipeline.runtime.cached_folder import MANIFEST
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.markdown import table
 from pipeline.study.statistics.intervals import t_interval
 from pipeline.tracking.mlflow.values import mlflow_params
 from pipeline.tracking.read_record import read_record
 from pipeline.tracking.run_record import StoredRun
 
 IGNORED = (
-    "seed",
-    "cbow.seed",
-    "cbow.vector_size",
-    "data.label_budget",
-    "workers",
-    "force",
-    "stage",
-    "paths.root",
-    "paths.dvc",
-    "data.path",
-    "train.threads",
+    *("seed", "cbow.seed", "cbow.vector_size", "data.label_budget", "data.path", "train.threads"),
+    *("workers", "force", "stage", "paths.root", "paths.dvc"),
 )
 IGNORED_GROUPS = ("tracking.", "embedding.", "probe.")
 SCORES = ("accuracy", "macro_recall")
@@ -71,10 +65,8 @@ def study_digests(studies: Path) -> str:
 
 def read_runs(results: Path) -> list[StoredRun]:
     """The whole records in a folder of results, oldest first; any other folder is named on stderr and left out."""
-    folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
-    finished = {folder: str((read_manifest(folder) or {}).get("finished", "")) for folder in folders}
     runs = []
-    for folder in sorted(folders, key=lambda folder: (finished[folder], folder.name)):
+    for folder in run_folders(results):
         try:
             run = read_record(folder)
             settings(run)
@@ -87,12 +79,11 @@ def read_runs(results: Path) -> list[StoredRun]:
 def settings(run: StoredRun) -> Settings:
     """What is equal in runs that repeat each other: everything but the seed and the locations of files."""
     params = mlflow_params(run.config)
-    values = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(IGNORED_GROUPS)}
-    if params["embedding.init"] != "cbow":
-        # Without CBOW vectors only the unlabelled text matters, which the vocabulary is built from as well.
-        vocabulary_keys = ("cbow.use_unlabelled", "cbow.extra_text")
-        values = {key: value for key, value in values.items() if not key.startswith("cbow.") or key in vocabulary_keys}
-    values |= {key: params.get(key, "null") for key in ("embedding.dim", "embedding.scale")}
+    # Without CBOW vectors only the unlabelled text matters, which the vocabulary is built from as well.
+    ignored = IGNORED_GROUPS if params["embedding.init"] == "cbow" else (*IGNORED_GROUPS, "cbow.")
+    values = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(ignored)}
+    kept = ("embedding.dim", "embedding.scale", "cbow.use_unlabelled")
+    values |= {key: params.get(key, "null") for key in kept}
     values |= {key: Path(params[key]).name for key in ("cbow.extra_text", "embedding.path")}
     values["content"] = str(run.header["dataset"]["fingerprint"])
     values |= {key: run.header["tags"][key] for key in FIRST_COLUMNS}
@@ -106,20 +97,13 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
         groups[settings(run)][run.header["tags"]["seed"]] = run
     repetitions = [(dict(key), list(members.values())) for key, members in groups.items()]
     varying = _varying_keys([values for values, _ in repetitions])
-    header = [
-        "data",
-        *varying,
-        "labels",
-        "variant",
-        "seeds",
-        *(f"{split}/{name}" for name in SCORES),
-        "trainable parameters",
-    ]
+    score_columns = [f"{split}/{name}" for name in SCORES]
+    header = ["data", *varying, "labels", "variant", "seeds", *score_columns, "trainable parameters"]
     rows = []
     for values, members in repetitions:
         scores = [
-            score_text([score for run in members if (score := run.metrics.get(f"{split}/{name}")) is not None])
-            for name in SCORES
+            score_text([score for run in members if (score := run.metrics.get(column)) is not None])
+            for column in score_columns
         ]
         data = values["data"] + (" (generated)" if members[0].header["tags"]["generated"] == "true" else "")
         labels = members[0].header["dataset"]["labelled_used"]
@@ -128,7 +112,7 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
         columns = [values.get(key, "") for key in varying]
         rows.append([data, *columns, f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"])
     rows.sort(key=lambda row: (*row[: 1 + len(varying)], int(row[1 + len(varying)].replace(",", "")), row))
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+    return table(header, rows)
 
 
 def _varying_keys(rows: Sequence[dict[str, str]]) -> list[str]:
@@ -137,14 +121,11 @@ def _varying_keys(rows: Sequence[dict[str, str]]) -> list[str]:
     A key that follows from the data set (its source, its test size) needs no column. The fingerprint of the content
     has one only where rows could not be told apart without it.
     """
-    by_data: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for values in rows:
-        for key, value in values.items():
-            by_data[key, values["data"]].add(value)
-    varying = sorted({key for (key, _), values in by_data.items() if len(values) > 1 and key not in FIRST_COLUMNS})
+    frame = pd.DataFrame(rows)
+    differs = (frame.groupby("data").nunique() > 1).any()
+    varying = sorted(set(differs[differs].index) - set(FIRST_COLUMNS))
     without_content = [key for key in varying if key != "content"]
-    labels = [tuple(row[key] for key in (*FIRST_COLUMNS, *without_content) if key in row) for row in rows]
-    return without_content if len(set(labels)) == len(labels) else varying
+    return varying if frame.duplicated([*FIRST_COLUMNS, *without_content]).any() else without_content
 
 
 def score_text(scores: Sequence[float]) -> str:
@@ -152,8 +133,5 @@ def score_text(scores: Sequence[float]) -> str:
     if not scores:
         return "-"
     interval = t_interval(scores)
-    return (
-        f"{interval.mean:.4f}"
-        if interval.high is None
-        else f"{interval.mean:.4f} ± {interval.high - interval.mean:.4f}"
-    )
+    half = "" if interval.high is None else f" ± {interval.high - interval.mean:.4f}"
+    return f"{interval.mean:.4f}{half}"

@@ -11,9 +11,10 @@ import copy
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -33,6 +34,7 @@ from pipeline.config.schema import Config, EmbeddingConfig
 from pipeline.config.validate import FIELDS, KEYS, check, holds_list, value_text
 from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.files import flatten
 from pipeline.runtime.paths import cpu_count, project_root
 
 VERSION_BASE = "1.3"
@@ -113,15 +115,9 @@ def hydra_application() -> Iterator[Hydra]:
         yield application
 
 
-@contextmanager
-def skip_sweep_validation() -> Iterator[None]:
+def skip_sweep_validation() -> AbstractContextManager[Any]:
     """Within it, Hydra's sweeper does not compose every job once more to validate it: `compose_all` has done that."""
-    validate = Sweeper.validate_batch_is_legal
-    Sweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Sweeper.validate_batch_is_legal = validate  # type: ignore[method-assign]
+    return patch.object(Sweeper, "validate_batch_is_legal", lambda self, batch: None)
 
 
 def composed_values(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -210,7 +206,8 @@ def _composition_error(error: Exception, files: Sequence[str]) -> UserError:
         launcher = launchers.launcher_of(files) or f"{launchers.GROUP}=basic"
         composed = hydra.compose(CONFIG_NAME, overrides=[launcher], return_hydra_config=True)
         settings: Any = OmegaConf.to_container(composed.hydra.launcher)
-        return launchers.unknown_setting(match[1], launcher, settings)
+        keys = [key for key in flatten({"hydra": {"launcher": settings}}) if "._" not in key]
+        return UserError(f"unknown key '{match[1]}' with {launcher}{nearest(match[1], keys)}")
     return UserError(line)
 
 
