@@ -20,12 +20,9 @@ State = list[tuple[str, int, int, int, int]]
 
 
 def cached_fingerprint(paths: Sequence[Path], cache: Path, *, refresh: bool = False) -> str:
-    """`file_fingerprint` of files and folders, read only where they changed since they were last read.
+    """`file_fingerprint` of files and folders, read only where they changed since they were last read, or to `refresh`.
 
-    Parameters
-    ----------
-    cache : the folder that keeps the fingerprints of large inputs.
-    refresh : read them in any case.
+    The folder `cache` keeps the fingerprints of large inputs.
     """
     state = _state(paths)
     if sum(size for _, size, *_ in state) < MIN_BYTES:

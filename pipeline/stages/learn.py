@@ -1,6 +1,6 @@
 """The inputs of a classifier, and training one run or many with them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,21 @@ def initial_vectors(config: Config, trained: Stage | None, vocabulary: Vocabular
 def train_runs(
     runs: Sequence[tuple[Config, RunInputs]], classes: int, *, test: bool = True, report: Report | None = None
 ) -> list[RunResult | RunError]:
-    """Train classifiers on the same splits as one batch of the engine; a run that failed is its error."""
+    """Train classifiers on the same splits as one batch of the engine; a run that failed is its error.
+
+    Without `test`, the engine never sees that split.
+    """
+    texts = {
+        name: Texts.from_arrays(split.ids, split.offsets, split.labels)
+        for name, split in runs[0][1].splits.items()
+        if test or name != "test"
+    }
     specs = [
         Run(inputs.initial_VE, config.embedding, inputs.rows, config.seed, config.model, config.train)
         for config, inputs in runs
     ]
-    return engine.train_batch(engine_task(runs[0][1].splits, classes, test=test), specs, report=report)
+    task = Task(texts["train"], texts.get("validation"), texts.get("test"), classes)
+    return engine.train_batch(task, specs, report=report)
 
 
 def train_requests(requests: Sequence[Request], *, test: bool = True) -> list[RunResult | RunError]:
@@ -92,29 +101,13 @@ def train_one(
     config: Config, inputs: RunInputs, classes: int, *, test: bool = True, log_epochs: bool = True
 ) -> RunResult:
     """Train one classifier, with a log line for each epoch; raises its RunError where it failed."""
-    report = epoch_line(config) if log_epochs else None
-    (result,) = train_runs([(config, inputs)], classes, test=test, report=report)
-    if isinstance(result, RunError):
-        raise result
-    return result
-
-
-def engine_task(splits: Mapping[str, EncodedSplit], classes: int, *, test: bool = True) -> Task:
-    """The splits as the training engine reads them; without `test`, it never sees that split."""
-    texts = {
-        name: Texts.from_arrays(split.ids, split.offsets, split.labels)
-        for name, split in splits.items()
-        if test or name != "test"
-    }
-    return Task(texts["train"], texts.get("validation"), texts.get("test"), classes)
-
-
-def epoch_line(config: Config) -> Callable[[dict[str, Any]], None]:
-    """A reporter that logs one line per epoch."""
     monitor = f"validation/{config.train.monitor}"
 
     def report(row: dict[str, Any]) -> None:
         score = f", {monitor} {row[monitor]:.4f}" if monitor in row else ""
         log.info("train: epoch %d, loss %.4f%s", row["epoch"], row["train/loss"], score)
 
-    return report
+    (result,) = train_runs([(config, inputs)], classes, test=test, report=report if log_epochs else None)
+    if isinstance(result, RunError):
+        raise result
+    return result

@@ -11,14 +11,7 @@ from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log, progress
-from pipeline.stages.cache_keys import (
-    HUB,
-    LIBRARIES,
-    code_key,
-    files_fingerprint,
-    input_fingerprint,
-    stop_words_used,
-)
+from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key, files_fingerprint, input_fingerprint, stop_words_used
 from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
@@ -118,14 +111,9 @@ def write_unlabelled(
     """
     from pipeline.data.arrow import in_batches, read_texts
     from pipeline.data.duplicates import digests
-    from pipeline.text.corpus import read_lines
     from pipeline.text.parallel_tokenize import WordCounter, tokenize_batches
 
-    sources: dict[str, Iterable[str]] = {}
-    if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
-        sources["unlabelled"] = read_texts(folder, "unlabelled")
-    if config.cbow.extra_text is not None:
-        sources["extra_text"] = read_lines(Path(config.cbow.extra_text))
+    sources = unlabelled_texts(config, folder)
     others = [split for split in splits if split != "train"] if sources else []
     texts_held_out = (batch for split in others for batch in in_batches(read_texts(folder, split), BATCH))
     held_out = digests(texts_held_out, "masked")
@@ -147,3 +135,16 @@ def write_unlabelled(
     if dropped:
         log.info("prepare: left out %d unlabelled texts that are in validation or test", dropped)
     return counter, texts, dropped
+
+
+def unlabelled_texts(config: Config, folder: Path) -> dict[str, Iterable[str]]:
+    """The configured unlabelled text, by source."""
+    from pipeline.data.arrow import read_texts
+    from pipeline.text.corpus import read_lines
+
+    sources: dict[str, Iterable[str]] = {}
+    if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
+        sources["unlabelled"] = read_texts(folder, "unlabelled")
+    if config.cbow.extra_text is not None:
+        sources["extra_text"] = read_lines(Path(config.cbow.extra_text))
+    return sources
