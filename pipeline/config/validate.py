@@ -120,11 +120,11 @@ def type_text(annotation: Any) -> str:
     """An annotation in words, such as `a list, each a whole number`."""
     if get_origin(annotation) is list:
         return f"a list, each {type_text(get_args(annotation)[0])}"
-    if get_origin(annotation) is dict:
+    if get_origin(annotation) is dict or _section(annotation):
         return TYPE_NAMES[dict]
     if get_args(annotation):
         return f"{type_text(get_args(annotation)[0])} or null"
-    return TYPE_NAMES.get(annotation, TYPE_NAMES[dict])
+    return TYPE_NAMES[annotation]
 
 
 def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
