@@ -54,9 +54,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _execute(arguments)
     except Exception as error:
-        if isinstance(error, UserError | RunError) or (
-            isinstance(error, OSError) and not isinstance(error, HydraException)
-        ):
+        if isinstance(error, UserError | RunError | OSError) and not isinstance(error, HydraException):
             raise
         raise UserError(one_line(error)) from error
 
@@ -108,7 +106,8 @@ def _run(overrides: list[str], search_path: list[str], configs: Sequence[Config]
     jobs = len(configs) if multirun else None
     job = partial(run_job, jobs=jobs, folder=os.getcwd(), tracebacks=exit_codes.full_errors())
     if not multirun:
-        launchers.refuse_launcher(overrides)
+        if (launcher := launchers.launcher_of(overrides)) not in (None, f"{launchers.GROUP}=basic"):
+            raise UserError(f"'{launcher}' is for sweeps, and without -m this process runs the job: add -m")
         with compose.hydra_application() as application:
             return _exit_code_of([application.run(compose.CONFIG_NAME, job, words)])
     with (
@@ -145,7 +144,6 @@ def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: 
 
 
 def _run_stage(config: Config, overrides: Sequence[str]) -> None:
-    """Run the study, the search or the stages of one classifier."""
     if config.stage == "compare":
         from pipeline.stages import dvc
         from pipeline.study import run as study

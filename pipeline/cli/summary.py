@@ -7,7 +7,6 @@ main tables of all finished studies.
 """
 
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +30,6 @@ IGNORED = (
 IGNORED_GROUPS = ("tracking.", "embedding.", "probe.")
 SCORES = ("accuracy", "macro_recall")
 FIRST_COLUMNS = ("data", "variant", "label_budget")
-Settings = tuple[tuple[str, str], ...]
 
 
 @command
@@ -76,7 +74,7 @@ def read_runs(results: Path) -> list[StoredRun]:
     return runs
 
 
-def settings(run: StoredRun) -> Settings:
+def settings(run: StoredRun) -> dict[str, str]:
     """What is equal in runs that repeat each other: everything but the seed and the locations of files."""
     params = mlflow_params(run.config)
     # Without CBOW vectors only the unlabelled text matters, which the vocabulary is built from as well.
@@ -87,20 +85,18 @@ def settings(run: StoredRun) -> Settings:
     values |= {key: Path(params[key]).name for key in ("cbow.extra_text", "embedding.path")}
     values["content"] = str(run.header["dataset"]["fingerprint"])
     values |= {key: run.header["tags"][key] for key in FIRST_COLUMNS}
-    return tuple(sorted(values.items()))
+    return values
 
 
 def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
     """A markdown table of the scores on a split, with a row for each set of runs that differ in the seed alone."""
-    groups: dict[Settings, dict[str, StoredRun]] = defaultdict(dict)
-    for run in runs:
-        groups[settings(run)][run.header["tags"]["seed"]] = run
-    repetitions = [(dict(key), list(members.values())) for key, members in groups.items()]
-    varying = _varying_keys([values for values, _ in repetitions])
+    frame = pd.DataFrame([settings(run) for run in runs])
+    keys, varying = list(frame), _varying_keys(frame)
     score_columns = [f"{split}/{name}" for name in SCORES]
-    header = ["data", *varying, "labels", "variant", "seeds", *score_columns, "trainable parameters"]
+    frame = frame.fillna("").assign(seed=[run.header["tags"]["seed"] for run in runs], run=runs)
     rows = []
-    for values, members in repetitions:
+    for _, repetitions in frame.drop_duplicates([*keys, "seed"], keep="last").groupby(keys, sort=False):
+        values, members = repetitions.iloc[0], list(repetitions["run"])
         scores = [
             score_text([score for run in members if (score := run.metrics.get(column)) is not None])
             for column in score_columns
@@ -109,23 +105,22 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
         labels = members[0].header["dataset"]["labelled_used"]
         trainable = int(members[0].metrics["params/trainable"] or 0)
         variant = PROSE_NAMES.get(values["variant"], values["variant"])
-        columns = [values.get(key, "") for key in varying]
-        rows.append([data, *columns, f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"])
+        rows.append([data, *values[varying], f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"])
     rows.sort(key=lambda row: (*row[: 1 + len(varying)], int(row[1 + len(varying)].replace(",", "")), row))
-    return table(header, rows)
+    return table(["data", *varying, "labels", "variant", "seeds", *score_columns, "trainable parameters"], rows)
 
 
-def _varying_keys(rows: Sequence[dict[str, str]]) -> list[str]:
+def _varying_keys(frame: pd.DataFrame) -> list[str]:
     """The keys that differ between runs on the same data set, beside the columns that every table has.
 
     A key that follows from the data set (its source, its test size) needs no column. The fingerprint of the content
     has one only where rows could not be told apart without it.
     """
-    frame = pd.DataFrame(rows)
-    differs = (frame.groupby("data").nunique() > 1).any()
+    distinct = frame.drop_duplicates()
+    differs = (distinct.groupby("data").nunique() > 1).any()
     varying = sorted(set(differs[differs].index) - set(FIRST_COLUMNS))
     without_content = [key for key in varying if key != "content"]
-    return varying if frame.duplicated([*FIRST_COLUMNS, *without_content]).any() else without_content
+    return varying if distinct.duplicated([*FIRST_COLUMNS, *without_content]).any() else without_content
 
 
 def score_text(scores: Sequence[float]) -> str:

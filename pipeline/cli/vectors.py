@@ -31,7 +31,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--initial", action="store_true", help="the vectors before training instead of after it")
     add_run(parser)
     options = parser.parse_args(arguments)
-    format = options.format or _format_of(options.to)
+    format = options.format or ENDINGS.get(Path(options.to.name.removesuffix(".gz")).suffix)
+    if format is None:
+        raise UserError(f"--to {options.to}: expected a name that ends in {', '.join(ENDINGS)} (or add --format)")
     if options.to.is_dir() or not options.to.parent.is_dir():
         problem = "is a folder" if options.to.is_dir() else f"there is no folder {options.to.parent}"
         raise UserError(f"--to {options.to}: {problem}; expected a file in a folder that exists")
@@ -64,11 +66,3 @@ def main(arguments: list[str]) -> int:
     load = f'KeyedVectors.load_word2vec_format("{options.to}", binary={format == "binary"})'
     print(f"load it: from gensim.models import KeyedVectors; vectors = {load}")
     return DONE
-
-
-def _format_of(path: Path) -> str:
-    """The format that the ending of a file's name says; raises UserError where it says none."""
-    ending = Path(path.name.removesuffix(".gz")).suffix
-    if ending not in ENDINGS:
-        raise UserError(f"--to {path}: expected a name that ends in {', '.join(ENDINGS)} (or add --format)")
-    return ENDINGS[ending]

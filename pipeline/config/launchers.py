@@ -40,13 +40,6 @@ def launcher_of(overrides: Sequence[str]) -> str | None:
     return next((text for text in overrides if text.startswith(f"{GROUP}=")), None)
 
 
-def refuse_launcher(overrides: Sequence[str]) -> None:
-    """Raise UserError where a command that is no sweep chooses a launcher, which would have nothing to launch."""
-    launcher = launcher_of(overrides)
-    if launcher not in (None, f"{GROUP}=basic"):
-        raise UserError(f"'{launcher}' is for sweeps, and without -m this process runs the job: add -m")
-
-
 @contextmanager
 def launcher_session(overrides: Sequence[str], configs: Sequence[Config]) -> Iterator[None]:
     """Print what the launcher will run; raise RunError where the launcher itself fails, such as when a process dies."""
