@@ -7,12 +7,10 @@ import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 from unittest.mock import patch
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
@@ -39,13 +37,6 @@ HYDRA_HELP = """Hydra ${hydra.runtime.version} (https://hydra.cc). Flags: python
 Groups of its own settings, such as hydra/launcher=joblib:
 $HYDRA_CONFIG_GROUPS
 All of its settings with their values: python -m pipeline --cfg hydra"""
-
-
-class Failure(NamedTuple):
-    """A job that failed: its line for the user and the exit code it calls for."""
-
-    line: str
-    exit_code: int
 
 
 @command
@@ -109,18 +100,17 @@ def _run(overrides: list[str], search_path: list[str], configs: Sequence[Config]
         if (launcher := launchers.launcher_of(overrides)) not in (None, f"{launchers.GROUP}=basic"):
             raise UserError(f"'{launcher}' is for sweeps, and without -m this process runs the job: add -m")
         with compose.hydra_application() as application:
-            return _exit_code_of([application.run(compose.CONFIG_NAME, job, words)])
-    with (
-        compose.hydra_application() as application,
-        launchers.launcher_session(overrides, configs),
-        compose.skip_sweep_validation(),
-    ):
-        batches = application.multirun(compose.CONFIG_NAME, job, words)
-    return _exit_code_of([result for batch in batches for result in batch])
+            batches = [[application.run(compose.CONFIG_NAME, job, words)]]
+    else:
+        with compose.hydra_application() as application, launchers.launcher_session(overrides, configs):
+            batches = application.multirun(compose.CONFIG_NAME, job, words)
+    failures = [result.return_value for batch in batches for result in batch if result.return_value]
+    codes = {exit_codes.print_error(line, code) for line, code in failures}
+    return exit_codes.FAILED if exit_codes.FAILED in codes else max(codes, default=DONE)
 
 
-def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: bool) -> Failure | None:
-    """Run one job, in this process or in a process of a launcher. A failure is returned, so that other jobs go on.
+def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: bool) -> tuple[str, int] | None:
+    """Run one job, in this process or in a process of a launcher; where it fails, its line and exit code are returned.
 
     `jobs` is the number of jobs in the sweep, None for a run that is no sweep; `folder` is the current directory of the
     command, from which relative paths start in other processes too.
@@ -140,7 +130,7 @@ def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: 
         if label:
             log.warning(f"{label} failed")
         line = exit_codes.error_text(error)
-        return Failure(f"{label}: {line}" if label else line, exit_codes.exit_code(error))
+        return f"{label}: {line}" if label else line, exit_codes.exit_code(error)
 
 
 def _run_stage(config: Config, overrides: Sequence[str]) -> None:
@@ -157,13 +147,6 @@ def _run_stage(config: Config, overrides: Sequence[str]) -> None:
         from pipeline.stages import run as stages
 
         stages.run(config, overrides)
-
-
-def _exit_code_of(results: Sequence[JobReturn]) -> int:
-    """Print the failures of all jobs; 2 where every one of them is the user's to correct, 1 for any other failure."""
-    failures: list[Failure] = [result.return_value for result in results if result.return_value]
-    codes = {exit_codes.print_error(failure.line, failure.exit_code) for failure in failures}
-    return exit_codes.FAILED if exit_codes.FAILED in codes else max(codes, default=DONE)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespace]:

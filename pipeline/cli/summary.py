@@ -93,10 +93,10 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
     frame = pd.DataFrame([settings(run) for run in runs])
     keys, varying = list(frame), _varying_keys(frame)
     score_columns = [f"{split}/{name}" for name in SCORES]
-    frame = frame.fillna("").assign(seed=[run.header["tags"]["seed"] for run in runs], run=runs)
+    frame = frame.fillna("").assign(seed=[run.header["tags"]["seed"] for run in runs])
     rows = []
     for _, repetitions in frame.drop_duplicates([*keys, "seed"], keep="last").groupby(keys, sort=False):
-        values, members = repetitions.iloc[0], list(repetitions["run"])
+        values, members = repetitions.iloc[0], [runs[row] for row in repetitions.index]
         scores = [
             score_text([score for run in members if (score := run.metrics.get(column)) is not None])
             for column in score_columns

@@ -11,7 +11,7 @@ import copy
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
 from unittest.mock import patch
@@ -108,16 +108,15 @@ def flag_parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def hydra_application() -> Iterator[Hydra]:
-    """Hydra, initialized with conf/: its `run` and `multirun` run jobs."""
-    with hydra.initialize_config_dir(str(conf_folder()), job_name="pipeline", version_base=VERSION_BASE):
+    """Hydra, initialized with conf/: its `run` and `multirun` run jobs.
+
+    Its sweeper does not compose every job once more to validate it: `compose_all` has done that.
+    """
+    unvalidated = patch.object(Sweeper, "validate_batch_is_legal", lambda self, batch: None)
+    with hydra.initialize_config_dir(str(conf_folder()), job_name="pipeline", version_base=VERSION_BASE), unvalidated:
         application = GlobalHydra.instance().hydra
         assert application is not None
         yield application
-
-
-def skip_sweep_validation() -> AbstractContextManager[Any]:
-    """Within it, Hydra's sweeper does not compose every job once more to validate it: `compose_all` has done that."""
-    return patch.object(Sweeper, "validate_batch_is_legal", lambda self, batch: None)
 
 
 def composed_values(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:

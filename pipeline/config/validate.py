@@ -187,9 +187,8 @@ def _check_variant(config: Config) -> None:
     if len(active) > 1:
         raise UserError(f"{' with '.join(settings)}: expected at most one of multichannel, projected and anchor")
     if active and embedding.trainable is not required_trainable[active[0]]:
-        combination = f"{settings[0]} with embedding.trainable={value_text(embedding.trainable)}"
-        expected = value_text(required_trainable[active[0]])
-        raise UserError(f"{combination}: expected embedding.trainable={expected}")
+        found, expected = value_text(embedding.trainable), value_text(not embedding.trainable)
+        raise UserError(f"{settings[0]} with embedding.trainable={found}: expected embedding.trainable={expected}")
 
 
 def _check_study(config: Config) -> None:

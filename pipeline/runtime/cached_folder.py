@@ -109,11 +109,9 @@ def ensure_folder(
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+        replaced = folder.parent / f".{folder.name}.tmp-replaced"
         if folder.exists():
-            replaced = folder.parent / f".{folder.name}.tmp-replaced"
             folder.rename(replaced)
-            temporary.rename(folder)
-            shutil.rmtree(replaced, ignore_errors=True)
-        else:
-            temporary.rename(folder)
+        temporary.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         return manifest, False

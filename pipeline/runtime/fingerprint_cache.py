@@ -29,8 +29,6 @@ def cached_fingerprint(paths: Sequence[Path], cache: Path, *, refresh: bool = Fa
         return file_fingerprint(paths)
     names = [str(path.absolute()) for path in paths]
     entry = cache / f"{fingerprint(names)}.json"
-    if (known := _lookup(entry, state)) and not refresh:
-        return known
     cache.mkdir(parents=True, exist_ok=True)
     with waiting_lock(cache / f".{entry.stem}.lock"):
         state = _state(paths)

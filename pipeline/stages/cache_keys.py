@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
@@ -22,31 +24,14 @@ from pipeline.runtime.fingerprint_cache import cached_fingerprint
 from pipeline.runtime.paths import project_root
 from pipeline.stages.paths import record_folder, root
 
-# The libraries whose release can change what a stage computes; a test holds each row to what the stage imports.
-TOKENIZER = ("nltk", "regex")
-HUB = ("datasets",)
-LIBRARIES: dict[str, tuple[str, ...]] = {
-    "prepare": ("numpy", *TOKENIZER),
-    "cbow": ("gensim", "numpy", "scipy"),
-    "ppmi": ("numpy", "scipy"),
-    "trial": ("numpy", "torch"),
-    "train": ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
-    "transfer": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
-    "audit": ("datasketch", "numpy", "scipy", *TOKENIZER),
-    "baseline": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
-    "compare": ("matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
-}
-BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {"vader": ("vaderSentiment",), "fasttext": ("floret",)}
-
+_LISTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
+LIBRARIES: dict[str, list[str]] = _LISTS["libraries"]
+BASELINE_LIBRARIES: dict[str, list[str]] = _LISTS["baseline_libraries"]
+HUB: list[str] = _LISTS["hub"]
+TRAINING_CODE: list[str] = _LISTS["training_code"]
+RECORD_CODE: list[str] = _LISTS["record_code"]
 # Environment variables that choose the kernels of OpenBLAS (gensim, scipy), MKL and torch: other last digits.
 KERNEL_SETTINGS = ("OPENBLAS_CORETYPE", "MKL_CBWR", "ATEN_CPU_CAPABILITY")
-
-# Code that determines the weights of a run, and the code that adds to its record.
-TRAINING_CODE = ("stages/learn.py", "classifier", "embedding", "data/label_budget.py")
-RECORD_CODE = (
-    *("stages/train.py", "evaluation/probes", "runtime/markdown.py"),
-    *(f"tracking/{name}.py" for name in ("run_record", "write_record", "note", "plots", "score_intervals")),
-)
 
 _STRING_OR_COMMENT = re.compile(
     r'"""(?:\\.|[^\\])*?"""'

@@ -48,27 +48,19 @@ def run_inputs(config: Config, prepared: Stage, trained: Stage | None) -> RunInp
     if "validation" not in splits and config.train.patience is not None:
         patience = f"train.patience={config.train.patience}"
         raise UserError(f"{patience}, but there is no validation split to watch: set train.patience=null")
-    vectors = initial_vectors(config, trained, vocabulary)
+    vectors, embedding = None, config.embedding
+    if trained is not None:
+        vectors = Vectors.load(trained.folder)
+    elif embedding.path is not None and embedding.init == "pretrained":
+        from pipeline.embedding.pretrained import read_pretrained
+
+        words = vocabulary.words[SPECIALS:]
+        vectors = read_pretrained(Path(embedding.path), embedding.format, embedding.dim, words)
     # Keyed apart from the engine's own streams, so that the draw of the matrix shares nothing with the batch order.
     rng = np.random.default_rng([config.seed, 0])
-    initial_VE, from_vectors_V = initial_matrix(
-        vocabulary.words, vectors, config.embedding.dim, rng, config.embedding.scale
-    )
+    initial_VE, from_vectors_V = initial_matrix(vocabulary.words, vectors, embedding.dim, rng, embedding.scale)
     rows = budget_rows(splits["train"].labels, config.data.label_budget, config.seed)
     return RunInputs(vocabulary, splits, rows, vectors, initial_VE, from_vectors_V)
-
-
-def initial_vectors(config: Config, trained: Stage | None, vocabulary: Vocabulary) -> Vectors | None:
-    """The vectors that the embedding layer starts from: those of a stage, those of a file, or none."""
-    if config.embedding.init == "random":
-        return None
-    if trained is not None:
-        return Vectors.load(trained.folder)
-    from pipeline.embedding.pretrained import read_pretrained
-
-    assert config.embedding.path is not None
-    path = Path(config.embedding.path)
-    return read_pretrained(path, config.embedding.format, config.embedding.dim, vocabulary.words[SPECIALS:])
 
 
 def train_runs(

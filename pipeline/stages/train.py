@@ -60,22 +60,6 @@ def train(
     return folder
 
 
-def initial_matrix_metrics(inputs: "RunInputs") -> dict[str, float | None]:
-    """The spread of the initial embedding matrix and, where it has word vectors, their coverage, which is logged."""
-    import numpy as np
-
-    from pipeline.embedding.initial_matrix import coverage
-
-    metrics: dict[str, float | None] = {"embedding/initial_std": float(inputs.initial_VE[1:].std(dtype=np.float64))}
-    if inputs.vectors is not None:
-        vocabulary = inputs.vocabulary
-        shares = coverage(vocabulary.counts, inputs.from_vectors_V, vocabulary.types_dropped)
-        metrics |= shares
-        words, tokens = 100 * shares["coverage/types"], 100 * shares["coverage/tokens"]
-        log.info(f"train: vectors for {words:.1f} % of the training text's words, {tokens:.1f} % of its tokens")
-    return metrics
-
-
 def run_record(
     request: "Request",
     inputs: "RunInputs",
@@ -89,13 +73,21 @@ def run_record(
     from threadpoolctl import threadpool_limits
 
     from pipeline.data.arrow import open_rows
+    from pipeline.embedding.initial_matrix import coverage
     from pipeline.evaluation.probes.run import probe_run
     from pipeline.tracking.provenance import environment
     from pipeline.tracking.run_record import Predictions, RunRecord
 
     config, prepared, vectors = request
     facts, budget = prepared.outcome, config.data.label_budget
-    metrics = result.metrics | initial_matrix_metrics(inputs)
+    metrics: dict[str, float | None] = {**result.metrics}
+    metrics["embedding/initial_std"] = float(inputs.initial_VE[1:].std(dtype=np.float64))
+    if inputs.vectors is not None:
+        vocabulary = inputs.vocabulary
+        shares = coverage(vocabulary.counts, inputs.from_vectors_V, vocabulary.types_dropped)
+        words, tokens = 100 * shares["coverage/types"], 100 * shares["coverage/tokens"]
+        log.info(f"train: vectors for {words:.1f} % of the training text's words, {tokens:.1f} % of its tokens")
+        metrics |= shares
     with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
         probes = probe_run(config, inputs.vocabulary, inputs.splits, inputs.rows, inputs.from_vectors_V, result, tasks)
     return RunRecord(
