@@ -44,21 +44,15 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     results = Path(options.root) / "results"
     if options.studies:
-        print(study_digests(results / "studies"))
-        return DONE
-    runs = read_runs(results)
-    if not runs:
+        digests = [path.parent / "digest.md" for path in sorted(results.glob(f"studies/[!.]*/{MANIFEST}"))]
+        if not digests:
+            raise UserError(f"{results / 'studies'}: no finished study; try ./scripts/run +experiment=compare")
+        print("\n".join(path.read_text("utf-8") for path in digests))
+    elif runs := read_runs(results):
+        print(summary_table(runs, options.split))
+    else:
         raise UserError(f"{results}: no finished run; try {FIRST_RUN}")
-    print(summary_table(runs, options.split))
     return DONE
-
-
-def study_digests(studies: Path) -> str:
-    """The digest of every whole study below a folder, by name; raises UserError where there are none."""
-    digests = [path.parent / "digest.md" for path in sorted(studies.glob(f"[!.]*/{MANIFEST}"))]
-    if not digests:
-        raise UserError(f"{studies}: no finished study; try ./scripts/run +experiment=compare")
-    return "\n".join(path.read_text("utf-8") for path in digests)
 
 
 def read_runs(results: Path) -> list[StoredRun]:

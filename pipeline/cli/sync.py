@@ -47,9 +47,10 @@ def sync(root: Path, uri: str) -> int:
     """
     results = root / "results"
     damaged: list[tuple[Path, str]] = []
+    runs = whole_folders(results, damaged)
     studies = [study for kind in STUDY_FOLDERS for study in whole_folders(results / kind, damaged)]
     experiments = {}
-    for run in whole_folders(results, damaged):
+    for run in runs:
         try:
             tracking = read_record(run).config.get("tracking", {})
             experiments[run] = str(tracking.get("experiment") or DEFAULT_EXPERIMENT)

@@ -12,7 +12,6 @@ from pipeline.prediction.trained_model import EMBEDDING, read_model
 from pipeline.prediction.word2vec_file import without_blanks, write_word2vec
 from pipeline.runtime.errors import UserError
 
-FORMATS = ("text", "binary")
 ENDINGS = {".txt": "text", ".vec": "text", ".bin": "binary"}
 
 
@@ -27,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--to", type=Path, required=True, metavar="FILE", help="file to write: .txt, .vec or .bin, gzipped with .gz"
     )
-    parser.add_argument("--format", choices=FORMATS, help="default: binary for .bin, text for .txt and .vec")
+    parser.add_argument("--format", choices=("text", "binary"), help="default: binary for .bin, text for .txt and .vec")
     parser.add_argument("--initial", action="store_true", help="the vectors before training instead of after it")
     add_run(parser)
     options = parser.parse_args(arguments)

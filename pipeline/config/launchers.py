@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import metadata
 
 from pipeline.config.schema import Config
-from pipeline.runtime.errors import RunError, UserError, nearest
+from pipeline.runtime.errors import RunError, UserError
 from pipeline.runtime.ray import prepare_ray, ray_address
 
 GROUP = "hydra/launcher"
@@ -26,13 +26,6 @@ def require_extra(key: str, value: str) -> None:
         metadata.distribution(PLUGINS[extra])
     except metadata.PackageNotFoundError:
         raise UserError(f"{key}={value} needs the extra '{extra}': ./scripts/setup {extra}") from None
-
-
-def check_launcher(name: str, installed: Sequence[str]) -> None:
-    """Raise UserError where `hydra/launcher=name` is unknown to Hydra, or needs an extra that is not installed."""
-    if name not in {*LAUNCHERS, *installed}:
-        raise UserError(f"unknown option {GROUP}={name}{nearest(name, sorted({*LAUNCHERS, *installed}))}")
-    require_extra(GROUP, name)
 
 
 def launcher_of(overrides: Sequence[str]) -> str | None:
