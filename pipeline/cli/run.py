@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from pipeline.cli import exit_codes
 from pipeline.cli.exit_codes import DONE, FULL_ERROR, command
-from pipeline.cli.help import help_text
+from pipeline.cli.help import TEXTS, help_text
 from pipeline.cli.subcommands import SUBCOMMANDS, check_first_word, subcommand
 from pipeline.config import compose, launchers
 from pipeline.config.comments import conf_folder, group_options
@@ -24,19 +24,6 @@ from pipeline.config.overrides import one_line, quote_values, text_override
 from pipeline.config.schema import Config
 from pipeline.runtime.errors import RunError, UserError, nearest
 from pipeline.runtime.log import log
-
-NO_OTHER_CONFIG = "the configuration is in conf/; add your own files with --config-dir FOLDER"
-REFUSED_FLAGS = {
-    "config_path": NO_OTHER_CONFIG,
-    "config_name": NO_OTHER_CONFIG,
-    "experimental_rerun": "it would load a pickle; repeat the command line instead",
-}
-# Hydra's own text lists flags that are refused here, and a shell completion that does not fit `python -m pipeline`.
-HYDRA_HELP = """Hydra ${hydra.runtime.version} (https://hydra.cc). Flags: python -m pipeline --help all
-
-Groups of its own settings, such as hydra/launcher=joblib:
-$HYDRA_CONFIG_GROUPS
-All of its settings with their values: python -m pipeline --cfg hydra"""
 
 
 @command
@@ -68,7 +55,7 @@ def _execute(arguments: list[str]) -> int:
     if overrides and not options.shell_completion:
         check_first_word(overrides[0], list(group_options(folders)["experiment"]))
     if options.hydra_help:
-        return _ask_hydra([*flags, *overrides, text_override("hydra.hydra_help.template", HYDRA_HELP)])
+        return _ask_hydra([*flags, *overrides, text_override("hydra.hydra_help.template", TEXTS["hydra_help"])])
     if options.info or options.shell_completion:
         return _ask_hydra([*flags, *overrides])
     multirun = options.multirun or "hydra.mode=MULTIRUN" in overrides
@@ -159,7 +146,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespa
     if unknown:
         known = [option for action in parser._actions for option in action.option_strings]
         raise UserError(f"unknown flag {unknown[0]}{nearest(unknown[0], known)}")
-    for name, reason in REFUSED_FLAGS.items():
+    for name, reason in TEXTS["refused_flags"].items():
         if getattr(options, name):
             raise UserError(f"--{name.replace('_', '-')} is not supported: {reason}")
     return [word for word in arguments if word not in options.overrides], options.overrides, options
