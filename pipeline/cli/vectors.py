@@ -54,10 +54,8 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--to {options.to}: cannot be written ({error.strerror})") from None
     changed = [(word, name) for word, name in zip(words, written, strict=True) if word != name]
     when = "before" if options.initial else "after"
-    print(
-        f"wrote {options.to}: {len(words):,} words, {matrix.shape[1]} dimensions, word2vec {format}, vectors {when} "
-        f"training of run {trained.name}"
-    )
+    size = f"{len(words):,} words, {matrix.shape[1]} dimensions"
+    print(f"wrote {options.to}: {size}, word2vec {format}, vectors {when} training of run {trained.name}")
     print("left out: padding (<pad>) and the unknown word (<unk>)")
     if changed:
         word, name = changed[0]

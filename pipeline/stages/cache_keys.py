@@ -137,9 +137,8 @@ def record_key_and_folder(
     from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 
     probe = dataclasses.asdict(config.probe)
-    probe["similarity_files"] = [
-        input_fingerprint(config, "probe.similarity_files", path) for path in probe["similarity_files"]
-    ]
+    for index, path in enumerate(config.probe.similarity_files):
+        probe["similarity_files"][index] = input_fingerprint(config, "probe.similarity_files", path)
     probe["transfer"] = dict(tasks)
     del probe["transfer_path"]  # a location; the contents are in the keys of the tasks
     opinions = resolve_opinion_words(config.probe.polarity, config.data.source)

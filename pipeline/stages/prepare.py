@@ -74,16 +74,11 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
     with CorpusWriter(folder / CORPUS) as corpus:
         unlabelled, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
-        least = config.text.unlabelled_min_count
+        text, least = config.text, config.text.unlabelled_min_count
         frequent = () if least is None else (word for word, count in unlabelled.counts().items() if count >= least)
+        required, sources = (*tokenizer.reserved, *frequent), {name: batches(name) for name in labelled}
         vocabulary = encode_splits(
-            {name: batches(name) for name in labelled},
-            tokenizer,
-            config.text.min_count,
-            folder,
-            config.workers,
-            required_words=(*tokenizer.reserved, *frequent),
-            on_train=corpus.write,
+            sources, tokenizer, text.min_count, folder, config.workers, required_words=required, on_train=corpus.write
         )
         info = corpus.info
     if len(vocabulary) <= SPECIALS:
