@@ -36,7 +36,23 @@ FRESH = (
 @command
 def main(arguments: list[str]) -> int:
     """Explain one text as terminal text, as an HTML page or as JSON."""
-    options = _parser().parse_args(arguments)
+    parser = Parser(
+        "explain",
+        "Walk one text through a trained run, then train one step on it.",
+        'A text that begins with a dash goes after two dashes: python -m pipeline explain -- "-_- meh"',
+    )
+    parser.add_argument("text", nargs="?", default=EXAMPLE, help=f"the text (default: {EXAMPLE!r})")
+    parser.add_argument("--label", help="label to train the step on (default: the likeliest that was not predicted)")
+    parser.add_argument(
+        "--fresh", action="store_true", help="train a small model on generated tweets (default where there is no run)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="configure that model, such as model=gru"
+    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page instead of terminal text")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of terminal text")
+    add_run(parser)
+    options = parser.parse_args(arguments)
     trained = _trained(options)
     names = trained.label_names
     if options.label is not None and options.label not in names:
@@ -54,26 +70,6 @@ def main(arguments: list[str]) -> int:
         encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
         print(lesson_text(trace).encode(encoding, "replace").decode(encoding), end="")
     return DONE
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        "explain",
-        "Walk one text through a trained run, then train one step on it.",
-        'A text that begins with a dash goes after two dashes: python -m pipeline explain -- "-_- meh"',
-    )
-    parser.add_argument("text", nargs="?", default=EXAMPLE, help=f"the text (default: {EXAMPLE!r})")
-    parser.add_argument("--label", help="label to train the step on (default: the likeliest that was not predicted)")
-    parser.add_argument(
-        "--fresh", action="store_true", help="train a small model on generated tweets (default where there is no run)"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="configure that model, such as model=gru"
-    )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page instead of terminal text")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of terminal text")
-    add_run(parser)
-    return parser
 
 
 def _trained(options: argparse.Namespace) -> TrainedRun:
