@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
+from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.paths import project_root
 
@@ -45,11 +47,11 @@ def add_uri(parser: argparse.ArgumentParser) -> None:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add `--run`, `--root` and `--uri`."""
-    run_help = (
-        "folder of a run or of an export, name in results/, MLflow run id, or models:/NAME@champion (default: the "
-        "newest finished run that kept its embedding)"
+    parser.add_argument(
+        "--run",
+        help="folder of a run or of an export, name in results/, MLflow run id, or models:/NAME@champion (default: the "
+        "newest finished run that kept its embedding)",
     )
-    parser.add_argument("--run", help=run_help)
     add_root(parser)
     add_uri(parser)
 
@@ -57,18 +59,14 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def find_run(reference: str | None, root: Path, uri: str | None) -> Path:
     """The folder of the model that `--run` names; raises UserError where there is none.
 
-    Parameters
-    ----------
-    reference : a folder, a name in results/, an MLflow run id or `models:/…`; None is the newest run with an embedding.
-    root : holds results/ and mlflow.db.
-    uri : address of the MLflow store; None is that mlflow.db.
+    `reference` is a folder, a name in results/, an MLflow run id or `models:/…`; None is the newest run with an
+    embedding. `root` holds results/ and mlflow.db, which is the store where `uri` is None.
     """
     results = root / "results"
     if reference is None:
-        newest = newest_run(results)
-        if newest is None:
-            raise UserError(f"{results}: no finished run that kept its embedding; try {FIRST_RUN}")
-        return newest
+        if newest := newest_run(results):
+            return newest
+        raise UserError(f"{results}: no finished run that kept its embedding; try {FIRST_RUN}")
     if reference.startswith("models:/") or re.fullmatch("[0-9a-f]{32}", reference):
         from pipeline.tracking.mlflow.models import find_model
 
@@ -89,13 +87,14 @@ def find_run(reference: str | None, root: Path, uri: str | None) -> Path:
 
 def newest_run(results: Path) -> Path | None:
     """The finished run below `results` that ended last and kept its embedding; None where there is none."""
-    from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
-    from pipeline.runtime.cached_folder import read_manifest
+    for folder in reversed(run_folders(results)):
+        if (folder / EMBEDDING).is_file() and (folder / VOCABULARY).is_file() and read_manifest(folder):
+            return folder
+    return None
 
-    folders = [path.parent for path in results.glob(f"[!.]*/{EMBEDDING}") if (path.parent / VOCABULARY).is_file()]
-    finished = [
-        (str(manifest.get("finished", "")), folder.name, folder)
-        for folder in folders
-        if (manifest := read_manifest(folder))
-    ]
-    return max(finished)[-1] if finished else None
+
+def run_folders(results: Path) -> list[Path]:
+    """The folders of runs below `results` that have a manifest, in the order in which the runs ended."""
+    folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
+    ended = {folder: str((read_manifest(folder) or {}).get("finished", "")) for folder in folders}
+    return sorted(folders, key=lambda folder: (ended[folder], folder.name))

@@ -28,22 +28,31 @@ from pipeline.stages.vectors import vectors
 EXAMPLE = "White refrigerator is evil."
 # Small enough to train in seconds and to read as a whole.
 FRESH = (
-    "data.sample.labelled=1500",
-    "data.sample.unlabelled=0",
-    "cbow.epochs=20",
-    "embedding.dim=16",
-    "train.max_epochs=10",
-    "train.lr_embedding=0.01",
-    "train.device=cpu",
-    "tracking.enabled=false",
-    "workers=1",
+    *("data.sample.labelled=1500", "data.sample.unlabelled=0", "cbow.epochs=20", "embedding.dim=16", "workers=1"),
+    *("train.max_epochs=10", "train.lr_embedding=0.01", "train.device=cpu", "tracking.enabled=false"),
 )
 
 
 @command
 def main(arguments: list[str]) -> int:
     """Explain one text as terminal text, as an HTML page or as JSON."""
-    options = _parser().parse_args(arguments)
+    parser = Parser(
+        "explain",
+        "Walk one text through a trained run, then train one step on it.",
+        'A text that begins with a dash goes after two dashes: python -m pipeline explain -- "-_- meh"',
+    )
+    parser.add_argument("text", nargs="?", default=EXAMPLE, help=f"the text (default: {EXAMPLE!r})")
+    parser.add_argument("--label", help="label to train the step on (default: the likeliest that was not predicted)")
+    parser.add_argument(
+        "--fresh", action="store_true", help="train a small model on generated tweets (default where there is no run)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="configure that model, such as model=gru"
+    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page instead of terminal text")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of terminal text")
+    add_run(parser)
+    options = parser.parse_args(arguments)
     trained = _trained(options)
     names = trained.label_names
     if options.label is not None and options.label not in names:
@@ -63,37 +72,14 @@ def main(arguments: list[str]) -> int:
     return DONE
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        "explain",
-        "Walk one text through a trained run, then train one step on it.",
-        'A text that begins with a dash goes after two dashes: python -m pipeline explain -- "-_- meh"',
-    )
-    parser.add_argument("text", nargs="?", default=EXAMPLE, help=f"the text (default: {EXAMPLE!r})")
-    parser.add_argument("--label", help="label to train the step on (default: the likeliest that was not predicted)")
-    parser.add_argument(
-        "--fresh", action="store_true", help="train a small model on generated tweets (default where there is no run)"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="configure that model, such as model=gru"
-    )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page instead of terminal text")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of terminal text")
-    add_run(parser)
-    return parser
-
-
 def _trained(options: argparse.Namespace) -> TrainedRun:
     """The run of `--run`, else the newest; a fresh model with `--fresh` or `--set`, or where there is no run."""
     fresh = options.fresh or bool(options.set)
     if options.run is not None and fresh:
         raise UserError("--run and --fresh (or --set) exclude each other: which model is meant?")
-    if options.run is not None:
-        return read_trained_run(find_run(options.run, options.root, options.uri))
     results = options.root / "results"
-    newest = None if fresh else newest_run(results)
-    if newest is not None:
-        return read_trained_run(newest)
+    if options.run is not None or (not fresh and newest_run(results)):
+        return read_trained_run(find_run(options.run, options.root, options.uri))
     if not fresh:
         print(f"no finished run in {results}: training a small model on generated tweets", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="explain-") as folder:
@@ -104,13 +90,13 @@ def train_fresh(config: Config) -> TrainedRun:
     """Train a classifier as the stages do, and write no record."""
     prepared = prepare(config)
     inputs = run_inputs(config, prepared, vectors(config, prepared))
-    result = train_one(config, inputs, len(prepared.outcome["label_names"]), test=False, log_epochs=False)
-    generated = bool(prepared.outcome["generated"])
+    label_names, generated = list(prepared.outcome["label_names"]), bool(prepared.outcome["generated"])
+    result = train_one(config, inputs, len(label_names), test=False, log_epochs=False)
     return TrainedRun(
         name="a fresh model, trained just now and not kept",
         title=run_title(config, generated),
         generated=generated,
-        label_names=list(prepared.outcome["label_names"]),
+        label_names=label_names,
         text=config.text,
         embedding=config.embedding,
         model=config.model,

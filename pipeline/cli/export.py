@@ -14,9 +14,8 @@ TEST_TWEETS = 2000  # on which an export is compared with the full model
 @command
 def main(arguments: list[str]) -> int:
     """Write a model as a table of word scores or as ONNX, and print how it compares with the full model."""
-    parser = Parser(
-        "export", "Write a trained model as a small table of word scores (mean encoder) or as ONNX (any encoder)."
-    )
+    purpose = "Write a trained model as a small table of word scores (mean encoder) or as ONNX (any encoder)."
+    parser = Parser("export", purpose)
     parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="the folder to make")
     parser.add_argument("--format", choices=FORMATS, help="default: compact for the mean encoder, else onnx")
     add_run(parser)

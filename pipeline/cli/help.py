@@ -3,8 +3,11 @@
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from pipeline.cli.subcommands import SUBCOMMANDS
 from pipeline.config.comments import group_options, meanings
@@ -12,37 +15,15 @@ from pipeline.config.compose import composed_values
 from pipeline.config.validate import FIELDS, KEYS, SPACE, expected_text, unknown_key, value_at, value_text
 
 WIDTH = 100
-TITLE = "Word vectors for tweet sentiment: learned from scratch, frozen or fine-tuned."
-EXAMPLES = {
-    "+experiment=cbow_frozen": "one run on generated tweets, offline",
-    "+experiment=compare study=quick": "a study: 4 variants, 5 seeds",
-    "data=files data.path=my.csv": "your own labelled texts",
-    "-m model=mean,cnn seed=0,1": "a sweep: 4 runs",
-    "--cfg job +experiment=course": "the configuration, no run",
-    'predict "so happy"': "label a text with the newest run",
-}
-MORE = "More: --help train.lr_head (a key), --help train (a group), --help all; predict --help"
-FLAGS = {
-    "-m, --multirun": "run every combination of values that are separated by commas",
-    "--cfg job": "print the configuration, run nothing; --resolve fills in ${…}, --package train prints one group",
-    "--config-dir FOLDER": "add recipes and options of your own, such as FOLDER/experiment/mine.yaml",
-    "--hydra-help": "Hydra's own settings, such as hydra/launcher=joblib",
-    "--info": "what Hydra read: all, config, defaults, defaults-tree, plugins or searchpath",
-}
-EXIT_CODES = "0 done, 1 a run failed, 2 the command or configuration is wrong; HYDRA_FULL_ERROR=1 shows tracebacks"
+TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 
 
 def help_text(words: Sequence[str], folders: Sequence[Path], search_path: Sequence[str], *, resolve: bool) -> str:
     """The text that `--help` prints.
 
-    Parameters
-    ----------
-    words : what stands beside `--help`: topics (keys, groups, `all`), and overrides, with which values are shown.
-    folders : hold configuration files: conf/, and the folder of `--config-dir`.
-    search_path : the override that has Hydra read that folder.
-    resolve : show `${…}` as its value.
-
-    Raises UserError for a topic that is no key and no group, with the nearest name.
+    `words` stand beside `--help`: topics (keys, groups, `all`), and overrides, with which values are shown. `folders`
+    hold configuration files: conf/, and the folder of `--config-dir`, which Hydra reads by the override `search_path`.
+    With `resolve`, `${…}` is shown as its value. Raises UserError for a topic that is no key and no group.
     """
     options = group_options(folders)
     if not words:
@@ -59,19 +40,19 @@ def help_text(words: Sequence[str], folders: Sequence[Path], search_path: Sequen
     for topic in topics or ["all"]:
         if topic in KEYS:
             texts.append(_key_help(topic, comments[topic], value_at(plain, topic), value_at(resolved, topic)))
-        elif topic == "all":
-            texts.append(_all_help(options, comments, values))
         else:
-            texts.append(_group_help(topic, options, comments, values))
+            texts.append((_all_help if topic == "all" else partial(_group_help, topic))(options, comments, values))
     return "\n\n".join(texts)
 
 
 def first_screen(recipes: Mapping[str, str]) -> str:
     """Examples, recipes and subcommands, each on one line: as many lines as a terminal of 24 has."""
-    examples = [f"  python -m pipeline {arguments:<32} # {comment}" for arguments, comment in EXAMPLES.items()]
+    examples = [f"  python -m pipeline {arguments:<32} # {comment}" for arguments, comment in TEXTS["examples"].items()]
     recipe_lines = [f"  +experiment={name:<17} {purpose}" for name, purpose in recipes.items()]
     subcommands = [f"  {name:<8} {purpose}" for name, purpose in SUBCOMMANDS.items()]
-    return "\n".join([TITLE, *examples, "Recipes:", *recipe_lines, "Subcommands:", *subcommands, MORE])
+    return "\n".join(
+        [TEXTS["title"], *examples, "Recipes:", *recipe_lines, "Subcommands:", *subcommands, TEXTS["more"]]
+    )
 
 
 def _key_help(key: str, meaning: str, default: Any, resolved: Any) -> str:
@@ -87,11 +68,8 @@ def _group_help(
     """The options of a group, each with its purpose, and the keys below it, each with value and meaning."""
     lines = []
     if group in options:
-        plus = "+" if group == "experiment" else ""
-        lines += [
-            f"{group}: options",
-            *_columns({f"{plus}{group}={name}": text for name, text in options[group].items()}),
-        ]
+        name = "+experiment" if group == "experiment" else group
+        lines = [f"{group}: options", *_columns({f"{name}={key}": text for key, text in options[group].items()})]
     keys = [key for key in KEYS if key.startswith(f"{group}.")]
     if keys:
         lines += [f"{group}: keys", *_columns({_assignment(key, values): comments[key] for key in keys})]
@@ -103,14 +81,9 @@ def _all_help(options: Mapping[str, Mapping[str, str]], comments: Mapping[str, s
     sections = [name for name in FIELDS if "." not in name and name not in KEYS]
     groups = [*(group for group in options if group not in sections), *sections]
     top = {_assignment(key, values): comments[key] for key in KEYS if "." not in key}
-    return "\n\n".join(
-        [
-            *(_group_help(group, options, comments, values) for group in groups),
-            "\n".join(["Keys without a group", *_columns(top)]),
-            "\n".join(["Flags", *_columns(FLAGS)]),
-            f"Exit codes: {EXIT_CODES}",
-        ]
-    )
+    texts = [_group_help(group, options, comments, values) for group in groups]
+    texts += ["\n".join(["Keys without a group", *_columns(top)]), "\n".join(["Flags", *_columns(TEXTS["flags"])])]
+    return "\n\n".join([*texts, f"Exit codes: {TEXTS['exit_codes']}"])
 
 
 def _assignment(key: str, values: Mapping[str, Any]) -> str:
@@ -120,13 +93,13 @@ def _assignment(key: str, values: Mapping[str, Any]) -> str:
 
 def _columns(rows: Mapping[str, str]) -> list[str]:
     """Lines of a name and its text, which is wrapped below itself; a name that is too wide has a line of its own."""
-    indent = min(max(map(len, rows)), 32) + 4
+    width = min(max(map(len, rows)), 32)
+    indent = " " * (width + 4)
     lines = []
     for name, text in rows.items():
-        wrapped = textwrap.wrap(text, WIDTH - indent)
-        if len(name) > indent - 4:
-            lines.append(f"  {name}")
-        else:
-            lines.append(f"  {name:<{indent - 4}}  {wrapped.pop(0) if wrapped else ''}".rstrip())
-        lines += [" " * indent + line for line in wrapped]
+        first = f"  {name:<{width}}  "
+        if len(name) > width:
+            lines.append(first.rstrip())
+            first = indent
+        lines += textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=indent) or [first.rstrip()]
     return lines

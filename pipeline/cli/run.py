@@ -4,30 +4,19 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from unittest.mock import patch
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from pipeline.cli.exit_codes import (
-    DONE,
-    FAILED,
-    FULL_ERROR,
-    WRONG,
-    command,
-    error_text,
-    exit_code,
-    full_errors,
-    print_error,
-)
-from pipeline.cli.help import help_text
+from pipeline.cli import exit_codes
+from pipeline.cli.exit_codes import DONE, FULL_ERROR, command
+from pipeline.cli.help import TEXTS, help_text
 from pipeline.cli.subcommands import SUBCOMMANDS, check_first_word, subcommand
 from pipeline.config import compose, launchers
 from pipeline.config.comments import conf_folder, group_options
@@ -36,26 +25,6 @@ from pipeline.config.schema import Config
 from pipeline.runtime.errors import RunError, UserError, nearest
 from pipeline.runtime.log import log
 
-NO_OTHER_CONFIG = "the configuration is in conf/; add your own files with --config-dir FOLDER"
-REFUSED_FLAGS = {
-    "config_path": NO_OTHER_CONFIG,
-    "config_name": NO_OTHER_CONFIG,
-    "experimental_rerun": "it would load a pickle; repeat the command line instead",
-}
-# Hydra's own text lists flags that are refused here, and a shell completion that does not fit `python -m pipeline`.
-HYDRA_HELP = """Hydra ${hydra.runtime.version} (https://hydra.cc). Flags: python -m pipeline --help all
-
-Groups of its own settings, such as hydra/launcher=joblib:
-$HYDRA_CONFIG_GROUPS
-All of its settings with their values: python -m pipeline --cfg hydra"""
-
-
-class Failure(NamedTuple):
-    """A job that failed: its line for the user and the exit code it calls for."""
-
-    line: str
-    exit_code: int
-
 
 @command
 def main(arguments: list[str]) -> int:
@@ -63,9 +32,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _execute(arguments)
     except Exception as error:
-        if isinstance(error, UserError | RunError) or (
-            isinstance(error, OSError) and not isinstance(error, HydraException)
-        ):
+        if isinstance(error, UserError | RunError | OSError) and not isinstance(error, HydraException):
             raise
         raise UserError(one_line(error)) from error
 
@@ -88,16 +55,14 @@ def _execute(arguments: list[str]) -> int:
     if overrides and not options.shell_completion:
         check_first_word(overrides[0], list(group_options(folders)["experiment"]))
     if options.hydra_help:
-        return _ask_hydra([*flags, *overrides, text_override("hydra.hydra_help.template", HYDRA_HELP)])
+        return _ask_hydra([*flags, *overrides, text_override("hydra.hydra_help.template", TEXTS["hydra_help"])])
     if options.info or options.shell_completion:
         return _ask_hydra([*flags, *overrides])
     multirun = options.multirun or "hydra.mode=MULTIRUN" in overrides
     configs = compose.compose_all(overrides + search_path, multirun=multirun)
     if options.cfg or options.resolve or (options.run and options.multirun):
         return _ask_hydra([*flags, *overrides])
-    if multirun:
-        return _sweep(overrides, search_path, configs)
-    return _run_once(overrides, search_path)
+    return _run(overrides, search_path, configs, multirun=multirun)
 
 
 def _ask_hydra(arguments: list[str]) -> int:
@@ -106,41 +71,36 @@ def _ask_hydra(arguments: list[str]) -> int:
     def no_job(composed: DictConfig) -> None:
         raise AssertionError("Hydra runs no job for a question")
 
-    with _hydra_arguments(arguments):
+    # `run`, of ./scripts/run, is the name for which Hydra's shell completion registers itself. With the variable, Hydra
+    # raises its errors instead of printing them and exiting with 1.
+    with patch.object(sys, "argv", ["run", *arguments]), patch.dict(os.environ, {FULL_ERROR: "1"}):
         hydra.main(str(conf_folder()), compose.CONFIG_NAME, compose.VERSION_BASE)(no_job)()
     return DONE
 
 
-def _run_once(overrides: list[str], search_path: list[str]) -> int:
-    """Run the command in this process."""
-    launchers.refuse_launcher(overrides)
-    job = partial(run_job, jobs=None, folder=os.getcwd(), tracebacks=full_errors())
-    with compose.hydra_application() as application:
-        result = application.run(compose.CONFIG_NAME, job, [*overrides, *search_path, "hydra.mode=RUN"])
-    return _exit_code_of([result])
+def _run(overrides: list[str], search_path: list[str], configs: Sequence[Config], *, multirun: bool) -> int:
+    """Run the job in this process or, with `multirun`, one for each configuration, wherever the launcher runs them."""
+    words = [*overrides, *search_path, f"hydra.mode={'MULTIRUN' if multirun else 'RUN'}"]
+    jobs = len(configs) if multirun else None
+    job = partial(run_job, jobs=jobs, folder=os.getcwd(), tracebacks=exit_codes.full_errors())
+    if not multirun:
+        if (launcher := launchers.launcher_of(overrides)) not in (None, f"{launchers.GROUP}=basic"):
+            raise UserError(f"'{launcher}' is for sweeps, and without -m this process runs the job: add -m")
+        with compose.hydra_application() as application:
+            batches = [[application.run(compose.CONFIG_NAME, job, words)]]
+    else:
+        with compose.hydra_application() as application, launchers.launcher_session(overrides, configs):
+            batches = application.multirun(compose.CONFIG_NAME, job, words)
+    failures = [result.return_value for batch in batches for result in batch if result.return_value]
+    codes = {exit_codes.print_error(line, code) for line, code in failures}
+    return exit_codes.FAILED if exit_codes.FAILED in codes else max(codes, default=DONE)
 
 
-def _sweep(overrides: list[str], search_path: list[str], configs: Sequence[Config]) -> int:
-    """Run one job for each configuration, here or wherever the launcher of the command runs them."""
-    job = partial(run_job, jobs=len(configs), folder=os.getcwd(), tracebacks=full_errors())
-    with (
-        compose.hydra_application() as application,
-        launchers.launcher_session(overrides, configs),
-        compose.skip_sweep_validation(),
-    ):
-        batches = application.multirun(compose.CONFIG_NAME, job, [*overrides, *search_path, "hydra.mode=MULTIRUN"])
-    return _exit_code_of([result for batch in batches for result in batch])
+def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: bool) -> tuple[str, int] | None:
+    """Run one job, in this process or in a process of a launcher; where it fails, its line and exit code are returned.
 
-
-def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: bool) -> Failure | None:
-    """Run one job, in this process or in a process of a launcher. A failure is returned, so that other jobs go on.
-
-    Parameters
-    ----------
-    composed : the configuration as Hydra composed it.
-    jobs : number of jobs in the sweep; None for a run that is no sweep.
-    folder : the current directory of the command, from which relative paths start in other processes too.
-    tracebacks : print the traceback of a failure.
+    `jobs` is the number of jobs in the sweep, None for a run that is no sweep; `folder` is the current directory of the
+    command, from which relative paths start in other processes too.
     """
     job = HydraConfig.get()
     overrides = job.overrides.task
@@ -156,12 +116,11 @@ def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: 
             traceback.print_exc()
         if label:
             log.warning(f"{label} failed")
-        line = error_text(error)
-        return Failure(f"{label}: {line}" if label else line, exit_code(error))
+        line = exit_codes.error_text(error)
+        return f"{label}: {line}" if label else line, exit_codes.exit_code(error)
 
 
 def _run_stage(config: Config, overrides: Sequence[str]) -> None:
-    """Run the study, the search or the stages of one classifier."""
     if config.stage == "compare":
         from pipeline.stages import dvc
         from pipeline.study import run as study
@@ -177,14 +136,6 @@ def _run_stage(config: Config, overrides: Sequence[str]) -> None:
         stages.run(config, overrides)
 
 
-def _exit_code_of(results: Sequence[JobReturn]) -> int:
-    """Print the failures of all jobs; 2 where every one of them is the user's to correct, 1 for any other failure."""
-    failures: list[Failure] = [result.return_value for result in results if result.return_value]
-    for failure in failures:
-        print_error(failure.line, failure.exit_code)
-    return DONE if not failures else WRONG if all(one.exit_code == WRONG for one in failures) else FAILED
-
-
 def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespace]:
     """Flags and overrides of a command line, in any order, and the flags as parsed."""
     parser = compose.flag_parser()
@@ -195,26 +146,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespa
     if unknown:
         known = [option for action in parser._actions for option in action.option_strings]
         raise UserError(f"unknown flag {unknown[0]}{nearest(unknown[0], known)}")
-    for name, reason in REFUSED_FLAGS.items():
+    for name, reason in TEXTS["refused_flags"].items():
         if getattr(options, name):
             raise UserError(f"--{name.replace('_', '-')} is not supported: {reason}")
     return [word for word in arguments if word not in options.overrides], options.overrides, options
-
-
-@contextmanager
-def _hydra_arguments(arguments: list[str]) -> Iterator[None]:
-    """Give `hydra.main` its command line, and have it raise its errors instead of printing them and exiting with 1.
-
-    Hydra's shell completion registers itself for the program's name: `run`, of ./scripts/run.
-    """
-    argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
-    sys.argv = ["run", *arguments]
-    os.environ[FULL_ERROR] = "1"
-    try:
-        yield
-    finally:
-        sys.argv = argv
-        if full_error is None:
-            del os.environ[FULL_ERROR]
-        else:
-            os.environ[FULL_ERROR] = full_error

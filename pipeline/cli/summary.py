@@ -7,37 +7,29 @@ main tables of all finished studies.
 """
 
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cli.arguments import FIRST_RUN, Parser, add_root
+import pandas as pd
+
+from pipeline.cli.arguments import FIRST_RUN, Parser, add_root, run_folders
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.variants import PROSE_NAMES
-from pipeline.runtime.cached_folder import MANIFEST, read_manifest
+from pipeline.runtime.cached_folder import MANIFEST
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.markdown import table
 from pipeline.study.statistics.intervals import t_interval
 from pipeline.tracking.mlflow.values import mlflow_params
 from pipeline.tracking.read_record import read_record
 from pipeline.tracking.run_record import StoredRun
 
 IGNORED = (
-    "seed",
-    "cbow.seed",
-    "cbow.vector_size",
-    "data.label_budget",
-    "workers",
-    "force",
-    "stage",
-    "paths.root",
-    "paths.dvc",
-    "data.path",
-    "train.threads",
+    *("seed", "cbow.seed", "cbow.vector_size", "data.label_budget", "data.path", "train.threads"),
+    *("workers", "force", "stage", "paths.root", "paths.dvc"),
 )
 IGNORED_GROUPS = ("tracking.", "embedding.", "probe.")
 SCORES = ("accuracy", "macro_recall")
 FIRST_COLUMNS = ("data", "variant", "label_budget")
-Settings = tuple[tuple[str, str], ...]
 
 
 @command
@@ -52,29 +44,21 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     results = Path(options.root) / "results"
     if options.studies:
-        print(study_digests(results / "studies"))
-        return DONE
-    runs = read_runs(results)
-    if not runs:
+        digests = [path.parent / "digest.md" for path in sorted(results.glob(f"studies/[!.]*/{MANIFEST}"))]
+        if not digests:
+            raise UserError(f"{results / 'studies'}: no finished study; try ./scripts/run +experiment=compare")
+        print("\n".join(path.read_text("utf-8") for path in digests))
+    elif runs := read_runs(results):
+        print(summary_table(runs, options.split))
+    else:
         raise UserError(f"{results}: no finished run; try {FIRST_RUN}")
-    print(summary_table(runs, options.split))
     return DONE
-
-
-def study_digests(studies: Path) -> str:
-    """The digest of every whole study below a folder, by name; raises UserError where there are none."""
-    digests = [path.parent / "digest.md" for path in sorted(studies.glob(f"[!.]*/{MANIFEST}"))]
-    if not digests:
-        raise UserError(f"{studies}: no finished study; try ./scripts/run +experiment=compare")
-    return "\n".join(path.read_text("utf-8") for path in digests)
 
 
 def read_runs(results: Path) -> list[StoredRun]:
     """The whole records in a folder of results, oldest first; any other folder is named on stderr and left out."""
-    folders = [manifest.parent for manifest in results.glob(f"[!.]*/{MANIFEST}")]
-    finished = {folder: str((read_manifest(folder) or {}).get("finished", "")) for folder in folders}
     runs = []
-    for folder in sorted(folders, key=lambda folder: (finished[folder], folder.name)):
+    for folder in run_folders(results):
         try:
             run = read_record(folder)
             settings(run)
@@ -84,67 +68,53 @@ def read_runs(results: Path) -> list[StoredRun]:
     return runs
 
 
-def settings(run: StoredRun) -> Settings:
+def settings(run: StoredRun) -> dict[str, str]:
     """What is equal in runs that repeat each other: everything but the seed and the locations of files."""
     params = mlflow_params(run.config)
-    values = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(IGNORED_GROUPS)}
-    if params["embedding.init"] != "cbow":
-        # Without CBOW vectors only the unlabelled text matters, which the vocabulary is built from as well.
-        vocabulary_keys = ("cbow.use_unlabelled", "cbow.extra_text")
-        values = {key: value for key, value in values.items() if not key.startswith("cbow.") or key in vocabulary_keys}
-    values |= {key: params.get(key, "null") for key in ("embedding.dim", "embedding.scale")}
+    # Without CBOW vectors only the unlabelled text matters, which the vocabulary is built from as well.
+    ignored = IGNORED_GROUPS if params["embedding.init"] == "cbow" else (*IGNORED_GROUPS, "cbow.")
+    values = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(ignored)}
+    kept = ("embedding.dim", "embedding.scale", "cbow.use_unlabelled")
+    values |= {key: params.get(key, "null") for key in kept}
     values |= {key: Path(params[key]).name for key in ("cbow.extra_text", "embedding.path")}
     values["content"] = str(run.header["dataset"]["fingerprint"])
     values |= {key: run.header["tags"][key] for key in FIRST_COLUMNS}
-    return tuple(sorted(values.items()))
+    return values
 
 
 def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
     """A markdown table of the scores on a split, with a row for each set of runs that differ in the seed alone."""
-    groups: dict[Settings, dict[str, StoredRun]] = defaultdict(dict)
-    for run in runs:
-        groups[settings(run)][run.header["tags"]["seed"]] = run
-    repetitions = [(dict(key), list(members.values())) for key, members in groups.items()]
-    varying = _varying_keys([values for values, _ in repetitions])
-    header = [
-        "data",
-        *varying,
-        "labels",
-        "variant",
-        "seeds",
-        *(f"{split}/{name}" for name in SCORES),
-        "trainable parameters",
-    ]
+    frame = pd.DataFrame([settings(run) for run in runs])
+    keys, varying = list(frame), _varying_keys(frame)
+    score_columns = [f"{split}/{name}" for name in SCORES]
+    frame = frame.fillna("").assign(seed=[run.header["tags"]["seed"] for run in runs])
     rows = []
-    for values, members in repetitions:
+    for _, repetitions in frame.drop_duplicates([*keys, "seed"], keep="last").groupby(keys, sort=False):
+        values, members = repetitions.iloc[0], [runs[row] for row in repetitions.index]
         scores = [
-            score_text([score for run in members if (score := run.metrics.get(f"{split}/{name}")) is not None])
-            for name in SCORES
+            score_text([score for run in members if (score := run.metrics.get(column)) is not None])
+            for column in score_columns
         ]
         data = values["data"] + (" (generated)" if members[0].header["tags"]["generated"] == "true" else "")
         labels = members[0].header["dataset"]["labelled_used"]
         trainable = int(members[0].metrics["params/trainable"] or 0)
         variant = PROSE_NAMES.get(values["variant"], values["variant"])
-        columns = [values.get(key, "") for key in varying]
-        rows.append([data, *columns, f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"])
+        rows.append([data, *values[varying], f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"])
     rows.sort(key=lambda row: (*row[: 1 + len(varying)], int(row[1 + len(varying)].replace(",", "")), row))
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+    return table(["data", *varying, "labels", "variant", "seeds", *score_columns, "trainable parameters"], rows)
 
 
-def _varying_keys(rows: Sequence[dict[str, str]]) -> list[str]:
+def _varying_keys(frame: pd.DataFrame) -> list[str]:
     """The keys that differ between runs on the same data set, beside the columns that every table has.
 
     A key that follows from the data set (its source, its test size) needs no column. The fingerprint of the content
     has one only where rows could not be told apart without it.
     """
-    by_data: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for values in rows:
-        for key, value in values.items():
-            by_data[key, values["data"]].add(value)
-    varying = sorted({key for (key, _), values in by_data.items() if len(values) > 1 and key not in FIRST_COLUMNS})
+    distinct = frame.drop_duplicates()
+    differs = (distinct.groupby("data").nunique() > 1).any()
+    varying = sorted(set(differs[differs].index) - set(FIRST_COLUMNS))
     without_content = [key for key in varying if key != "content"]
-    labels = [tuple(row[key] for key in (*FIRST_COLUMNS, *without_content) if key in row) for row in rows]
-    return without_content if len(set(labels)) == len(labels) else varying
+    return varying if distinct.duplicated([*FIRST_COLUMNS, *without_content]).any() else without_content
 
 
 def score_text(scores: Sequence[float]) -> str:
@@ -152,8 +122,5 @@ def score_text(scores: Sequence[float]) -> str:
     if not scores:
         return "-"
     interval = t_interval(scores)
-    return (
-        f"{interval.mean:.4f}"
-        if interval.high is None
-        else f"{interval.mean:.4f} ± {interval.high - interval.mean:.4f}"
-    )
+    half = "" if interval.high is None else f" ± {interval.high - interval.mean:.4f}"
+    return f"{interval.mean:.4f}{half}"

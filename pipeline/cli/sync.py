@@ -46,25 +46,25 @@ def sync(root: Path, uri: str) -> int:
     A run of several studies is logged under the study that finished last, as when it was made.
     """
     results = root / "results"
-    runs, damaged = whole_folders(results)
-    studies: list[Path] = []
-    for kind in STUDY_FOLDERS:
-        whole, damaged_studies = whole_folders(results / kind)
-        studies += whole
-        damaged += damaged_studies
+    damaged: list[tuple[Path, str]] = []
+    runs = whole_folders(results, damaged)
+    studies = [study for kind in STUDY_FOLDERS for study in whole_folders(results / kind, damaged)]
     experiments = {}
     for run in runs:
         try:
-            experiments[run] = experiment_of(run)
+            tracking = read_record(run).config.get("tracking", {})
+            experiments[run] = str(tracking.get("experiment") or DEFAULT_EXPERIMENT)
         except (OSError, ValueError, AttributeError) as error:
             damaged.append((run, " ".join(str(error).split())))
     for folder, reason in damaged:
         print(f"damaged, left out: {folder}: {reason}", file=sys.stderr)
     if not experiments and not studies:
         raise (RunError if damaged else UserError)(f"{results}: no finished run; try {FIRST_RUN}")
-    members = {
-        study: [run for name in runs_of_study(study) if (run := results / name) in experiments] for study in studies
-    }
+    members = {}
+    for study in studies:
+        rows = read_csv(study / "tables" / "runs.csv")
+        folders = [results / row["run"] for row in rows if row["kind"] == "variant"]
+        members[study] = [run for run in folders if run in experiments]
     try:
         counts = _log_all(uri, root / "artifacts" / "mlflow", experiments, members)
     except Exception as error:
@@ -76,11 +76,11 @@ def sync(root: Path, uri: str) -> int:
     return FAILED if counts["failed"] or counts["damaged"] else DONE
 
 
-def whole_folders(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The whole records or studies in a folder, oldest first; and the damaged ones, each with the reason."""
-    whole, damaged = [], []
-    for path in sorted(folder.glob("[!.]*")):
-        if not path.is_dir() or path.name in STUDY_FOLDERS:
+def whole_folders(folder: Path, damaged: list[tuple[Path, str]]) -> list[Path]:
+    """The whole records or studies in a folder, oldest first; adds the others to `damaged`, each with the reason."""
+    whole = []
+    for path in sorted(folder.glob("[!.]*/")):
+        if path.name in STUDY_FOLDERS:
             continue
         manifest = read_manifest(path)
         sizes = file_sizes(path)
@@ -90,17 +90,7 @@ def whole_folders(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
             damaged.append((path, f"{incomplete[0]} is missing or cut short"))
         else:
             whole.append((str(manifest.get("finished")), path))
-    return [path for _, path in sorted(whole)], damaged
-
-
-def runs_of_study(study: Path) -> list[str]:
-    """The names of a study's runs, from its `tables/runs.csv`."""
-    return [row["run"] for row in read_csv(study / "tables" / "runs.csv") if row["kind"] == "variant"]
-
-
-def experiment_of(run: Path) -> str:
-    """The MLflow experiment that a run was made for."""
-    return str(read_record(run).config.get("tracking", {}).get("experiment") or DEFAULT_EXPERIMENT)
+    return [path for _, path in sorted(whole)]
 
 
 def _log_all(

@@ -12,7 +12,6 @@ from pipeline.prediction.trained_model import EMBEDDING, read_model
 from pipeline.prediction.word2vec_file import without_blanks, write_word2vec
 from pipeline.runtime.errors import UserError
 
-FORMATS = ("text", "binary")
 ENDINGS = {".txt": "text", ".vec": "text", ".bin": "binary"}
 
 
@@ -27,11 +26,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--to", type=Path, required=True, metavar="FILE", help="file to write: .txt, .vec or .bin, gzipped with .gz"
     )
-    parser.add_argument("--format", choices=FORMATS, help="default: binary for .bin, text for .txt and .vec")
+    parser.add_argument("--format", choices=("text", "binary"), help="default: binary for .bin, text for .txt and .vec")
     parser.add_argument("--initial", action="store_true", help="the vectors before training instead of after it")
     add_run(parser)
     options = parser.parse_args(arguments)
-    format = options.format or _format_of(options.to)
+    format = options.format or ENDINGS.get(Path(options.to.name.removesuffix(".gz")).suffix)
+    if format is None:
+        raise UserError(f"--to {options.to}: expected a name that ends in {', '.join(ENDINGS)} (or add --format)")
     if options.to.is_dir() or not options.to.parent.is_dir():
         problem = "is a folder" if options.to.is_dir() else f"there is no folder {options.to.parent}"
         raise UserError(f"--to {options.to}: {problem}; expected a file in a folder that exists")
@@ -53,10 +54,8 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--to {options.to}: cannot be written ({error.strerror})") from None
     changed = [(word, name) for word, name in zip(words, written, strict=True) if word != name]
     when = "before" if options.initial else "after"
-    print(
-        f"wrote {options.to}: {len(words):,} words, {matrix.shape[1]} dimensions, word2vec {format}, vectors {when} "
-        f"training of run {trained.name}"
-    )
+    size = f"{len(words):,} words, {matrix.shape[1]} dimensions"
+    print(f"wrote {options.to}: {size}, word2vec {format}, vectors {when} training of run {trained.name}")
     print("left out: padding (<pad>) and the unknown word (<unk>)")
     if changed:
         word, name = changed[0]
@@ -64,11 +63,3 @@ def main(arguments: list[str]) -> int:
     load = f'KeyedVectors.load_word2vec_format("{options.to}", binary={format == "binary"})'
     print(f"load it: from gensim.models import KeyedVectors; vectors = {load}")
     return DONE
-
-
-def _format_of(path: Path) -> str:
-    """The format that the ending of a file's name says; raises UserError where it says none."""
-    ending = Path(path.name.removesuffix(".gz")).suffix
-    if ending not in ENDINGS:
-        raise UserError(f"--to {path}: expected a name that ends in {', '.join(ENDINGS)} (or add --format)")
-    return ENDINGS[ending]

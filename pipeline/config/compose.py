@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
+from unittest.mock import patch
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -33,6 +34,7 @@ from pipeline.config.schema import Config, EmbeddingConfig
 from pipeline.config.validate import FIELDS, KEYS, check, holds_list, value_text
 from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.files import flatten
 from pipeline.runtime.paths import cpu_count, project_root
 
 VERSION_BASE = "1.3"
@@ -106,31 +108,23 @@ def flag_parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def hydra_application() -> Iterator[Hydra]:
-    """Hydra, initialized with conf/: its `run` and `multirun` run jobs."""
-    with hydra.initialize_config_dir(str(conf_folder()), job_name="pipeline", version_base=VERSION_BASE):
+    """Hydra, initialized with conf/: its `run` and `multirun` run jobs.
+
+    Its sweeper does not compose every job once more to validate it: `compose_all` has done that.
+    """
+    unvalidated = patch.object(Sweeper, "validate_batch_is_legal", lambda self, batch: None)
+    with hydra.initialize_config_dir(str(conf_folder()), job_name="pipeline", version_base=VERSION_BASE), unvalidated:
         application = GlobalHydra.instance().hydra
         assert application is not None
         yield application
-
-
-@contextmanager
-def skip_sweep_validation() -> Iterator[None]:
-    """Within it, Hydra's sweeper does not compose every job once more to validate it: `compose_all` has done that."""
-    validate = Sweeper.validate_batch_is_legal
-    Sweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Sweeper.validate_batch_is_legal = validate  # type: ignore[method-assign]
 
 
 def composed_values(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The nested values that Hydra composes, unchecked: with interpolations such as `${seed}`, and resolved."""
     with hydra.initialize_config_dir(str(conf_folder()), version_base=VERSION_BASE):
         composed = hydra.compose(CONFIG_NAME, overrides=list(overrides))
-    plain: Any = OmegaConf.to_container(composed, resolve=False)
-    resolved: Any = OmegaConf.to_container(composed, resolve=True)
-    return plain, resolved
+    plain, resolved = (OmegaConf.to_container(composed, resolve=resolve) for resolve in (False, True))
+    return cast(dict[str, Any], plain), cast(dict[str, Any], resolved)
 
 
 def study_variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[EmbeddingConfig, str]]:
@@ -177,7 +171,21 @@ def to_typed(composed: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {one_line(error)}") from None
     config = check(values)
-    _make_absolute(config)
+    root = config.paths.root = _root(config.paths.root)
+    if os.path.exists(root) and not os.path.isdir(root):
+        raise UserError(f"paths.root={root}: found a file, expected a folder")
+    if set(root) & set("%?#"):
+        raise UserError(f"paths.root={root}: MLflow cannot have %, ? or # in the path of its store")
+    config.tracking.uri = config.tracking.uri or f"sqlite:///{root}/mlflow.db"
+    # The user's paths start from the current directory, in which the command was started.
+    config.paths.dvc = config.paths.dvc and _absolute(config.paths.dvc)
+    config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
+    config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
+    config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
+    path = config.data.path
+    # Any other value may be the id of a data set on the hub: owner/name.
+    if path and (config.data.source == "files" or path.startswith((".", "~")) or os.path.exists(path)):
+        config.data.path = _absolute(path)
     return config
 
 
@@ -210,23 +218,6 @@ def _composition_error(error: Exception, files: Sequence[str]) -> UserError:
         launcher = launchers.launcher_of(files) or f"{launchers.GROUP}=basic"
         composed = hydra.compose(CONFIG_NAME, overrides=[launcher], return_hydra_config=True)
         settings: Any = OmegaConf.to_container(composed.hydra.launcher)
-        return launchers.unknown_setting(match[1], launcher, settings)
+        keys = [key for key in flatten({"hydra": {"launcher": settings}}) if "._" not in key]
+        return UserError(f"unknown key '{match[1]}' with {launcher}{nearest(match[1], keys)}")
     return UserError(line)
-
-
-def _make_absolute(config: Config) -> None:
-    """Resolve the user's paths against the current directory, in which the command was started."""
-    config.paths.root = _root(config.paths.root)
-    if os.path.exists(config.paths.root) and not os.path.isdir(config.paths.root):
-        raise UserError(f"paths.root={config.paths.root}: found a file, expected a folder")
-    if set(config.paths.root) & set("%?#"):
-        raise UserError(f"paths.root={config.paths.root}: MLflow cannot have %, ? or # in the path of its store")
-    config.paths.dvc = config.paths.dvc and _absolute(config.paths.dvc)
-    config.tracking.uri = config.tracking.uri or f"sqlite:///{config.paths.root}/mlflow.db"
-    config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
-    config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
-    config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
-    path = config.data.path
-    # Any other value may be the id of a data set on the hub: owner/name.
-    if path and (config.data.source == "files" or path.startswith((".", "~")) or os.path.exists(path)):
-        config.data.path = _absolute(path)

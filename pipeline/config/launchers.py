@@ -5,10 +5,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
-from typing import Any
 
 from pipeline.config.schema import Config
-from pipeline.runtime.errors import RunError, UserError, nearest
+from pipeline.runtime.errors import RunError, UserError
 from pipeline.runtime.ray import prepare_ray, ray_address
 
 GROUP = "hydra/launcher"
@@ -29,38 +28,9 @@ def require_extra(key: str, value: str) -> None:
         raise UserError(f"{key}={value} needs the extra '{extra}': ./scripts/setup {extra}") from None
 
 
-def check_launcher(name: str, installed: Sequence[str]) -> None:
-    """Raise UserError where `hydra/launcher=name` is unknown to Hydra, or needs an extra that is not installed."""
-    if name not in {*LAUNCHERS, *installed}:
-        raise UserError(f"unknown option {GROUP}={name}{nearest(name, sorted({*LAUNCHERS, *installed}))}")
-    require_extra(GROUP, name)
-
-
 def launcher_of(overrides: Sequence[str]) -> str | None:
     """The override that chooses a launcher; None where there is none."""
     return next((text for text in overrides if text.startswith(f"{GROUP}=")), None)
-
-
-def refuse_launcher(overrides: Sequence[str]) -> None:
-    """Raise UserError where a command that is no sweep chooses a launcher, which would have nothing to launch."""
-    launcher = launcher_of(overrides)
-    if launcher not in (None, f"{GROUP}=basic"):
-        raise UserError(f"'{launcher}' is for sweeps, and without -m this process runs the job: add -m")
-
-
-def unknown_setting(key: str, launcher: str, settings: dict[str, Any]) -> UserError:
-    """The error for a key that is none of the nested `settings` of a launcher."""
-    keys = [known for known in _dotted_keys(settings, LAUNCHER_KEYS) if "._" not in known]
-    return UserError(f"unknown key '{key}' with {launcher}{nearest(key, keys)}")
-
-
-def _dotted_keys(values: dict[str, Any], prefix: str) -> Iterator[str]:
-    """The dotted keys of nested `values`."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _dotted_keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 @contextmanager
@@ -72,10 +42,9 @@ def launcher_session(overrides: Sequence[str], configs: Sequence[Config]) -> Ite
         return
     if launcher == f"{GROUP}=ray":
         key = f"{LAUNCHER_KEYS}ray.init.address"
-        addresses = [
-            text.partition("=")[2].strip("'\"") for text in overrides if text.lstrip("+").startswith(f"{key}=")
-        ]
-        prepare_ray(ray_address(addresses[-1] if addresses else None), key if addresses else "RAY_ADDRESS")
+        values = dict(text.lstrip("+").partition("=")[::2] for text in overrides)  # the last of a key counts
+        address = values[key].strip("'\"") if key in values else None
+        prepare_ray(ray_address(address), "RAY_ADDRESS" if address is None else key)
     folders = sorted({str(config.paths.root) for config in configs})
     logs = f"; their output is in {folders[0]}/artifacts/hydra/.submitit/" if "submitit" in launcher else ""
     print(f"{launcher}: {len(configs)} jobs, records in {', '.join(folders)}{logs}", file=sys.stderr)

@@ -57,7 +57,10 @@ def check_override(override: Override, options: Callable[[str], list[str]]) -> N
     """Raise UserError for an override with an unknown key, group or option, a wrong sign, or no value."""
     if override.is_hydra_override():
         if override.key_or_group == launchers.GROUP:
-            launchers.check_launcher(str(override.value()), options(launchers.GROUP))
+            name, known = str(override.value()), sorted({*launchers.LAUNCHERS, *options(launchers.GROUP)})
+            if name not in known:
+                raise UserError(f"unknown option {launchers.GROUP}={name}{nearest(name, known)}")
+            launchers.require_extra(launchers.GROUP, name)
         return
     key, line, value = override.key_or_group, str(override.input_line), override.value()
     valid = options(key) if selects_file(override, options) else []

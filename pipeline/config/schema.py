@@ -18,7 +18,7 @@ PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
 
 
 def choice(*names: str) -> Any:
-    """A string key that takes one of `names`."""
+    """A string key that takes one of `names`, or a list of them."""
     return field(default=MISSING, metadata={"choices": names})
 
 
@@ -161,15 +161,13 @@ class TrainConfig:
 class ProbeConfig:
     """Probes of the embedding matrix before and after training."""
 
-    similarity: list[str] = field(default=MISSING, metadata={"choices": ("wordsim353", "simlex999")})
+    similarity: list[str] = choice("wordsim353", "simlex999")  # noqa: RUF009 - choice() makes a field
     similarity_files: list[str] = MISSING
     neighbour_words: list[str] = MISSING
     neighbours: int = within(1)
     polarity: str = choice("auto", "sample", "nltk", "none")
     antonyms: bool = MISSING
-    transfer: list[str] = field(
-        default=MISSING, metadata={"choices": ("sample_topic", "emotion", "irony", "offensive", "sentiment")}
-    )
+    transfer: list[str] = choice("sample_topic", "emotion", "irony", "offensive", "sentiment")  # noqa: RUF009
     transfer_path: str = MISSING
 
 
@@ -191,10 +189,7 @@ class StudyConfig:
     label_budgets: list[int | None] = within(1)  # noqa: RUF009 - within() makes a field
     seeds: int = within(2)
     pairs: list[list[str]] = MISSING
-    baselines: list[str] = field(
-        default=MISSING,
-        metadata={"choices": ("majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext")},
-    )
+    baselines: list[str] = choice("majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext")  # noqa: RUF009
     metric: str = choice("accuracy", "macro_recall")
     lr_factors: list[float] = within(0, above=True)  # noqa: RUF009 - within() makes a field
     trial_seeds: int = within(1)

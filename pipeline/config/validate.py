@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.config.launchers import require_extra
 from pipeline.config.schema import Config
@@ -53,9 +53,12 @@ FIELDS |= {
 
 def check(values: dict[str, Any]) -> Config:
     """Turn plain nested values into a `Config`; raises UserError for the first value that is wrong."""
-    _check_names(values, Config)
     try:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
+    except ConfigKeyError as error:
+        raise unknown_key(str(error.full_key)) from None
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is not set") from None
     except OmegaConfBaseException as error:
         key = re.sub(r"\[\d+\]$", "", str(error.full_key))
         raise UserError(f"{key}={value_text(value_at(values, key))}: expected {type_text(FIELDS[key].type)}") from None
@@ -117,28 +120,11 @@ def type_text(annotation: Any) -> str:
     """An annotation in words, such as `a list, each a whole number`."""
     if get_origin(annotation) is list:
         return f"a list, each {type_text(get_args(annotation)[0])}"
-    if get_origin(annotation) is dict:
+    if get_origin(annotation) is dict or _section(annotation):
         return TYPE_NAMES[dict]
     if get_args(annotation):
         return f"{type_text(get_args(annotation)[0])} or null"
-    return TYPE_NAMES.get(annotation, TYPE_NAMES[dict])
-
-
-def _check_names(values: dict[str, Any], schema: Any, prefix: str = "") -> None:
-    """Raise UserError for keys that the schema lacks and keys that are not set."""
-    fields = {field.name: field for field in dataclasses.fields(schema)}
-    for name in values:
-        if name not in fields:
-            raise unknown_key(f"{prefix}{name}")
-    for name, field in fields.items():
-        value = values.get(name, MISSING)
-        if value == MISSING:
-            raise UserError(f"{prefix}{name} is not set")
-        section = _section(field.type)
-        if section and value is not None:
-            if not isinstance(value, dict):
-                raise UserError(f"{prefix}{name}={value_text(value)}: expected {TYPE_NAMES[dict]}")
-            _check_names(value, section, f"{prefix}{name}.")
+    return TYPE_NAMES[annotation]
 
 
 def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
@@ -167,9 +153,8 @@ def _check_combinations(config: Config) -> None:
         raise UserError(f"data={data.source} needs data.path=…, {needed}")
     if data.source in SPLIT_SOURCES and data.validation_size == 0 and config.train.patience is not None:
         settings = f"data.validation_size=0 with train.patience={config.train.patience}"
-        raise UserError(
-            f"{settings}: early stopping needs validation tweets; set train.patience=null or data.validation_size=0.1"
-        )
+        advice = "early stopping needs validation tweets; set train.patience=null or data.validation_size=0.1"
+        raise UserError(f"{settings}: {advice}")
     if not config.model.widths:
         raise UserError("model.widths=[]: expected at least one width, such as [3,4,5]")
     names = [*config.probe.similarity, *(PurePath(path).stem for path in config.probe.similarity_files)]
@@ -202,9 +187,8 @@ def _check_variant(config: Config) -> None:
     if len(active) > 1:
         raise UserError(f"{' with '.join(settings)}: expected at most one of multichannel, projected and anchor")
     if active and embedding.trainable is not required_trainable[active[0]]:
-        combination = f"{settings[0]} with embedding.trainable={value_text(embedding.trainable)}"
-        expected = value_text(required_trainable[active[0]])
-        raise UserError(f"{combination}: expected embedding.trainable={expected}")
+        found, expected = value_text(embedding.trainable), value_text(not embedding.trainable)
+        raise UserError(f"{settings[0]} with embedding.trainable={found}: expected embedding.trainable={expected}")
 
 
 def _check_study(config: Config) -> None:
@@ -212,13 +196,8 @@ def _check_study(config: Config) -> None:
     study = config.study
     if study.launcher != "local":
         require_extra("study.launcher", study.launcher)
-    lists: dict[str, list[Any]] = {
-        "variants": study.variants,
-        "label_budgets": study.label_budgets,
-        "baselines": study.baselines,
-        "lr_factors": study.lr_factors,
-    }
-    for key, values in lists.items():
+    for key in ("variants", "label_budgets", "baselines", "lr_factors"):
+        values: list[Any] = getattr(study, key)
         for value in values:
             if values.count(value) > 1:
                 raise UserError(f"study.{key}={value_text(values)}: {value_text(value)} is repeated")
@@ -229,11 +208,8 @@ def _check_study(config: Config) -> None:
             raise UserError(f"study.pairs: {value_text(pair)}: expected two different variants")
         if sum({*pair} == {*other} for other in study.pairs) > 1:
             raise UserError(f"study.pairs: {value_text(pair)} is repeated")
-    if (
-        config.stage in ("compare", "search")
-        and config.data.source in SPLIT_SOURCES
-        and config.data.validation_size == 0
-    ):
+    no_validation = config.data.source in SPLIT_SOURCES and config.data.validation_size == 0
+    if config.stage in ("compare", "search") and no_validation:
         purpose = "study chooses learning rates" if config.stage == "compare" else "search chooses settings"
         raise UserError(f"data.validation_size=0: the {purpose} on validation; set it to 0.1")
     if study.trial_seeds > study.seeds:

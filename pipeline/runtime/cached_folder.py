@@ -78,16 +78,9 @@ def ensure_folder(
 ) -> tuple[dict[str, Any], bool]:
     """Have `work` fill `folder`, unless it already holds the outcome of the same `identity`.
 
-    Parameters
-    ----------
-    folder : the target folder.
-    identity : what determines the outcome (stage, configuration, fingerprints of the inputs, code, libraries).
-    work : fills the temporary folder it is given; its return value is added to the manifest under `outcome`.
-    force : do the work even when the outcome is there.
-
-    Returns
-    -------
-    The manifest, and whether the folder was reused.
+    `identity` is what determines the outcome (stage, configuration, fingerprints of the inputs, code, libraries).
+    `work` fills the temporary folder it is given; what it returns is the manifest's `outcome`. With `force` it is done
+    even when the outcome is there. Returns the manifest, and whether the folder was reused.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     wanted = json.loads(json.dumps(dict(identity), default=str))
@@ -116,11 +109,9 @@ def ensure_folder(
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+        replaced = folder.parent / f".{folder.name}.tmp-replaced"
         if folder.exists():
-            replaced = folder.parent / f".{folder.name}.tmp-replaced"
             folder.rename(replaced)
-            temporary.rename(folder)
-            shutil.rmtree(replaced, ignore_errors=True)
-        else:
-            temporary.rename(folder)
+        temporary.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         return manifest, False

@@ -44,8 +44,7 @@ def file_fingerprint(paths: Iterable[Path]) -> str:
     for name, path in members(paths):
         digest.update(name.encode() + b"\0")
         with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+            hashlib.file_digest(stream, lambda: digest)
     return digest.hexdigest()
 
 

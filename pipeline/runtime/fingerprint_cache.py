@@ -20,20 +20,15 @@ State = list[tuple[str, int, int, int, int]]
 
 
 def cached_fingerprint(paths: Sequence[Path], cache: Path, *, refresh: bool = False) -> str:
-    """`file_fingerprint` of files and folders, read only where they changed since they were last read.
+    """`file_fingerprint` of files and folders, read only where they changed since they were last read, or to `refresh`.
 
-    Parameters
-    ----------
-    cache : the folder that keeps the fingerprints of large inputs.
-    refresh : read them in any case.
+    The folder `cache` keeps the fingerprints of large inputs.
     """
     state = _state(paths)
     if sum(size for _, size, *_ in state) < MIN_BYTES:
         return file_fingerprint(paths)
     names = [str(path.absolute()) for path in paths]
     entry = cache / f"{fingerprint(names)}.json"
-    if (known := _lookup(entry, state)) and not refresh:
-        return known
     cache.mkdir(parents=True, exist_ok=True)
     with waiting_lock(cache / f".{entry.stem}.lock"):
         state = _state(paths)

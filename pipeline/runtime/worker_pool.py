@@ -17,6 +17,7 @@ from pipeline.runtime.processes import end_with_parent
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+Tasks = Mapping[Key, Callable[[], Value]]
 DIED = "its process died (out of memory, or killed)"
 LOG_INTERVAL_SECONDS = 30.0
 EXIT_TIMEOUT_SECONDS = 10.0
@@ -63,7 +64,7 @@ class WorkerPool:
             worker.process.join()
         self._processes.clear()
 
-    def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, TaskResult[Value]]:
+    def do(self, tasks: Tasks[Key, Value], label: str) -> dict[Key, TaskResult[Value]]:
         """Run every task and log progress under `label`; results are in the order of `tasks`.
 
         Tasks and values are pickled. A process that dies affects only its own task. That task runs once more at the
@@ -79,18 +80,16 @@ class WorkerPool:
         return {key: results[key] for key in tasks}
 
     def _run(
-        self,
-        tasks: Mapping[Key, Callable[[], Value]],
-        workers: int,
-        results: dict[Key, TaskResult[Value]],
-        progress: "ProgressLog",
+        self, tasks: Tasks[Key, Value], workers: int, results: dict[Key, TaskResult[Value]], progress: "ProgressLog"
     ) -> list[Key]:
         """Run tasks with up to `workers` processes; returns the keys of those whose process died."""
         waiting, died = deque(tasks), []
         busy: dict[Connection, tuple[_Worker, Key]] = {}
         while waiting or busy:
             while waiting and len(busy) < workers:
-                worker = self._idle_worker(busy)
+                if len(busy) == len(self._processes):
+                    self._processes.append(_Worker())
+                worker = next(worker for worker in self._processes if worker.connection not in busy)
                 try:
                     worker.connection.send(tasks[waiting[0]])
                 except OSError:  # the process died while idle
@@ -106,11 +105,6 @@ class WorkerPool:
                     died.append(key)
             progress.report()
         return died
-
-    def _idle_worker(self, busy: Mapping[Connection, Any]) -> "_Worker":
-        if len(busy) == len(self._processes):
-            self._processes.append(_Worker())
-        return next(worker for worker in self._processes if worker.connection not in busy)
 
 
 class _Worker:

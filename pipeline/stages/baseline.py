@@ -43,11 +43,8 @@ def fit_baseline(config: Config, prepared: Stage, name: str, folder: Path) -> di
     metrics = {f"test/{score}": value for score, value in result.scores(data.test.labels).items()}
     metrics["validation/macro_recall"] = result.validation_macro_recall
     metrics |= dict.fromkeys(("params/total", "params/trainable"), float(result.parameters))
-    return {
-        "metrics": metrics,
-        "trials": [dataclasses.asdict(trial) for trial in result.trials],
-        "notes": list(result.notes),
-    }
+    trials = [dataclasses.asdict(trial) for trial in result.trials]
+    return {"metrics": metrics, "trials": trials, "notes": list(result.notes)}
 
 
 @lru_cache(maxsize=1)

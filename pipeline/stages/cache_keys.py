@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
@@ -22,32 +24,14 @@ from pipeline.runtime.fingerprint_cache import cached_fingerprint
 from pipeline.runtime.paths import project_root
 from pipeline.stages.paths import record_folder, root
 
-# The libraries whose release can change what a stage computes; a test holds each row to what the stage imports.
-TOKENIZER = ("nltk", "regex")
-HUB = ("datasets",)
-LIBRARIES: dict[str, tuple[str, ...]] = {
-    "prepare": ("numpy", *TOKENIZER),
-    "cbow": ("gensim", "numpy", "scipy"),
-    "ppmi": ("numpy", "scipy"),
-    "trial": ("numpy", "torch"),
-    "train": ("Jinja2", "matplotlib", "numpy", "scikit-learn", "scipy", "torch", *TOKENIZER),
-    "transfer": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
-    "audit": ("datasketch", "numpy", "scipy", *TOKENIZER),
-    "baseline": ("numpy", "scikit-learn", "scipy", *TOKENIZER),
-    "compare": ("Jinja2", "matplotlib", "numpy", "pandas", "scipy", "statsmodels"),
-}
-BASELINE_LIBRARIES: dict[str, tuple[str, ...]] = {"vader": ("vaderSentiment",), "fasttext": ("floret",)}
-
+_LISTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
+LIBRARIES: dict[str, list[str]] = _LISTS["libraries"]
+BASELINE_LIBRARIES: dict[str, list[str]] = _LISTS["baseline_libraries"]
+HUB: list[str] = _LISTS["hub"]
+TRAINING_CODE: list[str] = _LISTS["training_code"]
+RECORD_CODE: list[str] = _LISTS["record_code"]
 # Environment variables that choose the kernels of OpenBLAS (gensim, scipy), MKL and torch: other last digits.
 KERNEL_SETTINGS = ("OPENBLAS_CORETYPE", "MKL_CBWR", "ATEN_CPU_CAPABILITY")
-
-# Code that determines the weights of a run, and the code that adds to its record.
-TRAINING_CODE = ("stages/learn.py", "classifier", "embedding", "data/label_budget.py")
-RECORD_CODE = (
-    *("stages/train.py", "evaluation/probes", "runtime/markdown.py", "runtime/templates.py"),
-    *(f"tracking/{name}.py" for name in ("run_record", "write_record", "note", "plots", "score_intervals")),
-    *("tracking/page/note.md.j2", "tracking/page/scores.md.j2"),
-)
 
 _STRING_OR_COMMENT = re.compile(
     r'"""(?:\\.|[^\\])*?"""'
@@ -65,23 +49,17 @@ _OWN_IMPORTS = re.compile(rf"^([ \t]*){_OWN_IMPORT}(?:\1{_OWN_IMPORT})*", re.MUL
 def code_key(parts: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:
     """The part of a key that stands for the program.
 
-    Parameters
-    ----------
-    parts : modules and folders below `pipeline/`; a folder counts with all files below it, whatever their type.
-    libraries : names of distributions; one that is not installed is left out.
+    `parts` are modules and folders below `pipeline/`; a folder counts with all files below it, whatever their type.
+    `libraries` are names of distributions; one that is not installed is left out.
     """
     package = project_root() / "pipeline"
-    files = {path for part in parts for path in _files(package / part)}
-    contents = sorted(_content_digest(path) for path in files)  # by content: a move costs nothing
-    key: dict[str, Any] = {"sources": fingerprint(contents), "libraries": _versions(libraries)}
+    paths = {path for part in parts for path in (package / part, *(package / part).rglob("*"))}
+    files = (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
+    contents = sorted(map(_content_digest, files))  # by content: a move costs nothing
+    versions = {name: version for name in libraries if (version := _version(name)) is not None}
+    key: dict[str, Any] = {"sources": fingerprint(contents), "libraries": versions}
     settings = {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}
     return key | ({"kernels": settings} if settings else {})
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
 
 
 @cache
@@ -127,11 +105,6 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _versions(libraries: Iterable[str]) -> dict[str, str]:
-    versions = {name: _version(name) for name in sorted(set(libraries))}
-    return {name: version for name, version in versions.items() if version is not None}
-
-
 def training_key(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
     """What determines the weights of a classifier, its code aside."""
     embedding = dataclasses.asdict(config.embedding)
@@ -154,42 +127,27 @@ def trial_key(config: Config, prepared: Stage, vectors: Stage | None) -> dict[st
     return training_key(config, prepared, vectors) | {"code": code}
 
 
-def record_key(
-    config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str], *, keep_embedding: bool
-) -> dict[str, Any]:
-    """What determines a run's record, given the keys of the transfer tasks by name."""
-    probe = dataclasses.asdict(config.probe)
-    probe["similarity_files"] = [
-        input_fingerprint(config, "probe.similarity_files", path) for path in probe["similarity_files"]
-    ]
-    probe["transfer"] = dict(tasks)
-    del probe["transfer_path"]  # a location; the contents are in the keys of the tasks
-    probe["opinion_words"] = opinion_words_used(config)
-    return training_key(config, prepared, vectors) | {
-        "probe": probe,
-        "keep_embedding": keep_embedding,
-        "code": code_key((*TRAINING_CODE, *RECORD_CODE), LIBRARIES["train"]),
-    }
-
-
 def record_key_and_folder(
     config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str]
 ) -> tuple[dict[str, Any], Path]:
-    """The key and folder of the record that serves a run: with its embedding where that is wanted or stored already."""
-    whole = record_key(config, prepared, vectors, tasks, keep_embedding=True)
-    folder = record_folder(config, whole)
-    if config.tracking.keep_embedding or folder.exists():
-        return whole, folder
-    bare = record_key(config, prepared, vectors, tasks, keep_embedding=False)
-    return bare, record_folder(config, bare)
+    """What determines a run's record, given the keys of the transfer tasks by name; and the record's folder.
 
-
-def opinion_words_used(config: Config) -> str | None:
-    """The fingerprint of the positive and negative words that the polarity probe asks about."""
+    It is the record that serves the run: with its embedding where that is wanted or stored already.
+    """
     from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 
-    kind = resolve_opinion_words(config.probe.polarity, config.data.source)
-    return None if kind is None else fingerprint(opinion_words(kind))
+    probe = dataclasses.asdict(config.probe)
+    for index, path in enumerate(config.probe.similarity_files):
+        probe["similarity_files"][index] = input_fingerprint(config, "probe.similarity_files", path)
+    probe["transfer"] = dict(tasks)
+    del probe["transfer_path"]  # a location; the contents are in the keys of the tasks
+    opinions = resolve_opinion_words(config.probe.polarity, config.data.source)
+    probe["opinion_words"] = None if opinions is None else fingerprint(opinion_words(opinions))
+    code = code_key((*TRAINING_CODE, *RECORD_CODE), LIBRARIES["train"])
+    key = training_key(config, prepared, vectors) | {"probe": probe, "keep_embedding": True, "code": code}
+    if not config.tracking.keep_embedding and not record_folder(config, key).exists():
+        key["keep_embedding"] = False
+    return key, record_folder(config, key)
 
 
 def stop_words_used(config: Config) -> str | None:

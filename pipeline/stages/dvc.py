@@ -29,7 +29,8 @@ Work = Callable[[Path], Mapping[str, Any]]
 
 def copy_folder(config: Config, stage: str) -> Path | None:
     """The folder of the copy of a stage's outcome; None where `paths.dvc` is null or the stage has no copy."""
-    names = {"prepare": "prepare", "cbow": f"cbow/s{config.cbow.seed}", "train": f"train/{_cell(config)}"}
+    cell = f"{variant_name(config.embedding)}-s{config.seed}"
+    names = {"prepare": "prepare", "cbow": f"cbow/s{config.cbow.seed}", "train": f"train/{cell}"}
     return Path(config.paths.dvc) / names[stage] if config.paths.dvc and stage in names else None
 
 
@@ -46,8 +47,7 @@ def copy_or_work(work: Work, config: Config, identity: Mapping[str, Any]) -> Wor
     def copy_from_dvc(folder: Path) -> Mapping[str, Any]:
         shutil.copytree(copy, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
         log.info("%s: copied from %s", identity["stage"], copy)
-        outcome: Mapping[str, Any] = manifest["outcome"]
-        return outcome
+        return dict(manifest["outcome"])
 
     return copy_from_dvc
 
@@ -84,10 +84,6 @@ def copy_study(config: Config, study: Path) -> None:
         _copy(study, copy)
         scores = read_json(study / "study.json")["metrics"]
         write_json(copy.parent / "scores.json", {name.removeprefix(SCORE): score for name, score in scores.items()})
-
-
-def _cell(config: Config) -> str:
-    return f"{variant_name(config.embedding)}-s{config.seed}"
 
 
 def _copy(source: Path, copy: Path) -> None:

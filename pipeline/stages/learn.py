@@ -1,6 +1,6 @@
 """The inputs of a classifier, and training one run or many with them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,38 +48,39 @@ def run_inputs(config: Config, prepared: Stage, trained: Stage | None) -> RunInp
     if "validation" not in splits and config.train.patience is not None:
         patience = f"train.patience={config.train.patience}"
         raise UserError(f"{patience}, but there is no validation split to watch: set train.patience=null")
-    vectors = initial_vectors(config, trained, vocabulary)
+    vectors, embedding = None, config.embedding
+    if trained is not None:
+        vectors = Vectors.load(trained.folder)
+    elif embedding.path is not None and embedding.init == "pretrained":
+        from pipeline.embedding.pretrained import read_pretrained
+
+        words = vocabulary.words[SPECIALS:]
+        vectors = read_pretrained(Path(embedding.path), embedding.format, embedding.dim, words)
     # Keyed apart from the engine's own streams, so that the draw of the matrix shares nothing with the batch order.
     rng = np.random.default_rng([config.seed, 0])
-    initial_VE, from_vectors_V = initial_matrix(
-        vocabulary.words, vectors, config.embedding.dim, rng, config.embedding.scale
-    )
+    initial_VE, from_vectors_V = initial_matrix(vocabulary.words, vectors, embedding.dim, rng, embedding.scale)
     rows = budget_rows(splits["train"].labels, config.data.label_budget, config.seed)
     return RunInputs(vocabulary, splits, rows, vectors, initial_VE, from_vectors_V)
-
-
-def initial_vectors(config: Config, trained: Stage | None, vocabulary: Vocabulary) -> Vectors | None:
-    """The vectors that the embedding layer starts from: those of a stage, those of a file, or none."""
-    if config.embedding.init == "random":
-        return None
-    if trained is not None:
-        return Vectors.load(trained.folder)
-    from pipeline.embedding.pretrained import read_pretrained
-
-    assert config.embedding.path is not None
-    path = Path(config.embedding.path)
-    return read_pretrained(path, config.embedding.format, config.embedding.dim, vocabulary.words[SPECIALS:])
 
 
 def train_runs(
     runs: Sequence[tuple[Config, RunInputs]], classes: int, *, test: bool = True, report: Report | None = None
 ) -> list[RunResult | RunError]:
-    """Train classifiers on the same splits as one batch of the engine; a run that failed is its error."""
+    """Train classifiers on the same splits as one batch of the engine; a run that failed is its error.
+
+    Without `test`, the engine never sees that split.
+    """
+    texts = {
+        name: Texts.from_arrays(split.ids, split.offsets, split.labels)
+        for name, split in runs[0][1].splits.items()
+        if test or name != "test"
+    }
     specs = [
         Run(inputs.initial_VE, config.embedding, inputs.rows, config.seed, config.model, config.train)
         for config, inputs in runs
     ]
-    return engine.train_batch(engine_task(runs[0][1].splits, classes, test=test), specs, report=report)
+    task = Task(texts["train"], texts.get("validation"), texts.get("test"), classes)
+    return engine.train_batch(task, specs, report=report)
 
 
 def train_requests(requests: Sequence[Request], *, test: bool = True) -> list[RunResult | RunError]:
@@ -92,29 +93,13 @@ def train_one(
     config: Config, inputs: RunInputs, classes: int, *, test: bool = True, log_epochs: bool = True
 ) -> RunResult:
     """Train one classifier, with a log line for each epoch; raises its RunError where it failed."""
-    report = epoch_line(config) if log_epochs else None
-    (result,) = train_runs([(config, inputs)], classes, test=test, report=report)
-    if isinstance(result, RunError):
-        raise result
-    return result
-
-
-def engine_task(splits: Mapping[str, EncodedSplit], classes: int, *, test: bool = True) -> Task:
-    """The splits as the training engine reads them; without `test`, it never sees that split."""
-    texts = {
-        name: Texts.from_arrays(split.ids, split.offsets, split.labels)
-        for name, split in splits.items()
-        if test or name != "test"
-    }
-    return Task(texts["train"], texts.get("validation"), texts.get("test"), classes)
-
-
-def epoch_line(config: Config) -> Callable[[dict[str, Any]], None]:
-    """A reporter that logs one line per epoch."""
     monitor = f"validation/{config.train.monitor}"
 
     def report(row: dict[str, Any]) -> None:
         score = f", {monitor} {row[monitor]:.4f}" if monitor in row else ""
         log.info("train: epoch %d, loss %.4f%s", row["epoch"], row["train/loss"], score)
 
-    return report
+    (result,) = train_runs([(config, inputs)], classes, test=test, report=report if log_epochs else None)
+    if isinstance(result, RunError):
+        raise result
+    return result

@@ -11,14 +11,7 @@ from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log, progress
-from pipeline.stages.cache_keys import (
-    HUB,
-    LIBRARIES,
-    code_key,
-    files_fingerprint,
-    input_fingerprint,
-    stop_words_used,
-)
+from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key, files_fingerprint, input_fingerprint, stop_words_used
 from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
@@ -81,16 +74,11 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
     with CorpusWriter(folder / CORPUS) as corpus:
         unlabelled, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
-        least = config.text.unlabelled_min_count
+        text, least = config.text, config.text.unlabelled_min_count
         frequent = () if least is None else (word for word, count in unlabelled.counts().items() if count >= least)
+        required, sources = (*tokenizer.reserved, *frequent), {name: batches(name) for name in labelled}
         vocabulary = encode_splits(
-            {name: batches(name) for name in labelled},
-            tokenizer,
-            config.text.min_count,
-            folder,
-            config.workers,
-            required_words=(*tokenizer.reserved, *frequent),
-            on_train=corpus.write,
+            sources, tokenizer, text.min_count, folder, config.workers, required_words=required, on_train=corpus.write
         )
         info = corpus.info
     if len(vocabulary) <= SPECIALS:
@@ -118,14 +106,9 @@ def write_unlabelled(
     """
     from pipeline.data.arrow import in_batches, read_texts
     from pipeline.data.duplicates import digests
-    from pipeline.text.corpus import read_lines
     from pipeline.text.parallel_tokenize import WordCounter, tokenize_batches
 
-    sources: dict[str, Iterable[str]] = {}
-    if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
-        sources["unlabelled"] = read_texts(folder, "unlabelled")
-    if config.cbow.extra_text is not None:
-        sources["extra_text"] = read_lines(Path(config.cbow.extra_text))
+    sources = unlabelled_texts(config, folder)
     others = [split for split in splits if split != "train"] if sources else []
     texts_held_out = (batch for split in others for batch in in_batches(read_texts(folder, split), BATCH))
     held_out = digests(texts_held_out, "masked")
@@ -147,3 +130,16 @@ def write_unlabelled(
     if dropped:
         log.info("prepare: left out %d unlabelled texts that are in validation or test", dropped)
     return counter, texts, dropped
+
+
+def unlabelled_texts(config: Config, folder: Path) -> dict[str, Iterable[str]]:
+    """The configured unlabelled text, by source."""
+    from pipeline.data.arrow import read_texts
+    from pipeline.text.corpus import read_lines
+
+    sources: dict[str, Iterable[str]] = {}
+    if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
+        sources["unlabelled"] = read_texts(folder, "unlabelled")
+    if config.cbow.extra_text is not None:
+        sources["extra_text"] = read_lines(Path(config.cbow.extra_text))
+    return sources

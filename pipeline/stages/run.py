@@ -13,19 +13,10 @@ from pipeline.stages.vectors import cbow, vectors
 
 
 def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
-    """Run the stages that `config.stage` asks for, reusing finished ones.
+    """Run the stages that `config.stage` asks for, reusing finished ones; `overrides` are kept in the record.
 
-    Parameters
-    ----------
-    overrides : the overrides of the command line, for the record.
-
-    Returns
-    -------
-    The folder of the run's record, or None where `config.stage` comes before it.
-
-    Raises
-    ------
-    UserError : the configuration or an input file is wrong. RunError : the run itself failed.
+    Returns the folder of the run's record, or None where `config.stage` comes before it. Raises UserError where the
+    configuration or an input file is wrong, RunError where the run itself failed.
     """
     if logs := config.tracking.enabled and config.stage not in ("prepare", "cbow"):
         from pipeline.tracking.mlflow.background import background_logger

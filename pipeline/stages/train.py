@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import Config, data_name
+from pipeline.config.validate import value_at
 from pipeline.config.variants import variant_name
 from pipeline.runtime.cached_folder import Stage, ensure_folder
 from pipeline.runtime.log import log
@@ -16,8 +17,7 @@ from pipeline.stages.transfer import transfer
 
 if TYPE_CHECKING:
     from pipeline.classifier.engine import RunResult
-    from pipeline.evaluation.probes.run import ProbeResults
-    from pipeline.stages.learn import RunInputs
+    from pipeline.stages.learn import Request, RunInputs
     from pipeline.tracking.run_record import RunRecord
 
 LOGGED_SCORES = ("accuracy", "macro_recall")
@@ -25,11 +25,7 @@ NOT_RECORDED = ("study", "search")  # sections of the configuration that a singl
 
 
 def train(
-    config: Config,
-    prepared: Stage,
-    vectors: Stage | None,
-    overrides: Sequence[str],
-    result: "RunResult | None" = None,
+    config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str], result: "RunResult | None" = None
 ) -> Path:
     """Train and probe one classifier and write its record below results/.
 
@@ -42,7 +38,21 @@ def train(
     config = dataclasses.replace(config, tracking=tracking)
 
     def work(temporary: Path) -> dict[str, Any]:
-        return train_and_record(config, prepared, vectors, tasks, folder.name, overrides, temporary, result)
+        from pipeline.stages.learn import run_inputs, train_one
+
+        inputs = run_inputs(config, prepared, vectors)
+        size = f"vocabulary {len(inputs.vocabulary):,} × {config.embedding.dim}"
+        log.info("train: %s labelled tweets, %s", f"{len(inputs.rows):,}", size)
+        trained = result or train_one(config, inputs, len(prepared.outcome["label_names"]))
+
+        # Imported only now, so that training does not wait for what comes after it.
+        from pipeline.tracking.write_record import write_record
+
+        record = run_record((config, prepared, vectors), inputs, trained, tasks, folder.name, overrides)
+        write_record(temporary, record)
+        scores = ", ".join(f"{score} {record.metrics[f'test/{score}']:.4f}" for score in LOGGED_SCORES)
+        generated = " (generated tweets)" if prepared.outcome["generated"] else ""
+        return {"summary": f"test {scores} on {prepared.outcome['rows']['test']:,} tweets{generated}"}
 
     log.info("train: %s → %s", variant_name(config.embedding), short(folder))
     manifest, reused = ensure_folder(folder, {"stage": "train", **key}, work, force=config.force)
@@ -50,81 +60,36 @@ def train(
     return folder
 
 
-def train_and_record(
-    config: Config,
-    prepared: Stage,
-    vectors: Stage | None,
+def run_record(
+    request: "Request",
+    inputs: "RunInputs",
+    result: "RunResult",
     tasks: Mapping[str, Stage],
     name: str,
     overrides: Sequence[str],
-    folder: Path,
-    result: "RunResult | None" = None,
-) -> dict[str, Any]:
-    """Train one run (unless `result` is there), probe its embedding before and after, and write its record."""
-    from pipeline.stages.learn import run_inputs, train_one
-
-    inputs = run_inputs(config, prepared, vectors)
-    size = f"vocabulary {len(inputs.vocabulary):,} × {config.embedding.dim}"
-    log.info("train: %s labelled tweets, %s", f"{len(inputs.rows):,}", size)
-    result = result or train_one(config, inputs, len(prepared.outcome["label_names"]))
-
-    # Imported only now, so that training does not wait for what comes after it.
+) -> "RunRecord":
+    """Everything that the record of a run holds: its embedding is probed, before and after training."""
+    import numpy as np
     from threadpoolctl import threadpool_limits
 
-    from pipeline.evaluation.probes.run import probe_run
-    from pipeline.tracking.write_record import write_record
-
-    metrics = result.metrics | initial_matrix_metrics(inputs)
-    with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
-        probes = probe_run(config, inputs.vocabulary, inputs.splits, inputs.rows, inputs.from_vectors_V, result, tasks)
-    metrics |= probes.metrics
-    write_record(
-        folder, run_record(config, prepared, vectors, inputs, result, metrics, probes, name=name, overrides=overrides)
-    )
-    scores = ", ".join(f"{score} {metrics[f'test/{score}']:.4f}" for score in LOGGED_SCORES)
-    generated = " (generated tweets)" if prepared.outcome["generated"] else ""
-    return {"summary": f"test {scores} on {prepared.outcome['rows']['test']:,} tweets{generated}"}
-
-
-def initial_matrix_metrics(inputs: "RunInputs") -> dict[str, float | None]:
-    """The spread of the initial embedding matrix and, where it has word vectors, their coverage, which is logged."""
-    import numpy as np
-
-    from pipeline.embedding.initial_matrix import coverage
-
-    metrics: dict[str, float | None] = {"embedding/initial_std": float(inputs.initial_VE[1:].std(dtype=np.float64))}
-    if inputs.vectors is not None:
-        vocabulary = inputs.vocabulary
-        shares = coverage(vocabulary.counts, inputs.from_vectors_V, vocabulary.types_dropped)
-        metrics |= shares
-        log.info(
-            "train: vectors for %.1f %% of the training text's words, %.1f %% of its tokens",
-            100 * shares["coverage/types"],
-            100 * shares["coverage/tokens"],
-        )
-    return metrics
-
-
-def run_record(
-    config: Config,
-    prepared: Stage,
-    vectors: Stage | None,
-    inputs: "RunInputs",
-    result: "RunResult",
-    metrics: Mapping[str, float | None],
-    probes: "ProbeResults",
-    *,
-    name: str,
-    overrides: Sequence[str],
-) -> "RunRecord":
-    """Everything that the record of a run holds."""
-    import numpy as np
-
     from pipeline.data.arrow import open_rows
+    from pipeline.embedding.initial_matrix import coverage
+    from pipeline.evaluation.probes.run import probe_run
     from pipeline.tracking.provenance import environment
     from pipeline.tracking.run_record import Predictions, RunRecord
 
+    config, prepared, vectors = request
     facts, budget = prepared.outcome, config.data.label_budget
+    metrics: dict[str, float | None] = {**result.metrics}
+    metrics["embedding/initial_std"] = float(inputs.initial_VE[1:].std(dtype=np.float64))
+    if inputs.vectors is not None:
+        vocabulary = inputs.vocabulary
+        shares = coverage(vocabulary.counts, inputs.from_vectors_V, vocabulary.types_dropped)
+        words, tokens = 100 * shares["coverage/types"], 100 * shares["coverage/tokens"]
+        log.info(f"train: vectors for {words:.1f} % of the training text's words, {tokens:.1f} % of its tokens")
+        metrics |= shares
+    with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
+        probes = probe_run(config, inputs.vocabulary, inputs.splits, inputs.rows, inputs.from_vectors_V, result, tasks)
     return RunRecord(
         name=name,
         title=run_title(config, facts["generated"]),
@@ -146,7 +111,7 @@ def run_record(
             "rows": facts["rows"],
             "labelled_used": len(inputs.rows),
         },
-        metrics=dict(metrics),
+        metrics=metrics | probes.metrics,
         timings={
             "time/prepare_seconds": prepared.seconds,
             **({"time/cbow_seconds": vectors.seconds} if vectors else {}),
@@ -178,26 +143,18 @@ def run_record(
 
 def with_absolute_paths(config: Config, overrides: Sequence[str]) -> list[str]:
     """The command's overrides with absolute paths, so that they can be repeated from any folder."""
-    paths = {
-        "data.path": config.data.path,
-        "cbow.extra_text": config.cbow.extra_text,
-        "embedding.path": config.embedding.path,
-        "paths.root": config.paths.root,
-    }
+    values = dataclasses.asdict(config)
+    paths = {key: value_at(values, key) for key in ("data.path", "cbow.extra_text", "embedding.path", "paths.root")}
     keys = [override.partition("=")[0].lstrip("+") for override in overrides]
     return [f"{key}={paths[key]}" if paths.get(key) else text for key, text in zip(keys, overrides, strict=True)]
 
 
 def run_title(config: Config, generated: bool) -> str:
     """The run's name for reading: variant, encoder where it is not `mean`, labels, seed, whether tweets are real."""
-    parts = [
-        variant_name(config.embedding),
-        *([config.model.encoder] if config.model.encoder != "mean" else []),
-        f"n={config.data.label_budget or 'all'}",
-        f"seed {config.seed}",
-        *(["generated tweets"] if generated else []),
-    ]
-    return " · ".join(parts)
+    encoder = "" if config.model.encoder == "mean" else config.model.encoder
+    size, seed = f"n={config.data.label_budget or 'all'}", f"seed {config.seed}"
+    parts = (variant_name(config.embedding), encoder, size, seed, "generated tweets" if generated else "")
+    return " · ".join(filter(None, parts))
 
 
 def course_notes(config: Config) -> list[str]:

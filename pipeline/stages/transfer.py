@@ -1,6 +1,5 @@
 """The stage `transfer`: the tweets of another task, encoded with the vocabulary of this one."""
 
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key
 from pipeline.stages.cached import cached_stage
+from pipeline.stages.prepare import unlabelled_texts
 
 CODE = ("stages/transfer.py", "evaluation/probes/transfer.py", "evaluation/probes/transfer_tasks.py")
 
@@ -30,15 +30,10 @@ def encode_transfer(config: Config, prepared: Stage, task: str, folder: Path) ->
     """Encode another task's tweets with the vocabulary of this one, and count those that this one has read."""
     from pipeline.data.arrow import read_texts
     from pipeline.evaluation.probes.transfer_tasks import write_task
-    from pipeline.text.corpus import read_lines
     from pipeline.text.presets import build_tokenizer
     from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
-    read: dict[str, Iterable[str]] = {"train": read_texts(prepared.folder, "train")}
-    if (prepared.folder / "unlabelled.arrow").exists() and config.cbow.use_unlabelled:
-        read["unlabelled"] = read_texts(prepared.folder, "unlabelled")
-    if config.cbow.extra_text is not None:
-        read["extra_text"] = read_lines(Path(config.cbow.extra_text))
+    read = {"train": read_texts(prepared.folder, "train"), **unlabelled_texts(config, prepared.folder)}
     vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
     tokenizer = build_tokenizer(config.text)
     return write_task(task, config.probe.transfer_path, config.data.sample, tokenizer, vocabulary, read, folder)

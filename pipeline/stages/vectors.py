@@ -1,14 +1,17 @@
 """The stages `cbow` and `ppmi`: word vectors trained or counted on the corpus."""
 
 import dataclasses
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.stages.cache_keys import LIBRARIES, code_key
 from pipeline.stages.cached import cached_stage
+
+if TYPE_CHECKING:
+    from pipeline.embedding.word_vectors import Vectors
 
 CODE = ("stages/vectors.py", "embedding/word_vectors.py")
 
@@ -24,52 +27,43 @@ def cbow(config: Config, prepared: Stage) -> Stage:
     settings = dataclasses.asdict(config.cbow)
     for name in ("use_unlabelled", "extra_text"):
         del settings[name]
-    key = {
-        "corpus": prepared.outcome["corpus"]["fingerprint"],
-        # fastText composes vectors for the vocabulary's words, so there the vocabulary counts as well.
-        "vocabulary": prepared.key if config.cbow.algorithm == "fasttext" else None,
-        "cbow": settings,
-        "code": code_key((*CODE, "embedding/cbow.py"), LIBRARIES["cbow"]),
-    }
-    return cached_stage(config, "cbow", key, partial(train_vectors, config, prepared))
+    # fastText composes vectors for the vocabulary's words, so there the vocabulary counts as well.
+    vocabulary_key = prepared.key if config.cbow.algorithm == "fasttext" else None
+
+    def train(corpus: Path, fingerprint: str) -> "Vectors":
+        from pipeline.embedding.cbow import train_cbow
+        from pipeline.text.vocabulary import VOCABULARY, Vocabulary
+
+        words = Vocabulary.load(prepared.folder / VOCABULARY).words[SPECIALS:]
+        return train_cbow(corpus, config.cbow, extra_words=words, corpus_fingerprint=fingerprint)
+
+    return _vectors_stage(config, prepared, "cbow", {"vocabulary": vocabulary_key, "cbow": settings}, train)
 
 
 def ppmi(config: Config, prepared: Stage) -> Stage:
     """Count word vectors on the same corpus; no seed plays a part."""
-    key = {
-        "corpus": prepared.outcome["corpus"]["fingerprint"],
-        "ppmi": dataclasses.asdict(config.ppmi),
-        "dim": config.embedding.dim,
-        "code": code_key((*CODE, "embedding/ppmi.py"), LIBRARIES["ppmi"]),
-    }
-    return cached_stage(config, "ppmi", key, partial(count_vectors, config, prepared))
+
+    def count(corpus: Path, fingerprint: str) -> "Vectors":
+        from pipeline.embedding.ppmi import train_ppmi
+
+        return train_ppmi(corpus, config.ppmi, config.embedding.dim, corpus_fingerprint=fingerprint)
+
+    settings = {"ppmi": dataclasses.asdict(config.ppmi), "dim": config.embedding.dim}
+    return _vectors_stage(config, prepared, "ppmi", settings, count)
 
 
-def train_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, Any]:
-    """Train word vectors on the corpus and write them."""
-    from pipeline.embedding.cbow import train_cbow
-    from pipeline.text.corpus import CORPUS
-    from pipeline.text.vocabulary import VOCABULARY, Vocabulary
+def _vectors_stage(
+    config: Config, prepared: Stage, name: str, settings: Mapping[str, Any], make: "Callable[[Path, str], Vectors]"
+) -> Stage:
+    """The stage `name`, in which `make` makes vectors from the corpus and its fingerprint."""
+    fingerprint = prepared.outcome["corpus"]["fingerprint"]
+    code = code_key((*CODE, f"embedding/{name}.py"), LIBRARIES[name])
 
-    vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
-    vectors = train_cbow(
-        prepared.folder / CORPUS,
-        config.cbow,
-        extra_words=vocabulary.words[SPECIALS:],
-        corpus_fingerprint=prepared.outcome["corpus"]["fingerprint"],
-    )
-    vectors.save(folder)
-    return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words)}
+    def work(folder: Path) -> dict[str, Any]:
+        from pipeline.text.corpus import CORPUS
 
+        vectors = make(prepared.folder / CORPUS, fingerprint)
+        vectors.save(folder)
+        return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words)}
 
-def count_vectors(config: Config, prepared: Stage, folder: Path) -> dict[str, Any]:
-    """Count word vectors on the corpus and write them."""
-    from pipeline.embedding.ppmi import train_ppmi
-    from pipeline.text.corpus import CORPUS
-
-    corpus_fingerprint = prepared.outcome["corpus"]["fingerprint"]
-    vectors = train_ppmi(
-        prepared.folder / CORPUS, config.ppmi, config.embedding.dim, corpus_fingerprint=corpus_fingerprint
-    )
-    vectors.save(folder)
-    return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words)}
+    return cached_stage(config, name, {"corpus": fingerprint, **settings, "code": code}, work)

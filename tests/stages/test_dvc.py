@@ -72,7 +72,7 @@ class TestTake:
             raise AssertionError("done again")
 
         monkeypatch.setattr("pipeline.stages.prepare.prepare_texts", fail)
-        monkeypatch.setattr("pipeline.stages.vectors.train_vectors", fail)
+        monkeypatch.setattr("pipeline.embedding.cbow.train_cbow", fail)
         with caplog.at_level("INFO", logger="pipeline"):
             record = run(tmp_path, "train", f"paths.dvc={made / 'dvc'}")
         assert [line for line in caplog.messages if "copied from" in line] == [
