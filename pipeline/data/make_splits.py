@@ -29,7 +29,7 @@ class Selection:
     def batches(self) -> Iterator[tuple[pa.Array, IntArray]]:
         """Batches of texts and their rows, in the order of the source."""
         start = low = 0
-        for texts in self.stored.texts():
+        for texts in self.stored.texts:
             high = bisect_left(self.rows, start + len(texts), low)  # np.searchsorted may copy all rows each time
             rows = self.rows[low:high]
             yield texts.take(pa.array(rows - start)), rows
@@ -61,10 +61,8 @@ def select_usable(
 def make_splits(selections: dict[str, Selection], config: DataConfig, notes: list[str]) -> None:
     """Hold out the splits that the source lacks from its training rows, stratified by label; changes `selections`.
 
-    Raises
-    ------
-    UserError
-        `data.test_size=0` without a test split; or a size that is no whole number of rows, too small or too large.
+    Raises UserError for `data.test_size=0` without a test split, and for a size that is no whole number of rows, too
+    small or too large.
     """
     train = selections["train"]
     total = len(train.rows)
@@ -81,9 +79,8 @@ def make_splits(selections: dict[str, Selection], config: DataConfig, notes: lis
         raise UserError(f"{settings} leave no training row of the {total} that {train.stored.source.name} has")
     for split in missing:
         order = train.rows[stratified_order(train.labels[train.rows], config.split_seed)]
-        held_out, rest = np.sort(order[: counts[split]]), np.sort(order[counts[split] :])
+        held_out, train.rows = np.sort(order[: counts[split]]), np.sort(order[counts[split] :])
         selections[split] = Selection(train.stored, train.labels, held_out)
-        train.rows = rest
         notes.append(
             f"{split}: {len(held_out)} of {total} rows, stratified "
             f"(data.{split}_size={sizes[split]:g}, data.split_seed={config.split_seed})"
@@ -103,11 +100,10 @@ def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: l
     """Drop training rows whose text is also in another split, by `data.deduplicate`; changes `selections`."""
     if deduplicate == "none":
         return
-    others = [selection for split, selection in selections.items() if split != "train"]
-    texts_held_out = (texts.to_pylist() for selection in others for texts, _ in selection.batches())
-    held_out = digests(texts_held_out, deduplicate)
-    held_out.sort()
     train = selections["train"]
+    others = [selection for selection in selections.values() if selection is not train]
+    held_out = digests((texts.to_pylist() for other in others for texts, _ in other.batches()), deduplicate)
+    held_out.sort()
     duplicated = np.concatenate(
         [is_member(digests([texts.to_pylist()], deduplicate), held_out) for texts, _ in train.batches()]
     )

@@ -40,15 +40,7 @@ def source_fingerprint(
 ) -> str:
     """The identity of the raw input before it is read: a digest of local files, or `id@revision` of a hub data set.
 
-    Parameters
-    ----------
-    config : the `data` group of the configuration.
-    fingerprint_files : fingerprints the contents of files, for instance with a cache for large ones.
-
-    Raises
-    ------
-    UserError
-        A local source is absent.
+    `fingerprint_files` may have a cache for large files. Raises UserError where a local source is absent.
     """
     if config.source == "sample":
         return fingerprint(vars(sample_config(config)))
