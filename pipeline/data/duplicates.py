@@ -42,8 +42,8 @@ def digests(batches: Iterable[list[str]], deduplicate: str) -> UIntArray:
     """
     key = KEYS[deduplicate]
     keys = ((key(text).encode("utf-8", "surrogatepass") for text in batch) for batch in batches)
-    joined = (b"".join(hashlib.blake2b(key, digest_size=8).digest() for key in batch) for batch in keys)
-    arrays = [np.frombuffer(digests, dtype="<u8") for digests in joined]
+    joined = (b"".join(hashlib.blake2b(data, digest_size=8).digest() for data in batch) for batch in keys)
+    arrays = [np.frombuffer(block, dtype="<u8") for block in joined]
     return np.concatenate(arrays).astype(np.uint64, copy=False) if arrays else np.empty(0, dtype=np.uint64)
 
 

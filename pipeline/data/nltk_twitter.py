@@ -26,10 +26,8 @@ def open_nltk_twitter(config: DataConfig) -> Source:
         if len(texts) != TWEETS_PER_LABEL:
             raise UserError(f"twitter_samples {FILES[label]}: {len(texts)} tweets, expected {TWEETS_PER_LABEL}")
     splits = {}
-    for split, part in {
-        "train": slice(TRAINING_TWEETS_PER_LABEL),
-        "test": slice(TRAINING_TWEETS_PER_LABEL, None),
-    }.items():
+    limit = TRAINING_TWEETS_PER_LABEL
+    for split, part in (("train", slice(None, limit)), ("test", slice(limit, None))):
         rows = numbered_rows([(text, label) for label, texts in tweets.items() for text in texts[part]])
         splits[split] = SourceSplit(f"twitter_samples {split}", rows)
     return Source(splits, LABEL_NAMES)

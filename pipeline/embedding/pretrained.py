@@ -28,13 +28,8 @@ def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> 
     """Read the vectors of `words`, or of every word where `words` is empty, in the order of the file.
 
     The first row of a repeated word counts. In rows of other words, values are counted but not parsed. Word counts are
-    0: the files hold none. `info` has the numbers of rows that were read, kept and repeated.
-
-    Parameters
-    ----------
-    path : the file; gzip is recognised by its content.
-    format : `word2vec_text`, `word2vec_binary`, `glove` (no header line), or `auto` to detect it.
-    dim : the dimensions that the vectors must have.
+    0: the files hold none. `info` has the numbers of rows that were read, kept and repeated. Gzip is recognised by its
+    content; `format` is `word2vec_text`, `word2vec_binary`, `glove` (no header line), or `auto` to detect it.
 
     Raises UserError for a file that is missing, a pickle or another container, of other dimensions, truncated, or with
     a value that is no finite number. The message names the file, and the row if there is one.

@@ -20,20 +20,12 @@ WORDS_FILE = "vectors.json"
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """One vector per word.
+    """One vector per word."""
 
-    Attributes
-    ----------
-    words : N distinct words; row i of `vectors` belongs to word i.
-    counts : (N,) count of each word in the corpus of the vectors; 0 where it is unknown.
-    vectors : (N, D) one row per word.
-    info : how the vectors were made; any JSON object.
-    """
-
-    words: list[str]
-    counts: NDArray[np.int64]
-    vectors: NDArray[np.float32]
-    info: dict[str, Any]
+    words: list[str]  # N distinct words
+    counts: NDArray[np.int64]  # (N,) count of each word in the corpus of the vectors; 0 where it is unknown
+    vectors: NDArray[np.float32]  # (N, D) one row per word
+    info: dict[str, Any]  # how the vectors were made; any JSON object
 
     @property
     def dim(self) -> int:
@@ -48,9 +40,7 @@ class Vectors:
     def save(self, folder: Path) -> None:
         """Write `vectors.safetensors` and `vectors.json` into an existing `folder`."""
         save_file({"vectors": np.ascontiguousarray(self.vectors)}, folder / MATRIX_FILE)
-        write_json(
-            folder / WORDS_FILE, {"words": self.words, "counts": [int(c) for c in self.counts], "info": self.info}
-        )
+        write_json(folder / WORDS_FILE, {"words": self.words, "counts": self.counts.tolist(), "info": self.info})
 
     @classmethod
     def load(cls, folder: Path) -> "Vectors":

@@ -18,9 +18,9 @@ from pipeline.config.schema import TextConfig
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.text.clean import clean, is_context_free, is_emoticon, strip_emoticons, strip_fragments
 from pipeline.text.tweet_tokenizer import (
-    MEMO_SIZE,
     CachedTweetTokenizer,
     ChunkGroups,
+    Memo,
     SimpleChunks,
     simple_chunks,
     tokenize_chunks,
@@ -39,20 +39,6 @@ EMOTICONS: dict[str, Callable[[list[str]], list[str]]] = {
 }
 
 
-class _Memo(dict[str, str]):
-    """Cache of `rule(token)`; emptied when full, so that its size is bounded."""
-
-    def __init__(self, rule: Callable[[str], str]) -> None:
-        super().__init__()
-        self.rule = rule
-
-    def __missing__(self, token: str) -> str:
-        if len(self) >= MEMO_SIZE:
-            self.clear()
-        value = self[token] = self.rule(token)
-        return value
-
-
 class Preset(ABC):
     """A callable from a text to its tokens. It pickles as its configuration: every worker process builds its own.
 
@@ -68,7 +54,7 @@ class Preset(ABC):
     def __init__(self, config: TextConfig) -> None:
         self.config = config
         self._strip_emoticons = EMOTICONS[config.emoticons]
-        self._memo = _Memo(self._rule)
+        self._memo = Memo(self._rule)
 
     def __reduce__(self) -> tuple[type["Preset"], tuple[TextConfig]]:
         return type(self), (self.config,)
@@ -126,8 +112,7 @@ class Tweet(Preset):
         self._tweet = CachedTweetTokenizer(strip_handles=config.handles == "strip")
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._apply_rule(self._tweet.tokenize(clean(text)))
-        return self._strip_emoticons(tokens)
+        return self._strip_emoticons(self._apply_rule(self._tweet.tokenize(clean(text))))
 
     def normalize_chunk(self, chunk: str) -> str:
         """Undo escapes and entities, and strip handles if so configured."""
@@ -161,8 +146,7 @@ class Course(Preset):
         self._stop_words = english_stop_words()
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._tweet.tokenize(self.preprocess(text))
-        return self._apply_rule(self._strip_emoticons(tokens))
+        return self._apply_rule(self._strip_emoticons(self._tweet.tokenize(self.preprocess(text))))
 
     def preprocess(self, text: str) -> str:
         """Remove tickers, a leading `RT`, links with the rest of their line, and `#` signs."""
@@ -193,8 +177,7 @@ class Whitespace(Preset):
         self._tweet = CachedTweetTokenizer()
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._apply_rule(clean(text).lower().split())
-        return self._strip_emoticons(tokens)
+        return self._strip_emoticons(self._apply_rule(clean(text).lower().split()))
 
     def simple_chunks(self, chunks: list[str]) -> SimpleChunks:
         """Treat no chunk as simple: a chunk is one token."""
