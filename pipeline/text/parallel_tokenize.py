@@ -45,9 +45,7 @@ class TokenBatch:
     ids: Ids  # of all tokens
     offsets: Offsets  # (n + 1,)
     dropped: int = 0  # number of held-out texts, which are not among the n
-    lines: bytes | None = (
-        None  # tokens in UTF-8 with one space between, one line for each text with tokens, if requested
-    )
+    lines: bytes | None = None  # if requested: the tokens of each text that has some, UTF-8 with spaces between
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -16,15 +16,9 @@ from nltk.tokenize.casual import HANDLES_RE
 
 from pipeline.config.schema import TextConfig
 from pipeline.runtime.errors import UserError, nearest
+from pipeline.text import tweet_tokenizer
 from pipeline.text.clean import clean, is_context_free, is_emoticon, strip_emoticons, strip_fragments
-from pipeline.text.tweet_tokenizer import (
-    CachedTweetTokenizer,
-    ChunkGroups,
-    Memo,
-    SimpleChunks,
-    simple_chunks,
-    tokenize_chunks,
-)
+from pipeline.text.tweet_tokenizer import CachedTweetTokenizer, ChunkGroups, Memo, SimpleChunks
 
 HANDLE = "@user"
 LINK = "http"
@@ -74,7 +68,7 @@ class Preset(ABC):
 
     def simple_chunks(self, chunks: list[str]) -> SimpleChunks:
         """Tokenize the simple chunks, before `final_token`: see `tweet_tokenizer.simple_chunks`."""
-        return simple_chunks(chunks, handles=not self._tweet.strip_handles)
+        return tweet_tokenizer.simple_chunks(chunks, handles=not self._tweet.strip_handles)
 
     @abstractmethod
     def normalize_chunk(self, chunk: str) -> str:
@@ -82,7 +76,7 @@ class Preset(ABC):
 
     def tokenize_chunks(self, chunks: list[str]) -> ChunkGroups:
         """Tokenize normalized chunks, before `final_token`: see `tweet_tokenizer.tokenize_chunks`."""
-        return tokenize_chunks(chunks)
+        return tweet_tokenizer.tokenize_chunks(chunks)
 
     def final_token(self, token: str) -> str | None:
         """Return the final form of one token, empty to drop it; None where it depends on the neighbouring tokens."""

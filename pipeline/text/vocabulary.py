@@ -25,9 +25,7 @@ class Vocabulary:
     """
 
     words: list[str]  # (V,); the first two are the special entries
-    counts: npt.NDArray[
-        np.int64
-    ]  # (V,); that of UNK counts the training tokens outside the vocabulary, that of PAD is 0
+    counts: npt.NDArray[np.int64]  # (V,) in the training text; of UNK: all words outside the vocabulary; of PAD: 0
     types_dropped: int  # number of distinct words of the training text outside the vocabulary
     id_of: dict[str, int] = field(init=False, repr=False)  # of each real word, 2 … V-1
 
