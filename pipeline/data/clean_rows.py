@@ -229,16 +229,13 @@ def encode_labels(
     The array has the smallest integer type that holds all classes.
     """
     class_of_code = np.array([classes.get(value, -1) for value in split.labels], dtype=np.min_scalar_type(-len(names)))
-    unknown = {value: label for value, label in split.labels.items() if value not in classes}
-    expected = f"expected one of {', '.join(names)}"
-    bad_labels = [
-        row._replace(problem=f"label {quoted(value)}, {expected}")
-        for value, label in unknown.items()
-        for row in label.first
-    ]
-    bad_rows = sorted([*split.bad_rows, *bad_labels])[:MAX_LISTED]
-    total = split.bad_count + sum(label.count for label in unknown.values())
-    messages = [row.describe(split.source.name) for row in bad_rows]
+    bad_rows, total = list(split.bad_rows), split.bad_count
+    for value, label in split.labels.items():
+        if value not in classes:
+            problem = f"label {quoted(value)}, expected one of {', '.join(names)}"
+            bad_rows += [row._replace(problem=problem) for row in label.first]
+            total += label.count
+    messages = [row.describe(split.source.name) for row in sorted(bad_rows)[:MAX_LISTED]]
     if total:
         rest = f"; the first {MAX_LISTED} are named" if total > MAX_LISTED else ""
         rows = len(split.codes) + split.bad_count

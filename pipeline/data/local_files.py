@@ -129,8 +129,7 @@ def read_csv(path: Path, text_column: str, label_column: str, delimiter: str = "
                 number += 1
                 if len(fields) != len(columns):
                     count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-                    problem = f"{count}, expected {len(columns)} ({', '.join(columns)})"
-                    yield Row(number, None, None, start, problem)
+                    yield Row(number, None, None, start, f"{count}, expected {len(columns)} ({', '.join(columns)})")
                 else:
                     yield Row(number, fields[text_index], fields[label_index], start)
         except csv.Error as error:

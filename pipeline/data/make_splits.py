@@ -1,7 +1,4 @@
-"""Row selection for train, validation and test: stratified splits, de-duplication, class checks.
-
-Shapes: `N` rows of a split of the source.
-"""
+"""Row selection for train, validation and test: stratified splits, de-duplication, class checks."""
 
 import math
 from bisect import bisect_left
@@ -20,7 +17,7 @@ from pipeline.runtime.errors import UserError
 
 @dataclass
 class Selection:
-    """The rows that make a split, ascending, of a stored split; and the class of each of its rows, (N,)."""
+    """The rows that make a split, ascending, of a stored split; and the class of each of its N rows, (N,)."""
 
     stored: StoredSplit
     labels: IntArray
@@ -116,10 +113,7 @@ def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: l
 
 def check_classes(selections: dict[str, Selection], names: list[str], notes: list[str]) -> None:
     """Refuse a training split without one of the labels; note a held-out split without one."""
-    counts = {
-        split: np.bincount(selection.labels[selection.rows], minlength=len(names))
-        for split, selection in selections.items()
-    }
+    counts = {split: np.bincount(s.labels[s.rows], minlength=len(names)) for split, s in selections.items()}
     for split, selection in selections.items():
         absent = [name for name, count in zip(names, counts[split], strict=True) if count == 0]
         if absent and split == "train":

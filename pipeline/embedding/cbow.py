@@ -178,11 +178,8 @@ def _sorted_vectors(model: Any, extra_words: Sequence[str]) -> tuple[list[str], 
 
 def _context_step(config: CbowConfig) -> str:
     """Gensim's step on a context vector, relative to the gradient of the loss (İrsoy et al. 2021, arXiv 2012.15332)."""
-    if config.sg:
-        return "the gradient"
-    if config.cbow_mean:
-        return "the gradient times the number of context vectors"
-    return "the gradient divided by the number of context vectors"
+    factor = "times" if config.cbow_mean else "divided by"
+    return "the gradient" if config.sg else f"the gradient {factor} the number of context vectors"
 
 
 @contextmanager

@@ -37,20 +37,16 @@ def initial_matrix(
     rows = np.array([-1] * SPECIALS + [index.get(word, -1) for word in words[SPECIALS:]])[: len(words)]
     known: NDArray[np.bool_] = rows >= 0
     known_rows = np.empty((0, dim), np.float32) if vectors is None else vectors.vectors[rows[known]]
-    few_known = len(known_rows) < 2
-    matrix = random_rows / np.float32(np.sqrt(dim)) if few_known else _match_moments(random_rows, known_rows)
+    if len(known_rows) < 2:
+        matrix = random_rows / np.float32(np.sqrt(dim))
+    else:
+        mean, std = known_rows.mean(axis=0, dtype=np.float64), known_rows.std(axis=0, dtype=np.float64)
+        matrix = random_rows * std.astype(np.float32) + mean.astype(np.float32)
     matrix[known] = known_rows
     if scale is not None and len(matrix) > 1:
         matrix *= np.float32(scale / matrix[UNK:].std(dtype=np.float64))
     matrix[PAD] = 0.0
     return matrix, known
-
-
-def _match_moments(random_rows: NDArray[np.float32], known_rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give standard normal rows (V, D) the mean and standard deviation of `known_rows` (n, D) per dimension."""
-    mean: NDArray[np.float32] = known_rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    std: NDArray[np.float32] = known_rows.std(axis=0, dtype=np.float64).astype(np.float32)
-    return random_rows * std + mean
 
 
 def coverage(counts: NDArray[np.int64], known: NDArray[np.bool_], types_dropped: int) -> dict[str, float]:

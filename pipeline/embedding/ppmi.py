@@ -45,9 +45,8 @@ def train_ppmi(corpus: Path, settings: PpmiConfig, dim: int, *, corpus_fingerpri
     for tokens in _token_lists(corpus):
         counts.update(tokens)
         lines += 1
-    words = sorted(
-        (word for word, count in counts.items() if count >= settings.min_count), key=lambda w: (-counts[w], w)
-    )
+    frequent = (word for word, count in counts.items() if count >= settings.min_count)
+    words = sorted(frequent, key=lambda word: (-counts[word], word))
     if len(words) <= dim:
         raise UserError(
             f"PPMI vectors of embedding.dim={dim} need {dim + 1} words, but {len(words)} of the {len(counts)} words in "
@@ -60,8 +59,8 @@ def train_ppmi(corpus: Path, settings: PpmiConfig, dim: int, *, corpus_fingerpri
     pairs_VV = co_occurrences(corpus, {word: row for row, word in enumerate(words)}, settings.window)
     information_VV = positive_information(pairs_VV, settings.smoothing, settings.shift)
     if information_VV.nnz == 0:
-        raise UserError(f"{corpus}: no two words co-occur more often than by chance; PPMI needs more text, or a "
-                        f"lower ppmi.shift={settings.shift:g}")  # fmt: skip
+        remedy = f"PPMI needs more text, or a lower ppmi.shift={settings.shift:g}"
+        raise UserError(f"{corpus}: no two words co-occur more often than by chance; {remedy}")
     log.info("ppmi: %s associated pairs of words; %d singular vectors", f"{information_VV.nnz:,}", dim)
     with threadpool_limits(1):  # more threads round differently, and are slower here
         left_VD, singular_D = largest_singular(information_VV, dim)

@@ -44,10 +44,8 @@ def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> 
         if format not in ("auto", detected):  # text read as binary floats would give finite nonsense
             raise UserError(f"{path}: embedding.format={format}, but the file looks like {detected}")
         with _open(path) as stream:
-            if detected == "word2vec_binary":
-                rows = _binary_rows(path, stream, dim)
-            else:
-                rows = _text_rows(path, stream, dim, header=detected == "word2vec_text")
+            binary, header = detected == "word2vec_binary", detected == "word2vec_text"
+            rows = _binary_rows(path, stream, dim) if binary else _text_rows(path, stream, dim, header=header)
             return _select(path, detected, dim, words, rows)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: damaged or truncated gzip file ({error})") from error
@@ -177,9 +175,8 @@ def _header(path: Path, stream: IO[bytes], dim: int) -> int:
 
 
 def _wrong_dimensions(path: Path, file_dim: int, dim: int) -> UserError:
-    return UserError(
-        f"{path}: its vectors have {file_dim} dimensions, embedding.dim={dim}: set embedding.dim={file_dim}"
-    )
+    message = f"its vectors have {file_dim} dimensions, embedding.dim={dim}: set embedding.dim={file_dim}"
+    return UserError(f"{path}: {message}")
 
 
 def _is_number(field: bytes) -> bool:

@@ -58,10 +58,8 @@ class Vocabulary:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: cannot be read as a vocabulary ({type(error).__name__}: {error})") from error
         if not valid:
-            pad, unknown = SPECIAL_WORDS
-            raise UserError(
-                f"{path}: not a vocabulary; expected {pad}, {unknown} and distinct words, each with a count"
-            )
+            expected = f"expected {', '.join(SPECIAL_WORDS)} and distinct words, each with a count"
+            raise UserError(f"{path}: not a vocabulary; {expected}")
         return cls(words, counts, types_dropped)
 
     def save(self, path: Path) -> None:

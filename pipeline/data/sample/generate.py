@@ -80,14 +80,12 @@ class Block:
 
 def labelled_batches(config: SampleConfig) -> Iterator[tuple[list[str], list[int]]]:
     """Generated tweets with labels (index into `LABEL_NAMES`), `config.labelled` rows in batches of up to 10,000."""
-    for block in blocks(config, "labelled"):
-        yield block.texts, block.labels.tolist()
+    return ((block.texts, block.labels.tolist()) for block in blocks(config, "labelled"))
 
 
 def unlabelled_batches(config: SampleConfig) -> Iterator[list[str]]:
     """Generated tweets of the same model, from a random stream of their own, `config.unlabelled` rows."""
-    for block in blocks(config, "unlabelled"):
-        yield block.texts
+    return (block.texts for block in blocks(config, "unlabelled"))
 
 
 def blocks(config: SampleConfig, stream: Stream) -> Iterator[Block]:
