@@ -49,7 +49,7 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     names: tuple[str, ...] | None = None
     label_column = config.label_column
     if config.source == "sentiment140":
-        candidates = (config.label_column, "sentiment", "label")
+        candidates = (label_column, "sentiment", "label")
         label_column = next((column for column in candidates if column in train.column_names), label_column)
     check_columns(title, train.column_names, config.text_column, label_column)
     feature = train.features[label_column]

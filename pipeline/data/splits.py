@@ -13,7 +13,6 @@ from pipeline.config.schema import DataConfig, SampleConfig
 from pipeline.data.arrow import write_rows, write_texts
 from pipeline.data.clean_rows import BATCH, Source, SourceSplit, label_names, numbered_rows, store_split
 from pipeline.data.make_splits import Selection, check_classes, drop_duplicates, make_splits, select_usable
-from pipeline.data.source import sample_config
 from pipeline.runtime.files import fingerprint
 
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.int64())])
@@ -68,8 +67,8 @@ def load(config: DataConfig, cache: Path) -> Splits:
 
 def open_source(config: DataConfig, scratch: Path) -> Source:
     """The source that `data.source` names, not read yet; imports the libraries of that source alone."""
-    if config.source == "sample":
-        return open_sample(sample_config(config))
+    if config.sample is not None:  # exactly with data=sample, see config/validate.py
+        return open_sample(config.sample)
     if config.source == "nltk_twitter":
         from pipeline.data.nltk_twitter import open_nltk_twitter
 
