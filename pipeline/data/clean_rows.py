@@ -202,7 +202,7 @@ def label_names(
     elif declared is not None:
         names = list(declared)
     else:
-        names = sorted(values, key=int if all(map(INTEGER.fullmatch, values)) else None)
+        names = sorted(values, key=int) if all(map(INTEGER.fullmatch, values)) else sorted(values)
     if len(names) < 2:
         raise UserError(f"{first.source.name}: only one label, {quoted(names[0])}; a classifier needs at least two")
     return names

@@ -52,9 +52,9 @@ def _group(entry: dict[str, str], key: str, polarity: int) -> SynonymGroup:
 
 
 def _topic(entry: dict[str, Any]) -> Topic:
-    lists = (_words(entry[key]) for key in ("places", "people", "verbs"))
-    events = (_words(entry["bad_events"]), _words(entry["good_events"]))
-    return Topic(entry["name"], entry["positive_share"], tuple(map(_words, entry["themes"])), *lists, events)
+    places, people, verbs = (_words(entry[key]) for key in ("places", "people", "verbs"))
+    themes, events = tuple(map(_words, entry["themes"])), (_words(entry["bad_events"]), _words(entry["good_events"]))
+    return Topic(entry["name"], entry["positive_share"], themes, places, people, verbs, events)
 
 
 # Pairs of a negative and a positive group.
