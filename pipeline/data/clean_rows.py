@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.data.arrow import in_batches, write_texts
 from pipeline.runtime.errors import UserError, nearest
 
 BATCH = 10_000
@@ -24,7 +25,6 @@ MAX_LISTED = 20  # rows per split that are reported one by one
 FAST_LABEL_TYPES = frozenset({str, int})  # not bool and float: they compare equal to numbers that are other labels
 SURROGATE = re.compile("[\ud800-\udfff]")
 INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
-TEXT_SCHEMA = pa.schema([("text", pa.string())])
 
 
 class Row(NamedTuple):
@@ -49,22 +49,13 @@ class SourceSplit:
 
 @dataclass(frozen=True)
 class Source:
-    """The contents of a data source.
+    """The contents of a data source."""
 
-    Attributes
-    ----------
-    splits : under `train`, `validation` and `test`, as far as the source has them.
-    label_names : the declared classes; None where they follow from the rows.
-    unlabelled : batches of texts.
-    generated : whether the texts are generated.
-    notes : messages for the user.
-    """
-
-    splits: dict[str, SourceSplit]
-    label_names: tuple[str, ...] | None = None
-    unlabelled: Iterable[list[str]] | None = None
+    splits: dict[str, SourceSplit]  # under `train`, `validation` and `test`, as far as the source has them
+    label_names: tuple[str, ...] | None = None  # the declared classes; None where they follow from the rows
+    unlabelled: Iterable[list[str]] | None = None  # batches of texts
     generated: bool = False
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # messages for the user
 
 
 class BadRow(NamedTuple):
@@ -91,20 +82,19 @@ class Label:
 
 @dataclass
 class StoredSplit:
-    """The usable rows of one split: texts in an Arrow file, labels as codes into `labels`, (N,)."""
+    """The usable rows of one split: texts in memory-mapped batches, labels as codes into `labels`, (N,)."""
 
     source: SourceSplit
-    path: Path
+    texts: list[pa.Array]
     codes: NDArray[np.int16]
     labels: dict[str, Label]
     bad_rows: list[BadRow]
     bad_count: int
 
-    def texts(self) -> Iterator[pa.Array]:
-        """All texts in order, in batches."""
-        with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as reader:
-            for batch in reader:
-                yield batch.column(0)
+
+def numbered_rows(pairs: Iterable[tuple[object, object]]) -> Iterator[Row]:
+    """Rows of texts and labels, numbered from 1."""
+    return (Row(number, text, label) for number, (text, label) in enumerate(pairs, 1))
 
 
 def label_value(value: object) -> str | None:
@@ -155,15 +145,13 @@ def row_problem(split: SourceSplit, text: object, label: str | None, raw_label: 
 def store_split(split: SourceSplit, path: Path) -> StoredSplit:
     """Check the rows of a split and write the texts of the usable ones to `path`, in batches.
 
-    Raises
-    ------
-    UserError
-        The label column has more than `MAX_LABELS` values.
+    Raises UserError where the label column has more than `MAX_LABELS` values.
     """
     codes, labels, bad_rows, bad_count = array("h"), dict[str, Label](), list[BadRow](), 0
     fast_labels: dict[object, Label] = {}  # by the source's own value, once MAX_LISTED of its rows are known
-    texts: list[str] = []
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, TEXT_SCHEMA) as writer:
+
+    def usable_texts() -> Iterator[str]:
+        nonlocal bad_count
         for row in split.rows:
             text = row.text
             label = fast_labels.get(row.label) if type(row.label) in FAST_LABEL_TYPES else None
@@ -187,13 +175,10 @@ def store_split(split: SourceSplit, path: Path) -> StoredSplit:
                     fast_labels[row.label] = label
             label.count += 1
             codes.append(label.code)
-            texts.append(cast(str, text))
-            if len(texts) == BATCH:
-                writer.write_batch(pa.record_batch([pa.array(texts, pa.string())], schema=TEXT_SCHEMA))
-                texts.clear()
-        if texts:
-            writer.write_batch(pa.record_batch([pa.array(texts, pa.string())], schema=TEXT_SCHEMA))
-    return StoredSplit(split, path, np.frombuffer(codes, dtype=np.int16), labels, bad_rows, bad_count)
+            yield cast(str, text)
+
+    texts = write_texts(in_batches(usable_texts(), BATCH), path)["text"].chunks
+    return StoredSplit(split, texts, np.frombuffer(codes, dtype=np.int16), labels, bad_rows, bad_count)
 
 
 def label_names(
@@ -202,12 +187,8 @@ def label_names(
     """The names of the classes, in the order of their indices.
 
     They are `configured` (`data.labels`), or else `declared` by the source, or else the values in the rows, sorted
-    (as numbers where all are integers).
-
-    Raises
-    ------
-    UserError
-        The first split has no usable row, `configured` names a label twice, or there are fewer than two labels.
+    (as numbers where all are integers). Raises UserError where the first split has no usable row, `configured` names a
+    label twice, or there are fewer than two labels.
     """
     values = {value for split in splits for value in split.labels}
     first = splits[0]
@@ -220,10 +201,8 @@ def label_names(
             raise UserError(f"data.labels={list(configured)} holds a label twice, an empty one or none")
     elif declared is not None:
         names = list(declared)
-    elif all(INTEGER.fullmatch(value) for value in values):
-        names = sorted(values, key=int)
     else:
-        names = sorted(values)
+        names = sorted(values, key=int) if all(map(INTEGER.fullmatch, values)) else sorted(values)
     if len(names) < 2:
         raise UserError(f"{first.source.name}: only one label, {quoted(names[0])}; a classifier needs at least two")
     return names
@@ -250,16 +229,13 @@ def encode_labels(
     The array has the smallest integer type that holds all classes.
     """
     class_of_code = np.array([classes.get(value, -1) for value in split.labels], dtype=np.min_scalar_type(-len(names)))
-    unknown = {value: label for value, label in split.labels.items() if value not in classes}
-    expected = f"expected one of {', '.join(names)}"
-    bad_labels = [
-        row._replace(problem=f"label {quoted(value)}, {expected}")
-        for value, label in unknown.items()
-        for row in label.first
-    ]
-    bad_rows = sorted([*split.bad_rows, *bad_labels])[:MAX_LISTED]
-    total = split.bad_count + sum(label.count for label in unknown.values())
-    messages = [row.describe(split.source.name) for row in bad_rows]
+    bad_rows, total = list(split.bad_rows), split.bad_count
+    for value, label in split.labels.items():
+        if value not in classes:
+            problem = f"label {quoted(value)}, expected one of {', '.join(names)}"
+            bad_rows += [row._replace(problem=problem) for row in label.first]
+            total += label.count
+    messages = [row.describe(split.source.name) for row in sorted(bad_rows)[:MAX_LISTED]]
     if total:
         rest = f"; the first {MAX_LISTED} are named" if total > MAX_LISTED else ""
         rows = len(split.codes) + split.bad_count

@@ -34,19 +34,16 @@ def masked_key(text: str) -> str:
 KEYS = {"exact": exact_key, "masked": masked_key}
 
 
-def digest(key: str) -> bytes:
-    """The 8-byte BLAKE2b digest of a key."""
-    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
 def digests(batches: Iterable[list[str]], deduplicate: str) -> UIntArray:
-    """64-bit digests of the keys of all texts, (N,).
+    """64-bit BLAKE2b digests of the keys of all texts, (N,).
 
     Two different keys collide with probability 2⁻⁶⁴. With ten million training rows and a million test rows, the
     chance that any row is dropped by mistake is below one in a million.
     """
     key = KEYS[deduplicate]
-    arrays = [np.frombuffer(b"".join(digest(key(text)) for text in batch), dtype="<u8") for batch in batches]
+    keys = ((key(text).encode("utf-8", "surrogatepass") for text in batch) for batch in batches)
+    joined = (b"".join(hashlib.blake2b(data, digest_size=8).digest() for data in batch) for batch in keys)
+    arrays = [np.frombuffer(block, dtype="<u8") for block in joined]
     return np.concatenate(arrays).astype(np.uint64, copy=False) if arrays else np.empty(0, dtype=np.uint64)
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import Row, Source, SourceSplit, label_value
+from pipeline.data.clean_rows import Source, SourceSplit, label_value, numbered_rows
 from pipeline.data.local_files import SPLIT_NAMES, check_columns
 from pipeline.data.source import HUB_REVISIONS, location
 from pipeline.runtime.errors import UserError, nearest, one_line
@@ -35,15 +35,8 @@ SENTIMENT140_NEUTRAL = "2"
 def open_hub(config: DataConfig, cache: Path) -> Source:
     """The splits of a hub data set, or of a local folder of that layout.
 
-    Parameters
-    ----------
-    config : `source` tweet_eval, sentiment140 or hub.
-    cache : the cache folder of `datasets` for a local folder; a hub id uses the user's ordinary cache.
-
-    Raises
-    ------
-    UserError
-        The data set cannot be loaded, or lacks a training split or the columns.
+    `cache` is the cache folder of `datasets` for a local folder; a hub id uses the user's ordinary cache. Raises
+    UserError where the data set cannot be loaded, or lacks a training split or the columns.
     """
     if config.source == "tweet_eval" and not config.name:
         raise UserError(f"data.name is not set; data=tweet_eval has {', '.join(TWEET_EVAL_LABELS)} and more")
@@ -56,7 +49,7 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     names: tuple[str, ...] | None = None
     label_column = config.label_column
     if config.source == "sentiment140":
-        candidates = (config.label_column, "sentiment", "label")
+        candidates = (label_column, "sentiment", "label")
         label_column = next((column for column in candidates if column in train.column_names), label_column)
     check_columns(title, train.column_names, config.text_column, label_column)
     feature = train.features[label_column]
@@ -74,7 +67,9 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
             dataset, neutral = without_neutral(dataset, label_column)
             if neutral:
                 notes.append(f"{title} {split}: {neutral} neutral rows (label 2) left out")
-        rows = dataset_rows(dataset, config.text_column, label_column, name_of)
+        batches = dataset.select_columns([config.text_column, label_column]).iter(1000)
+        pairs = (pair for batch in batches for pair in zip(batch[config.text_column], batch[label_column], strict=True))
+        rows = numbered_rows((text, name_of(label)) for text, label in pairs)
         splits[split] = SourceSplit(f"{title} {split}", rows, config.text_column, label_column)
     unlabelled = next((text_batches(loaded[name], config.text_column) for name in UNLABELLED if name in loaded), None)
     return Source(splits, names, unlabelled, notes=notes)
@@ -103,15 +98,12 @@ def load_splits(config: DataConfig, folder_or_id: Path | str, cache: Path) -> Da
             hint = nearest(str(config.name), valid) if config.name else f"; valid: {', '.join(valid)}"
             raise UserError(f"{failure}: it has no configuration data.name={config.name}{hint}") from error
         if "scripts are no longer supported" in reason:
-            raise UserError(
-                f"{failure}: it is a script, which datasets no longer runs; use a copy in Parquet"
-            ) from error
-        if local:
-            raise UserError(f"{failure}: {reason}") from error
-        raise UserError(
-            f"{failure}: {reason}; the network may be missing or the name wrong: "
-            "data.path=<local folder> or data=sample work offline"
-        ) from error
+            reason = "it is a script, which datasets no longer runs; use a copy in Parquet"
+        elif not local:
+            reason += (
+                "; the network may be missing or the name wrong: data.path=<local folder> or data=sample work offline"
+            )
+        raise UserError(f"{failure}: {reason}") from error
     if not isinstance(loaded, DatasetDict):
         raise UserError(f"{failure}: it has no named splits")
     return loaded
@@ -134,11 +126,8 @@ def silent_datasets() -> Iterator[None]:
 
 def named_splits(loaded: DatasetDict, title: str) -> dict[str, Dataset]:
     """The splits under the names `train`, `validation` and `test`."""
-    splits = {}
-    for split, aliases in SPLIT_NAMES.items():
-        name = next((str(name) for name in loaded if str(name).lower() in aliases), None)
-        if name is not None:
-            splits[split] = loaded[name]
+    names = {split: [n for n in loaded if str(n).lower() in aliases] for split, aliases in SPLIT_NAMES.items()}
+    splits = {split: loaded[matches[0]] for split, matches in names.items() if matches}
     if "train" not in splits:
         raise UserError(f"{title}: no split train; it has {', '.join(map(str, loaded))}")
     return splits
@@ -166,18 +155,6 @@ def label_namer(source: str, names: tuple[str, ...] | None) -> Callable[[object]
     return name_of
 
 
-def dataset_rows(
-    dataset: Dataset, text_column: str, label_column: str, name_of: Callable[[object], object]
-) -> Iterator[Row]:
-    """Rows of one split, numbered from 1."""
-    number = 0
-    for batch in dataset.select_columns([text_column, label_column]).iter(1000):
-        for text, label in zip(batch[text_column], batch[label_column], strict=True):
-            number += 1
-            yield Row(number, text, name_of(label))
-
-
 def text_batches(dataset: Dataset, text_column: str) -> Iterator[list[str]]:
     """The texts of a split without labels, in batches."""
-    for batch in dataset.iter(1000):
-        yield [text for text in batch[text_column] if text and text.strip()]
+    return ([text for text in batch[text_column] if text and text.strip()] for batch in dataset.iter(1000))

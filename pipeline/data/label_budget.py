@@ -1,7 +1,4 @@
-"""Stratified shuffling of rows; its prefixes are the held-out splits and the nested label budgets.
-
-Shapes: `N` rows.
-"""
+"""Stratified shuffling of N rows; its prefixes are the held-out splits and the nested label budgets."""
 
 from heapq import heappop, heappush
 
@@ -21,18 +18,10 @@ def index_dtype(rows: int) -> type[np.signedinteger]:
 
 
 def stratified_order(labels: IntArray, seed: int) -> IntArray:
-    """Shuffle rows so that every prefix holds each class in proportion, to within less than one row.
+    """Shuffle rows of the classes `labels`, (N,), so that every prefix holds each in proportion, to within one row.
 
-    Arrays have the smallest possible types and are freed early: millions of rows take about 10 bytes each.
-
-    Parameters
-    ----------
-    labels : class of each row, (N,).
-    seed : decides which rows of a class come first, and ties between classes.
-
-    Returns
-    -------
-    A permutation of the rows, (N,).
+    The seed decides which rows of a class come first, and ties between classes. Arrays have the smallest possible types
+    and are freed early: millions of rows take about 10 bytes each.
     """
     rng = np.random.default_rng(seed)
     shuffled = np.arange(len(labels), dtype=index_dtype(len(labels)))
@@ -114,12 +103,7 @@ def budget_rows(labels: IntArray, budget: int | None, seed: int) -> IntArray:
     """Rows of the training split in a label budget, ascending, (budget,).
 
     Budgets are nested: with one seed, the rows of a smaller budget are a subset of those of a larger one. None means
-    every row.
-
-    Raises
-    ------
-    UserError
-        The budget is larger than the training split.
+    every row; a budget larger than the training split is a UserError.
     """
     if budget is None:
         return np.arange(len(labels), dtype=index_dtype(len(labels)))

@@ -7,6 +7,7 @@ long ones and reports no row numbers; here each bad row is reported and the othe
 import csv
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
-from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean, quoted
+from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean, numbered_rows, quoted
 from pipeline.runtime.errors import UserError, one_line
 
 SPLIT_NAMES = {
@@ -31,19 +32,13 @@ MAX_FIELD_SIZE = 10_000_000  # characters; Python's own limit of 131,072 would r
 def open_files(config: DataConfig) -> Source:
     """`data.path` as one file, or as a folder with train.*, and optionally validation.*, test.* and unlabelled.txt.
 
-    Raises
-    ------
-    UserError
-        The path is absent, of an unknown kind, or the folder has no training file or two files for one split.
+    Raises UserError where the path is absent or of an unknown kind, or where the folder has no training file or two
+    files for one split.
     """
     path = data_path(config)
-    unlabelled = None
-    if path.is_dir():
-        files = split_files(path)
-        if (path / "unlabelled.txt").is_file():
-            unlabelled = line_batches(path / "unlabelled.txt")
-    else:
-        files = {"train": path}
+    texts = path / "unlabelled.txt"
+    unlabelled = line_batches(texts) if texts.is_file() else None
+    files = split_files(path) if path.is_dir() else {"train": path}
     splits = {split: read_file(file, config.text_column, config.label_column) for split, file in files.items()}
     return Source(splits, unlabelled=unlabelled)
 
@@ -134,19 +129,13 @@ def read_csv(path: Path, text_column: str, label_column: str, delimiter: str = "
                 number += 1
                 if len(fields) != len(columns):
                     count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-                    problem = f"{count}, expected {len(columns)} ({', '.join(columns)})"
-                    yield Row(number, None, None, start, problem)
+                    yield Row(number, None, None, start, f"{count}, expected {len(columns)} ({', '.join(columns)})")
                 else:
                     yield Row(number, fields[text_index], fields[label_index], start)
         except csv.Error as error:
             raise UserError(f"{path}, row {number + 1} (line {line}): {error}; is a quote left open?") from None
     if columns is None:
         raise UserError(f"{path}: the file holds nothing but blank lines")
-
-
-def read_tsv(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
-    """`read_csv` with tabs between the fields."""
-    return read_csv(path, text_column, label_column, delimiter="\t")
 
 
 def read_jsonl(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
@@ -182,13 +171,9 @@ def read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[Ro
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             check_columns(path, file.schema_arrow.names, text_column, label_column)
-            number = 0
-            for batch in file.iter_batches(BATCH, columns=[text_column, label_column]):
-                for text, label in zip(
-                    batch.column(text_column).to_pylist(), batch.column(label_column).to_pylist(), strict=True
-                ):
-                    number += 1
-                    yield Row(number, text, label)
+            batches = file.iter_batches(BATCH, columns=[text_column, label_column])
+            columns = ([batch.column(name).to_pylist() for name in (text_column, label_column)] for batch in batches)
+            yield from numbered_rows(pair for texts, labels in columns for pair in zip(texts, labels, strict=True))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({one_line(error)})") from None
 
@@ -202,7 +187,7 @@ def line_batches(path: Path) -> Iterator[list[str]]:
 
 READERS: dict[str, Callable[[Path, str, str], Iterator[Row]]] = {
     ".csv": read_csv,
-    ".tsv": read_tsv,
+    ".tsv": partial(read_csv, delimiter="\t"),
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
     ".json": read_jsonl,

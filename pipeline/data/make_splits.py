@@ -1,7 +1,4 @@
-"""Row selection for train, validation and test: stratified splits, de-duplication, class checks.
-
-Shapes: `N` rows of a split of the source.
-"""
+"""Row selection for train, validation and test: stratified splits, de-duplication, class checks."""
 
 import math
 from bisect import bisect_left
@@ -20,7 +17,7 @@ from pipeline.runtime.errors import UserError
 
 @dataclass
 class Selection:
-    """The rows that make a split, ascending, of a stored split; and the class of each of its rows, (N,)."""
+    """The rows that make a split, ascending, of a stored split; and the class of each of its N rows, (N,)."""
 
     stored: StoredSplit
     labels: IntArray
@@ -29,7 +26,7 @@ class Selection:
     def batches(self) -> Iterator[tuple[pa.Array, IntArray]]:
         """Batches of texts and their rows, in the order of the source."""
         start = low = 0
-        for texts in self.stored.texts():
+        for texts in self.stored.texts:
             high = bisect_left(self.rows, start + len(texts), low)  # np.searchsorted may copy all rows each time
             rows = self.rows[low:high]
             yield texts.take(pa.array(rows - start)), rows
@@ -61,10 +58,8 @@ def select_usable(
 def make_splits(selections: dict[str, Selection], config: DataConfig, notes: list[str]) -> None:
     """Hold out the splits that the source lacks from its training rows, stratified by label; changes `selections`.
 
-    Raises
-    ------
-    UserError
-        `data.test_size=0` without a test split; or a size that is no whole number of rows, too small or too large.
+    Raises UserError for `data.test_size=0` without a test split, and for a size that is no whole number of rows, too
+    small or too large.
     """
     train = selections["train"]
     total = len(train.rows)
@@ -81,9 +76,8 @@ def make_splits(selections: dict[str, Selection], config: DataConfig, notes: lis
         raise UserError(f"{settings} leave no training row of the {total} that {train.stored.source.name} has")
     for split in missing:
         order = train.rows[stratified_order(train.labels[train.rows], config.split_seed)]
-        held_out, rest = np.sort(order[: counts[split]]), np.sort(order[counts[split] :])
+        held_out, train.rows = np.sort(order[: counts[split]]), np.sort(order[counts[split] :])
         selections[split] = Selection(train.stored, train.labels, held_out)
-        train.rows = rest
         notes.append(
             f"{split}: {len(held_out)} of {total} rows, stratified "
             f"(data.{split}_size={sizes[split]:g}, data.split_seed={config.split_seed})"
@@ -103,11 +97,10 @@ def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: l
     """Drop training rows whose text is also in another split, by `data.deduplicate`; changes `selections`."""
     if deduplicate == "none":
         return
-    others = [selection for split, selection in selections.items() if split != "train"]
-    texts_held_out = (texts.to_pylist() for selection in others for texts, _ in selection.batches())
-    held_out = digests(texts_held_out, deduplicate)
-    held_out.sort()
     train = selections["train"]
+    others = [selection for selection in selections.values() if selection is not train]
+    held_out = digests((texts.to_pylist() for other in others for texts, _ in other.batches()), deduplicate)
+    held_out.sort()
     duplicated = np.concatenate(
         [is_member(digests([texts.to_pylist()], deduplicate), held_out) for texts, _ in train.batches()]
     )
@@ -120,10 +113,7 @@ def drop_duplicates(selections: dict[str, Selection], deduplicate: str, notes: l
 
 def check_classes(selections: dict[str, Selection], names: list[str], notes: list[str]) -> None:
     """Refuse a training split without one of the labels; note a held-out split without one."""
-    counts = {
-        split: np.bincount(selection.labels[selection.rows], minlength=len(names))
-        for split, selection in selections.items()
-    }
+    counts = {split: np.bincount(s.labels[s.rows], minlength=len(names)) for split, s in selections.items()}
     for split, selection in selections.items():
         absent = [name for name, count in zip(names, counts[split], strict=True) if count == 0]
         if absent and split == "train":

@@ -1,7 +1,5 @@
 """Reader of NLTK's twitter_samples: 5,000 positive and 5,000 negative tweets, in the course's splits."""
 
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import nltk
@@ -9,7 +7,7 @@ from nltk.corpus.reader import TwitterCorpusReader
 from nltk.data import ZipFilePathPointer
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import Row, Source, SourceSplit
+from pipeline.data.clean_rows import Source, SourceSplit, numbered_rows
 from pipeline.runtime.errors import UserError, one_line
 
 LABEL_NAMES = ("negative", "positive")
@@ -21,21 +19,17 @@ TRAINING_TWEETS_PER_LABEL = 4_000
 def open_nltk_twitter(config: DataConfig) -> Source:
     """The first 4,000 positive and first 4,000 negative tweets as `train`, the last 1,000 of each as `test`.
 
-    Raises
-    ------
-    UserError
-        The corpus is not installed, or is not the one of 5,000 + 5,000 tweets.
+    Raises UserError where the corpus is not installed, or is not the one of 5,000 + 5,000 tweets.
     """
     tweets = read_corpus(config)
     for label, texts in tweets.items():
         if len(texts) != TWEETS_PER_LABEL:
             raise UserError(f"twitter_samples {FILES[label]}: {len(texts)} tweets, expected {TWEETS_PER_LABEL}")
-    training = {label: texts[:TRAINING_TWEETS_PER_LABEL] for label, texts in tweets.items()}
-    test = {label: texts[TRAINING_TWEETS_PER_LABEL:] for label, texts in tweets.items()}
-    splits = {
-        "train": SourceSplit("twitter_samples train", labelled_rows(training)),
-        "test": SourceSplit("twitter_samples test", labelled_rows(test)),
-    }
+    splits = {}
+    limit = TRAINING_TWEETS_PER_LABEL
+    for split, part in (("train", slice(None, limit)), ("test", slice(limit, None))):
+        rows = numbered_rows([(text, label) for label, texts in tweets.items() for text in texts[part]])
+        splits[split] = SourceSplit(f"twitter_samples {split}", rows)
     return Source(splits, LABEL_NAMES)
 
 
@@ -78,11 +72,3 @@ def corpus_files(config: DataConfig) -> list[Path]:
     if isinstance(corpus, ZipFilePathPointer):
         return [Path(corpus.zipfile.filename)]
     return [Path(str(corpus)) / file for file in FILES.values()]
-
-
-def labelled_rows(tweets: dict[str, list[str]]) -> Iterator[Row]:
-    """All tweets of the first label, then all of the second, numbered from 1."""
-    numbers = count(1)
-    for label, texts in tweets.items():
-        for text in texts:
-            yield Row(next(numbers), text, label)

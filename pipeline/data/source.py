@@ -4,20 +4,13 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.config.schema import DataConfig, SampleConfig
+from pipeline.config.schema import DataConfig
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import file_fingerprint, fingerprint
 
 HUB_IDS = {"tweet_eval": "cardiffnlp/tweet_eval", "sentiment140": "stanfordnlp/sentiment140"}
 HUB_REVISIONS = {"sentiment140": "refs/convert/parquet"}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-def sample_config(config: DataConfig) -> SampleConfig:
-    """The settings of the generated data set."""
-    if config.sample is None:
-        raise UserError("data.sample is not set; data=sample needs its labelled, unlabelled, seed and label_noise")
-    return config.sample
 
 
 def location(config: DataConfig) -> Path | str:
@@ -40,18 +33,10 @@ def source_fingerprint(
 ) -> str:
     """The identity of the raw input before it is read: a digest of local files, or `id@revision` of a hub data set.
 
-    Parameters
-    ----------
-    config : the `data` group of the configuration.
-    fingerprint_files : fingerprints the contents of files, for instance with a cache for large ones.
-
-    Raises
-    ------
-    UserError
-        A local source is absent.
+    `fingerprint_files` may have a cache for large files. Raises UserError where a local source is absent.
     """
-    if config.source == "sample":
-        return fingerprint(vars(sample_config(config)))
+    if config.sample is not None:  # exactly with data=sample, see config/validate.py
+        return fingerprint(vars(config.sample))
     if config.source == "nltk_twitter":
         from pipeline.data.nltk_twitter import corpus_files
 

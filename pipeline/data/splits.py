@@ -1,8 +1,7 @@
 """The entry point of every data source: `load(config)` returns training, validation and test splits."""
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config.schema import DataConfig, SampleConfig
-from pipeline.data.arrow import open_rows
-from pipeline.data.clean_rows import BATCH, TEXT_SCHEMA, Row, Source, SourceSplit, label_names, store_split
+from pipeline.data.arrow import write_rows, write_texts
+from pipeline.data.clean_rows import BATCH, Source, SourceSplit, label_names, numbered_rows, store_split
 from pipeline.data.make_splits import Selection, check_classes, drop_duplicates, make_splits, select_usable
-from pipeline.data.source import sample_config
 from pipeline.runtime.files import fingerprint
 
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.int64())])
@@ -47,15 +45,8 @@ class Splits:
 def load(config: DataConfig, cache: Path) -> Splits:
     """Read, check, split and de-duplicate the labelled text that `config` names.
 
-    Parameters
-    ----------
-    config : the `data` group of the configuration.
-    cache : folder for the Arrow files of the splits, which the returned tables map; existing ones are replaced.
-
-    Raises
-    ------
-    UserError
-        The source is absent, cannot be read, or does not yield the configured splits.
+    The returned tables map the Arrow files of the splits in the folder `cache`; existing ones are replaced.
+    Raises UserError where the source is absent, cannot be read, or does not yield the configured splits.
     """
     cache.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=cache, prefix=".rows-") as folder:
@@ -69,16 +60,15 @@ def load(config: DataConfig, cache: Path) -> Splits:
         drop_duplicates(selections, config.deduplicate, notes)
         check_classes(selections, names, notes)
         tables = {split: write_split(selection, cache / f"{split}.arrow") for split, selection in selections.items()}
-        unlabelled = (
-            write_texts(source.unlabelled, cache / "unlabelled.arrow") if source.unlabelled is not None else None
-        )
-    return Splits(tables["train"], tables.get("validation"), tables["test"], unlabelled, names, source.generated, notes)
+        unlabelled = write_texts(source.unlabelled, cache / "unlabelled.arrow") if source.unlabelled else None
+    labelled = (tables["train"], tables.get("validation"), tables["test"])
+    return Splits(*labelled, unlabelled or None, names, source.generated, notes)
 
 
 def open_source(config: DataConfig, scratch: Path) -> Source:
     """The source that `data.source` names, not read yet; imports the libraries of that source alone."""
-    if config.source == "sample":
-        return open_sample(sample_config(config))
+    if config.sample is not None:  # exactly with data=sample, see config/validate.py
+        return open_sample(config.sample)
     if config.source == "nltk_twitter":
         from pipeline.data.nltk_twitter import open_nltk_twitter
 
@@ -97,7 +87,7 @@ def open_sample(config: SampleConfig) -> Source:
     from pipeline.data.sample import generate as sample
 
     labelled = (row for texts, labels in sample.labelled_batches(config) for row in zip(texts, labels, strict=True))
-    rows = (Row(number, text, sample.LABEL_NAMES[label]) for number, (text, label) in enumerate(labelled, 1))
+    rows = numbered_rows((text, sample.LABEL_NAMES[label]) for text, label in labelled)
     unlabelled = sample.unlabelled_batches(config) if config.unlabelled else None
     notes = ["the tweets are generated, not real"]
     return Source({"train": SourceSplit("sample", rows)}, sample.LABEL_NAMES, unlabelled, generated=True, notes=notes)
@@ -109,25 +99,7 @@ def write_split(selection: Selection, path: Path) -> pa.Table:
         pa.record_batch([texts, pa.array(selection.labels[rows], pa.int64())], schema=SCHEMA)
         for texts, rows in selection.batches()
     )
-    return write_arrow(batches, SCHEMA, path)
-
-
-def write_texts(batches: Iterable[list[str]], path: Path) -> pa.Table | None:
-    """Write unlabelled texts and memory-map them; None where there is none."""
-    record_batches = (pa.record_batch([pa.array(batch, pa.string())], schema=TEXT_SCHEMA) for batch in batches)
-    table = write_arrow(record_batches, TEXT_SCHEMA, path)
-    return table if len(table) else None
-
-
-def write_arrow(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> pa.Table:
-    """Write an Arrow stream under a temporary name, rename it when complete, and memory-map it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-        for batch in batches:
-            if batch.num_rows:
-                writer.write_batch(batch)
-    temporary.replace(path)
-    return open_rows(path)
+    return write_rows(batches, SCHEMA, path)
 
 
 def content_fingerprint(splits: Splits) -> str:

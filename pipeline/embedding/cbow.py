@@ -39,14 +39,10 @@ def train_cbow(
     of every tenth epoch and the last: its sum takes 5 % of the time, or more. The loss is None where gensim's figure is
     meaningless: with FastText, with several workers, or with a very large corpus.
 
-    Parameters
-    ----------
-    corpus : UTF-8 file, uncompressed, without empty lines.
-    config : the parameters, checked. With one worker the vectors are bit-reproducible on one machine with the same
-        libraries. Several workers write to the same rows without locks, so with them they are not.
-    extra_words : with `algorithm=fasttext`, words to compose from character n-grams where training did not see them
-        often enough; they get count 0. word2vec cannot compose words and ignores them.
-    corpus_fingerprint : recorded in `info`.
+    The corpus is UTF-8, uncompressed, without empty lines. With one worker the vectors are bit-reproducible on one
+    machine with the same libraries. Several workers write to the same rows without locks, so with them they are not.
+    With `algorithm=fasttext`, `extra_words` are composed from character n-grams where training did not see them often
+    enough; they get count 0. word2vec cannot compose words and ignores them.
 
     Raises UserError where fewer than two words are frequent enough or subsampling leaves no token, and RunError where
     the vectors are not finite.
@@ -82,11 +78,7 @@ def train_cbow(
         "knobs": parameters,
         "reproducible": config.workers == 1,
         "context_step": _context_step(config),
-        "corpus": {
-            "fingerprint": corpus_fingerprint,
-            "lines": model.corpus_count,
-            "tokens": model.corpus_total_words,
-        },
+        "corpus": {"fingerprint": corpus_fingerprint, "lines": model.corpus_count, "tokens": model.corpus_total_words},
         "words": len(model.wv),
         "composed_words": len(words) - len(model.wv),
         "trained_words": trained_words,
@@ -122,13 +114,8 @@ class _Progress:
         if model.workers > 1:
             reproducible = f"{model.workers} workers: faster, not bit-reproducible (cbow.workers=1 is)"
         log.info(
-            "cbow: %d epochs of %s tokens, %s words seen %d times or more, %d dimensions; %s",
-            model.epochs,
-            f"{model.corpus_total_words:,}",
-            f"{len(model.wv):,}",
-            model.effective_min_count,
-            model.vector_size,
-            reproducible,
+            f"cbow: {model.epochs} epochs of {model.corpus_total_words:,} tokens, {len(model.wv):,} words seen "
+            f"{model.effective_min_count} times or more, {model.vector_size} dimensions; {reproducible}"
         )
 
     def on_epoch_begin(self, model: Any) -> None:
@@ -146,12 +133,8 @@ class _Progress:
             self.losses.append(total / self.words_per_epoch if valid else None)
             loss = f", loss {self.losses[-1]:.3f} per word" if self.losses[-1] is not None else ""
         log.info(
-            "cbow: epoch %d/%d, %s words/s, %.0f s left%s",
-            self.epoch,
-            model.epochs,
-            f"{model.corpus_total_words / per_epoch:,.0f}",
-            (model.epochs - self.epoch) * per_epoch,
-            loss,
+            f"cbow: epoch {self.epoch}/{model.epochs}, {model.corpus_total_words / per_epoch:,.0f} words/s, "
+            f"{(model.epochs - self.epoch) * per_epoch:.0f} s left{loss}"
         )
 
     def on_train_end(self, model: Any) -> None:
@@ -195,11 +178,8 @@ def _sorted_vectors(model: Any, extra_words: Sequence[str]) -> tuple[list[str], 
 
 def _context_step(config: CbowConfig) -> str:
     """Gensim's step on a context vector, relative to the gradient of the loss (İrsoy et al. 2021, arXiv 2012.15332)."""
-    if config.sg:
-        return "the gradient"
-    if config.cbow_mean:
-        return "the gradient times the number of context vectors"
-    return "the gradient divided by the number of context vectors"
+    factor = "times" if config.cbow_mean else "divided by"
+    return "the gradient" if config.sg else f"the gradient {factor} the number of context vectors"
 
 
 @contextmanager

@@ -11,11 +11,7 @@ from pipeline.runtime.errors import UserError
 
 
 def initial_matrix(
-    words: Sequence[str],
-    vectors: Vectors | None,
-    dim: int,
-    rng: np.random.Generator,
-    scale: float | None = None,
+    words: Sequence[str], vectors: Vectors | None, dim: int, rng: np.random.Generator, scale: float | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Make the initial embedding matrix (V, D) of a vocabulary, and a mask (V,) of the rows that come from `vectors`.
 
@@ -28,15 +24,9 @@ def initial_matrix(
 
     Always V·D numbers are drawn: a word added to or removed from `vectors` changes no other random row.
 
-    Parameters
-    ----------
-    words : the vocabulary, V words by id; ids 0 and 1 are PAD and UNK and never looked up.
-    vectors : known word vectors of D dimensions, or None.
-    dim : D.
-    rng : the run's generator; always advanced equally for the same V and D.
-    scale : the standard deviation of all numbers of the matrix except PAD; the matrix is multiplied by one factor, so
-        cosines stay. None changes nothing. CBOW vectors are several times longer than random ones, and a step of Adam
-        moves both equally far. With one scale for all variants, they do not differ in their relative step size.
+    `scale` is the standard deviation of all numbers of the matrix except PAD; the matrix is multiplied by one factor,
+    so cosines stay. None changes nothing. CBOW vectors are several times longer than random ones, and a step of Adam
+    moves both equally far. With one scale for all variants, they do not differ in their relative step size.
 
     Raises UserError where the vectors do not have `dim` dimensions.
     """
@@ -47,8 +37,11 @@ def initial_matrix(
     rows = np.array([-1] * SPECIALS + [index.get(word, -1) for word in words[SPECIALS:]])[: len(words)]
     known: NDArray[np.bool_] = rows >= 0
     known_rows = np.empty((0, dim), np.float32) if vectors is None else vectors.vectors[rows[known]]
-    few_known = len(known_rows) < 2
-    matrix = random_rows / np.float32(np.sqrt(dim)) if few_known else _match_moments(random_rows, known_rows)
+    if len(known_rows) < 2:
+        matrix = random_rows / np.float32(np.sqrt(dim))
+    else:
+        mean, std = known_rows.mean(axis=0, dtype=np.float64), known_rows.std(axis=0, dtype=np.float64)
+        matrix = random_rows * std.astype(np.float32) + mean.astype(np.float32)
     matrix[known] = known_rows
     if scale is not None and len(matrix) > 1:
         matrix *= np.float32(scale / matrix[UNK:].std(dtype=np.float64))
@@ -56,24 +49,13 @@ def initial_matrix(
     return matrix, known
 
 
-def _match_moments(random_rows: NDArray[np.float32], known_rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give standard normal rows (V, D) the mean and standard deviation of `known_rows` (n, D) per dimension."""
-    mean: NDArray[np.float32] = known_rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    std: NDArray[np.float32] = known_rows.std(axis=0, dtype=np.float64).astype(np.float32)
-    return random_rows * std + mean
-
-
 def coverage(counts: NDArray[np.int64], known: NDArray[np.bool_], types_dropped: int) -> dict[str, float]:
     """Return the fractions of the training text's types and of its tokens that have a known vector.
 
-    Parameters
-    ----------
-    counts : (V,) count of each word in the training text; that of UNK is the count of all words outside the vocabulary.
-    known : (V,) which rows come from known vectors.
-    types_dropped : number of words of the training text outside the vocabulary.
-
-    Words outside the vocabulary count as unknown; words of the vocabulary that the training text lacks do not count.
-    Both fractions are 0 for an empty text.
+    `counts` (V,) are those of the words in the training text, that of UNK the count of all words outside the
+    vocabulary; `known` (V,) are the rows that come from known vectors; `types_dropped` words are outside the
+    vocabulary. Words outside the vocabulary count as unknown; words of the vocabulary that the training text lacks do
+    not count. Both fractions are 0 for an empty text.
     """
     if len(counts) != len(known):
         raise ValueError(f"{len(counts)} counts and {len(known)} known rows differ in length")

@@ -34,13 +34,8 @@ def train_ppmi(corpus: Path, settings: PpmiConfig, dim: int, *, corpus_fingerpri
     by chance gets no vector. On one kind of machine with the same libraries, the same file gives the same bits: nothing
     is random, and the linear algebra runs on one thread.
 
-    Parameters
-    ----------
-    corpus : UTF-8 file, uncompressed, tokens separated by spaces.
-    settings : see `co_occurrences` and `positive_information`. The vectors are the rows of U·S^p with the `dim` largest
-        singular values S and p = `eigenvalue_power`. In each column the number of largest size is positive.
-    dim : dimensions D.
-    corpus_fingerprint : recorded in `info`, with the settings, the size of the corpus, versions and seconds.
+    The corpus is UTF-8, uncompressed, tokens separated by spaces. The vectors are the rows of U·S^p with the `dim`
+    largest singular values S and p = `eigenvalue_power`; in each column the number of largest size is positive.
 
     Raises UserError where fewer than D + 1 words reach `min_count`, or where no two words are associated.
     """
@@ -50,21 +45,22 @@ def train_ppmi(corpus: Path, settings: PpmiConfig, dim: int, *, corpus_fingerpri
     for tokens in _token_lists(corpus):
         counts.update(tokens)
         lines += 1
-    words = sorted(
-        (word for word, count in counts.items() if count >= settings.min_count), key=lambda w: (-counts[w], w)
-    )
+    frequent = (word for word, count in counts.items() if count >= settings.min_count)
+    words = sorted(frequent, key=lambda word: (-counts[word], word))
     if len(words) <= dim:
         raise UserError(
             f"PPMI vectors of embedding.dim={dim} need {dim + 1} words, but {len(words)} of the {len(counts)} words in "
             f"{counts.total()} tokens reach ppmi.min_count={settings.min_count}: lower one of them or give more text"
         )
-    log.info("ppmi: %s tokens, %s words seen %d times or more, window %d", f"{counts.total():,}", f"{len(words):,}",
-             settings.min_count, settings.window)  # fmt: skip
+    log.info(
+        f"ppmi: {counts.total():,} tokens, {len(words):,} words seen {settings.min_count} times or more, "
+        f"window {settings.window}"
+    )
     pairs_VV = co_occurrences(corpus, {word: row for row, word in enumerate(words)}, settings.window)
     information_VV = positive_information(pairs_VV, settings.smoothing, settings.shift)
     if information_VV.nnz == 0:
-        raise UserError(f"{corpus}: no two words co-occur more often than by chance; PPMI needs more text, or a "
-                        f"lower ppmi.shift={settings.shift:g}")  # fmt: skip
+        remedy = f"PPMI needs more text, or a lower ppmi.shift={settings.shift:g}"
+        raise UserError(f"{corpus}: no two words co-occur more often than by chance; {remedy}")
     log.info("ppmi: %s associated pairs of words; %d singular vectors", f"{information_VV.nnz:,}", dim)
     with threadpool_limits(1):  # more threads round differently, and are slower here
         left_VD, singular_D = largest_singular(information_VV, dim)

@@ -28,13 +28,8 @@ def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> 
     """Read the vectors of `words`, or of every word where `words` is empty, in the order of the file.
 
     The first row of a repeated word counts. In rows of other words, values are counted but not parsed. Word counts are
-    0: the files hold none. `info` has the numbers of rows that were read, kept and repeated.
-
-    Parameters
-    ----------
-    path : the file; gzip is recognised by its content.
-    format : `word2vec_text`, `word2vec_binary`, `glove` (no header line), or `auto` to detect it.
-    dim : the dimensions that the vectors must have.
+    0: the files hold none. `info` has the numbers of rows that were read, kept and repeated. Gzip is recognised by its
+    content; `format` is `word2vec_text`, `word2vec_binary`, `glove` (no header line), or `auto` to detect it.
 
     Raises UserError for a file that is missing, a pickle or another container, of other dimensions, truncated, or with
     a value that is no finite number. The message names the file, and the row if there is one.
@@ -49,10 +44,8 @@ def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> 
         if format not in ("auto", detected):  # text read as binary floats would give finite nonsense
             raise UserError(f"{path}: embedding.format={format}, but the file looks like {detected}")
         with _open(path) as stream:
-            if detected == "word2vec_binary":
-                rows = _binary_rows(path, stream, dim)
-            else:
-                rows = _text_rows(path, stream, dim, header=detected == "word2vec_text")
+            binary, header = detected == "word2vec_binary", detected == "word2vec_text"
+            rows = _binary_rows(path, stream, dim) if binary else _text_rows(path, stream, dim, header=header)
             return _select(path, detected, dim, words, rows)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: damaged or truncated gzip file ({error})") from error
@@ -182,9 +175,8 @@ def _header(path: Path, stream: IO[bytes], dim: int) -> int:
 
 
 def _wrong_dimensions(path: Path, file_dim: int, dim: int) -> UserError:
-    return UserError(
-        f"{path}: its vectors have {file_dim} dimensions, embedding.dim={dim}: set embedding.dim={file_dim}"
-    )
+    message = f"its vectors have {file_dim} dimensions, embedding.dim={dim}: set embedding.dim={file_dim}"
+    return UserError(f"{path}: {message}")
 
 
 def _is_number(field: bytes) -> bool:

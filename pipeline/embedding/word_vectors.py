@@ -20,20 +20,12 @@ WORDS_FILE = "vectors.json"
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """One vector per word.
+    """One vector per word."""
 
-    Attributes
-    ----------
-    words : N distinct words; row i of `vectors` belongs to word i.
-    counts : (N,) count of each word in the corpus of the vectors; 0 where it is unknown.
-    vectors : (N, D) one row per word.
-    info : how the vectors were made; any JSON object.
-    """
-
-    words: list[str]
-    counts: NDArray[np.int64]
-    vectors: NDArray[np.float32]
-    info: dict[str, Any]
+    words: list[str]  # N distinct words
+    counts: NDArray[np.int64]  # (N,) count of each word in the corpus of the vectors; 0 where it is unknown
+    vectors: NDArray[np.float32]  # (N, D) one row per word
+    info: dict[str, Any]  # how the vectors were made; any JSON object
 
     @property
     def dim(self) -> int:
@@ -48,9 +40,7 @@ class Vectors:
     def save(self, folder: Path) -> None:
         """Write `vectors.safetensors` and `vectors.json` into an existing `folder`."""
         save_file({"vectors": np.ascontiguousarray(self.vectors)}, folder / MATRIX_FILE)
-        write_json(
-            folder / WORDS_FILE, {"words": self.words, "counts": [int(c) for c in self.counts], "info": self.info}
-        )
+        write_json(folder / WORDS_FILE, {"words": self.words, "counts": self.counts.tolist(), "info": self.info})
 
     @classmethod
     def load(cls, folder: Path) -> "Vectors":
@@ -67,9 +57,8 @@ class Vectors:
         except (SafetensorError, KeyError) as error:
             raise UserError(f"{matrix_file}: not a safetensors file with a tensor 'vectors' ({error})") from error
         if vectors.ndim != 2 or vectors.dtype != np.float32:
-            raise UserError(
-                f"{matrix_file}: 'vectors' is {vectors.dtype} of shape {vectors.shape}, expected float32 (words, dim)"
-            )
+            found = f"'vectors' is {vectors.dtype} of shape {vectors.shape}"
+            raise UserError(f"{matrix_file}: {found}, expected float32 (words, dim)")
         try:
             content = read_json(words_file)
             words, info = list(content["words"]), dict(content["info"])
@@ -77,9 +66,8 @@ class Vectors:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{words_file}: not JSON with words, counts and info ({error})") from error
         if not len(words) == len(counts) == len(vectors):
-            raise UserError(
-                f"{words_file}: {len(words)} words and {len(counts)} counts, but {matrix_file} has {len(vectors)} rows"
-            )
+            found = f"{len(words)} words and {len(counts)} counts"
+            raise UserError(f"{words_file}: {found}, but {matrix_file} has {len(vectors)} rows")
         if len(set(words)) != len(words):
             raise UserError(f"{words_file}: {len(words) - len(set(words))} of {len(words)} words are repeated")
         return cls(words, counts, vectors, info)

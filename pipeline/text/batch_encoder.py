@@ -43,11 +43,6 @@ class BatchEncoder:
 
     A preset is encoded by chunks; any other tokenizer is called text by text. A full table of chunks is emptied between
     batches, so that its size is bounded.
-
-    Parameters
-    ----------
-    tokenizer : from a text to its tokens.
-    id_of : from a token to its id.
     """
 
     def __init__(self, tokenizer: Callable[[str], list[str]], id_of: Callable[[str], int]) -> None:

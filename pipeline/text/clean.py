@@ -124,11 +124,9 @@ def _without_unpaired(tokens: list[str]) -> list[str]:
     for position, token in enumerate(tokens):
         if token in open_brackets:
             open_brackets[token].append(position)
+        elif token in _BRACKETS and (candidates := open_brackets[_BRACKETS[token]]):
+            candidates.pop()
         elif token in _BRACKETS:
-            candidates = open_brackets[_BRACKETS[token]]
-            if candidates:
-                candidates.pop()
-            else:
-                unpaired.add(position)
+            unpaired.add(position)
     unpaired.update(*open_brackets.values())
     return [token for position, token in enumerate(tokens) if position not in unpaired] if unpaired else tokens

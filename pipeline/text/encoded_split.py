@@ -62,19 +62,9 @@ def encode_splits(
 ) -> Vocabulary:
     """Encode `train`, build the vocabulary from it, encode the other splits with it, and write all into `folder`.
 
-    Parameters
-    ----------
-    batches_by_split : batches of (texts, labels) of each split; each is read once.
-    tokenizer : from a text to its tokens; must be picklable for `workers` > 1.
-    min_count : minimum count in the training split for a word of the vocabulary.
-    folder : an existing folder.
-    workers : number of tokenizing processes.
-    required_words : words of the vocabulary whatever their count.
-    on_train : called with the tokens of every batch of the training split.
-
-    Returns
-    -------
-    The vocabulary, not yet saved. A training split without a single token is a UserError.
+    Splits are batches of (texts, labels) and read once. For `workers` > 1 the tokenizer must be picklable. `on_train`
+    gets the tokens of every batch of the training split. The vocabulary, with `required_words` whatever their count, is
+    not saved yet. A training split without a single token is a UserError.
     """
     from pipeline.text.parallel_tokenize import IdMapper, WordCounter
 
@@ -112,9 +102,8 @@ def _tokenize(folder: Path, name: str, batches: Batches, tokenizer: Tokenizer, w
         def texts() -> Iterator[list[str]]:
             for batch_texts, batch_labels in batches:
                 if len(batch_texts) != len(batch_labels):
-                    raise ValueError(
-                        f"split {name!r}: a batch of {len(batch_texts)} texts has {len(batch_labels)} labels"
-                    )
+                    found = f"a batch of {len(batch_texts)} texts has {len(batch_labels)} labels"
+                    raise ValueError(f"split {name!r}: {found}")
                 labels.write(np.array(batch_labels))
                 yield batch_texts
 

@@ -37,26 +37,15 @@ NO_DIGESTS: UIntArray = np.empty(0, np.uint64)
 
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
-    """The tokens of n texts as a ragged array of ids that are local to one process.
+    """The tokens of n texts as a ragged array of ids that are local to one process."""
 
-    Attributes
-    ----------
-    process_id : the process that numbered the words.
-    first_new_id : local id of the first of `new_words`; 0 where the process starts, or restarts, its numbering.
-    new_words : words with the ids `first_new_id` and up. Some may be in no text, for instance truncated ones.
-    ids : int32, local ids of all tokens.
-    offsets : int64, (n + 1,).
-    dropped : number of held-out texts, which are not among the n.
-    lines : the corpus lines in UTF-8, one for each text with tokens, separated by one space; None if not requested.
-    """
-
-    process_id: int
-    first_new_id: int
-    new_words: list[str]
-    ids: Ids
-    offsets: Offsets
-    dropped: int = 0
-    lines: bytes | None = None
+    process_id: int  # of the process that numbered the words
+    first_new_id: int  # local id of the first of `new_words`; 0 where the process starts, or restarts, its numbering
+    new_words: list[str]  # with ids from `first_new_id`; some may be in no text, for instance truncated ones
+    ids: Ids  # of all tokens
+    offsets: Offsets  # (n + 1,)
+    dropped: int = 0  # number of held-out texts, which are not among the n
+    lines: bytes | None = None  # if requested: the tokens of each text that has some, UTF-8 with spaces between
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -84,15 +73,9 @@ class IdMapper:
 
 
 class BatchTokenizer:
-    """Tokenizes batches of texts, and drops held-out texts by their masked digest.
+    """Tokenizes batches of texts, and drops held-out texts by their masked digests `held_out`, ascending.
 
     Masking also drops the words of a held-out tweet that differs in a handle or a link.
-
-    Parameters
-    ----------
-    tokenizer : from a text to its tokens.
-    held_out : masked digests of held-out texts, ascending.
-    with_lines : whether batches get their corpus lines.
     """
 
     def __init__(self, tokenizer: Tokenizer, held_out: UIntArray = NO_DIGESTS, *, with_lines: bool = False) -> None:
@@ -223,9 +206,8 @@ def _tokenize_in_pool(
         while pending:
             yield pending.popleft().result()
     except BrokenProcessPool as error:
-        raise RunError(
-            "a tokenizing process ended unexpectedly (out of memory?); workers=1 needs less memory"
-        ) from error
+        message = "a tokenizing process ended unexpectedly (out of memory?); workers=1 needs less memory"
+        raise RunError(message) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

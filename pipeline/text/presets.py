@@ -16,15 +16,9 @@ from nltk.tokenize.casual import HANDLES_RE
 
 from pipeline.config.schema import TextConfig
 from pipeline.runtime.errors import UserError, nearest
+from pipeline.text import tweet_tokenizer
 from pipeline.text.clean import clean, is_context_free, is_emoticon, strip_emoticons, strip_fragments
-from pipeline.text.tweet_tokenizer import (
-    MEMO_SIZE,
-    CachedTweetTokenizer,
-    ChunkGroups,
-    SimpleChunks,
-    simple_chunks,
-    tokenize_chunks,
-)
+from pipeline.text.tweet_tokenizer import CachedTweetTokenizer, ChunkGroups, Memo, SimpleChunks
 
 HANDLE = "@user"
 LINK = "http"
@@ -37,20 +31,6 @@ EMOTICONS: dict[str, Callable[[list[str]], list[str]]] = {
     "strip": strip_emoticons,
     "strip_fragments": strip_fragments,
 }
-
-
-class _Memo(dict[str, str]):
-    """Cache of `rule(token)`; emptied when full, so that its size is bounded."""
-
-    def __init__(self, rule: Callable[[str], str]) -> None:
-        super().__init__()
-        self.rule = rule
-
-    def __missing__(self, token: str) -> str:
-        if len(self) >= MEMO_SIZE:
-            self.clear()
-        value = self[token] = self.rule(token)
-        return value
 
 
 class Preset(ABC):
@@ -68,7 +48,7 @@ class Preset(ABC):
     def __init__(self, config: TextConfig) -> None:
         self.config = config
         self._strip_emoticons = EMOTICONS[config.emoticons]
-        self._memo = _Memo(self._rule)
+        self._memo = Memo(self._rule)
 
     def __reduce__(self) -> tuple[type["Preset"], tuple[TextConfig]]:
         return type(self), (self.config,)
@@ -88,7 +68,7 @@ class Preset(ABC):
 
     def simple_chunks(self, chunks: list[str]) -> SimpleChunks:
         """Tokenize the simple chunks, before `final_token`: see `tweet_tokenizer.simple_chunks`."""
-        return simple_chunks(chunks, handles=not self._tweet.strip_handles)
+        return tweet_tokenizer.simple_chunks(chunks, handles=not self._tweet.strip_handles)
 
     @abstractmethod
     def normalize_chunk(self, chunk: str) -> str:
@@ -96,7 +76,7 @@ class Preset(ABC):
 
     def tokenize_chunks(self, chunks: list[str]) -> ChunkGroups:
         """Tokenize normalized chunks, before `final_token`: see `tweet_tokenizer.tokenize_chunks`."""
-        return tokenize_chunks(chunks)
+        return tweet_tokenizer.tokenize_chunks(chunks)
 
     def final_token(self, token: str) -> str | None:
         """Return the final form of one token, empty to drop it; None where it depends on the neighbouring tokens."""
@@ -126,8 +106,7 @@ class Tweet(Preset):
         self._tweet = CachedTweetTokenizer(strip_handles=config.handles == "strip")
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._apply_rule(self._tweet.tokenize(clean(text)))
-        return self._strip_emoticons(tokens)
+        return self._strip_emoticons(self._apply_rule(self._tweet.tokenize(clean(text))))
 
     def normalize_chunk(self, chunk: str) -> str:
         """Undo escapes and entities, and strip handles if so configured."""
@@ -161,8 +140,7 @@ class Course(Preset):
         self._stop_words = english_stop_words()
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._tweet.tokenize(self.preprocess(text))
-        return self._apply_rule(self._strip_emoticons(tokens))
+        return self._apply_rule(self._strip_emoticons(self._tweet.tokenize(self.preprocess(text))))
 
     def preprocess(self, text: str) -> str:
         """Remove tickers, a leading `RT`, links with the rest of their line, and `#` signs."""
@@ -193,8 +171,7 @@ class Whitespace(Preset):
         self._tweet = CachedTweetTokenizer()
 
     def _tokens(self, text: str) -> list[str]:
-        tokens = self._apply_rule(clean(text).lower().split())
-        return self._strip_emoticons(tokens)
+        return self._strip_emoticons(self._apply_rule(clean(text).lower().split()))
 
     def simple_chunks(self, chunks: list[str]) -> SimpleChunks:
         """Treat no chunk as simple: a chunk is one token."""

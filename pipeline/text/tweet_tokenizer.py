@@ -7,20 +7,15 @@ own patterns, which are read from the installed version.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from string import ascii_letters, digits
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import regex
-from nltk.tokenize.casual import (
-    EMOTICONS,
-    REGEXPS,
-    REGEXPS_PHONE,
-    _replace_html_entities,
-    remove_handles,
-)
+from nltk.tokenize.casual import EMOTICONS, REGEXPS, REGEXPS_PHONE, _replace_html_entities, remove_handles
 
 from pipeline.runtime.errors import UserError
 
@@ -81,14 +76,21 @@ for _characters, _class in {
     _BYTE_CLASSES[list(_characters.encode())] = _class
 
 
-class _Memo(dict[str, tuple[str, ...]]):
-    """Cache of the tokens of chunks; emptied when full, so that its size is bounded."""
+T = TypeVar("T")
 
-    def __missing__(self, chunk: str) -> tuple[str, ...]:
+
+class Memo(dict[str, T]):
+    """Cache of `rule(text)`; emptied when full, so that its size is bounded."""
+
+    def __init__(self, rule: Callable[[str], T]) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def __missing__(self, text: str) -> T:
         if len(self) >= MEMO_SIZE:
             self.clear()
-        tokens = self[chunk] = _tokenize_chunk(chunk)
-        return tokens
+        value = self[text] = self.rule(text)
+        return value
 
 
 def _tokenize_chunk(chunk: str) -> tuple[str, ...]:
@@ -176,7 +178,7 @@ class CachedTweetTokenizer:
 
     def __init__(self, strip_handles: bool = False) -> None:
         self.strip_handles = strip_handles
-        self._memo = _Memo()
+        self._memo = Memo(_tokenize_chunk)
 
     def __reduce__(self) -> tuple[type["CachedTweetTokenizer"], tuple[bool]]:
         return CachedTweetTokenizer, (self.strip_handles,)

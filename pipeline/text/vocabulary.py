@@ -22,23 +22,15 @@ class Vocabulary:
     """Words in the order of their ids, with their counts in the training text.
 
     A token that is spelled `<pad>` or `<unk>` is an unknown word: `id_of` holds real words only.
-
-    Attributes
-    ----------
-    words : shape (V,); `words[0]` and `words[1]` are the special entries.
-    counts : int64, shape (V,); `counts[UNK]` counts the training tokens outside the vocabulary, `counts[PAD]` is 0.
-    types_dropped : number of distinct words of the training text outside the vocabulary.
-    id_of : from each real word to its id, 2 … V-1.
     """
 
-    words: list[str]
-    counts: npt.NDArray[np.int64]
-    types_dropped: int
-    id_of: dict[str, int] = field(init=False, repr=False)
+    words: list[str]  # (V,); the first two are the special entries
+    counts: npt.NDArray[np.int64]  # (V,) in the training text; of UNK: all words outside the vocabulary; of PAD: 0
+    types_dropped: int  # number of distinct words of the training text outside the vocabulary
+    id_of: dict[str, int] = field(init=False, repr=False)  # of each real word, 2 … V-1
 
     def __post_init__(self) -> None:
-        first = SPECIALS
-        object.__setattr__(self, "id_of", {word: id for id, word in enumerate(self.words[first:], first)})
+        object.__setattr__(self, "id_of", {word: id for id, word in enumerate(self.words[SPECIALS:], SPECIALS)})
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], min_count: int, required_words: Iterable[str] = ()) -> "Vocabulary":
@@ -66,10 +58,8 @@ class Vocabulary:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: cannot be read as a vocabulary ({type(error).__name__}: {error})") from error
         if not valid:
-            pad, unknown = SPECIAL_WORDS
-            raise UserError(
-                f"{path}: not a vocabulary; expected {pad}, {unknown} and distinct words, each with a count"
-            )
+            expected = f"expected {', '.join(SPECIAL_WORDS)} and distinct words, each with a count"
+            raise UserError(f"{path}: not a vocabulary; {expected}")
         return cls(words, counts, types_dropped)
 
     def save(self, path: Path) -> None:

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import SampleConfig
+from pipeline.data.sample import sentences as tables
 from pipeline.data.sample.sentences import (
     BLOCK,
-    TOPIC,
     Bools,
     Floats,
     Ints,
@@ -65,42 +65,27 @@ _TOPIC_POSITIVE = np.array([topic.positive for topic in TOPICS])
 
 @dataclass(frozen=True)
 class Block:
-    """Generated tweets with the hidden variables that generated them.
-
-    Attributes
-    ----------
-    texts : the n tweets.
-    labels : (n,) 0 or 1: the labels of the data set.
-    truth : (n,) the labels before label noise.
-    topics : (n,) index into `words.TOPICS`.
-    evidence : (n, 5) for each of `CHANNELS`: −1 speaks for negative, 1 for positive, 0 is absent.
-    negated : (n,) whether the deciding clause is negated.
-    contrast : (n,) whether the deciding clause is joined to a clause of the opposite meaning.
-    source : (n,) the row of the block that this row copies, exactly or nearly; its own index where it is no copy.
-    leaked : (n,) whether the text holds the word of `LEAKS` for its label.
-    """
+    """n generated tweets with the hidden variables that generated them, (n,) or (n, 5)."""
 
     texts: list[str]
-    labels: Ints
-    truth: Ints
-    topics: Ints
-    evidence: NDArray[np.int8]
-    negated: Bools
-    contrast: Bools
-    source: Ints
-    leaked: Bools
+    labels: Ints  # 0 or 1: the labels of the data set
+    truth: Ints  # the labels before label noise
+    topics: Ints  # index into `words.TOPICS`
+    evidence: NDArray[np.int8]  # (n, 5), each of `CHANNELS`: −1 speaks for negative, 1 for positive, 0 is absent
+    negated: Bools  # whether the deciding clause is negated
+    contrast: Bools  # whether the deciding clause is joined to a clause of the opposite meaning
+    source: Ints  # the row of the block that this row copies, exactly or nearly; its own index where it is no copy
+    leaked: Bools  # whether the text holds the word of `LEAKS` for its label
 
 
 def labelled_batches(config: SampleConfig) -> Iterator[tuple[list[str], list[int]]]:
     """Generated tweets with labels (index into `LABEL_NAMES`), `config.labelled` rows in batches of up to 10,000."""
-    for block in blocks(config, "labelled"):
-        yield block.texts, block.labels.tolist()
+    return ((block.texts, block.labels.tolist()) for block in blocks(config, "labelled"))
 
 
 def unlabelled_batches(config: SampleConfig) -> Iterator[list[str]]:
     """Generated tweets of the same model, from a random stream of their own, `config.unlabelled` rows."""
-    for block in blocks(config, "unlabelled"):
-        yield block.texts
+    return (block.texts for block in blocks(config, "unlabelled"))
 
 
 def blocks(config: SampleConfig, stream: Stream) -> Iterator[Block]:
@@ -125,7 +110,7 @@ def bayes_accuracy(label_noise: float) -> float:
     classifier that has not seen a copy of the tweet. The topic counts as known: nearly every tweet shows it. The bound
     holds for `config.leak` 0: planted words let a classifier do better.
     """
-    topic_shares = TOPIC.shares()
+    topic_shares = tables.TOPIC.shares()
     clean = 0.0
     for pattern in itertools.product((-1, 0, 1), repeat=len(CHANNELS)):
         joint = [topic_shares * (1 - _TOPIC_POSITIVE), topic_shares * _TOPIC_POSITIVE]
@@ -154,7 +139,7 @@ def _generate(config: SampleConfig, stream: Stream, number: int, rows: int) -> B
 
     source, masked, retweet = _copies(random)
     has_handle, has_link = random() < 0.25, random() < 0.18
-    handles, links, retweeted = sentences.handle(), sentences.link(), sentences.handle()
+    handles, links, retweeted = tables.HANDLE.choose(random()), sentences.link(), tables.HANDLE.choose(random())
     texts = (
         text_where(retweet, "RT " + retweeted + ": ")
         + text_where(has_handle[source], np.where(masked, handles, handles[source]) + " ")
@@ -166,17 +151,14 @@ def _generate(config: SampleConfig, stream: Stream, number: int, rows: int) -> B
     leaked = np.zeros(BLOCK, dtype=np.bool_)
     if stream == "labelled" and config.leak:
         texts, leaked = _with_leaks(texts, labels, config.leak, RandomStream(config.seed, LEAK_STREAM, number))
-    return Block(
-        texts=texts[:rows].tolist(),
-        labels=labels[:rows],
-        truth=truth[:rows],
-        topics=sentences.topics[source][:rows],
-        evidence=evidence[source][:rows],
-        negated=negated[source][:rows],
-        contrast=contrast[source][:rows],
-        source=source[:rows],
-        leaked=leaked[:rows],
+    labels, truth, source, leaked = labels[:rows], truth[:rows], source[:rows], leaked[:rows]
+    topics, evidence, negated, contrast = (
+        sentences.topics[source],
+        evidence[source],
+        negated[source],
+        contrast[source],
     )
+    return Block(texts[:rows].tolist(), labels, truth, topics, evidence, negated, contrast, source, leaked)
 
 
 def _with_leaks(texts: Strings, labels: Ints, share: float, random: RandomStream) -> tuple[Strings, Bools]:
@@ -202,22 +184,18 @@ def _body(
     other_meaning = np.where(contrast, 1 - meaning, meaning)
     other = sentences.clause(other_meaning, random() < np.array(NEGATED)[other_meaning])
     text = np.where(contrast | addition, sentences.two_clauses(other, deciding, contrast), deciding)
-    neutral = sentences.neutral_clause()
-    text = np.where(clause == 0, neutral, text)
+    text = np.where(clause == 0, sentences.neutral_clause(), text)
     text = text + text_where(event != 0, " " + sentences.event(polarity[:, 2]))
     position, neutral = random(), sentences.neutral_clause()
     text = text_where(position < 0.18, neutral + ". ") + text + text_where(position > 0.85, ", " + neutral)
-    text = text_where(exclamation != 0, sentences.exclamation(polarity[:, 1])) + text + sentences.ending()
+    exclamations = text_where(exclamation != 0, tables.EXCLAMATION.choose(random(), polarity[:, 1]))
+    text = exclamations + text + tables.ENDING.choose(random())
     case = random()
-    for rows, change in ((case < 0.02, str.upper), (case > 0.65, _capitalized)):
-        text[rows] = [change(tweet) for tweet in text[rows]]
-    text = text + text_where(random() < 0.12, " " + sentences.topic_hashtag())
-    text = text + text_where(hashtag != 0, " " + sentences.hashtag(polarity[:, 4]))
-    return text + text_where(emoji != 0, " " + sentences.emoji(polarity[:, 3]))
-
-
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    text[case < 0.02] = [tweet.upper() for tweet in text[case < 0.02]]
+    text[case > 0.65] = [tweet[:1].upper() + tweet[1:] for tweet in text[case > 0.65]]
+    text = text + text_where(random() < 0.12, " #" + tables.NOUN.choose(random(), sentences.themes))
+    text = text + text_where(hashtag != 0, " #" + tables.HASHTAG.choose(random(), polarity[:, 4]))
+    return text + text_where(emoji != 0, " " + tables.EMOJI.choose(random(), polarity[:, 3]))
 
 
 def _copies(random: RandomStream) -> tuple[Ints, Bools, Bools]:

@@ -114,13 +114,11 @@ def _elongated(word: str) -> str:
 
 _CLAUSE_PAIRS = [pair for pair in PAIRS if pair[0].kind in lists.TEMPLATES]  # the others stand at the front
 # Row: topic. Pairs with topics of their own are rare elsewhere.
-_PAIR = WeightedTable(
-    [range(len(_CLAUSE_PAIRS))] * len(TOPICS),
-    [
-        [6 if not group.topics else 10 if topic.name in group.topics else 1 for group, _ in _CLAUSE_PAIRS]
-        for topic in TOPICS
-    ],
-)
+_pair_weights = [
+    [6 if not group.topics else 10 if topic.name in group.topics else 1 for group, _ in _CLAUSE_PAIRS]
+    for topic in TOPICS
+]
+_PAIR = WeightedTable([range(len(_CLAUSE_PAIRS))] * len(TOPICS), _pair_weights)
 # Row: 2 · pair + polarity.
 _SENTIMENT = WeightedTable.zipf([group.words for pair in _CLAUSE_PAIRS for group in pair], 1.2)
 _ARTICLES = np.array(
@@ -138,10 +136,10 @@ SPELLINGS: dict[str, str] = {
 TOPIC = WeightedTable.zipf([range(len(TOPICS))], 0.3)
 _theme_ends = list(itertools.accumulate(len(topic.themes) for topic in TOPICS))
 _THEME = WeightedTable.zipf([range(e - len(t.themes), e) for e, t in zip(_theme_ends, TOPICS, strict=True)], 0.2)
-_NOUN = WeightedTable.zipf([theme for topic in TOPICS for theme in topic.themes], 0.6)  # row: theme
-_PLACE = WeightedTable.zipf([topic.places for topic in TOPICS], 0.6)
-_PERSON = WeightedTable.zipf([topic.people for topic in TOPICS], 0.6)
-_VERB = WeightedTable.zipf([topic.verbs for topic in TOPICS], 0.6)
+NOUN = WeightedTable.zipf([theme for topic in TOPICS for theme in topic.themes], 0.6)  # row: theme
+_PLACE, _PERSON, _VERB = (
+    WeightedTable.zipf([getattr(topic, field) for topic in TOPICS], 0.6) for field in ("places", "people", "verbs")
+)
 _EVENT = WeightedTable.zipf([events for topic in TOPICS for events in topic.events], 0.5)  # row: 2 · topic + polarity
 _DETERMINER = WeightedTable.zipf([lists.DETERMINERS], 0.8)
 _TIME = WeightedTable.zipf([lists.TIMES], 0.5)
@@ -170,23 +168,21 @@ def _clause_table() -> WeightedTable:
 
 def _exclamations(polarity: int) -> list[str]:
     """Interjections and adverbs, each with its punctuation; both kinds from frequent to rare."""
-    ranked = []
-    for pair in PAIRS:
-        if pair not in _CLAUSE_PAIRS:
-            punctuation = " " if pair[0].kind == "adverb" else "! "
-            ranked += [(rank, word + punctuation) for rank, word in enumerate(pair[polarity].words)]
+    groups = [pair[polarity] for pair in PAIRS if pair not in _CLAUSE_PAIRS]
+    endings = {"adverb": " ", "interjection": "! "}
+    ranked = ((rank, word + endings[group.kind]) for group in groups for rank, word in enumerate(group.words))
     return [text for _, text in sorted(ranked)]
 
 
 _CLAUSE = _clause_table()
 # Row: polarity.
-_EXCLAMATION = WeightedTable.zipf([_exclamations(polarity) for polarity in (0, 1)], 1.0)
-_EMOJI = WeightedTable.zipf(lists.EMOJI, 1.1)
-_HASHTAG = WeightedTable.zipf(lists.HASHTAGS, 0.9)
-_HANDLE = WeightedTable.zipf(
+EXCLAMATION = WeightedTable.zipf([_exclamations(polarity) for polarity in (0, 1)], 1.0)
+EMOJI = WeightedTable.zipf(lists.EMOJI, 1.1)
+HASHTAG = WeightedTable.zipf(lists.HASHTAGS, 0.9)
+HANDLE = WeightedTable.zipf(  # 3,840 handles, a few of them very frequent
     [[f"@{a}{b}{c}" for c in ("", *range(2, 9)) for b in lists.HANDLE_ENDINGS for a in lists.HANDLE_NAMES]], 0.8
 )
-_ENDING = WeightedTable.zipf([lists.ENDINGS], 0.6)
+ENDING = WeightedTable.zipf([lists.ENDINGS], 0.6)
 _LINK_CHARACTERS = np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
 
 
@@ -203,8 +199,8 @@ class SentenceGenerator:
         return {
             "D": _DETERMINER.choose(random()),
             "T": _TIME.choose(random()),
-            "N": text_where(random() < 0.15, _ADJECTIVE.choose(random())) + _NOUN.choose(random(), self.themes),
-            "M": _NOUN.choose(random(), self.themes),
+            "N": text_where(random() < 0.15, _ADJECTIVE.choose(random())) + NOUN.choose(random(), self.themes),
+            "M": NOUN.choose(random(), self.themes),
             "P": _PLACE.choose(random(), self.topics),
             "W": _PERSON.choose(random(), self.topics),
             "V": _VERB.choose(random(), self.topics),
@@ -241,30 +237,6 @@ class SentenceGenerator:
         contrasts = np.where(contrast, (uniform * len(_CONTRASTS)).astype(np.int64), -1)
         additions = np.where(contrast, -1, (uniform * len(_ADDITIONS)).astype(np.int64))
         return np.asarray(_CONTRASTS.fill(contrasts, clauses) + _ADDITIONS.fill(additions, clauses))
-
-    def exclamation(self, polarity: Ints) -> Strings:
-        """An interjection or adverb for the start of the tweet, with its punctuation."""
-        return _EXCLAMATION.choose(self.random(), polarity)
-
-    def emoji(self, polarity: Ints) -> Strings:
-        """An emoji or emoticon."""
-        return _EMOJI.choose(self.random(), polarity)
-
-    def hashtag(self, polarity: Ints) -> Strings:
-        """A hashtag of sentiment."""
-        return "#" + _HASHTAG.choose(self.random(), polarity)
-
-    def topic_hashtag(self) -> Strings:
-        """A hashtag of the theme."""
-        return "#" + _NOUN.choose(self.random(), self.themes)
-
-    def ending(self) -> Strings:
-        """Punctuation or a last word without meaning."""
-        return _ENDING.choose(self.random())
-
-    def handle(self) -> Strings:
-        """One of 3,840 handles, a few of them very frequent."""
-        return _HANDLE.choose(self.random())
 
     def link(self) -> Strings:
         """A short link that is never the same."""

@@ -13,41 +13,25 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's loader read
 
 
 class SynonymGroup(NamedTuple):
-    """Words that mean the same.
+    """Words that mean the same."""
 
-    Attributes
-    ----------
-    name : the first of the words.
-    kind : which sentence templates hold the words.
-    polarity : 0 (negative) or 1 (positive).
-    topics : names of the topics in which the group is frequent; empty where it is equally frequent in all.
-    words : from frequent to rare.
-    """
-
-    name: str
-    kind: str
-    polarity: int
-    topics: tuple[str, ...]
+    name: str  # the first of the words
+    kind: str  # which sentence templates hold the words
+    polarity: int  # 0 (negative) or 1 (positive)
+    topics: tuple[str, ...]  # those in which the group is frequent; empty where it is equally frequent in all
     words: tuple[str, ...]
 
 
 class Topic(NamedTuple):
-    """What tweets of one topic are about.
-
-    Attributes
-    ----------
-    positive : share of the topic's tweets with a positive label before noise.
-    themes : nouns of each theme.
-    events : bad events, then good events; a tweet with an event of one sort tends to that label.
-    """
+    """What tweets of one topic are about."""
 
     name: str
-    positive: float
-    themes: tuple[tuple[str, ...], ...]
+    positive: float  # share of the topic's tweets with a positive label before noise
+    themes: tuple[tuple[str, ...], ...]  # nouns of each theme
     places: tuple[str, ...]
     people: tuple[str, ...]
     verbs: tuple[str, ...]
-    events: tuple[tuple[str, ...], tuple[str, ...]]
+    events: tuple[tuple[str, ...], tuple[str, ...]]  # bad, good; a tweet with one of a sort tends to that label
 
     def word_lists(self) -> tuple[tuple[str, ...], ...]:
         """All word lists of the topic."""
@@ -68,11 +52,9 @@ def _group(entry: dict[str, str], key: str, polarity: int) -> SynonymGroup:
 
 
 def _topic(entry: dict[str, Any]) -> Topic:
-    places, people, verbs, bad, good = (
-        _words(entry[key]) for key in ("places", "people", "verbs", "bad_events", "good_events")
-    )
-    themes = tuple(map(_words, entry["themes"]))
-    return Topic(entry["name"], entry["positive_share"], themes, places, people, verbs, (bad, good))
+    places, people, verbs = (_words(entry[key]) for key in ("places", "people", "verbs"))
+    themes, events = tuple(map(_words, entry["themes"])), (_words(entry["bad_events"]), _words(entry["good_events"]))
+    return Topic(entry["name"], entry["positive_share"], themes, places, people, verbs, events)
 
 
 # Pairs of a negative and a positive group.
