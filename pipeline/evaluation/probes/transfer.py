@@ -25,7 +25,6 @@ from pipeline.classifier.metrics import scores
 from pipeline.config.schema import PAD, UNK
 from pipeline.text.encoded_split import EncodedSplit
 
-SPLITS = ("train", "validation", "test")
 REPORTED = ("accuracy", "macro_recall", "macro_f1")
 # Values of C for standardized features, and for TF-IDF, whose values are far smaller.
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -35,32 +34,24 @@ MAX_ITERATIONS = 500
 
 @dataclass(frozen=True, eq=False)
 class TransferTask:
-    """A task as matrices of word shares: `shares @ matrix` are the mean vectors of its tweets.
-
-    Attributes
-    ----------
-    classes : number of classes; all of them occur in the training split.
-    shares : for each split, (N, V): the share of a word among the known words of a tweet. A row sums to one, or to zero
-        for a tweet without known words.
-    labels : for each split, (N,).
-    """
+    """A task as matrices of word shares: `shares @ matrix` are the mean vectors of its tweets."""
 
     name: str
-    classes: int
-    shares: Mapping[str, csr_array]
-    labels: Mapping[str, NDArray[np.int64]]
+    classes: int  # all of them occur in the training split
+    shares: Mapping[str, csr_array]  # of each split, from `word_shares`
+    labels: Mapping[str, NDArray[np.int64]]  # of each split, (N,)
 
 
 def open_task(folder: Path, name: str, classes: int, vocabulary_size: int) -> TransferTask:
     """Read a task that `transfer_tasks.write_task` encoded into `folder`; raises RunError if files are damaged."""
-    splits = {split: EncodedSplit.open(folder, split) for split in SPLITS}
+    splits = {split: EncodedSplit.open(folder, split) for split in ("train", "validation", "test")}
     shares = {split: word_shares(encoded, vocabulary_size) for split, encoded in splits.items()}
     labels = {split: np.asarray(encoded.labels, dtype=np.int64) for split, encoded in splits.items()}
     return TransferTask(name, classes, shares, labels)
 
 
 def word_shares(split: EncodedSplit, vocabulary_size: int) -> csr_array:
-    """The shares (N, V) of the known words of each tweet; unknown words are ignored."""
+    """The share (N, V) of each word among the known words of a tweet; a row sums to one, or to zero without any."""
     known = (split.ids != UNK) & (split.ids != PAD)
     # Number of known tokens before each position; differences at the tweets' ends are their known lengths.
     before = np.concatenate([[0], np.cumsum(known, dtype=np.int64)])
