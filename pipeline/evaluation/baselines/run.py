@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pipeline.classifier.metrics import scores
-from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, TrainingSet
+from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, Split, TrainingSet
 from pipeline.evaluation.baselines.fasttext import fasttext
 from pipeline.evaluation.baselines.linear import nb_logistic, tfidf_logistic
-from pipeline.evaluation.baselines.majority import majority
 from pipeline.evaluation.baselines.vader import polarity_classes, vader
 from pipeline.runtime.errors import UserError, nearest
 
@@ -149,6 +148,20 @@ def _candidates(
         fit = recipe.prepare(training)
         for value in grid(recipe.low, recipe.high, trials):
             yield value, fit(value)
+
+
+def majority(training: TrainingSet) -> FittedBaseline:
+    """Predict the class shares of the training rows for every tweet; of equally frequent classes, the first wins.
+
+    The parameters are C - 1 free shares.
+    """
+    counts_C = np.bincount(training.labels, minlength=training.classes)
+    shares_C = (counts_C / counts_C.sum()).astype(np.float32)
+
+    def probabilities(split: Split) -> FloatArray:
+        return np.tile(shares_C, (len(split.labels), 1))
+
+    return FittedBaseline(probabilities, training.classes - 1)
 
 
 def grid(low: float, high: float, trials: int) -> list[float]:

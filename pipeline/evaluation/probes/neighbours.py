@@ -27,8 +27,8 @@ def neighbours_before_after(
     for word in before:
         ranked = list(zip_longest(before[word], after[word], fillvalue=nothing))
         for rank, (old, new) in enumerate(ranked or [(nothing, nothing)], start=1):
-            row = {"word": word, "rank": rank if ranked else None, "before": old[0], "before_cosine": old[1]}
-            rows.append(row | {"after": new[0], "after_cosine": new[1]})
+            names = ("before", "before_cosine", "after", "after_cosine")
+            rows.append({"word": word, "rank": rank if ranked else None, **dict(zip(names, old + new, strict=True))})
     return rows
 
 

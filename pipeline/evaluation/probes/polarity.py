@@ -62,7 +62,7 @@ def polarity(
     table = []
     for group in ("seen", "unseen"):
         old, new = before[group], after[group]
-        row = {"words": group, "positive": new["positive"], "negative": new["negative"]}
+        row: dict[str, Any] = {"words": group, "positive": new["positive"], "negative": new["negative"]}
         row |= {"neighbours_chance": metrics["neighbours_chance"], "neighbours_before": old["neighbours"]}
         row |= {"neighbours": new["neighbours"], "auc_before": old["auc"]}
         row |= {f"before_{end}": old[end] for end in ("low", "high")}

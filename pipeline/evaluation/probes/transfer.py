@@ -92,20 +92,16 @@ def transfer_score(matrix: NDArray[np.floating], task: TransferTask) -> dict[str
 
 
 def transfer_metrics(
-    tasks: Mapping[str, TransferTask], initial: NDArray[np.floating], final: NDArray[np.floating]
+    task: TransferTask, initial: NDArray[np.floating], final: NDArray[np.floating]
 ) -> dict[str, float]:
-    """Metrics `<task>/<score>` of the matrix after training, and `<task>/<score>_before` of the one before.
+    """Scores of the matrix after training, and `<score>_before` of the one before.
 
     The matrices are (V, D), of any D. A frozen matrix is scored once.
     """
     frozen = initial.shape == final.shape and np.array_equal(initial, final)
-    metrics: dict[str, float] = {}
-    for name, task in tasks.items():
-        after = transfer_score(final, task)
-        before = after if frozen else transfer_score(initial, task)
-        metrics |= {f"{name}/{key}": value for key, value in after.items()}
-        metrics |= {f"{name}/{key}_before": before[key] for key in (*REPORTED, "C", "C_at_edge")}
-    return metrics
+    after = transfer_score(final, task)
+    before = after if frozen else transfer_score(initial, task)
+    return after | {f"{key}_before": before[key] for key in (*REPORTED, "C", "C_at_edge")}
 
 
 def logistic_scores(
