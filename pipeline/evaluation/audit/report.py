@@ -33,19 +33,9 @@ def audit_report(
 
     Returns
     -------
-    A value for JSON, equal for equal input:
+    A value for JSON, equal for equal input, of the records that the functions below return.
 
-    - `splits`: list of records of `describe_splits`;
-    - `class_shares`: see `compare_class_shares`;
-    - `duplicates`: `exact` and `masked`, see `find_duplicates`;
-    - `near_duplicates`: see `find_near_duplicates`;
-    - `leaks`: see `find_label_leaks`;
-    - `findings`: list of records `code`, `severity` and `text`, see `findings.Finding`.
-
-    Raises
-    ------
-    RunError
-        A split has more or fewer texts than labels.
+    Raises RunError where a split has more or fewer texts than labels.
     """
     rows = concatenate(texts, encoded, label_names)
     ordered = {name: encoded[name] for name in rows.split_names}

@@ -66,16 +66,7 @@ def transfer_score(matrix: NDArray[np.floating], task: TransferTask) -> dict[str
 
     Features are standardized by the mean and standard deviation of the training split; a constant feature becomes zero.
     C is chosen from `GRID` on validation (`logistic_scores`). One thread is used, so the result does not depend on the
-    number of cores.
-
-    Returns
-    -------
-    `accuracy`, `macro_recall` and `macro_f1` on the task's test split, fractions; `n`, its number of tweets; `C`, and
-    `C_at_edge`, 1 if that is an end of the grid (as for separable classes); `converged`, 1 if every fit did.
-
-    Raises
-    ------
-    ValueError : the matrix does not fit the task's vocabulary, or has values that are not finite.
+    number of cores. Raises ValueError where the matrix does not fit the task's vocabulary or is not finite.
     """
     size = task.shares["train"].shape[1]
     if len(matrix) != size:
@@ -117,9 +108,12 @@ def logistic_scores(
     features : for each split, (N, F), dense or sparse.
     grid : ascending, so that each fit starts from the previous one and needs few iterations.
 
-    Raises
-    ------
-    ValueError : the training split lacks a class.
+    Returns
+    -------
+    `accuracy`, `macro_recall` and `macro_f1` on the task's test split, fractions; `n`, its number of tweets; `C`, and
+    `C_at_edge`, 1 if that is an end of the grid (as for separable classes); `converged`, 1 if every fit did.
+
+    Raises ValueError where the training split lacks a class.
     """
     present = len(np.unique(labels["train"]))
     if present != classes:

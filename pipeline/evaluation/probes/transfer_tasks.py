@@ -116,19 +116,10 @@ def load_task(name: str, transfer_path: str, sample: SampleConfig | None, folder
 
 def tweet_eval_config(name: str, transfer_path: str) -> DataConfig:
     """The data configuration of a TweetEval task: its published splits, complete."""
+    rest: dict[str, Any] = dict.fromkeys(("revision", "labels", "label_budget"))
+    rest |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0, "deduplicate": "none"}
     return DataConfig(
-        source="tweet_eval",
-        path=transfer_path,
-        name=name,
-        revision=None,
-        text_column="text",
-        label_column="label",
-        labels=None,
-        validation_size=0.1,
-        test_size=0.1,
-        split_seed=0,
-        label_budget=None,
-        deduplicate="none",
+        source="tweet_eval", path=transfer_path, name=name, text_column="text", label_column="label", **rest
     )
 
 
