@@ -97,8 +97,6 @@ def is_punctuation(token: str) -> bool:
 def find_label_leaks(encoded: dict[str, EncodedSplit], words: list[str], label_names: list[str]) -> dict[str, Any]:
     """Find the tokens that determine the label in training, and test the rule they form on every split.
 
-    Returns
-    -------
     `label_bits`: entropy of the label. `tokens`: the 50 with most mutual information, one record each.
     `deciding`: the `count` of deciding tokens; the first 50 `tokens` by number of tweets; the `rule` on each split.
     A rule has its `coverage` (share of tweets with a deciding token), its `accuracy` on those tweets, the accuracy

@@ -19,9 +19,6 @@ from pipeline.evaluation.baselines.linear import nb_logistic, tfidf_logistic
 from pipeline.evaluation.baselines.vader import polarity_classes, vader
 from pipeline.runtime.errors import UserError, nearest
 
-MONITOR = "macro_recall"
-NEEDS_PROBABILITIES = ("nll", "ece")
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -67,7 +64,7 @@ class BaselineResult:
     def scores(self, labels_N: IntArray) -> dict[str, float | None]:
         """The five scores on the test labels; `nll` and `ece` are None for one-hot predictions."""
         result: dict[str, float | None] = {**scores(labels_N, self.probabilities)}
-        return result | dict.fromkeys(NEEDS_PROBABILITIES) if self.one_hot else result
+        return result | dict.fromkeys(("nll", "ece")) if self.one_hot else result
 
 
 def reason_to_skip(name: str, label_names: Sequence[str]) -> str | None:
@@ -114,7 +111,7 @@ def run_baseline(
         for value, model in _candidates(name, data.label_names, training, trials):
             score = None
             if (split := data.validation) is not None:
-                score = scores(split.labels, model.probabilities(split))[MONITOR]
+                score = scores(split.labels, model.probabilities(split))["macro_recall"]
             if not settings or (score or 0) > (settings[best][1] or 0):  # of equal scores the first, most regularised
                 best, best_model = len(settings), model
             settings.append((value, score))

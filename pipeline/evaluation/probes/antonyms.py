@@ -40,12 +40,10 @@ def planted_triples() -> tuple[Triple, ...]:
     The antonym is the equally rare word of the opposite group, because cosines depend on word frequency too.
     """
     triples: list[Triple] = []
-    for pair in PAIRS:
-        for group, opposite in (pair, pair[::-1]):
-            size = min(len(group.words), len(opposite.words))
-            for position, anchor in enumerate(group.words[:size]):
-                following = (position + 1) % size
-                triples.append((anchor, group.words[following], opposite.words[following]))
+    for group, opposite in [sides for pair in PAIRS for sides in (pair, pair[::-1])]:
+        size = min(len(group.words), len(opposite.words))
+        same, opposed = ((*side.words[1:size], side.words[0]) for side in (group, opposite))
+        triples += zip(group.words[:size], same, opposed, strict=True)
     return tuple(triple for triple in triples if not any(" " in word for word in triple))
 
 

@@ -30,7 +30,10 @@ def load_pairs(name_or_path: str | Path) -> list[Pair]:
     """
     path = Path(name_or_path)
     if str(name_or_path) in GENSIM_FILES:
-        path = _gensim_file(str(name_or_path))
+        package = find_spec("gensim")  # without an import, which is slow and logs
+        if package is None or package.origin is None:
+            raise UserError(f"{name_or_path}: comes with gensim, which is not installed")
+        path = Path(package.origin).parent / "test" / "test_data" / GENSIM_FILES[str(name_or_path)]
     elif not path.is_file():
         raise UserError(f"{path}: no such file of word pairs{nearest(str(name_or_path), GENSIM_FILES)}")
     try:
@@ -50,14 +53,6 @@ def load_pairs(name_or_path: str | Path) -> list[Pair]:
     if not pairs:
         raise UserError(f"{path}: no word pairs in the file")
     return pairs
-
-
-def _gensim_file(name: str) -> Path:
-    """Find a file of gensim's test data without importing gensim, which is slow and logs."""
-    package = find_spec("gensim")
-    if package is None or package.origin is None:
-        raise UserError(f"{name}: comes with gensim, which is not installed")
-    return Path(package.origin).parent / "test" / "test_data" / GENSIM_FILES[name]
 
 
 def _score(field: str) -> float | None:

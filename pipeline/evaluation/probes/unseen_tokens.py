@@ -36,9 +36,8 @@ def score_by_unseen(
 
     Parameters
     ----------
-    ids, offsets : tweet i is `ids[offsets[i]:offsets[i + 1]]`.
+    ids, offsets : tweet i is `ids[offsets[i]:offsets[i + 1]]`; its true label is in `labels`, (n,).
     touched : (V,) which rows at least one training batch read.
-    labels, predictions : (n,) true and predicted labels.
     known : (V,) which rows started from word vectors; None where none did.
 
     Returns
@@ -68,8 +67,7 @@ def score_by_unseen(
         row["known_share"] = int(known_counts[members].sum()) / tokens if known_counts is not None and tokens else None
         if name is not None:
             metrics |= {f"share_{name}/accuracy": row["accuracy"], f"share_{name}/tweets": n}
-            table.append(row)
-        elif n:
+        if name is not None or n:
             table.append(row)
     return metrics, table
 
