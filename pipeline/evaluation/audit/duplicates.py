@@ -10,7 +10,7 @@ from pipeline.evaluation.audit.concatenated import EXAMPLES, Bools, Ints, Labell
 def find_duplicates(rows: LabelledRows, kind: str) -> dict[str, Any]:
     """Count the duplicates within each split, between every two splits, and those with different labels.
 
-    Equal texts are told by the key `kind` of `group_texts`; blank texts are not duplicates of each other.
+    `kind` is the key of `group_texts` by which texts are equal. Blank texts are not duplicates of each other.
 
     Returns
     -------

@@ -120,13 +120,13 @@ def run_baseline(
     if len(settings) > 1 and best in (0, len(settings) - 1):
         end = "largest" if best else "smallest"
         notes.append(f"{RECIPES[name].setting}={settings[best][0]:g} is the {end} of {len(settings)} values tried")
-    tried = tuple(
+    all_trials = tuple(
         Trial(RECIPES[name].setting, value, score, number == best)
         for number, (value, score) in enumerate(settings)
         if value is not None
     )
     model, score = best_model, settings[best][1]
-    return BaselineResult(probabilities_NC, score, tried, model.parameters, tuple(notes), model.one_hot)
+    return BaselineResult(probabilities_NC, score, all_trials, model.parameters, tuple(notes), model.one_hot)
 
 
 def _candidates(

@@ -61,8 +61,7 @@ def score_by_unseen(
         if n:
             interval = binomtest(hits, n).proportion_ci(method="wilson")
             row |= {"accuracy": hits / n, "low": float(interval.low), "high": float(interval.high)}
-        has_tokens = n and name is not None
-        row["unseen_share"] = float(shares[members].mean()) if has_tokens else None
+        row["unseen_share"] = float(shares[members].mean()) if n and name is not None else None
         tokens = int(unseen_counts[members].sum())
         row["known_share"] = int(known_counts[members].sum()) / tokens if known_counts is not None and tokens else None
         if name is not None:
