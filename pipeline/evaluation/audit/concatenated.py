@@ -22,22 +22,13 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
-    """N labelled texts of S splits.
-
-    Attributes
-    ----------
-    texts : the N texts.
-    labels : (N,) indices into `label_names`.
-    splits : (N,) indices into `split_names`.
-    numbers : (N,) row numbers within the split, from 0.
-    split_names : the splits present, in the order of `SPLITS`.
-    """
+    """N labelled texts of S splits."""
 
     texts: list[str]
-    labels: Ints
-    splits: Ints
-    numbers: Ints
-    split_names: list[str]
+    labels: Ints  # (N,) indices into `label_names`
+    splits: Ints  # (N,) indices into `split_names`
+    numbers: Ints  # (N,) row numbers within the split, from 0
+    split_names: list[str]  # the splits present, in the order of `SPLITS`
     label_names: list[str]
 
     @property
@@ -62,23 +53,14 @@ class LabelledRows:
 
 @dataclass(frozen=True, eq=False)
 class TextGroups:
-    """The M rows that are not blank, in G groups of texts with equal keys.
+    """The M rows that are not blank, in G groups of texts with equal keys."""
 
-    Attributes
-    ----------
-    rows : (M,) indices into the labelled rows.
-    group : (M,) the group of each of these rows.
-    splits, labels : (M,) of these rows.
-    first : (G,) the position in `rows` of each group's first row.
-    counts : (G, S) rows of each group in each split.
-    """
-
-    rows: Ints
-    group: Ints
-    splits: Ints
+    rows: Ints  # (M,) indices into the labelled rows
+    group: Ints  # (M,) the group of each of these rows
+    splits: Ints  # (M,) of these rows, as `labels`
     labels: Ints
-    first: Ints
-    counts: Ints
+    first: Ints  # (G,) the position in `rows` of each group's first row
+    counts: Ints  # (G, S) rows of each group in each split
 
 
 def group_texts(rows: LabelledRows, kind: str) -> TextGroups:

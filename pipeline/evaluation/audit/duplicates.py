@@ -10,10 +10,7 @@ from pipeline.evaluation.audit.concatenated import EXAMPLES, Bools, Ints, Labell
 def find_duplicates(rows: LabelledRows, kind: str) -> dict[str, Any]:
     """Count the duplicates within each split, between every two splits, and those with different labels.
 
-    Parameters
-    ----------
-    rows : the labelled texts; blank ones are not duplicates of each other.
-    kind : `exact` or `masked`, see `pipeline.data.duplicates`.
+    `kind` is the key of `group_texts` by which texts are equal. Blank texts are not duplicates of each other.
 
     Returns
     -------
@@ -42,29 +39,16 @@ def find_duplicates(rows: LabelledRows, kind: str) -> dict[str, Any]:
     within = []
     for number, name in enumerate(rows.split_names):
         repeated = counts[:, number] > 1
-        total = int(counts[repeated, number].sum())
-        within.append(
-            {
-                "split": name,
-                "groups": int(repeated.sum()),
-                "rows": total,
-                "repeats": total - int(repeated.sum()),
-                "examples": examples(repeated, groups.splits == number),
-            }
-        )
+        n, total = int(repeated.sum()), int(counts[repeated, number].sum())
+        record: dict[str, Any] = {"split": name, "groups": n, "rows": total, "repeats": total - n}
+        within.append(record | {"examples": examples(repeated, groups.splits == number)})
     across = []
     for first, second in rows.split_pairs():
         shared = (counts[:, first] > 0) & (counts[:, second] > 0)
-        across.append(
-            {
-                "first": rows.split_names[first],
-                "second": rows.split_names[second],
-                "groups": int(shared.sum()),
-                "rows_first": int(counts[shared, first].sum()),
-                "rows_second": int(counts[shared, second].sum()),
-                "examples": examples(shared, (groups.splits == first) | (groups.splits == second), groups.splits),
-            }
-        )
+        record = {"first": rows.split_names[first], "second": rows.split_names[second], "groups": int(shared.sum())}
+        record |= {f"rows_{side}": int(counts[shared, n].sum()) for side, n in (("first", first), ("second", second))}
+        members = (groups.splits == first) | (groups.splits == second)
+        across.append(record | {"examples": examples(shared, members, groups.splits)})
     conflicting = _label_counts(group, groups.labels, len(counts)) > 1
     train = groups.splits == 0
     conflicts = {

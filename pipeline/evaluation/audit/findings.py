@@ -6,9 +6,12 @@ the study looks for by default. Label leaks start at one tweet in twenty: on few
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-Severity = Literal["warning", "note"]
+import yaml
+
+TEXTS: dict[str, str] = yaml.safe_load(Path(__file__).with_name("findings.yaml").read_text("utf-8"))
 
 NOTABLE_SHARE = 0.01  # of the texts of a split
 NOTABLE_COVERAGE = 0.05  # of the training tweets, and of the test tweets, that contain a deciding token
@@ -20,14 +23,10 @@ TOKENS_NAMED = 6
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding.
-
-    Codes: `label_leak`, `shortcut`, `deciding_tokens`, `duplicates_between_splits`, `duplicates_in_train`,
-    `label_conflicts`, `empty_texts`, `unknown_texts`, `class_shares`, `unseen_tokens`, `near_sampled`.
-    """
+    """One finding; its code is that of its text in `findings.yaml`."""
 
     code: str
-    severity: Severity
+    severity: Literal["warning", "note"]
     text: str
 
 
@@ -45,46 +44,44 @@ def findings(report: dict[str, Any]) -> list[Finding]:
     return sorted(listed, key=lambda finding: (finding.severity != "warning", finding.code, finding.text))
 
 
+def _finding(code: str, warns: bool, **values: Any) -> Finding:
+    return Finding(code, "warning" if warns else "note", TEXTS[code].format(**values))
+
+
 def _label_leak(deciding: dict[str, Any]) -> list[Finding]:
     count = deciding["count"]
     if not count:
         return []
-    names = ", ".join(
-        f"“{_printable(record['token'])}” ({record['label']})" for record in deciding["tokens"][:TOKENS_NAMED]
-    )
-    others = f" and {count - TOKENS_NAMED} more" if count > TOKENS_NAMED else ""
+    tokens = [f"“{_printable(record['token'])}” ({record['label']})" for record in deciding["tokens"][:TOKENS_NAMED]]
     train, test = deciding["rule"]["train"], deciding["rule"]["test"]
-    subject = "1 token almost determines" if count == 1 else f"{count:,} tokens almost determine"
-    text = (
-        f"{subject} the label: {names}{others}. {'It occurs' if count == 1 else 'They occur'} in "
-        f"{_percent(train['coverage'])} of training tweets and in {_percent(test['coverage'])} of test tweets."
+    rule = TEXTS["rule"].format(
+        subject="1 token almost determines" if count == 1 else f"{count:,} tokens almost determine",
+        names=", ".join(tokens),
+        others=f" and {count - TOKENS_NAMED} more" if count > TOKENS_NAMED else "",
+        occur="It occurs" if count == 1 else "They occur",
+        train=_percent(train["coverage"]),
+        test=_percent(test["coverage"]),
     )
     if test["accuracy"] is not None:
-        accuracy = _percent(test["accuracy"])
-        text += f" On these test tweets, the token alone predicts the label with {accuracy} accuracy."
+        rule += TEXTS["rule_accuracy"].format(accuracy=_percent(test["accuracy"]))
     if train["coverage"] < NOTABLE_COVERAGE:
-        return [Finding("deciding_tokens", "note", f"Strong tokens, too rare for a notable label leak: {text}")]
-    holds = test["removed"] is not None and test["removed"] >= MIN_REMOVED
-    if holds and test["coverage"] >= NOTABLE_COVERAGE:
-        return [Finding("label_leak", "warning", f"Label leak: {text}")]
-    return [Finding("shortcut", "warning", f"Shortcut in training that does not transfer to test: {text}")]
+        return [_finding("deciding_tokens", False, rule=rule)]
+    holds = test["removed"] is not None and test["removed"] >= MIN_REMOVED and test["coverage"] >= NOTABLE_COVERAGE
+    return [_finding("label_leak" if holds else "shortcut", True, rule=rule)]
 
 
 def _duplicates_between_splits(report: dict[str, Any]) -> list[Finding]:
     listed = []
     texts = {record["split"]: record["texts"] for record in report["splits"]}
-    kinds = [report["duplicates"]["exact"]["across"], report["duplicates"]["masked"]["across"]]
-    for exact, masked, near in zip(*kinds, report["near_duplicates"]["across"], strict=True):
-        held_out, total = masked["second"], texts[masked["second"]]
-        duplicates = masked["rows_second"] + near["rows_second"]
-        if duplicates:
-            text = (
-                f"Duplicates between {masked['first']} and {held_out}: {duplicates:,} of {total:,} {held_out} texts "
-                f"({_percent(duplicates / total)}). {exact['rows_second']:,} are exact, "
-                f"{masked['rows_second'] - exact['rows_second']:,} differ in handles, links or case only, and "
-                f"{near['rows_second']:,} are near duplicates."
-            )
-            listed.append(Finding("duplicates_between_splits", _severity(duplicates / total), text))
+    pairs = [report["duplicates"][kind]["across"] for kind in ("exact", "masked")]
+    for records in zip(*pairs, report["near_duplicates"]["across"], strict=True):
+        exact, masked, near = (record["rows_second"] for record in records)
+        names = {side: records[0][side] for side in ("first", "second")}
+        count, total = masked + near, texts[names["second"]]
+        if count:
+            values = names | {"count": count, "total": total, "share": _percent(count / total)}
+            values |= {"exact": exact, "masked": masked - exact, "near": near}
+            listed.append(_finding("duplicates_between_splits", count / total >= NOTABLE_SHARE, **values))
     return listed
 
 
@@ -94,12 +91,8 @@ def _duplicates_in_train(report: dict[str, Any]) -> list[Finding]:
     near = report["near_duplicates"]["within"][0]["rows"]
     if not masked + near:
         return []
-    text = (
-        f"Duplicates in training: {masked:,} of {total:,} texts ({_percent(masked / total)}) repeat an earlier one. "
-        f"{exact:,} are exact, {masked - exact:,} differ in handles, links or case only. Texts with a near duplicate: "
-        f"{near:,}."
-    )
-    return [Finding("duplicates_in_train", "note", text)]
+    values = {"count": masked, "total": total, "share": _percent(masked / total)}
+    return [_finding("duplicates_in_train", False, **values, exact=exact, masked=masked - exact, near=near)]
 
 
 def _label_conflicts(report: dict[str, Any]) -> list[Finding]:
@@ -108,59 +101,35 @@ def _label_conflicts(report: dict[str, Any]) -> list[Finding]:
     if not masked["groups"]:
         return []
     share = masked["rows"] / total
-    text = (
-        f"Texts with conflicting labels: {exact['groups']:,} among exact duplicates, {masked['groups']:,} if handles, "
-        f"links and case are ignored. These are {masked['rows']:,} of {total:,} rows ({_percent(share)}). At least one "
-        "label of each text is wrong or doubtful."
-    )
-    return [Finding("label_conflicts", _severity(share), text)]
+    values = {"exact": exact["groups"], "masked": masked["groups"], "rows": masked["rows"], "total": total}
+    return [_finding("label_conflicts", share >= NOTABLE_SHARE, **values, share=_percent(share))]
 
 
 def _texts_and_tokens(splits: list[dict[str, Any]]) -> list[Finding]:
     listed = []
     for record in splits:
         name, total = record["split"].replace("train", "training"), record["texts"]
-        texts = f"{name.capitalize()} texts"
-        if count := record["without_tokens"]:
-            text = f"{texts} without tokens: {count:,} of {total:,}, of which empty: {record['empty']:,}."
-            listed.append(Finding("empty_texts", _severity(count / total), text))
-        if count := record["only_unknown"]:
-            text = f"{texts} of out-of-vocabulary words only: {count:,} of {total:,}."
-            listed.append(Finding("unknown_texts", _severity(count / total), text))
+        for code, key in (("empty_texts", "without_tokens"), ("unknown_texts", "only_unknown")):
+            if count := record[key]:
+                values = {"split": name.capitalize(), "count": count, "total": total, "empty": record["empty"]}
+                listed.append(_finding(code, count / total >= NOTABLE_SHARE, **values))
         if (unseen := record["unseen_tokens"]) is not None and unseen >= NOTABLE_UNSEEN:
-            text = (
-                f"Unseen tokens in {name}: {_percent(unseen)} of its tokens do not occur in the training texts, or too "
-                "rarely for the vocabulary."
-            )
-            listed.append(Finding("unseen_tokens", "note", text))
+            listed.append(_finding("unseen_tokens", False, split=name, share=_percent(unseen)))
     return listed
 
 
 def _class_shares(test: dict[str, Any]) -> list[Finding]:
     if test["p"] is None or test["p"] >= SMALL_P:
         return []
-    text = (
-        f"Class shares differ between the splits: chi-square {test['chi2']:.1f} with {test['degrees']} degrees of "
-        f"freedom, p < {SMALL_P}, Cramér's V {test['v']:.3f}."
-    )
-    return [Finding("class_shares", "warning" if test["v"] >= NOTABLE_V else "note", text)]
+    return [_finding("class_shares", test["v"] >= NOTABLE_V, **test, limit=SMALL_P)]
 
 
 def _near_sampled(near: dict[str, Any]) -> list[Finding]:
     return [
-        Finding(
-            "near_sampled",
-            "note",
-            f"Near duplicates are counted among {compared:,} of {near['distinct'][name]:,} distinct {name} texts, "
-            "sampled at even intervals. The true number is higher.",
-        )
+        _finding("near_sampled", False, split=name, compared=compared, distinct=near["distinct"][name])
         for name, compared in near["compared"].items()
         if compared < near["distinct"][name]
     ]
-
-
-def _severity(share: float) -> Severity:
-    return "warning" if share >= NOTABLE_SHARE else "note"
 
 
 def _printable(token: str) -> str:

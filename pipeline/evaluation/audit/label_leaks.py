@@ -37,27 +37,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TokenTable:
-    """Association of each of the V tokens with the label, in the training split.
+    """Association of each of the V tokens with the label, in the training split."""
 
-    Attributes
-    ----------
-    counts : (V, C) number of tweets of each label that contain the token.
-    class_shares : (C,) share of each label among the tweets.
-    bits : (V,) mutual information of the token's presence and the label, in bits.
-    label : (V,) the label for which `removed` is largest.
-    share : (V,) P(label | token); 0 where no tweet contains the token.
-    lower : (V,) lower end of the 95 % Wilson interval of `share`.
-    removed : (V,) share of the error by class shares that the token removes, computed from `lower`; at most 1, may be
-        negative.
-    """
-
-    counts: Ints
-    class_shares: Floats
-    bits: Floats
-    label: Ints
-    share: Floats
-    lower: Floats
-    removed: Floats
+    counts: Ints  # (V, C) number of tweets of each label that contain the token
+    class_shares: Floats  # (C,) share of each label among the tweets
+    bits: Floats  # (V,) mutual information of the token's presence and the label, in bits
+    label: Ints  # (V,) the label for which `removed` is largest
+    share: Floats  # (V,) P(label | token); 0 where no tweet contains the token
+    lower: Floats  # (V,) lower end of the 95 % Wilson interval of `share`
+    removed: Floats  # (V,) share of the error by class shares that the token removes, from `lower`; may be negative
 
 
 def token_table(presence: csc_matrix, labels: Ints, classes: int) -> TokenTable:
@@ -72,16 +60,8 @@ def token_table(presence: csc_matrix, labels: Ints, classes: int) -> TokenTable:
     with np.errstate(divide="ignore", invalid="ignore"):
         removed = np.where(shares < 1, (lower - shares) / (1 - shares), 0.0)
     label = removed.argmax(axis=1)
-    rows = np.arange(len(counts))
-    return TokenTable(
-        counts=counts,
-        class_shares=shares,
-        bits=_mutual_information(counts, total),
-        label=label,
-        share=(counts / seen)[rows, label],
-        lower=lower[rows, label],
-        removed=removed[rows, label],
-    )
+    of_label = [values[np.arange(len(counts)), label] for values in (counts / seen, lower, removed)]
+    return TokenTable(counts, shares, _mutual_information(counts, total), label, *of_label)
 
 
 def wilson_lower(share: Floats, n: Ints) -> Floats:
@@ -103,12 +83,10 @@ def _mutual_information(counts: Ints, total: Ints) -> Floats:
 
 def presence_matrix(split: EncodedSplit, vocabulary_size: int) -> csc_matrix:
     """(N, V) with 1 where a tweet contains the token."""
-    shape = (len(split), vocabulary_size)
     ids, offsets = np.array(split.ids), np.array(split.offsets)
-    matrix = csr_matrix((np.ones(len(ids), dtype=np.int8), ids, offsets), shape)
+    matrix = csr_matrix((np.ones(len(ids), dtype=np.int64), ids, offsets), (len(split), vocabulary_size)).tocsc()
     matrix.sum_duplicates()
-    matrix.data = np.ones(len(matrix.data), dtype=np.int64)
-    return matrix.tocsc()
+    return matrix.sign()
 
 
 def is_punctuation(token: str) -> bool:
@@ -119,8 +97,6 @@ def is_punctuation(token: str) -> bool:
 def find_label_leaks(encoded: dict[str, EncodedSplit], words: list[str], label_names: list[str]) -> dict[str, Any]:
     """Find the tokens that determine the label in training, and test the rule they form on every split.
 
-    Returns
-    -------
     `label_bits`: entropy of the label. `tokens`: the 50 with most mutual information, one record each.
     `deciding`: the `count` of deciding tokens; the first 50 `tokens` by number of tweets; the `rule` on each split.
     A rule has its `coverage` (share of tweets with a deciding token), its `accuracy` on those tweets, the accuracy

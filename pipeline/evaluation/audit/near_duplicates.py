@@ -85,11 +85,7 @@ def find_near_duplicates(rows: LabelledRows) -> dict[str, Any]:
         "distinct": {name: int(present[:, split].sum()) for split, name in enumerate(rows.split_names)},
         "compared": {name: int(sampled[:, split].sum()) for split, name in enumerate(rows.split_names)},
         "within": [
-            {
-                "split": name,
-                "rows": int(counts[matched[:, split], split].sum()),
-                "examples": examples(split, split),
-            }
+            {"split": name, "rows": int(counts[matched[:, split], split].sum()), "examples": examples(split, split)}
             for split, name in enumerate(rows.split_names)
         ],
         "across": [
@@ -106,12 +102,7 @@ def find_near_duplicates(rows: LabelledRows) -> dict[str, Any]:
 
 
 def near_pairs(keys: list[str]) -> tuple[Ints, Floats]:
-    """Pairs of `keys` with a similarity of at least `THRESHOLD`, and their similarities.
-
-    Returns
-    -------
-    Positions (P, 2), the lower one first, and Jaccard similarities (P,).
-    """
+    """Pairs of `keys` (P, 2), the lower position first, with a Jaccard similarity of at least `THRESHOLD`, (P,)."""
     pairs, similarities = [], []
     last, first_set = -1, set[str]()
     for first, second in candidate_pairs(minhash_signatures(keys)):
@@ -133,11 +124,9 @@ def shingles(key: str) -> set[str]:
 
 def minhash_signatures(keys: list[str]) -> npt.NDArray[np.uint32]:
     """MinHash signatures, (N, BANDS · BAND_SIZE)."""
-    signatures = np.empty((len(keys), BANDS * BAND_SIZE), dtype=np.uint32)
     hashes = MinHash.generator(map(shingles, keys), num_perm=BANDS * BAND_SIZE, seed=1, hashfunc=_hash)
-    for row, minhash in enumerate(hashes):
-        signatures[row] = minhash.hashvalues
-    return signatures
+    row = np.dtype((np.uint32, BANDS * BAND_SIZE))
+    return np.fromiter((minhash.hashvalues for minhash in hashes), row, len(keys))
 
 
 def candidate_pairs(signatures: npt.NDArray[np.uint32]) -> list[tuple[int, int]]:
@@ -146,10 +135,7 @@ def candidate_pairs(signatures: npt.NDArray[np.uint32]) -> list[tuple[int, int]]
     Equal bands are found by sorting. datasketch's own index keeps a Python set for every band of every text, which
     takes three times the memory and twice the time.
     """
-    pairs: set[tuple[int, int]] = set()
-    for band in range(BANDS):
-        pairs.update(_equal_rows(signatures[:, band * BAND_SIZE : (band + 1) * BAND_SIZE]))
-    return sorted(pairs)
+    return sorted({pair for band in np.split(signatures, BANDS, axis=1) for pair in _equal_rows(band)})
 
 
 def _equal_rows(band: npt.NDArray[np.uint32]) -> Iterator[tuple[int, int]]:

@@ -24,28 +24,9 @@ def audit_report(
 ) -> dict[str, Any]:
     """Look for duplicates, conflicting labels, empty texts, label leaks and differences between splits.
 
-    Parameters
-    ----------
-    texts : the texts of `train`, `test` and, if there is one, `validation`; iterated once.
-    encoded : the same splits as token ids, with their labels.
-    words : (V,) the vocabulary, by id.
-    label_names : (C,) the classes, by label.
-
-    Returns
-    -------
-    A value for JSON, equal for equal input:
-
-    - `splits`: list of records of `describe_splits`;
-    - `class_shares`: see `compare_class_shares`;
-    - `duplicates`: `exact` and `masked`, see `find_duplicates`;
-    - `near_duplicates`: see `find_near_duplicates`;
-    - `leaks`: see `find_label_leaks`;
-    - `findings`: list of records `code`, `severity` and `text`, see `findings.Finding`.
-
-    Raises
-    ------
-    RunError
-        A split has more or fewer texts than labels.
+    The `texts` of `train`, `test` and, if there is one, `validation` are iterated once. Returns a value for JSON, equal
+    for equal input, of the records that the functions below return. Raises RunError where a split has more or fewer
+    texts than labels.
     """
     rows = concatenate(texts, encoded, label_names)
     ordered = {name: encoded[name] for name in rows.split_names}

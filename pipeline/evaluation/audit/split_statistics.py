@@ -26,8 +26,7 @@ def describe_splits(rows: LabelledRows, encoded: dict[str, EncodedSplit]) -> lis
     for number, name in enumerate(rows.split_names):
         split = encoded[name]
         ids, lengths = np.asarray(split.ids), np.diff(split.offsets)
-        known = np.concatenate([[0], np.cumsum(ids != UNK)])
-        known_per_text = known[split.offsets[1:]] - known[split.offsets[:-1]]
+        known_per_text = np.diff(np.concatenate([[0], np.cumsum(ids != UNK)])[split.offsets])
         if name == "train":
             seen = np.setdiff1d(ids, [UNK])
         classes = np.bincount(rows.labels[rows.splits == number], minlength=len(rows.label_names))

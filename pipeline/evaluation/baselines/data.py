@@ -22,18 +22,11 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The N tweets of one split.
+    """The N tweets of one split."""
 
-    Attributes
-    ----------
-    texts : plain texts, without emoticons that the tokens lack.
-    tokens : the project's tokens of each tweet, joined by spaces; empty for a tweet without tokens.
-    labels : true classes, (N,).
-    """
-
-    texts: Sequence[str]
-    tokens: Sequence[str]
-    labels: IntArray
+    texts: Sequence[str]  # plain texts, without emoticons that the tokens lack
+    tokens: Sequence[str]  # of each tweet, joined by spaces; empty for a tweet without tokens
+    labels: IntArray  # true classes, (N,)
 
 
 @dataclass(frozen=True, eq=False)

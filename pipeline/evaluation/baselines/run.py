@@ -7,22 +7,17 @@ import importlib.util
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pipeline.classifier.metrics import scores
-from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, TrainingSet
+from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, Split, TrainingSet
 from pipeline.evaluation.baselines.fasttext import fasttext
 from pipeline.evaluation.baselines.linear import nb_logistic, tfidf_logistic
-from pipeline.evaluation.baselines.majority import majority
 from pipeline.evaluation.baselines.vader import polarity_classes, vader
 from pipeline.runtime.errors import UserError, nearest
-
-MONITOR = "macro_recall"
-NEEDS_PROBABILITIES = ("nll", "ece")
 
 
 @dataclass(frozen=True)
@@ -57,32 +52,19 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class BaselineResult:
-    """The outcome of a baseline.
+    """The outcome of a baseline."""
 
-    Attributes
-    ----------
-    probabilities : of the test tweets, (N, C).
-    validation_macro_recall : of the chosen setting; None without a validation split.
-    trials : every value tried, ascending; none for `majority` and `vader`.
-    parameters : number fitted: coefficients, shares, or entries of fastText's matrices.
-    seconds : wall time of all trials and the prediction.
-    notes : remarks for the reader.
-    one_hot : `probabilities` are one-hot predictions without probabilities.
-    """
-
-    name: str
-    probabilities: FloatArray
-    validation_macro_recall: float | None
-    trials: tuple[Trial, ...]
-    parameters: int
-    seconds: float
-    notes: tuple[str, ...]
-    one_hot: bool
+    probabilities: FloatArray  # of the test tweets, (N, C)
+    validation_macro_recall: float | None  # of the chosen setting; None without a validation split
+    trials: tuple[Trial, ...]  # every value tried, ascending; none for `majority` and `vader`
+    parameters: int  # number fitted: coefficients, shares, or entries of fastText's matrices
+    notes: tuple[str, ...]  # remarks for the reader
+    one_hot: bool  # `probabilities` are one-hot predictions without probabilities
 
     def scores(self, labels_N: IntArray) -> dict[str, float | None]:
         """The five scores on the test labels; `nll` and `ece` are None for one-hot predictions."""
         result: dict[str, float | None] = {**scores(labels_N, self.probabilities)}
-        return result | dict.fromkeys(NEEDS_PROBABILITIES) if self.one_hot else result
+        return result | dict.fromkeys(("nll", "ece")) if self.one_hot else result
 
 
 def reason_to_skip(name: str, label_names: Sequence[str]) -> str | None:
@@ -111,25 +93,17 @@ def run_baseline(
 
     Parameters
     ----------
-    name : one of NAMES.
-    data : all splits, with the tokens that the neural variants read.
-    seed : of the run.
     rows : labelled rows of the training split (budget,), from `budget_rows`.
     trials : number of values of the setting to try, at least 1; as many as each variant tries learning rates.
 
-    Raises
-    ------
-    UserError
-        The baseline cannot run, or there is a setting to choose and no validation split.
+    Raises UserError where the baseline cannot run, or has a setting to choose and no validation split.
     """
     if reason := reason_to_skip(name, data.label_names):
         raise UserError(f"baseline {name}: {reason}")
     if name in RECIPES and trials > 1 and data.validation is None:
         raise UserError("a trial needs a validation split: set data.validation_size=0.1")
-    started = perf_counter()
-    training = TrainingSet(
-        [data.train.tokens[row] for row in rows], data.train.labels[rows], len(data.label_names), seed
-    )
+    tokens = [data.train.tokens[row] for row in rows]
+    training = TrainingSet(tokens, data.train.labels[rows], len(data.label_names), seed)
     settings: list[tuple[float | None, float | None]] = []  # value, score on validation
     best = 0
     # With another number of threads, sums over half a million features differ in their last digits.
@@ -137,7 +111,7 @@ def run_baseline(
         for value, model in _candidates(name, data.label_names, training, trials):
             score = None
             if (split := data.validation) is not None:
-                score = scores(split.labels, model.probabilities(split))[MONITOR]
+                score = scores(split.labels, model.probabilities(split))["macro_recall"]
             if not settings or (score or 0) > (settings[best][1] or 0):  # of equal scores the first, most regularised
                 best, best_model = len(settings), model
             settings.append((value, score))
@@ -146,20 +120,13 @@ def run_baseline(
     if len(settings) > 1 and best in (0, len(settings) - 1):
         end = "largest" if best else "smallest"
         notes.append(f"{RECIPES[name].setting}={settings[best][0]:g} is the {end} of {len(settings)} values tried")
-    return BaselineResult(
-        name,
-        probabilities_NC,
-        settings[best][1],
-        tuple(
-            Trial(RECIPES[name].setting, value, score, number == best)
-            for number, (value, score) in enumerate(settings)
-            if value is not None
-        ),
-        best_model.parameters,
-        perf_counter() - started,
-        tuple(notes),
-        best_model.one_hot,
+    all_trials = tuple(
+        Trial(RECIPES[name].setting, value, score, number == best)
+        for number, (value, score) in enumerate(settings)
+        if value is not None
     )
+    model, score = best_model, settings[best][1]
+    return BaselineResult(probabilities_NC, score, all_trials, model.parameters, tuple(notes), model.one_hot)
 
 
 def _candidates(
@@ -178,6 +145,20 @@ def _candidates(
         fit = recipe.prepare(training)
         for value in grid(recipe.low, recipe.high, trials):
             yield value, fit(value)
+
+
+def majority(training: TrainingSet) -> FittedBaseline:
+    """Predict the class shares of the training rows for every tweet; of equally frequent classes, the first wins.
+
+    The parameters are C - 1 free shares.
+    """
+    counts_C = np.bincount(training.labels, minlength=training.classes)
+    shares_C = (counts_C / counts_C.sum()).astype(np.float32)
+
+    def probabilities(split: Split) -> FloatArray:
+        return np.tile(shares_C, (len(split.labels), 1))
+
+    return FittedBaseline(probabilities, training.classes - 1)
 
 
 def grid(low: float, high: float, trials: int) -> list[float]:

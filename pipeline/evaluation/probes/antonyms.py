@@ -1,7 +1,7 @@
 """Antonym probe: whether cosine similarity separates a word's synonym from its antonym."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, t
 
 from pipeline.data.sample.words import PAIRS
+from pipeline.evaluation.probes.similarity import RowOf
 
+Matrix = NDArray[np.floating]
 Triple = tuple[str, str, str]  # anchor, synonym, antonym
-GROUPS = ("all", "seen", "unseen")
 MIN_TRIPLES = 5
 
 
@@ -39,21 +40,15 @@ def planted_triples() -> tuple[Triple, ...]:
     The antonym is the equally rare word of the opposite group, because cosines depend on word frequency too.
     """
     triples: list[Triple] = []
-    for pair in PAIRS:
-        for group, opposite in (pair, pair[::-1]):
-            size = min(len(group.words), len(opposite.words))
-            for position, anchor in enumerate(group.words[:size]):
-                following = (position + 1) % size
-                triples.append((anchor, group.words[following], opposite.words[following]))
+    for group, opposite in [sides for pair in PAIRS for sides in (pair, pair[::-1])]:
+        size = min(len(group.words), len(opposite.words))
+        same, opposed = ((*side.words[1:size], side.words[0]) for side in (group, opposite))
+        triples += zip(group.words[:size], same, opposed, strict=True)
     return tuple(triple for triple in triples if not any(" " in word for word in triple))
 
 
 def antonyms(
-    initial: NDArray[np.floating],
-    final: NDArray[np.floating],
-    triples: Sequence[Triple],
-    row_of: Callable[[str], int | None],
-    touched: NDArray[np.bool_],
+    initial: Matrix, final: Matrix, triples: Sequence[Triple], row_of: RowOf, touched: NDArray[np.bool_]
 ) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
     """Compare cos(anchor, synonym) with cos(anchor, antonym) in `initial` and `final` (V, D), as metrics and a table.
 
@@ -61,7 +56,6 @@ def antonyms(
 
     Parameters
     ----------
-    row_of : the row of a word, None for a word that is not one token of the vocabulary.
     touched : (V,) which rows at least one training batch read.
 
     Returns
@@ -75,7 +69,9 @@ def antonyms(
     `nearer`: share of triples whose synonym is nearer than the antonym, 0.5 by chance; in the table with its 95 %
     Wilson interval.
     """
-    rows = _rows(triples, row_of)
+    looked_up = [[row_of(word) for word in triple] for triple in triples]
+    distinct = [row for row in looked_up if None not in row and len(set(row)) == len(row)]
+    rows = np.array(distinct, dtype=np.int64).reshape(-1, 3)
     for matrix in (initial, final):
         rows = rows[(np.linalg.norm(matrix[rows], axis=2) > 0).all(axis=1)]
     seen = touched[rows].all(axis=1)
@@ -83,24 +79,17 @@ def antonyms(
     gaps = {"_before": _gaps(initial, rows), "": _gaps(final, rows)}
     metrics: dict[str, float | None] = {"coverage": len(rows) / len(triples) if triples else 0.0}
     table = []
-    for group in GROUPS:
-        row: dict[str, Any] = {"words": group, "n": int(members[group].sum())}
+    for group, member in members.items():
+        row: dict[str, Any] = {"words": group, "n": int(member.sum())}
         for suffix, gap in gaps.items():
-            row |= {f"{key}{suffix}": value for key, value in _summary(gap[members[group]]).items()}
+            row |= {f"{key}{suffix}": value for key, value in _summary(gap[member]).items()}
         prefix = "" if group == "all" else f"{group}/"
         metrics |= {f"{prefix}{key}": row[key] for key in ("n", "gap_before", "gap", "nearer_before", "nearer")}
         table.append(row)
     return metrics, table
 
 
-def _rows(triples: Sequence[Triple], row_of: Callable[[str], int | None]) -> NDArray[np.int64]:
-    """The rows (n, 3) of the triples whose words have three different rows."""
-    rows = [[row_of(word) for word in triple] for triple in triples]
-    distinct = [row for row in rows if None not in row and len(set(row)) == len(row)]
-    return np.array(distinct, dtype=np.int64).reshape(-1, 3)
-
-
-def _gaps(matrix: NDArray[np.floating], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _gaps(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """cos(anchor, synonym) - cos(anchor, antonym) of each triple of rows (n, 3)."""
     vectors = matrix[rows].astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
@@ -110,17 +99,11 @@ def _gaps(matrix: NDArray[np.floating], rows: NDArray[np.int64]) -> NDArray[np.f
 
 def _summary(gaps: NDArray[np.float64]) -> dict[str, float | None]:
     """Mean gap and share of positive gaps, with 95 % intervals."""
-    n = len(gaps)
+    n, names = len(gaps), ("gap", "gap_low", "gap_high", "nearer", "nearer_low", "nearer_high")
     if n < MIN_TRIPLES:
-        return dict.fromkeys(("gap", "gap_low", "gap_high", "nearer", "nearer_low", "nearer_high"))
+        return dict.fromkeys(names)
     gap, half_width = float(gaps.mean()), float(t.ppf(0.975, n - 1) * gaps.std(ddof=1)) / math.sqrt(n)
     test = binomtest(int((gaps > 0).sum()), n)
     share = test.proportion_ci(method="wilson")
-    return {
-        "gap": gap,
-        "gap_low": gap - half_width,
-        "gap_high": gap + half_width,
-        "nearer": float(test.statistic),
-        "nearer_low": float(share.low),
-        "nearer_high": float(share.high),
-    }
+    values = (gap, gap - half_width, gap + half_width, float(test.statistic), float(share.low), float(share.high))
+    return dict(zip(names, values, strict=True))

@@ -27,16 +27,8 @@ def neighbours_before_after(
     for word in before:
         ranked = list(zip_longest(before[word], after[word], fillvalue=nothing))
         for rank, (old, new) in enumerate(ranked or [(nothing, nothing)], start=1):
-            rows.append(
-                {
-                    "word": word,
-                    "rank": rank if ranked else None,
-                    "before": old[0],
-                    "before_cosine": old[1],
-                    "after": new[0],
-                    "after_cosine": new[1],
-                }
-            )
+            names = ("before", "before_cosine", "after", "after_cosine")
+            rows.append({"word": word, "rank": rank if ranked else None, **dict(zip(names, old + new, strict=True))})
     return rows
 
 
@@ -46,12 +38,7 @@ def nearest_neighbours(
     """Find the `k` words nearest to each of `queries` in `matrix` (V, D), with their cosines, nearest first.
 
     Equal cosines (to six decimals) are ordered by id. PAD, UNK, the word itself and zero rows are not neighbours. A
-    query that is not in the vocabulary, or whose row is zero, has no neighbours. Blocks of 16,384 rows bound the
-    memory.
-
-    Parameters
-    ----------
-    words : the vocabulary, V words by id; ids 0 and 1 are PAD and UNK.
+    query that is not in the vocabulary, or whose row is zero, has no neighbours. `words` is the vocabulary by id, (V,).
     """
     id_of = {word: row for row, word in enumerate(words) if row >= SPECIALS}
     known = [word for word in dict.fromkeys(queries) if word in id_of and matrix[id_of[word]].any()]
@@ -64,19 +51,15 @@ def _search(matrix: NDArray[np.floating], ids: list[int], k: int) -> list[list[t
     """For each of the rows `ids`, the ids and cosines of its k nearest rows, best first."""
     targets = matrix[ids].astype(np.float64)
     targets /= np.linalg.norm(targets, axis=1, keepdims=True)
-    best: list[list[tuple[int, float]]] = [[] for _ in ids]
+    cosines_QV = np.full((len(ids), len(matrix)), -np.inf)
     for start in range(SPECIALS, len(matrix), BLOCK_ROWS):
         block = matrix[start : start + BLOCK_ROWS].astype(np.float64)
         norms = np.linalg.norm(block, axis=1)
-        candidates = np.flatnonzero(norms > 0)
-        cosines = np.round((block[candidates] / norms[candidates, None]) @ targets.T, DECIMALS)  # (candidates, queries)
-        for column, query in enumerate(ids):
-            scores = cosines[:, column]
-            if len(scores) > k + 1:  # k + 1, as the query itself may be among them; ties with the last are included
-                top = np.flatnonzero(scores >= np.partition(scores, -k - 1)[-k - 1])
-            else:
-                top = np.arange(len(scores))
-            near = [(int(candidates[row]) + start, float(scores[row])) for row in top]
-            merged = best[column] + [pair for pair in near if pair[0] != query]
-            best[column] = sorted(merged, key=lambda pair: (-pair[1], pair[0]))[:k]
+        rows = np.flatnonzero(norms > 0)
+        cosines_QV[:, start + rows] = np.round((block[rows] / norms[rows, None]) @ targets.T, DECIMALS).T
+    best = []
+    for query, cosines_V in zip(ids, cosines_QV, strict=True):
+        cosines_V[query] = -np.inf
+        nearest = np.argsort(-cosines_V, kind="stable")[:k]
+        best.append([(int(row), float(cosines_V[row])) for row in nearest if cosines_V[row] > -np.inf])
     return best

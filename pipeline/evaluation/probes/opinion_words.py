@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 KINDS = ("sample", "nltk")
 FILES = ("negative-words.txt", "positive-words.txt")  # polarity 0 and 1
-FOLDERS = ("corpora/opinion_lexicon", "corpora/opinion_lexicon.zip/opinion_lexicon/")
 
 
 def resolve_opinion_words(polarity: str, source: str) -> str | None:
@@ -19,10 +18,8 @@ def resolve_opinion_words(polarity: str, source: str) -> str | None:
     `auto` selects the generator's lexicon for generated tweets, and otherwise NLTK's if it is installed. Names other
     than `auto` are not checked here but in `opinion_words`.
     """
-    if polarity == "none":
-        return None
     if polarity != "auto":
-        return polarity
+        return None if polarity == "none" else polarity
     if source == "sample":
         return "sample"
     return "nltk" if _find_lexicon() is not None else None
@@ -31,10 +28,8 @@ def resolve_opinion_words(polarity: str, source: str) -> str | None:
 def opinion_words(kind: str) -> dict[str, int]:
     """Read the words of the lexicon `kind` with their polarity, 0 negative or 1 positive.
 
-    Parameters
-    ----------
-    kind : `nltk`, NLTK's corpus opinion_lexicon (Hu and Liu 2004: 6,783 words, without the three listed under both
-        polarities); or `sample`, the sentiment words of the generated tweets.
+    `nltk` is NLTK's corpus opinion_lexicon (Hu and Liu 2004: 6,783 words, without the three listed under both
+    polarities), `sample` the sentiment words of the generated tweets.
 
     Raises UserError where the corpus is not installed, with the command that installs it, or cannot be read.
     """
@@ -58,12 +53,10 @@ def _find_lexicon() -> "PathPointer | None":
     """Find the corpus's folder or zip archive in NLTK's search path."""
     import nltk  # slow, and not needed for generated tweets
 
-    for resource in FOLDERS:
-        try:
-            return nltk.data.find(resource)
-        except LookupError:
-            continue
-    return None
+    try:
+        return nltk.data.find("corpora/opinion_lexicon/")  # the slash lets NLTK look into the archive too
+    except LookupError:
+        return None
 
 
 def _read_words(folder: "PathPointer", name: str) -> set[str]:

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.evaluation.probes.similarity import Z_95
+from pipeline.evaluation.probes.similarity import Z_95, RowOf
 
 NEIGHBOURS = 10
 FOLDS = 5
@@ -21,15 +21,12 @@ INVERSE_PENALTY = 0.01  # of squared weights, against the summed loss (scikit-le
 MIN_WORDS = 10  # of each polarity, for a score
 BLOCK_QUERIES = 1 << 10
 
+Matrix = NDArray[np.floating]
 Words = tuple[NDArray[np.int64], NDArray[np.bool_]]
 
 
 def polarity(
-    initial: NDArray[np.floating],
-    final: NDArray[np.floating],
-    opinions: Mapping[str, int],
-    row_of: Callable[[str], int | None],
-    touched: NDArray[np.bool_],
+    initial: Matrix, final: Matrix, opinions: Mapping[str, int], row_of: RowOf, touched: NDArray[np.bool_]
 ) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
     """Measure how well the vectors in `initial` and `final` (V, D) predict word polarity, as metrics and a table.
 
@@ -38,9 +35,8 @@ def polarity(
 
     Parameters
     ----------
-    opinions : polarity of words, 0 negative or 1 positive.
-    row_of : the row of a word, None for a word that is not one token of the vocabulary. Words with the same row count
-        once, or not at all if their polarities differ.
+    opinions : polarity of words, 0 negative or 1 positive. Words with the same row count once, or not at all if their
+        polarities differ.
     touched : (V,) which rows at least one training batch read.
 
     Returns
@@ -66,27 +62,18 @@ def polarity(
     table = []
     for group in ("seen", "unseen"):
         old, new = before[group], after[group]
-        row = {
-            "words": group,
-            "positive": new["positive"],
-            "negative": new["negative"],
-            "neighbours_chance": metrics["neighbours_chance"],
-            "neighbours_before": old["neighbours"],
-            "neighbours": new["neighbours"],
-            "auc_before": old["auc"],
-            "before_low": old["low"],
-            "before_high": old["high"],
-            "auc": new["auc"],
-            "low": new["low"],
-            "high": new["high"],
-        }
+        row: dict[str, Any] = {"words": group, "positive": new["positive"], "negative": new["negative"]}
+        row |= {"neighbours_chance": metrics["neighbours_chance"], "neighbours_before": old["neighbours"]}
+        row |= {"neighbours": new["neighbours"], "auc_before": old["auc"]}
+        row |= {f"before_{end}": old[end] for end in ("low", "high")}
+        row |= {name: new[name] for name in ("auc", "low", "high")}
         names = ("positive", "negative", "neighbours_before", "neighbours", "auc_before", "auc")
         metrics |= {f"{group}/{name}": row[name] for name in names}
         table.append(row)
     return metrics, table
 
 
-def opinion_rows(opinions: Mapping[str, int], row_of: Callable[[str], int | None]) -> Words:
+def opinion_rows(opinions: Mapping[str, int], row_of: RowOf) -> Words:
     """The rows of `opinions`: ascending ids (n,) and which are positive (n,); rows of both polarities are left out."""
     polarities: dict[int, set[int]] = {}
     for word, positive in opinions.items():
@@ -153,9 +140,8 @@ def fit_separation(
     penalty, or whitening as in discriminant analysis, misses much of the single direction that training adds.
     """
     scale = math.sqrt(unit.shape[1])
-    model = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced").fit(
-        unit.astype(np.float64) * scale, positive
-    )
+    model = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced")
+    model.fit(unit.astype(np.float64) * scale, positive)
     return lambda others: np.asarray(model.decision_function(others.astype(np.float64) * scale), dtype=np.float64)
 
 

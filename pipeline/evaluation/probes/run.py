@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import Config
 from pipeline.evaluation.probes.antonyms import antonym_sets, antonyms
-from pipeline.evaluation.probes.drift import drift
-from pipeline.evaluation.probes.drift_by_word import drift_by_count, labelled_counts, most_changed
+from pipeline.evaluation.probes.drift import drift, drift_by_count, labelled_counts, most_changed
 from pipeline.evaluation.probes.neighbours import neighbours_before_after
 from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 from pipeline.evaluation.probes.polarity import polarity
@@ -66,13 +65,9 @@ def probe_run(
     """
     tokenizer = build_tokenizer(config.text)
 
-    def token_of(word: str) -> str | None:
-        tokens = tokenizer(word)
-        return tokens[0] if len(tokens) == 1 else None
-
     def row_of(word: str) -> int | None:
-        token = token_of(word)
-        return None if token is None else vocabulary.id_of.get(token)
+        tokens = tokenizer(word)
+        return vocabulary.id_of.get(tokens[0]) if len(tokens) == 1 else None
 
     initial, final, touched = result.initial_VE, result.embedding_VE, result.touched_V
     train, test = splits["train"], splits["test"]
@@ -81,7 +76,7 @@ def probe_run(
 
     probes.add("drift", drift(initial, final, touched))
 
-    queries = [token_of(word) or word for word in probe.neighbour_words]
+    queries = [tokens[0] if len(tokens := tokenizer(word)) == 1 else word for word in probe.neighbour_words]
     probes.neighbours = neighbours_before_after(initial, final, words, queries, probe.neighbours)
 
     for source in (*probe.similarity, *probe.similarity_files):
@@ -112,11 +107,9 @@ def probe_run(
     )
     probes.add("unseen_tokens", metrics, score_by_unseen=table)
 
-    opened = {
-        name: open_task(task.folder, name, len(task.outcome["label_names"]), len(vocabulary))
-        for name, task in tasks.items()
-    }
-    probes.add("transfer", transfer_metrics(opened, initial, final))
+    for name, task in tasks.items():
+        opened = open_task(task.folder, name, len(task.outcome["label_names"]), len(vocabulary))
+        probes.add(f"transfer/{name}", transfer_metrics(opened, initial, final))
     return probes
 
 

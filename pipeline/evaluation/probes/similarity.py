@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from pipeline.runtime.errors import UserError, nearest
 
 Pair = tuple[str, str, float]  # two words and their rating
+RowOf = Callable[[str], int | None]  # the row of a word, None for a word that is not one token of the vocabulary
 GENSIM_FILES = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}  # in gensim's test data
 MIN_PAIRS = 5
 Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
@@ -21,17 +22,18 @@ Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 def load_pairs(name_or_path: str | Path) -> list[Pair]:
     """Read rated word pairs (word1, word2, score), higher meaning more similar.
 
-    Parameters
-    ----------
-    name_or_path : `wordsim353` (Finkelstein et al. 2002) or `simlex999` (Hill et al. 2015), which come with gensim, or
-        a UTF-8 file of `word1 word2 score` lines separated by tabs, commas or spaces. Lines that begin with `#`,
-        and a header without a number in its third field, are skipped.
+    They are `wordsim353` (Finkelstein et al. 2002) or `simlex999` (Hill et al. 2015), which come with gensim, or a
+    UTF-8 file of `word1 word2 score` lines separated by tabs, commas or spaces. Lines that begin with `#`, and a header
+    without a number in its third field, are skipped.
 
     Raises UserError with the file and the line that does not hold two words and a finite number.
     """
     path = Path(name_or_path)
     if str(name_or_path) in GENSIM_FILES:
-        path = _gensim_file(str(name_or_path))
+        package = find_spec("gensim")  # without an import, which is slow and logs
+        if package is None or package.origin is None:
+            raise UserError(f"{name_or_path}: comes with gensim, which is not installed")
+        path = Path(package.origin).parent / "test" / "test_data" / GENSIM_FILES[str(name_or_path)]
     elif not path.is_file():
         raise UserError(f"{path}: no such file of word pairs{nearest(str(name_or_path), GENSIM_FILES)}")
     try:
@@ -53,14 +55,6 @@ def load_pairs(name_or_path: str | Path) -> list[Pair]:
     return pairs
 
 
-def _gensim_file(name: str) -> Path:
-    """Find a file of gensim's test data without importing gensim, which is slow and logs."""
-    package = find_spec("gensim")
-    if package is None or package.origin is None:
-        raise UserError(f"{name}: comes with gensim, which is not installed")
-    return Path(package.origin).parent / "test" / "test_data" / GENSIM_FILES[name]
-
-
 def _score(field: str) -> float | None:
     try:
         score = float(field)
@@ -69,17 +63,11 @@ def _score(field: str) -> float | None:
     return score if math.isfinite(score) else None
 
 
-def similarity(
-    matrix: NDArray[np.floating], pairs: Sequence[Pair], row_of: Callable[[str], int | None]
-) -> dict[str, float | int | None]:
+def similarity(matrix: NDArray[np.floating], pairs: Sequence[Pair], row_of: RowOf) -> dict[str, float | int | None]:
     """Compute Spearman's ρ between the ratings of `pairs` and the cosines of their words in `matrix` (V, D).
 
     A pair counts where both words have rows that are different and not zero. A word against itself, or two words that
     the text preset maps to one token, would have cosine 1 whatever the vectors are.
-
-    Parameters
-    ----------
-    row_of : the row of a word, None for a word that is not one token of the vocabulary.
 
     Returns
     -------
@@ -91,42 +79,31 @@ def similarity(
         for first, second, score in ((row_of(a), row_of(b), score) for a, b, score in pairs)
         if first is not None and second is not None and first != second
     ]
-    left = matrix[[first for first, _, _ in rows]].astype(np.float64)
-    right = matrix[[second for _, second, _ in rows]].astype(np.float64)
+    left, right = (matrix[[row[side] for row in rows]].astype(np.float64) for side in (0, 1))
     scores = np.array([score for _, _, score in rows])
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     covered = norms > 0
     cosines = (left * right).sum(axis=1)[covered] / norms[covered]
     scores, n = scores[covered], int(covered.sum())
-    result: dict[str, float | int | None] = {"n": n, "coverage": n / len(pairs) if pairs else 0.0}
-    result |= {"spearman": None, "spearman_low": None, "spearman_high": None}
+    rho = low = high = None
     if n >= MIN_PAIRS and np.ptp(scores) > 0 and np.ptp(cosines) > 0:
         rho = float(spearmanr(scores, cosines).statistic)
-        result["spearman"] = rho
-        result["spearman_low"], result["spearman_high"] = spearman_interval(rho, n)
-    return result
+        low, high = spearman_interval(rho, n)
+    coverage = n / len(pairs) if pairs else 0.0
+    return {"n": n, "coverage": coverage, "spearman": rho, "spearman_low": low, "spearman_high": high}
 
 
 def similarity_before_after(
-    initial: NDArray[np.floating],
-    final: NDArray[np.floating],
-    pairs: Sequence[Pair],
-    row_of: Callable[[str], int | None],
+    initial: NDArray[np.floating], final: NDArray[np.floating], pairs: Sequence[Pair], row_of: RowOf
 ) -> tuple[dict[str, float | None], dict[str, Any]]:
     """Compute `similarity` in the `initial` and in the `final` matrix (V, D), as metrics and as a row of a table."""
     before, after = (similarity(matrix, pairs, row_of) for matrix in (initial, final))
     metrics: dict[str, float | None] = {key: after[key] for key in ("spearman", "coverage", "n")}
-    return metrics | {"spearman_before": before["spearman"]}, {
-        "n": after["n"],
-        "pairs": len(pairs),
-        "coverage": after["coverage"],
-        "spearman_before": before["spearman"],
-        "before_low": before["spearman_low"],
-        "before_high": before["spearman_high"],
-        "spearman": after["spearman"],
-        "low": after["spearman_low"],
-        "high": after["spearman_high"],
-    }
+    row = {"n": after["n"], "pairs": len(pairs), "coverage": after["coverage"]}
+    for scores, name, prefix in ((before, "spearman_before", "before_"), (after, "spearman", "")):
+        row |= {name: scores["spearman"]}
+        row |= {f"{prefix}{end}": scores[f"spearman_{end}"] for end in ("low", "high")}
+    return metrics | {"spearman_before": before["spearman"]}, row
 
 
 def spearman_interval(rho: float, n: int) -> tuple[float, float]:

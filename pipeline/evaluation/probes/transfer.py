@@ -25,7 +25,6 @@ from pipeline.classifier.metrics import scores
 from pipeline.config.schema import PAD, UNK
 from pipeline.text.encoded_split import EncodedSplit
 
-SPLITS = ("train", "validation", "test")
 REPORTED = ("accuracy", "macro_recall", "macro_f1")
 # Values of C for standardized features, and for TF-IDF, whose values are far smaller.
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -35,32 +34,24 @@ MAX_ITERATIONS = 500
 
 @dataclass(frozen=True, eq=False)
 class TransferTask:
-    """A task as matrices of word shares: `shares @ matrix` are the mean vectors of its tweets.
-
-    Attributes
-    ----------
-    classes : number of classes; all of them occur in the training split.
-    shares : for each split, (N, V): the share of a word among the known words of a tweet. A row sums to one, or to zero
-        for a tweet without known words.
-    labels : for each split, (N,).
-    """
+    """A task as matrices of word shares: `shares @ matrix` are the mean vectors of its tweets."""
 
     name: str
-    classes: int
-    shares: Mapping[str, csr_array]
-    labels: Mapping[str, NDArray[np.int64]]
+    classes: int  # all of them occur in the training split
+    shares: Mapping[str, csr_array]  # of each split, from `word_shares`
+    labels: Mapping[str, NDArray[np.int64]]  # of each split, (N,)
 
 
 def open_task(folder: Path, name: str, classes: int, vocabulary_size: int) -> TransferTask:
     """Read a task that `transfer_tasks.write_task` encoded into `folder`; raises RunError if files are damaged."""
-    splits = {split: EncodedSplit.open(folder, split) for split in SPLITS}
+    splits = {split: EncodedSplit.open(folder, split) for split in ("train", "validation", "test")}
     shares = {split: word_shares(encoded, vocabulary_size) for split, encoded in splits.items()}
     labels = {split: np.asarray(encoded.labels, dtype=np.int64) for split, encoded in splits.items()}
     return TransferTask(name, classes, shares, labels)
 
 
 def word_shares(split: EncodedSplit, vocabulary_size: int) -> csr_array:
-    """The shares (N, V) of the known words of each tweet; unknown words are ignored."""
+    """The share (N, V) of each word among the known words of a tweet; a row sums to one, or to zero without any."""
     known = (split.ids != UNK) & (split.ids != PAD)
     # Number of known tokens before each position; differences at the tweets' ends are their known lengths.
     before = np.concatenate([[0], np.cumsum(known, dtype=np.int64)])
@@ -75,16 +66,7 @@ def transfer_score(matrix: NDArray[np.floating], task: TransferTask) -> dict[str
 
     Features are standardized by the mean and standard deviation of the training split; a constant feature becomes zero.
     C is chosen from `GRID` on validation (`logistic_scores`). One thread is used, so the result does not depend on the
-    number of cores.
-
-    Returns
-    -------
-    `accuracy`, `macro_recall` and `macro_f1` on the task's test split, fractions; `n`, its number of tweets; `C`, and
-    `C_at_edge`, 1 if that is an end of the grid (as for separable classes); `converged`, 1 if every fit did.
-
-    Raises
-    ------
-    ValueError : the matrix does not fit the task's vocabulary, or has values that are not finite.
+    number of cores. Raises ValueError where the matrix does not fit the task's vocabulary or is not finite.
     """
     size = task.shares["train"].shape[1]
     if len(matrix) != size:
@@ -101,20 +83,16 @@ def transfer_score(matrix: NDArray[np.floating], task: TransferTask) -> dict[str
 
 
 def transfer_metrics(
-    tasks: Mapping[str, TransferTask], initial: NDArray[np.floating], final: NDArray[np.floating]
+    task: TransferTask, initial: NDArray[np.floating], final: NDArray[np.floating]
 ) -> dict[str, float]:
-    """Metrics `<task>/<score>` of the matrix after training, and `<task>/<score>_before` of the one before.
+    """Scores of the matrix after training, and `<score>_before` of the one before.
 
     The matrices are (V, D), of any D. A frozen matrix is scored once.
     """
     frozen = initial.shape == final.shape and np.array_equal(initial, final)
-    metrics: dict[str, float] = {}
-    for name, task in tasks.items():
-        after = transfer_score(final, task)
-        before = after if frozen else transfer_score(initial, task)
-        metrics |= {f"{name}/{key}": value for key, value in after.items()}
-        metrics |= {f"{name}/{key}_before": before[key] for key in (*REPORTED, "C", "C_at_edge")}
-    return metrics
+    after = transfer_score(final, task)
+    before = after if frozen else transfer_score(initial, task)
+    return after | {f"{key}_before": before[key] for key in (*REPORTED, "C", "C_at_edge")}
 
 
 def logistic_scores(
@@ -130,9 +108,12 @@ def logistic_scores(
     features : for each split, (N, F), dense or sparse.
     grid : ascending, so that each fit starts from the previous one and needs few iterations.
 
-    Raises
-    ------
-    ValueError : the training split lacks a class.
+    Returns
+    -------
+    `accuracy`, `macro_recall` and `macro_f1` on the task's test split, fractions; `n`, its number of tweets; `C`, and
+    `C_at_edge`, 1 if that is an end of the grid (as for separable classes); `converged`, 1 if every fit did.
+
+    Raises ValueError where the training split lacks a class.
     """
     present = len(np.unique(labels["train"]))
     if present != classes:

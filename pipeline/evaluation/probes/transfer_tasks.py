@@ -54,21 +54,15 @@ def write_task(
 
     Parameters
     ----------
-    name : `sample_topic` or a task of TweetEval.
     transfer_path : hub id or local folder of TweetEval.
     sample : settings of the run's data if it is generated; `sample_topic` uses the next generator seed.
     read : all text that the run's vectors and classifier may have read, by name of the source; iterated once.
-    folder : an existing folder.
 
     Returns
     -------
     `label_names`; `rows` of each split; `generated`; `known_tokens`, the share of each split's tokens in the
     vocabulary; `tweets_without_known_token`; `overlap`, from the function of that name; `references`, from
-    `reference_scores`.
-
-    Raises
-    ------
-    UserError : the task is missing or cannot be read.
+    `reference_scores`. Raises UserError for a task that is missing or cannot be read.
     """
     from pipeline.evaluation.probes.transfer import reference_scores
 
@@ -80,9 +74,8 @@ def write_task(
     for split, tweets in tokens.items():
         ids = np.fromiter(chain.from_iterable(map(vocabulary.encode, tweets)), np.int32)
         offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)
-        np.save(folder / f"{split}.ids.npy", ids)
-        np.save(folder / f"{split}.offsets.npy", offsets)
-        np.save(folder / f"{split}.labels.npy", labels[split].astype(np.int32))
+        for array, values in (("ids", ids), ("offsets", offsets), ("labels", labels[split].astype(np.int32))):
+            np.save(folder / f"{split}.{array}.npy", values)
         known_before = np.concatenate([[0], np.cumsum(ids != UNK)])
         known[split] = float(known_before[-1] / max(len(ids), 1))
         without[split] = int((np.diff(known_before[offsets]) == 0).sum())
@@ -123,19 +116,10 @@ def load_task(name: str, transfer_path: str, sample: SampleConfig | None, folder
 
 def tweet_eval_config(name: str, transfer_path: str) -> DataConfig:
     """The data configuration of a TweetEval task: its published splits, complete."""
+    rest: dict[str, Any] = dict.fromkeys(("revision", "labels", "label_budget"))
+    rest |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0, "deduplicate": "none"}
     return DataConfig(
-        source="tweet_eval",
-        path=transfer_path,
-        name=name,
-        revision=None,
-        text_column="text",
-        label_column="label",
-        labels=None,
-        validation_size=0.1,
-        test_size=0.1,
-        split_seed=0,
-        label_budget=None,
-        deduplicate="none",
+        source="tweet_eval", path=transfer_path, name=name, text_column="text", label_column="label", **rest
     )
 
 
@@ -173,18 +157,10 @@ def overlap(splits: Mapping[str, list[str]], read: Mapping[str, Iterable[str]]) 
     keys = {split: {kind: digests([texts], kind) for kind in KEYS} for split, texts in splits.items()}
     counts = {"own_train": {split: _shared(keys[split], keys["train"]) for split in splits if split != "train"}}
     for source, texts in read.items():
-        seen = _all_digests(texts)
+        parts = [{kind: digests([batch], kind) for kind in KEYS} for batch in chain(in_batches(texts, BATCH), [[]])]
+        seen = {kind: np.concatenate([part[kind] for part in parts]) for kind in KEYS}
         counts[source] = {split: _shared(keys[split], seen) for split in splits}
     return counts
-
-
-def _all_digests(texts: Iterable[str]) -> dict[str, UIntArray]:
-    """Digests of all texts by both keys, in one pass."""
-    parts: dict[str, list[UIntArray]] = {kind: [] for kind in KEYS}
-    for batch in in_batches(texts, BATCH):
-        for kind, arrays in parts.items():
-            arrays.append(digests([batch], kind))
-    return {kind: np.concatenate([np.empty(0, np.uint64), *arrays]) for kind, arrays in parts.items()}
 
 
 def _shared(rows: Mapping[str, UIntArray], others: Mapping[str, UIntArray]) -> dict[str, int]:

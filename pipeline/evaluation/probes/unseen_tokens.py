@@ -9,13 +9,11 @@ from scipy.stats import binomtest
 
 from pipeline.config.schema import SPECIALS
 
-BLOCK_TWEETS = 1 << 16
+Integers = NDArray[np.integer]
 EDGES = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # the bin 0, then bins (low, high] between these edges
 
 
-def unseen_shares(
-    ids: NDArray[np.integer], offsets: NDArray[np.integer], touched: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def unseen_shares(ids: Integers, offsets: Integers, touched: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Compute the share of each tweet's tokens that training did not see (n,); NaN for a tweet without tokens.
 
     UNK counts as unseen, even where training read its row: the words that it replaces differ.
@@ -27,20 +25,19 @@ def unseen_shares(
 
 
 def score_by_unseen(
-    ids: NDArray[np.integer],
-    offsets: NDArray[np.integer],
+    ids: Integers,
+    offsets: Integers,
     touched: NDArray[np.bool_],
-    labels: NDArray[np.integer],
-    predictions: NDArray[np.integer],
+    labels: Integers,
+    predictions: Integers,
     known: NDArray[np.bool_] | None = None,
 ) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
     """Compute the accuracy of n tweets in bins of their share of unseen tokens, as metrics and a table.
 
     Parameters
     ----------
-    ids, offsets : tweet i is `ids[offsets[i]:offsets[i + 1]]`.
+    ids, offsets : tweet i is `ids[offsets[i]:offsets[i + 1]]`; its true label is in `labels`, (n,).
     touched : (V,) which rows at least one training batch read.
-    labels, predictions : (n,) true and predicted labels.
     known : (V,) which rows started from word vectors; None where none did.
 
     Returns
@@ -64,14 +61,12 @@ def score_by_unseen(
         if n:
             interval = binomtest(hits, n).proportion_ci(method="wilson")
             row |= {"accuracy": hits / n, "low": float(interval.low), "high": float(interval.high)}
-        has_tokens = n and name is not None
-        row["unseen_share"] = float(shares[members].mean()) if has_tokens else None
+        row["unseen_share"] = float(shares[members].mean()) if n and name is not None else None
         tokens = int(unseen_counts[members].sum())
         row["known_share"] = int(known_counts[members].sum()) / tokens if known_counts is not None and tokens else None
         if name is not None:
             metrics |= {f"share_{name}/accuracy": row["accuracy"], f"share_{name}/tweets": n}
-            table.append(row)
-        elif n:
+        if name is not None or n:
             table.append(row)
     return metrics, table
 
@@ -92,13 +87,6 @@ def _without_specials(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return words
 
 
-def _count_tokens(
-    words: NDArray[np.bool_], ids: NDArray[np.integer], offsets: NDArray[np.integer]
-) -> NDArray[np.int64]:
+def _count_tokens(words: NDArray[np.bool_], ids: Integers, offsets: Integers) -> NDArray[np.int64]:
     """Count the tokens of each tweet that are in the mask `words` (V,)."""
-    counts = np.zeros(len(offsets) - 1, np.int64)
-    for first in range(0, len(counts), BLOCK_TWEETS):
-        bounds = offsets[first : first + BLOCK_TWEETS + 1]
-        sums = np.concatenate([[0], np.cumsum(words[ids[bounds[0] : bounds[-1]]])])
-        counts[first : first + BLOCK_TWEETS] = np.diff(sums[bounds - bounds[0]])
-    return counts
+    return np.diff(np.concatenate([[0], np.cumsum(words[ids], dtype=np.int64)])[offsets])

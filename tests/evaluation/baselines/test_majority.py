@@ -1,7 +1,7 @@
 import numpy as np
 
 from pipeline.evaluation.baselines.data import Split, TrainingSet
-from pipeline.evaluation.baselines.majority import majority
+from pipeline.evaluation.baselines.run import majority
 
 
 def test_class_shares_for_every_tweet() -> None:

@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.evaluation.probes import drift as drift_module
-from pipeline.evaluation.probes import drift_by_word as module
-from pipeline.evaluation.probes.drift import drift, first_direction
-from pipeline.evaluation.probes.drift_by_word import (
+from pipeline.evaluation.probes import drift as module
+from pipeline.evaluation.probes.drift import (
+    drift,
     drift_by_count,
+    first_direction,
     labelled_counts,
     most_changed,
     row_changes,
@@ -113,7 +113,7 @@ def test_the_first_direction_is_the_first_singular_vector(monkeypatch):
     initial, final = generator.standard_normal((2, 50, 6)).astype(np.float32)
     expected = np.linalg.svd(final.astype(float) - initial)[2][0]
     for block in (7, 1 << 14):
-        monkeypatch.setattr(drift_module, "BLOCK_ROWS", block)
+        monkeypatch.setattr(module, "BLOCK_ROWS", block)
         first = first_direction(initial, final)
         assert abs(first @ expected) == pytest.approx(1)
         assert first[np.abs(first).argmax()] > 0

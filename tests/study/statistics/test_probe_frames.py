@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from pipeline.evaluation.probes.drift_by_word import drift_by_count
+from pipeline.evaluation.probes.drift import drift_by_count
 from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
 from pipeline.study.statistics.probe_frames import (
     drift_by_count_frame,
