@@ -5,14 +5,24 @@ number is a dash.
 """
 
 import math
+from importlib import resources
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from pipeline.study.report.study_results import StudyResults
 
 DASH = "–"
 SEED_ALPHA = 0.05
+
+
+def page_file(name: str) -> str:
+    """The content of a file in the folder `page`."""
+    return (resources.files("pipeline.study.report") / "page" / name).read_text("utf-8")
+
+
+TEXTS: dict[str, Any] = yaml.safe_load(page_file("texts.yaml"))
 
 
 def number(value: Any) -> float | None:

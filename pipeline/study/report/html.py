@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Commands, Page, Plot, Table, WordMap
 from pipeline.study.report.figures.all import Figure
+from pipeline.study.report.formatting import page_file
 from pipeline.study.report.markdown import page_markdown
 from pipeline.study.report.sections.all import SectionSpec, report_page
 from pipeline.study.report.study_results import StudyResults
@@ -64,7 +64,7 @@ def page_html(page: Page, folder: Path) -> str:
     The template escapes all text. A content security policy allows the page's own script and style by their digests,
     and inline images, but no request.
     """
-    style, script = _asset("style.css"), _asset("map.js")
+    style, script = page_file("style.css"), page_file("map.js")
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -76,7 +76,7 @@ def page_html(page: Page, folder: Path) -> str:
         ]
     )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_asset("template.html.j2"))
+    template = environment.from_string(page_file("template.html.j2"))
     sections = [
         replace(section, blocks=[_for_template(block, folder) for block in section.blocks]) for section in page.sections
     ]
@@ -132,10 +132,6 @@ def _finite(value: Any) -> Any:
 
 def _relative_url(path: Path, folder: Path) -> str:
     return quote(Path(os.path.relpath(path, folder)).as_posix())
-
-
-def _asset(name: str) -> str:
-    return (resources.files("pipeline.study.report") / "page" / name).read_text("utf-8")
 
 
 def _sha256(text: str) -> str:

@@ -1,5 +1,6 @@
 """Figures of scores by label budget, by parameters and by learning rate, and of the 2 × 2 effects."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipeline.study.report.figures.style import (
     Sketch,
     baseline_style,
     budget_labels,
+    captioned,
     count_range,
     half_widths,
     legend_below,
@@ -75,12 +77,11 @@ def score_curves(results: StudyResults) -> Sketch | None:
     panels[-1].set_xlabel("labelled tweets (logarithmic)")
     legend_below(drawing, axes, 3)
     seeds = count_range((variants if len(variants) else scores)["n"])
-    caption = (
-        f"Mean test {metric} over {seeds} seeds with 95 % t-interval bands; baselines in thin grey. "
-        + f"The strip below shows from how many labels on {prose_name('random_trainable')} match a rival. An arrow "
-        "means that its 95 % interval extends beyond the largest budget." * bool(crossings)
-    )
-    return Sketch(title, caption.strip(), drawing)
+    sketch = captioned("score_curves", title, drawing, metric=metric, seeds=seeds)
+    if not crossings:
+        return sketch
+    strip = captioned("crossover_strip", title, drawing, learned=prose_name("random_trainable"))
+    return replace(strip, caption=f"{sketch.caption} {strip.caption}")
 
 
 def _crossover_strip(curves: Axes, strip: Axes, results: StudyResults) -> None:
@@ -142,11 +143,8 @@ def parameters_and_score(results: StudyResults) -> Sketch | None:
     axes.set_ylabel(f"test {metric}, %")
     legend_below(drawing, axes, 3)
     seeds = count_range(sized["n"])
-    caption = (
-        f"Test {metric} with {budget_name(results, largest)} labels by number of trainable parameters: "
-        f"mean over {seeds} seeds with 95 % t-intervals; baselines as grey lines."
-    )
-    return Sketch(title, caption, drawing)
+    labels = budget_name(results, largest)
+    return captioned("parameters_and_score", title, drawing, metric=metric, labels=labels, seeds=seeds)
 
 
 def factorial(results: StudyResults) -> Sketch | None:
@@ -173,12 +171,7 @@ def factorial(results: StudyResults) -> Sketch | None:
     axes.set_xlabel("labelled tweets")
     axes.set_ylabel(f"points of {metric}")
     legend_below(drawing, axes, 3)
-    caption = (
-        f"Effects of the 2 × 2 design (random or CBOW vectors, frozen or trained) on test {metric}: mean over "
-        f"{count_range(frame['n'])} seeds with 95 % t-intervals. The interaction is the gain that training gives CBOW "
-        "vectors minus the gain that it gives random ones."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("factorial", title, drawing, metric=metric, seeds=count_range(frame["n"]))
 
 
 def learning_rates(results: StudyResults) -> Sketch | None:
@@ -212,11 +205,7 @@ def learning_rates(results: StudyResults) -> Sketch | None:
     for unused in panels[len(names) :]:
         unused.set_axis_off()
     _trial_legend(drawing, results, budgets, shades)
-    caption = (
-        f"Mean validation score of {results.design['trial_seeds']} trial seeds per factor, variant and label budget "
-        "(no interval). A star marks the chosen factor; a frame around it means the smallest or largest of the grid."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("learning_rates", title, drawing, seeds=results.design["trial_seeds"])
 
 
 def _mark_chosen(panel: Axes, line: pd.DataFrame, shade: Any) -> None:

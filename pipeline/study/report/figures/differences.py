@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pipeline.config.variants import prose_name, variant_style
-from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, count_range, new_drawing
+from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, captioned, count_range, new_drawing
 from pipeline.study.report.formatting import budget_name, number, points_text, records
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.study_results import StudyResults
@@ -75,12 +75,7 @@ def differences(results: StudyResults) -> Sketch | None:
     handles.append(Patch(color=LIGHT, label=f"below {effect_text(smallest)}"))
     drawing.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=1.8)
     seeds = count_range(row["n"] for row in rows)
-    caption = (
-        f"First minus second variant in test {metric}, {seeds} paired seeds: mean, 95 % t-interval over seeds (thick), "
-        f"and 95 % interval for other seeds and other test tweets (thin). Within the grey zone, "
-        f"±{effect_text(smallest)}, a difference is too small to matter."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("differences", title, drawing, metric=metric, seeds=seeds, small=effect_text(smallest))
 
 
 def _draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures.style import (
     SMALL,
     Sketch,
+    budget_and_seeds,
+    captioned,
     half_widths,
     legend_below,
     new_drawing,
@@ -18,7 +20,7 @@ from pipeline.study.report.figures.style import (
     with_values,
     wrapped_names,
 )
-from pipeline.study.report.formatting import budget_name, records
+from pipeline.study.report.formatting import records
 from pipeline.study.report.study_results import StudyResults
 
 MAX_SIDE_BY_SIDE = 4  # classes up to which two matrices share a row of panels
@@ -53,12 +55,7 @@ def unknown_words(results: StudyResults) -> Sketch | None:
     axes.set_xlabel("share of the tweet's tokens that no labelled tweet contains (number of tweets)")
     axes.set_ylabel("test accuracy, %")
     legend_below(drawing, axes, 2)
-    largest = budget_name(results, max(results.design["label_budgets"]))
-    caption = (
-        f"Test accuracy with {largest} labels by the share of a tweet's tokens that no labelled tweet contains, with "
-        "95 % intervals. Numbers in brackets are tweets per group."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("unknown_words", title, drawing, **budget_and_seeds(results))
 
 
 def confusion(results: StudyResults) -> Sketch | None:
@@ -96,10 +93,5 @@ def confusion(results: StudyResults) -> Sketch | None:
         panel.set_xlabel("predicted")
     for unused in panels[len(names) :]:
         unused.set_axis_off()
-    largest = budget_name(results, max(results.design["label_budgets"]))
-    caption = (
-        f"Test tweets by true and predicted label with {largest} labels: shares of the true label"
-        + (" and number of tweets" if len(labels) <= MAX_SIDE_BY_SIDE else "")
-        + f", mean over the seeds ({results.design['seeds']} planned), without interval."
-    )
-    return Sketch(title, caption, drawing)
+    counts = " and number of tweets" if len(labels) <= MAX_SIDE_BY_SIDE else ""
+    return captioned("confusion", title, drawing, counts=counts, **budget_and_seeds(results))

@@ -17,6 +17,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 from pipeline.config.variants import prose_name
+from pipeline.study.report.formatting import TEXTS, budget_name
 from pipeline.study.report.study_results import StudyResults
 
 WIDTH = 7.0  # inches: at this width the smallest text, 9 points, can be read on a phone held sideways
@@ -83,6 +84,17 @@ def save(drawing: Drawing, png: Path, svg: Path) -> None:
     drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
 
 
+def captioned(name: str, title: str, drawing: Drawing, **values: object) -> Sketch:
+    """A sketch with the caption of this name in `page/texts.yaml`."""
+    return Sketch(title, TEXTS["figures"][name].format(**values), drawing)
+
+
+def budget_and_seeds(results: StudyResults) -> dict[str, object]:
+    """The largest label budget and the planned number of seeds, for a caption."""
+    largest = max(results.design["label_budgets"])
+    return {"labels": budget_name(results, largest), "seeds": results.design["seeds"]}
+
+
 def baseline_style(name: str) -> dict[str, Any]:
     """Grey line of a baseline with its own dashes and marker."""
     dashes, marker = BASELINE_STYLES.get(name, ("-", "x"))
@@ -127,8 +139,7 @@ def variants_in(results: StudyResults, frame: pd.DataFrame) -> list[str]:
 
 def budget_labels(results: StudyResults, budgets: Sequence[int]) -> list[str]:
     """Tick labels of label budgets; the number of `all (7,200)` is on a second line."""
-    names = dict(zip(results.design["label_budgets"], results.design["budget_names"], strict=True))
-    return [str(names.get(budget, f"{budget:,}")).replace(" (", "\n(") for budget in budgets]
+    return [budget_name(results, budget).replace(" (", "\n(") for budget in budgets]
 
 
 def log_budget_axis(axes: Axes, results: StudyResults, budgets: Sequence[int]) -> None:

@@ -12,6 +12,8 @@ from pipeline.study.report.figures.style import (
     GREY,
     SMALL,
     Sketch,
+    budget_and_seeds,
+    captioned,
     count_range,
     half_widths,
     legend_below,
@@ -22,7 +24,7 @@ from pipeline.study.report.figures.style import (
     with_values,
     wrapped_names,
 )
-from pipeline.study.report.formatting import budget_name, number, records, score_text
+from pipeline.study.report.formatting import number, records, score_text
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import PROBE_CHANCE, main_probes, main_transfer
 
@@ -64,11 +66,7 @@ def probes(results: StudyResults) -> Sketch | None:
         Line2D([], [], label="after training", **dot),
     ]
     drawing.legend(handles=handles, loc="outside lower center", ncols=2)
-    caption = (
-        f"Probes of the embedding matrix before (hollow) and after training (filled) with the most labels: mean over "
-        f"{count_range(frame['n'])} seeds with 95 % intervals. The black line is chance; scales differ between panels."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("probes", title, drawing, seeds=count_range(frame["n"]))
 
 
 def _draw_probe(panel: Axes, y: int, rows: pd.DataFrame, variant: str) -> None:
@@ -132,12 +130,7 @@ def transfer(results: StudyResults) -> Sketch | None:
     measures = sorted(set(metrics.values()))
     drawing.colorbar(image, ax=panels, label=f"{', '.join(measures).replace('_', ' ')}, %", pad=0.02)
     seeds = count_range([row["n"] for row in records(frame) if not str(row["variant"]).startswith("(")] or [0])
-    caption = (
-        "Test score of a logistic regression on another task with the frozen word vectors of each variant as features, "
-        f"in percent: mean over {seeds} seeds ± half of the 95 % interval. "
-        "Names in brackets are reference methods without word vectors, equal on both sides."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("transfer", title, drawing, seeds=seeds)
 
 
 def drift_by_frequency(results: StudyResults) -> Sketch | None:
@@ -168,9 +161,4 @@ def drift_by_frequency(results: StudyResults) -> Sketch | None:
         axes.grid(axis="y")
     lower.set_xlabel("occurrences of the word in the labelled tweets (number of words)")
     legend_below(drawing, upper, 2)
-    largest = max(results.design["label_budgets"])
-    caption = (
-        f"Mean change of word vectors by frequency of the word, with {budget_name(results, largest)} labels: mean over "
-        f"the seeds ({results.design['seeds']} planned), without interval. Numbers in brackets are words per group."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("drift_by_frequency", title, drawing, **budget_and_seeds(results))
