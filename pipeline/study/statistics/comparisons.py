@@ -63,11 +63,7 @@ class Comparison:
 
 
 def decide(
-    combined: Interval,
-    holm_p: float,
-    smallest_holm_p: float,
-    smallest_effect: float = 0.01,
-    alpha: float = 0.05,
+    combined: Interval, holm_p: float, smallest_holm_p: float, smallest_effect: float = 0.01, alpha: float = 0.05
 ) -> Decision:
     """The verdict on a difference.
 
