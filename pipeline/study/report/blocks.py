@@ -79,10 +79,15 @@ class Table:
         return bool(filled) and all(NUMBER.fullmatch(cell) for cell in filled)
 
 
+def filled_table(caption: str, columns: list[str], rows: list[list[str]]) -> "list[Block]":
+    """One table; none without rows."""
+    return [Table(caption, columns, rows)] if rows else []
+
+
 def table_of(caption: str, rows: Sequence[Mapping[str, str]]) -> "list[Block]":
     """One table with a column per key and a dash for missing cells; no table without rows."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return [Table(caption, columns, [[row.get(key, "–") for key in columns] for row in rows])] if rows else []
+    return filled_table(caption, columns, [[row.get(key, "–") for key in columns] for row in rows])
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Report sections on scores: differences, label budgets, effects, errors, learning rates, baselines, failures."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, table_of
+from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, filled_table, table_of
 from pipeline.study.report.formatting import DASH, budget_name, count_text, number, p_note, p_text, records, score_text
 from pipeline.study.report.phrases import capital, effect_text, in_prose
 from pipeline.study.report.study_results import StudyResults
@@ -82,16 +83,18 @@ def parameters(results: StudyResults) -> list[Block]:
     entries = [row for row in records(results.scores) if number(row["trainable"]) is not None]
     largest = max((row["label_budget"] for row in entries), default=None)
     rows = [
-        {
-            "variant": prose_name(row["variant"]),
-            "trained parameters": count_text(row["trainable"]),
-            "all parameters": count_text(row["parameters"]),
-            f"test {results.design['metric_name']}, %": score_text(row["mean"], row["low"], row["high"]),
-        }
+        [prose_name(row["variant"]), *map(count_text, (row["trainable"], row["parameters"])), score_of(row)]
         for row in sorted(entries, key=lambda row: (row["trainable"], -row["mean"]))
         if row["label_budget"] == largest
     ]
-    return table_of(f"Parameters and score with {budget_name(results, largest)} labels", rows) if rows else []
+    columns = ["variant", "trained parameters", "all parameters", f"test {results.design['metric_name']}, %"]
+    caption = f"Parameters and score with {budget_name(results, largest)} labels" if rows else ""
+    return filled_table(caption, columns, rows)
+
+
+def score_of(row: Mapping[str, Any]) -> str:
+    """Mean and half the interval of a row of `StudyResults.scores`."""
+    return score_text(row["mean"], row["low"], row["high"])
 
 
 def factorial(results: StudyResults) -> list[Block]:
@@ -100,29 +103,17 @@ def factorial(results: StudyResults) -> list[Block]:
 
 
 def _mcnemar(results: StudyResults) -> list[Block]:
-    groups: dict[tuple[str, str, int], list[dict[str, object]]] = {}
-    for row in records(results.mcnemar):
-        groups.setdefault((row["a"], row["b"], row["label_budget"]), []).append(row)
+    if results.mcnemar.empty:
+        return []
     rows = []
-    for (first, second, budget), members in groups.items():
-        p_values = [p for p in map(number, (row["p"] for row in members)) if p is not None]
-        rows.append(
-            {
-                "first − second": f"{prose_name(first)} − {prose_name(second)}",
-                "labels": budget_name(results, budget),
-                "seeds": str(len(members)),
-                "only first correct": _mean(row["only_a"] for row in members),
-                "only second correct": _mean(row["only_b"] for row in members),
-                "largest p of a seed": p_text(max(p_values, default=None)),
-                "seeds with p < 0.05": str(sum(p < 0.05 for p in p_values)),
-            }
-        )
-    return table_of("McNemar's test per seed: test tweets that only one variant labels correctly", rows)
-
-
-def _mean(values: Iterable[object]) -> str:
-    numbers = [value for value in map(number, values) if value is not None]
-    return f"{sum(numbers) / len(numbers):,.1f}" if numbers else DASH
+    for (first, second, budget), seeds in results.mcnemar.groupby(["a", "b", "label_budget"], sort=False):
+        only_first, only_second = (f"{seeds[name].mean():,.1f}" for name in ("only_a", "only_b"))
+        pair, labels = f"{prose_name(first)} − {prose_name(second)}", budget_name(results, budget)
+        significant = str(int((seeds["p"] < 0.05).sum()))
+        rows.append([pair, labels, str(len(seeds)), only_first, only_second, p_text(seeds["p"].max()), significant])
+    columns = ["first − second", "labels", "seeds", "only first correct", "only second correct", "largest p of a seed"]
+    caption = "McNemar's test per seed: test tweets that only one variant labels correctly"
+    return filled_table(caption, [*columns, "seeds with p < 0.05"], rows)
 
 
 def confusion(results: StudyResults) -> list[Block]:
@@ -171,27 +162,16 @@ def baselines(results: StudyResults) -> list[Block]:
             continue
         rivals = [rival for rival in variants if rival["label_budget"] == row["label_budget"]]
         below = [prose_name(rival["variant"]) for rival in rivals if rival["mean"] < row["mean"]]
-        rows.append(
-            {
-                "baseline": prose_name(row["variant"]),
-                "labels": budget_name(results, row["label_budget"]),
-                "runs": str(row["n"]),
-                f"test {results.design['metric_name']}, %": score_text(row["mean"], row["low"], row["high"]),
-                "variants with a lower mean": "; ".join(below) or "none",
-            }
-        )
-    return table_of("Scores of the baselines, and the variants that score below", rows)
+        cells = [prose_name(row["variant"]), budget_name(results, row["label_budget"]), str(row["n"]), score_of(row)]
+        rows.append([*cells, "; ".join(below) or "none"])
+    columns = ["baseline", "labels", "runs", f"test {results.design['metric_name']}, %", "variants with a lower mean"]
+    return filled_table("Scores of the baselines, and the variants that score below", columns, rows)
 
 
 def failures(results: StudyResults) -> list[Block]:
     """A row per failed run."""
     rows = [
-        {
-            "run": prose_name(str(row["variant"])),
-            "labels": budget_name(results, row["label_budget"]),
-            "seed": str(row["seed"]),
-            "reason": str(row["reason"]),
-        }
+        [prose_name(row["variant"]), budget_name(results, row["label_budget"]), str(row["seed"]), str(row["reason"])]
         for row in records(results.failures)
     ]
-    return table_of("Failed runs and their reasons", rows)
+    return filled_table("Failed runs and their reasons", ["run", "labels", "seed", "reason"], rows)

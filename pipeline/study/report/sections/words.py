@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.blocks import Block, Table, Tables, Text, table_of
+from pipeline.study.report.blocks import Block, Table, Tables, Text, filled_table, table_of
 from pipeline.study.report.formatting import DASH, count_text, number, records, score_text, signed
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import main_transfer, probe_table, transfer_table
@@ -29,17 +29,14 @@ def transfer(results: StudyResults) -> list[Block]:
 def drift(results: StudyResults) -> list[Block]:
     """Drift by word frequency, then the words whose vectors changed most."""
     rows = [
-        {
-            "variant": prose_name(row["variant"]),
-            "occurrences in training": str(row["band"]),
-            "words": count_text(row["rows"]),
-            "words read in training": count_text(row["touched"]),
-            "mean drift": _decimal(row["mean_drift"]),
-            "mean change / initial length": _decimal(row["mean_relative_l2"]),
-        }
+        [
+            *(prose_name(row["variant"]), str(row["band"]), count_text(row["rows"]), count_text(row["touched"])),
+            *(_decimal(row["mean_drift"]), _decimal(row["mean_relative_l2"])),
+        ]
         for row in records(results.bands)
     ]
-    blocks = table_of("Drift by word frequency", rows)
+    columns = ["variant", "occurrences in training", "words", "words read in training", "mean drift"]
+    blocks = filled_table("Drift by word frequency", [*columns, "mean change / initial length"], rows)
     changed: dict[str, list[list[str]]] = {}
     for row in records(results.changed):
         direction = row["direction"]
