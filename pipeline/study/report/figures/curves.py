@@ -25,6 +25,7 @@ from pipeline.study.report.figures.style import (
     log_budget_axis,
     new_drawing,
     ordered,
+    panels_for,
     variants_in,
     with_values,
     wrapped_names,
@@ -119,15 +120,8 @@ def parameters_and_score(results: StudyResults) -> Sketch | None:
     for name in variants_in(results, sized):
         point = sized[sized["variant"] == name]
         style = variant_style(name) | {"linestyle": ""}
-        axes.errorbar(
-            point["trainable"],
-            100 * point["mean"],
-            half_widths(point, 100),
-            label=prose_name(name),
-            markersize=8,
-            capsize=5,
-            **style,
-        )
+        x, y = point["trainable"], 100 * point["mean"]
+        axes.errorbar(x, y, half_widths(point, 100), label=prose_name(name), markersize=8, capsize=5, **style)
     for row in records(scores[(scores["kind"] != "variant") & (scores["label_budget"] == largest)]):
         style = baseline_style(row["variant"]) | {"marker": ""}
         axes.axhline(100 * row["mean"], label=row["variant"], zorder=0, **style)
@@ -183,10 +177,10 @@ def learning_rates(results: StudyResults) -> Sketch | None:
     rows = -(-len(names) // 2)
     titles, title_height = wrapped_names(names, 36)
     drawing, title = new_drawing(results, "Validation score by learning rate", (2.3 + title_height) * rows + 0.9)
-    panels = drawing.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).flatten()
+    panels = panels_for(drawing, names, 2, sharex=True, sharey=True)
     shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(budgets)))
     factors = sorted({float(factor) for factor in trials["factor"]})
-    for index, (panel, name) in enumerate(zip(panels, names, strict=False)):
+    for index, (panel, name) in enumerate(zip(panels, names, strict=True)):
         for budget, shade in zip(budgets, shades, strict=True):
             line = trials[(trials["variant"] == name) & (trials["label_budget"] == budget)].sort_values("factor")
             panel.plot(line["factor"], 100 * line["score"], color=shade, marker="o", markersize=3.5, linewidth=1.4)
@@ -202,8 +196,6 @@ def learning_rates(results: StudyResults) -> Sketch | None:
             panel.tick_params(axis="x", labelbottom=True)
             panel.set_xlabel("learning-rate factor")
         panel.grid()
-    for unused in panels[len(names) :]:
-        unused.set_axis_off()
     _trial_legend(drawing, results, budgets, shades)
     return captioned("learning_rates", title, drawing, seeds=results.design["trial_seeds"])
 

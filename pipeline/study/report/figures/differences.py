@@ -44,15 +44,8 @@ def differences(results: StudyResults) -> Sketch | None:
     for pair, heading in zip(pairs, headings, strict=True):
         y += 0.5 + (len(heading) - 1) / 2
         # Blended coordinates: x as a fraction of the axes' width, y in rows.
-        axes.text(
-            0.0,
-            y,
-            "\n".join(heading),
-            transform=axes.get_yaxis_transform(),
-            weight="bold",
-            va="center",
-            bbox=HEADING,
-        )
+        text, x_fraction = "\n".join(heading), axes.get_yaxis_transform()
+        axes.text(0.0, y, text, transform=x_fraction, weight="bold", va="center", bbox=HEADING)
         y += (len(heading) - 1) / 2
         for row in rows:
             if (row["a"], row["b"]) == pair:

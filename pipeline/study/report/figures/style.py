@@ -84,6 +84,14 @@ def save(drawing: Drawing, png: Path, svg: Path) -> None:
     drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
 
 
+def panels_for(drawing: Drawing, names: Sequence[str], columns: int, **settings: Any) -> list[Axes]:
+    """A panel for each name, row by row; those left over in the last row stay blank."""
+    panels = drawing.subplots(-(-len(names) // columns), columns, squeeze=False, **settings).flatten()
+    for unused in panels[len(names) :]:
+        unused.set_axis_off()
+    return list(panels[: len(names)])
+
+
 def captioned(name: str, title: str, drawing: Drawing, **values: object) -> Sketch:
     """A sketch with the caption of this name in `page/texts.yaml`."""
     return Sketch(title, TEXTS["figures"][name].format(**values), drawing)

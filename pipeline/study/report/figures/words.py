@@ -1,4 +1,4 @@
-"""Figures of the word vectors before and after training: probes, transfer to other tasks, drift."""
+"""Figures of the word vectors (probes, transfer, drift) and of errors (unseen tokens, confusion matrices)."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.study.report.figures.style import (
     legend_below,
     new_drawing,
     ordered,
+    panels_for,
     shorten,
     variants_in,
     with_values,
@@ -35,6 +36,13 @@ MEASURES = {
     "neighbours": "neighbours of the same polarity",
     "nearer": "synonym nearer than antonym",
 }
+MAX_SIDE_BY_SIDE = 4  # classes up to which two matrices share a row of panels
+MAX_NUMBERED = 12  # classes up to which cells hold numbers
+MAX_NAMED = 40  # classes up to which axes hold names
+TILTED: tuple[dict[str, Any], dict[str, Any]] = (
+    {"rotation": 20, "ha": "right", "rotation_mode": "anchor"},
+    {"rotation": 90},
+)
 
 
 def probes(results: StudyResults) -> Sketch | None:
@@ -48,8 +56,8 @@ def probes(results: StudyResults) -> Sketch | None:
     rows = -(-len(names) // 2)
     height = rows * (0.9 + max(0.4, label_height) * len(variants)) + 0.8
     drawing, title = new_drawing(results, "Probes of the word vectors before and after training", height)
-    panels = drawing.subplots(rows, 2, squeeze=False, sharey=True).flatten()
-    for panel, name in zip(panels, names, strict=False):
+    panels = panels_for(drawing, names, 2, sharey=True)
+    for panel, name in zip(panels, names, strict=True):
         for y, variant in enumerate(variants):
             _draw_probe(panel, y, frame[(frame["probe"] == name) & (frame["variant"] == variant)], variant)
         panel.axvline(PROBE_CHANCE[name.split("/")[-1]], color="black", linewidth=1.1, zorder=0.9)
@@ -58,8 +66,6 @@ def probes(results: StudyResults) -> Sketch | None:
         panel.set_ylim(len(variants) - 0.4, -0.6)
         panel.margins(x=0.12)
         panel.grid()
-    for unused in panels[len(names) :]:
-        unused.set_axis_off()
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 7}
     handles = [
         Line2D([], [], label="before training", markerfacecolor="white", **dot),
@@ -112,15 +118,8 @@ def transfer(results: StudyResults) -> Sketch | None:
                 means[cell] = 100 * row["mean"]
                 dark = means[cell] > low + 0.6 * (high - low)
                 text = score_text(row["mean"], row["low"], row["high"]).replace(" ", "\n", 1)
-                panel.text(
-                    cell[1],
-                    cell[0],
-                    text,
-                    ha="center",
-                    va="center",
-                    fontsize=SMALL,
-                    color="white" if dark else "black",
-                )
+                colour = "white" if dark else "black"
+                panel.text(cell[1], cell[0], text, ha="center", va="center", fontsize=SMALL, color=colour)
         image = panel.imshow(means, cmap="Blues", vmin=low, vmax=high, aspect="auto")
         panel.set_title(f"{side} training", fontweight="bold", loc="left")
         panel.set_xticks(range(len(tasks)), [shorten(task, 14) for task in tasks], rotation=20 if len(tasks) > 3 else 0)
@@ -162,3 +161,66 @@ def drift_by_frequency(results: StudyResults) -> Sketch | None:
     lower.set_xlabel("occurrences of the word in the labelled tweets (number of words)")
     legend_below(drawing, upper, 2)
     return captioned("drift_by_frequency", title, drawing, **budget_and_seeds(results))
+
+
+def unknown_words(results: StudyResults) -> Sketch | None:
+    """Accuracy by the share of a tweet's tokens that no labelled tweet contains."""
+    frame = with_values(results.unknown, "accuracy")
+    if frame.empty:
+        return None
+    bands = list(dict.fromkeys(str(band) for band in results.unknown["band"]))
+    tweets = {str(row["band"]): row["tweets"] for row in records(frame)}
+    drawing, title = new_drawing(results, "Accuracy by share of unseen tokens", 3.9)
+    axes = drawing.add_subplot()
+    names = variants_in(results, frame)
+    step = min(0.14, 0.7 / len(names))
+    for index, name in enumerate(names):
+        points = frame[frame["variant"] == name].rename(columns={"accuracy": "mean"})
+        x = [bands.index(str(band)) + step * (index - (len(names) - 1) / 2) for band in points["band"]]
+        style = variant_style(name) | {"linestyle": ""}
+        y = 100 * pd.to_numeric(points["mean"])
+        axes.errorbar(x, y, half_widths(points, 100), label=prose_name(name), markersize=7, capsize=3, **style)
+    axes.set_xticks(range(len(bands)), [f"{shorten(band, 14)}\n({tweets.get(band, 0):,.0f})" for band in bands])
+    axes.set_xlim(-0.5, len(bands) - 0.5)
+    axes.grid(axis="y")
+    axes.set_xlabel("share of the tweet's tokens that no labelled tweet contains (number of tweets)")
+    axes.set_ylabel("test accuracy, %")
+    legend_below(drawing, axes, 2)
+    return captioned("unknown_words", title, drawing, **budget_and_seeds(results))
+
+
+def confusion(results: StudyResults) -> Sketch | None:
+    """One matrix per variant: shares of the true label, and how many tweets."""
+    names = ordered(list(results.confusion), results.design["variants"])
+    if not names:
+        return None
+    columns = 2 if len(results.data["label_names"]) <= MAX_SIDE_BY_SIDE and len(names) > 1 else 1
+    labels = [shorten(str(label), 12 if columns == 2 else 18) for label in results.data["label_names"]]
+    rows = -(-len(names) // columns)
+    cell = 0.55 if columns == 2 else 0.5 if len(labels) <= MAX_NUMBERED else 0.24
+    height = min(cell * len(labels), 7.0) + (0.9 if columns == 2 else 1.4)
+    titles, title_height = wrapped_names(names, 28 if columns == 2 else 72)
+    drawing, title = new_drawing(results, "Confusion matrices", rows * (height + title_height))
+    panels = panels_for(drawing, names, columns)
+    for panel, panel_title, name in zip(panels, titles, names, strict=True):
+        counts = np.asarray(results.confusion[name], dtype=float)
+        totals = counts.sum(axis=1, keepdims=True)
+        shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        if len(labels) <= MAX_NUMBERED:
+            for row, column in np.ndindex(counts.shape):
+                text = f"{100 * shares[row, column]:.0f} %" + f"\n{counts[row, column]:,.0f}" * (
+                    len(labels) <= MAX_SIDE_BY_SIDE
+                )
+                colour = "white" if shares[row, column] > 0.55 else "black"
+                panel.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=colour)
+        ticks = labels if len(labels) <= MAX_NAMED else []
+        panel.set_xticks(range(len(ticks)), ticks, **TILTED[len(labels) > MAX_SIDE_BY_SIDE])
+        panel.set_yticks(range(len(ticks)), ticks)
+        panel.tick_params(length=0)
+        panel.spines[:].set_visible(False)
+        panel.set_title(panel_title, loc="left", fontweight="bold", fontsize=SMALL)
+        panel.set_ylabel("true")
+        panel.set_xlabel("predicted")
+    counts = " and number of tweets" if len(labels) <= MAX_SIDE_BY_SIDE else ""
+    return captioned("confusion", title, drawing, counts=counts, **budget_and_seeds(results))
