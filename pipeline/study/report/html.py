@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.blocks import Block, Commands, Page, Plot, Table, WordMap
+from pipeline.runtime.markdown import escape, table
+from pipeline.study.report.blocks import Block, Bullets, Commands, Page, Plot, Table, Tables, Text, WordMap
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.formatting import page_file
-from pipeline.study.report.markdown import page_markdown
 from pipeline.study.report.sections.all import SectionSpec, report_page
 from pipeline.study.report.study_results import StudyResults
 
@@ -65,15 +65,9 @@ def page_html(page: Page, folder: Path) -> str:
     and inline images, but no request.
     """
     style, script = page_file("style.css"), page_file("map.js")
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            "img-src data:",
-            f"style-src '{_sha256(style)}'",
-            f"script-src '{_sha256(script)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; "
+        "base-uri 'none'; form-action 'none'"
     )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(page_file("template.html.j2"))
@@ -82,6 +76,52 @@ def page_html(page: Page, folder: Path) -> str:
     ]
     has_map = any(isinstance(block, WordMap) for section in page.sections for block in section.blocks)
     return template.render(page=page, sections=sections, has_map=has_map, style=style, script=script, policy=policy)
+
+
+def page_markdown(page: Page, files: Mapping[str, str]) -> str:
+    """Markdown of a page; `files` holds, by figure name, the address of its PNG relative to the report."""
+    label = "**GENERATED** · " if page.generated else ""
+    paragraphs = [f"# {escape(page.title)}", label + escape(page.summary)]
+    if page.warnings:
+        warnings = [f"> - `{warning.code}` {escape(warning.text)}" for warning in page.warnings]
+        paragraphs.append("\n".join(["> **Warnings**", ">", *warnings]))
+    for verdict in page.verdicts:
+        paragraphs += [f"## {escape(verdict.question)}", f"**{escape(verdict.answer)}**", *_list(verdict.evidence)]
+    for section in page.sections:
+        paragraphs += [f"## {escape(section.title)}", f"*{escape(section.guide)}*"]
+        for block in section.blocks:
+            paragraphs += _block_markdown(block, files)
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _block_markdown(block: Block, files: Mapping[str, str]) -> list[str]:
+    match block:
+        case Text():
+            return [escape(block.text)]
+        case Bullets():
+            return _list(block.items)
+        case Table():
+            header, *rows = [[escape(cell) for cell in row] for row in (block.columns, *block.rows)]
+            return [f"**{escape(block.caption)}**", table(header, rows)]
+        case Tables():
+            return [paragraph for member in block.tables for paragraph in _block_markdown(member, files)]
+        case Plot():
+            title, caption = escape(block.figure.title), escape(block.figure.caption)
+            return [f"![{title}]({files[block.figure.name]})", f"{title}. {caption}"]
+        case Commands():
+            return [_fenced(line) for line in block.lines]
+        case _:
+            return ["The map is interactive: see `report.html`."]
+
+
+def _list(items: Sequence[str]) -> list[str]:
+    return ["\n".join(f"- {escape(item)}" for item in items)] if items else []
+
+
+def _fenced(text: str) -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def script_json(value: Any) -> str:

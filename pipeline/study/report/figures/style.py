@@ -34,26 +34,6 @@ BASELINE_STYLES: dict[str, tuple[Any, str]] = {
     "nb_logistic": ((0, (6, 1)), "4"),
     "fasttext": ((0, (3, 1, 1, 1, 1, 1)), "+"),
 }
-SETTINGS: dict[Any, Any] = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "legend.fontsize": SMALL,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
-    "grid.color": LIGHT,
-    "grid.linewidth": 0.8,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "svg.fonttype": "path",
-    "text.parse_math": False,
-}
 
 
 @dataclass(frozen=True)
@@ -67,14 +47,14 @@ class Sketch:
 
 @contextmanager
 def plot_settings(name: str) -> Iterator[None]:
-    """Use matplotlib's defaults and `SETTINGS` in place of the user's settings, which are restored afterwards.
+    """Use matplotlib's defaults and our settings in place of the user's settings, which are restored afterwards.
 
     `name` seeds the identifiers inside the SVG, so that figures on one page do not share them.
     """
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # drawn as boxes
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS | {"svg.hashsalt": name})
+        matplotlib.rcParams.update(TEXTS["figure_settings"] | {"svg.hashsalt": name})
         yield
 
 
