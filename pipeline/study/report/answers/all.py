@@ -51,12 +51,8 @@ def verdicts(
     Every answer opens with the finding; number, interval and caveat follow. A difference that was tested without a
     decision is called not settled, one that was not tested is called not tested; neither is called zero.
 
-    Parameters
-    ----------
-    scores, differences, crossover, runs : frames of `StudyResults`.
-    leak : the audit's sentence on a label leak, if any.
-    design : of `StudyResults`.
-    tasks : what `write_task` returned for each of `probe.transfer`.
+    Frames and design are those of `StudyResults`, `leak` is the audit's sentence on a label leak, `tasks` holds what
+    `write_task` returned for each of `probe.transfer`.
     """
     transfer = transfer_verdict(runs, design, tasks or {})
     cbow = cbow_verdict(scores, differences, crossover, design)

@@ -38,11 +38,7 @@ def transfer_verdict(
     """Vectors learned from scratch as features of other tasks, against themselves before training and against CBOW.
 
     The answer is on the mean over tasks, with intervals over seeds: the tasks' test tweets are taken as given.
-
-    Parameters
-    ----------
-    runs, design : of `StudyResults`.
-    tasks : what `write_task` returned for each task.
+    `tasks` holds what `write_task` returned for each task.
     """
     budget = design["label_budgets"][-1]
     runs = runs[(runs["kind"] == "variant") & (runs["label_budget"] == budget)]

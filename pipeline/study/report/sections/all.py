@@ -7,7 +7,6 @@ from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.formatting import TEXTS
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.sections import scores, words
-from pipeline.study.report.sections.data import audit
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import environment_table
 
@@ -34,7 +33,7 @@ BLOCKS: dict[str, Blocks] = {
     "unknown-words": words.unknown,
     "confusion": scores.confusion,
     "examples": words.examples,
-    "audit": audit,
+    "audit": words.audit,
     "learning-rates": scores.trials,
     "baselines": scores.baselines,
     "failures": scores.failures,

@@ -5,7 +5,17 @@ from typing import Any
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, filled_table, table_of
-from pipeline.study.report.formatting import DASH, budget_name, count_text, number, p_note, p_text, records, score_text
+from pipeline.study.report.formatting import (
+    DASH,
+    TEXTS,
+    budget_name,
+    count_text,
+    number,
+    p_note,
+    p_text,
+    records,
+    score_text,
+)
 from pipeline.study.report.phrases import capital, effect_text, in_prose
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import crossover_table, difference_table, factorial_table, score_table
@@ -23,18 +33,8 @@ def differences(results: StudyResults) -> list[Block]:
     blocks += table_of("Planned comparisons, differences in points of score", [_decision_first(row) for row in planned])
     if note := smallest_p_note(results):
         blocks.append(Text(note))
-    blocks.append(
-        Bullets(
-            [
-                "points: mean difference and its 95 % interval over seeds.",
-                "seeds and tweets: 95 % interval for other seeds and other test tweets.",
-                "p: exact sign-flip test over seeds; p (Holm): corrected for all planned comparisons.",
-                "P(first better): probability that the first variant scores higher, ties counted half.",
-                f"p (equivalence): test that the difference is below {effect_text(results.design['smallest_effect'])} "
-                "in both directions. A small p here shows equivalence; a large sign-flip p does not.",
-            ]
-        )
-    )
+    small = effect_text(results.design["smallest_effect"])
+    blocks.append(Bullets([note.format(small=small) for note in TEXTS["difference_notes"]]))
     untested = [{key: text for key, text in row.items() if key != "decision"} for row in others]
     blocks += table_of("Other pairs: not planned, not corrected, to be read as hints", untested)
     return blocks + _mcnemar(results)
