@@ -40,7 +40,6 @@ def factorial_effects(
     *,
     tweets: TweetResamples[K] | None = None,
     columns: Sequence[K] = (),
-    level: float = 0.95,
 ) -> dict[str, Effect]:
     """Main effects of `init` and `training`, and their `interaction`, from the scores of the same seeds at one budget.
 
@@ -59,10 +58,6 @@ def factorial_effects(
     effects = {}
     for name, weights in CONTRASTS.items():
         effect_S = np.asarray(weights) @ np.stack(cells)
-        variance = 0.0
-        if tweets is not None:
-            variance = tweets.contrast_variance(dict(zip(columns, weights, strict=True)))
-        effects[name] = Effect(
-            t_interval(effect_S, level), combined_interval(effect_S, variance, level), sign_flip_p(effect_S)
-        )
+        variance = tweets.contrast_variance(dict(zip(columns, weights, strict=True))) if tweets is not None else 0.0
+        effects[name] = Effect(t_interval(effect_S), combined_interval(effect_S, variance), sign_flip_p(effect_S))
     return effects

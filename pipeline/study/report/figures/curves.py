@@ -9,7 +9,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures.style import (
@@ -128,9 +127,8 @@ def parameters_and_score(results: StudyResults) -> Sketch | None:
     axes.set_xscale("log")
     low, high = float(sized["trainable"].min()), float(sized["trainable"].max())
     powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    axes.xaxis.set_major_locator(FixedLocator(powers.tolist()))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([f"{power:,.0f}" for power in powers])
+    axes.set_xticks(powers, [f"{power:,.0f}" for power in powers])
+    axes.set_xticks([], minor=True)
     axes.set_xlim(low / 2, high * 2)
     axes.grid()
     axes.set_xlabel("trainable parameters (logarithmic)")
@@ -187,9 +185,8 @@ def learning_rates(results: StudyResults) -> Sketch | None:
             _mark_chosen(panel, line, shade)
         panel.set_title(titles[index], loc="left", fontweight="bold")
         panel.set_xscale("log")
-        panel.xaxis.set_major_locator(FixedLocator(factors))
-        panel.xaxis.set_minor_locator(NullLocator())
-        panel.set_xticklabels([f"{factor:g}" for factor in factors])
+        panel.set_xticks(factors, [f"{factor:g}" for factor in factors])
+        panel.set_xticks([], minor=True)
         if index % 2 == 0:
             panel.set_ylabel("validation score, %")
         if index + 2 >= len(names):  # no panel below

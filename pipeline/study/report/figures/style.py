@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 from pipeline.config.variants import prose_name
@@ -133,9 +132,8 @@ def budget_labels(results: StudyResults, budgets: Sequence[int]) -> list[str]:
 def log_budget_axis(axes: Axes, results: StudyResults, budgets: Sequence[int]) -> None:
     """Make x a logarithmic axis with ticks at the study's label budgets."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator([float(budget) for budget in budgets]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels(budget_labels(results, budgets))
+    axes.set_xticks(budgets, budget_labels(results, budgets))
+    axes.set_xticks([], minor=True)
     axes.set_xlim(min(budgets) / MARGIN, max(budgets) * MARGIN)
 
 
