@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.study_results import StudyWarning, Verdict
 
 NUMBER = re.compile(r"[\[+\-−<×]*\s?\d[\d,.]*([ (,].*)?")
@@ -16,19 +15,15 @@ LONG, SHORT = 60, 34  # characters: from LONG on a cell needs room; a column of 
 
 
 @dataclass(frozen=True)
-class Text:
-    """A paragraph."""
+class Part:
+    """Something other than a table.
 
-    text: str
-    kind: ClassVar[str] = "text"
+    By kind, `content` is a paragraph (text), sentences (bullets), command lines (commands), a `Figure` (plot) or
+    `StudyResults.words_map` (map).
+    """
 
-
-@dataclass(frozen=True)
-class Bullets:
-    """A list of sentences."""
-
-    items: list[str]
-    kind: ClassVar[str] = "bullets"
+    kind: Literal["text", "bullets", "commands", "plot", "map"]
+    content: Any
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Table:
     columns: list[str]
     rows: list[list[str]]
     shades: list[list[int]] | None = None
-    kind: ClassVar[str] = "table"
+    kind: ClassVar[Literal["table"]] = "table"
 
     @cached_property
     def numeric(self) -> list[bool]:
@@ -95,7 +90,7 @@ class Tables:
     """Small tables side by side where there is room."""
 
     tables: list[Table]
-    kind: ClassVar[str] = "tables"
+    kind: ClassVar[Literal["tables"]] = "tables"
 
     @property
     def roomy(self) -> bool:
@@ -103,31 +98,7 @@ class Tables:
         return any(len(table.columns) > 3 for table in self.tables)
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A figure."""
-
-    figure: Figure
-    kind: ClassVar[str] = "plot"
-
-
-@dataclass(frozen=True)
-class Commands:
-    """Command lines to copy."""
-
-    lines: list[str]
-    kind: ClassVar[str] = "commands"
-
-
-@dataclass(frozen=True)
-class WordMap:
-    """The interactive map of words; `data` is `StudyResults.words_map`."""
-
-    data: dict[str, Any]
-    kind: ClassVar[str] = "map"
-
-
-Block = Text | Bullets | Table | Tables | Plot | Commands | WordMap
+Block = Part | Table | Tables
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from jinja2 import Environment, StrictUndefined
 
 from pipeline.config.variants import prose_name
 from pipeline.runtime.markdown import escape, table
-from pipeline.study.report.blocks import Block, Bullets, Commands, Page, Plot, Table, Tables, Text, WordMap
+from pipeline.study.report.blocks import Block, Page, Table, Tables
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.formatting import page_file
 from pipeline.study.report.sections.all import SectionSpec, report_page
@@ -55,7 +55,7 @@ def digest(page: Page) -> Page:
 
 
 def _is_main(block: Block) -> bool:
-    return isinstance(block, Commands) or (isinstance(block, Table) and not block.caption.startswith("Other pairs"))
+    return block.kind == "commands" or (isinstance(block, Table) and not block.caption.startswith("Other pairs"))
 
 
 def page_html(page: Page, folder: Path) -> str:
@@ -74,7 +74,7 @@ def page_html(page: Page, folder: Path) -> str:
     sections = [
         replace(section, blocks=[_for_template(block, folder) for block in section.blocks]) for section in page.sections
     ]
-    has_map = any(isinstance(block, WordMap) for section in page.sections for block in section.blocks)
+    has_map = any(block.kind == "map" for section in page.sections for block in section.blocks)
     return template.render(page=page, sections=sections, has_map=has_map, style=style, script=script, policy=policy)
 
 
@@ -95,22 +95,23 @@ def page_markdown(page: Page, files: Mapping[str, str]) -> str:
 
 
 def _block_markdown(block: Block, files: Mapping[str, str]) -> list[str]:
-    match block:
-        case Text():
-            return [escape(block.text)]
-        case Bullets():
-            return _list(block.items)
-        case Table():
-            header, *rows = [[escape(cell) for cell in row] for row in (block.columns, *block.rows)]
-            return [f"**{escape(block.caption)}**", table(header, rows)]
-        case Tables():
-            return [paragraph for member in block.tables for paragraph in _block_markdown(member, files)]
-        case Plot():
-            title, caption = escape(block.figure.title), escape(block.figure.caption)
-            return [f"![{title}]({files[block.figure.name]})", f"{title}. {caption}"]
-        case Commands():
-            return [_fenced(line) for line in block.lines]
-        case _:
+    if isinstance(block, Table):
+        header, *rows = [[escape(cell) for cell in row] for row in (block.columns, *block.rows)]
+        return [f"**{escape(block.caption)}**", table(header, rows)]
+    if isinstance(block, Tables):
+        return [paragraph for member in block.tables for paragraph in _block_markdown(member, files)]
+    content = block.content
+    match block.kind:
+        case "text":
+            return [escape(content)]
+        case "bullets":
+            return _list(content)
+        case "plot":
+            title, caption = escape(content.title), escape(content.caption)
+            return [f"![{title}]({files[content.name]})", f"{title}. {caption}"]
+        case "commands":
+            return [_fenced(line) for line in content]
+        case "map":
             return ["The map is interactive: see `report.html`."]
 
 
@@ -131,25 +132,24 @@ def script_json(value: Any) -> str:
 
 
 def _for_template(block: Block, folder: Path) -> Any:
-    if isinstance(block, Plot):
-        svg = block.figure.svg.read_bytes()
-        return {
-            "kind": block.kind,
-            "title": block.figure.title,
-            "caption": block.figure.caption,
-            "data_uri": "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii"),
-            "png": _relative_url(block.figure.png, folder),
-            "svg": _relative_url(block.figure.svg, folder),
-            **_size(svg),
+    if block.kind == "plot":
+        figure = block.content
+        svg = figure.svg.read_bytes()
+        data_uri = "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
+        urls = {
+            "data_uri": data_uri,
+            "png": _relative_url(figure.png, folder),
+            "svg": _relative_url(figure.svg, folder),
         }
-    if isinstance(block, WordMap):
-        words, counts = block.data["words"], block.data["counts"]
+        return {"kind": "plot", "title": figure.title, "caption": figure.caption, **urls, **_size(svg)}
+    if block.kind == "map":
+        words, counts = block.content["words"], block.content["counts"]
         return {
-            "kind": block.kind,
+            "kind": "map",
             "words": f"{len(words):,}",
             "frequent": max(zip(counts, words, strict=True))[1],
-            "variants": {name: prose_name(name) for name in block.data["variants"]},
-            "json": script_json(block.data),
+            "variants": {name: prose_name(name) for name in block.content["variants"]},
+            "json": script_json(block.content),
         }
     return block
 

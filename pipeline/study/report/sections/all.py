@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.study.report.blocks import Block, Commands, Page, Plot, Section, Text, WordMap, table_of
+from pipeline.study.report.blocks import Block, Page, Part, Section, table_of
 from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.formatting import TEXTS
 from pipeline.study.report.phrases import effect_text
@@ -18,7 +18,7 @@ SectionSpec = tuple[str, str, str, tuple[str, ...], Blocks]
 def word_map(results: StudyResults) -> list[Block]:
     """The interactive map of word vectors."""
     drawable = results.words_map.get("words") and results.words_map.get("variants")
-    return [WordMap(results.words_map)] if drawable else []
+    return [Part("map", results.words_map)] if drawable else []
 
 
 BLOCKS: dict[str, Blocks] = {
@@ -37,8 +37,8 @@ BLOCKS: dict[str, Blocks] = {
     "learning-rates": scores.trials,
     "baselines": scores.baselines,
     "failures": scores.failures,
-    "methods": lambda results: [Text(paragraph) for paragraph in results.methods],
-    "commands": lambda results: [Commands(results.commands)] if results.commands else [],
+    "methods": lambda results: [Part("text", paragraph) for paragraph in results.methods],
+    "commands": lambda results: [Part("commands", results.commands)] if results.commands else [],
     "environment": lambda results: table_of("Libraries and machine", environment_table(results.environment)),
 }
 SECTIONS: list[SectionSpec] = [
@@ -50,7 +50,7 @@ SECTIONS: list[SectionSpec] = [
 def report_page(results: StudyResults, figures: Sequence[Figure], extra: Sequence[SectionSpec] = ()) -> Page:
     """The report's content: `extra` sections, then SECTIONS in order, each opened by its figures."""
     specs = [*extra, *SECTIONS]
-    plots = {figure.name: Plot(figure) for figure in figures}
+    plots = {figure.name: Part("plot", figure) for figure in figures}
     sections = []
     for key, title, guide, names, section_blocks in specs:
         blocks = [*(plots[name] for name in names if name in plots), *section_blocks(results)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, filled_table, table_of
+from pipeline.study.report.blocks import Block, Part, Table, Tables, filled_table, table_of
 from pipeline.study.report.formatting import (
     DASH,
     TEXTS,
@@ -29,12 +29,12 @@ def differences(results: StudyResults) -> list[Block]:
     rows = [row for row in records(results.differences) if row["planned"] and row["sentence"]]
     largest = max(row["label_budget"] for row in records(results.differences))
     sentences = [_sentence(row["sentence"]) for row in rows if row["label_budget"] == largest]
-    blocks: list[Block] = [Bullets(sentences)] if sentences else []
+    blocks: list[Block] = [Part("bullets", sentences)] if sentences else []
     blocks += table_of("Planned comparisons, differences in points of score", [_decision_first(row) for row in planned])
     if note := smallest_p_note(results):
-        blocks.append(Text(note))
+        blocks.append(Part("text", note))
     small = effect_text(results.design["smallest_effect"])
-    blocks.append(Bullets([note.format(small=small) for note in TEXTS["difference_notes"]]))
+    blocks.append(Part("bullets", [note.format(small=small) for note in TEXTS["difference_notes"]]))
     untested = [{key: text for key, text in row.items() if key != "decision"} for row in others]
     blocks += table_of("Other pairs: not planned, not corrected, to be read as hints", untested)
     return blocks + _mcnemar(results)
@@ -72,7 +72,7 @@ def label_budgets(results: StudyResults) -> list[Block]:
     metric = results.design["metric_name"]
     scores_caption = f"Test {metric} in percent by label budget: mean ± half the 95 % interval over seeds"
     return [
-        *([Bullets(sentences)] if sentences else []),
+        *([Part("bullets", sentences)] if sentences else []),
         *table_of("Where vectors learned from scratch catch up", crossover_table(results)),
         *table_of(scores_caption, score_table(results)),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, filled_table, table_of
+from pipeline.study.report.blocks import Block, Part, Table, Tables, filled_table, table_of
 from pipeline.study.report.formatting import DASH, count_text, number, records, score_text, signed
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import main_transfer, probe_table, transfer_table
@@ -28,7 +28,7 @@ def transfer(results: StudyResults) -> list[Block]:
     metrics = ", ".join(dict.fromkeys(str(row["metric"]).replace("_", " ") for row in records(main_transfer(results))))
     caption = f"Test {metrics} on other tasks in percent, mean ± half the 95 % interval over seeds"
     note = "Names in brackets are reference methods: they read the other task's texts and use no word vectors."
-    return [*table_of(caption, rows), Text(note)]
+    return [*table_of(caption, rows), Part("text", note)]
 
 
 def drift(results: StudyResults) -> list[Block]:
@@ -100,7 +100,7 @@ def _audit_blocks(condition: str, report: Audit) -> list[Block]:
     sentences = [f"{finding['severity'].capitalize()}{end}: {finding['text']}" for finding in report["findings"]]
     deciding = report["leaks"]["deciding"]
     return [
-        *([Bullets(sentences)] if sentences else []),
+        *([Part("bullets", sentences)] if sentences else []),
         *table_of(f"Splits{end}", list(_splits(report))),
         *table_of(f"Tweets that occur more than once{end}", list(_duplicates(report))),
         *table_of(
