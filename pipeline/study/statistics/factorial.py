@@ -16,11 +16,7 @@ from pipeline.study.statistics.significance import sign_flip_p
 
 K = TypeVar("K", bound=Hashable)
 # Weights of (random, frozen), (random, trainable), (informed, frozen), (informed, trainable).
-CONTRASTS = {
-    "init": (-0.5, -0.5, 0.5, 0.5),
-    "training": (-0.5, 0.5, -0.5, 0.5),
-    "interaction": (1.0, -1.0, -1.0, 1.0),
-}
+CONTRASTS = {"init": (-0.5, -0.5, 0.5, 0.5), "training": (-0.5, 0.5, -0.5, 0.5), "interaction": (1.0, -1.0, -1.0, 1.0)}
 
 
 @dataclass(frozen=True)

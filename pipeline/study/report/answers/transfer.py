@@ -8,15 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.phrases import (
-    FLOOR,
-    FROZEN,
-    TUNED,
-    capital,
-    effect_text,
-    interval_points,
-    listed,
-)
+from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, capital, effect_text, interval_points, listed
 from pipeline.study.report.study_results import Verdict
 from pipeline.study.statistics.frames import LEARNED
 from pipeline.study.statistics.intervals import Interval, t_interval
