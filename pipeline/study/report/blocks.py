@@ -42,7 +42,8 @@ class Table:
     @cached_property
     def numeric(self) -> list[bool]:
         """Per column: whether it holds numbers and nothing else."""
-        return [self._all_numbers(column) for column in self._cells]
+        filled = [[cell for cell in column if cell not in EMPTY_CELLS] for column in self._cells]
+        return [bool(cells) and all(map(NUMBER.fullmatch, cells)) for cells in filled]
 
     @cached_property
     def long(self) -> list[bool]:
@@ -67,11 +68,6 @@ class Table:
     @property
     def _cells(self) -> list[list[str]]:
         return [[row[index] for row in self.rows] for index in range(len(self.columns))]
-
-    @staticmethod
-    def _all_numbers(cells: list[str]) -> bool:
-        filled = [cell for cell in cells if cell not in EMPTY_CELLS]
-        return bool(filled) and all(NUMBER.fullmatch(cell) for cell in filled)
 
 
 def filled_table(caption: str, columns: list[str], rows: list[list[str]]) -> "list[Block]":

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -127,7 +126,8 @@ def _fenced(text: str) -> str:
 
 def script_json(value: Any) -> str:
     """JSON for a script element: no character of it can end the element or open another; NaN and infinity are null."""
-    text = json.dumps(_finite(value), sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    text = json.dumps(finite, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -158,16 +158,6 @@ def _size(svg: bytes) -> dict[str, int]:
     """Width and height in CSS pixels, which keep the layout stable while loading; empty if the SVG has no view box."""
     view_box = re.search(rb'<svg[^>]*?\sviewBox="[\d.\-]+ [\d.\-]+ ([\d.]+) ([\d.]+)"', svg)
     return {"width": round(float(view_box[1]) * 4 / 3), "height": round(float(view_box[2]) * 4 / 3)} if view_box else {}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(member) for key, member in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(member) for member in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _relative_url(path: Path, folder: Path) -> str:

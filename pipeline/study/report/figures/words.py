@@ -25,7 +25,7 @@ from pipeline.study.report.figures.style import (
     with_values,
     wrapped_names,
 )
-from pipeline.study.report.formatting import number, records, score_text
+from pipeline.study.report.formatting import records, score_text
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import PROBE_CHANCE, main_probes, main_transfer
 
@@ -141,17 +141,13 @@ def drift_by_frequency(results: StudyResults) -> Sketch | None:
     counts = {str(row["band"]): row["rows"] for row in records(frame)}
     drawing, title = new_drawing(results, "Drift of the word vectors during training", 5.0)
     upper, lower = drawing.subplots(2, 1, sharex=True)
-    sides: list[tuple[Axes, str, str]] = [
-        (upper, "mean_drift", "drift, 1 − cos"),
-        (lower, "mean_relative_l2", "change / initial length"),
-    ]
     names = variants_in(results, frame)
-    for axes, column, label in sides:
+    columns = {"mean_drift": "drift, 1 − cos", "mean_relative_l2": "change / initial length"}
+    for axes, (column, label) in zip((upper, lower), columns.items(), strict=True):
         for index, name in enumerate(names):
             line = frame[frame["variant"] == name]
-            values = [number(value) for value in line[column]]
             axes.plot(
-                [bands.index(str(band)) for band in line["band"]], [np.nan if v is None else v for v in values],
+                [bands.index(str(band)) for band in line["band"]], pd.to_numeric(line[column]),
                 label=prose_name(name), linewidth=1.8, markersize=max(10 - 1.5 * index, 4), **variant_style(name),
             )  # fmt: skip
         axes.set_xticks(range(len(bands)), [f"{band}\n({counts[band]:,.0f})" for band in bands])

@@ -121,13 +121,12 @@ def confusion(results: StudyResults) -> list[Block]:
     names = [str(name) for name in results.data["label_names"]]
     tables = []
     for variant, matrix in results.confusion.items():
-        rows, shades = [], []
-        for name, counts in zip(names, matrix, strict=True):
-            total = sum(counts)
-            shares = [count / total if total else 0.0 for count in counts]
-            cells = [f"{count:,.0f} ({100 * share:.0f} %)" for count, share in zip(counts, shares, strict=True)]
-            rows.append([name, *cells])
-            shades.append([round(10 * share) for share in shares])
+        shares = [[count / (sum(counts) or 1) for count in counts] for counts in matrix]
+        rows = [
+            [name, *(f"{count:,.0f} ({100 * share:.0f} %)" for count, share in zip(*cells, strict=True))]
+            for name, *cells in zip(names, matrix, shares, strict=True)
+        ]
+        shades = [[round(10 * share) for share in row] for row in shares]
         tables.append(Table(prose_name(variant), ["true ↓ predicted →", *names], rows, shades))
     return [Tables(tables)] if tables else []
 
