@@ -90,17 +90,8 @@ def latex_escape(text: object) -> str:
 def latex_table(rows: Rows, caption: str, label: str) -> str:
     """A booktabs table of display strings; columns of numbers are right-aligned."""
     frame = pd.DataFrame(rows)
-    numeric = [all(cell[:1] in "+−[<>≤–0123456789" for cell in frame[name]) for name in frame]
-    table: str = (
-        frame.style.hide(axis="index")
-        .format(latex_escape)
-        .format_index(latex_escape, axis="columns")
-        .to_latex(
-            hrules=True,
-            position_float="centering",
-            column_format="".join("r" if right else "l" for right in numeric),
-            caption=latex_escape(caption),
-            label=label,
-        )
-    )
+    sides = ["r" if all(cell[:1] in "+−[<>≤–0123456789" for cell in frame[name]) else "l" for name in frame]
+    style = frame.style.hide(axis="index").format(latex_escape).format_index(latex_escape, axis="columns")
+    layout = {"hrules": True, "position_float": "centering", "column_format": "".join(sides)}
+    table: str = style.to_latex(**layout, caption=latex_escape(caption), label=label)
     return table

@@ -89,11 +89,8 @@ def _labels_verdict(
     if leak is not None:
         opening = "These tweets cannot tell, because single tokens give the label away"
     numbers = score(at_largest["mean"], at_largest["low_total"], at_largest["high_total"])
-    sentences = [
-        f"{opening}.",
-        f"{capital(prose_name(LEARNED))} reach {design['metric_name']} {numbers}{comparison}.",
-        *([caveat] if caveat else []),
-    ]
+    sentences = [f"{opening}.", f"{capital(prose_name(LEARNED))} reach {design['metric_name']} {numbers}{comparison}."]
+    sentences += [caveat] if caveat else []
     if best is not None:
         numbers = score(best["mean"], best["low_total"], best["high_total"])
         sentences.append(f"The best baseline, {prose_name(best['variant'])}, has {numbers}.")
@@ -169,8 +166,8 @@ def _removed(first: str, second: str) -> str | None:
 
 def _planned_pairs(differences: pd.DataFrame) -> list[tuple[str, str]]:
     """The planned pairs, each once."""
-    planned = differences[differences["planned"].astype(bool)]
-    return list(dict.fromkeys(zip(planned["a"].astype(str), planned["b"].astype(str), strict=True)))
+    planned = differences.loc[differences["planned"].astype(bool), ["a", "b"]].drop_duplicates()
+    return [(str(first), str(second)) for first, second in planned.to_numpy()]
 
 
 def _others_verdict(differences: pd.DataFrame, answered: list[set[str]]) -> Verdict | None:

@@ -17,12 +17,9 @@ ROW = 0.27  # inches
 HEADING = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 # Marker and whether it is filled. The colour is that of the better variant; the decision is written next to it.
 DECISIONS = {
-    "higher": (">", True),
-    "lower": ("<", True),
-    "equivalent": ("s", True),
-    "undecided": ("o", False),
+    "higher": (">", True), "lower": ("<", True), "equivalent": ("s", True), "undecided": ("o", False),
     "too few seeds": ("X", False),
-}
+}  # fmt: skip
 
 
 def differences(results: StudyResults) -> Sketch | None:
