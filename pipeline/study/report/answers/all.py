@@ -124,12 +124,10 @@ def _gain(gain: Difference | None, design: Mapping[str, Any]) -> tuple[str, str,
         return "No", comparison, f"The difference is within {small}."
     if gain.decision == "undecided":
         return "Not settled", comparison, "Whether learning the vectors helps is open."
-    untested = "The comparison was not planned." if gain.decision == "not planned" else _too_few_to_test(gain)
+    untested = (
+        "The comparison was not planned." if gain.decision == "not planned" else f"{too_few(gain.seeds)} to test this."
+    )
     return "Not tested", comparison, untested
-
-
-def _too_few_to_test(difference: Difference) -> str:
-    return f"{too_few(difference.seeds)} to test this."
 
 
 def _emoticons_verdict(scores: pd.DataFrame, differences: pd.DataFrame, leak: str | None) -> Verdict | None:
@@ -154,7 +152,7 @@ def _emoticons_verdict(scores: pd.DataFrame, differences: pd.DataFrame, leak: st
         if difference.decision == "undecided":
             sentences.append("Whether this gain differs from zero is open.")
         elif difference.decision == "too few seeds":
-            sentences.append(_too_few_to_test(difference))
+            sentences.append(f"{too_few(difference.seeds)} to test this.")
     return Verdict(EMOTICONS, " ".join(sentences), [leak] if leak else []) if sentences else None
 
 

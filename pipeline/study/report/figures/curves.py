@@ -182,7 +182,11 @@ def learning_rates(results: StudyResults) -> Sketch | None:
         for budget, shade in zip(budgets, shades, strict=True):
             line = trials[(trials["variant"] == name) & (trials["label_budget"] == budget)].sort_values("factor")
             panel.plot(line["factor"], 100 * line["score"], color=shade, marker="o", markersize=3.5, linewidth=1.4)
-            _mark_chosen(panel, line, shade)
+            for row in records(line[line["chosen"].astype(bool)]):
+                x, y = row["factor"], 100 * row["score"]
+                panel.plot(x, y, marker="*", markersize=13, color=shade, markeredgecolor="black")
+                if row["edge"]:
+                    panel.plot(x, y, **EDGE)
         panel.set_title(titles[index], loc="left", fontweight="bold")
         panel.set_xscale("log")
         panel.set_xticks(factors, [f"{factor:g}" for factor in factors])
@@ -195,13 +199,6 @@ def learning_rates(results: StudyResults) -> Sketch | None:
         panel.grid()
     _trial_legend(drawing, results, budgets, shades)
     return captioned("learning_rates", title, drawing, seeds=results.design["trial_seeds"])
-
-
-def _mark_chosen(panel: Axes, line: pd.DataFrame, shade: Any) -> None:
-    for row in records(line[line["chosen"].astype(bool)]):
-        panel.plot(row["factor"], 100 * row["score"], marker="*", markersize=13, color=shade, markeredgecolor="black")
-        if row["edge"]:
-            panel.plot(row["factor"], 100 * row["score"], **EDGE)
 
 
 def _trial_legend(drawing: Drawing, results: StudyResults, budgets: list[int], shades: Any) -> None:

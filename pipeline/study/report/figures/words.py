@@ -60,8 +60,10 @@ def probes(results: StudyResults) -> Sketch | None:
     for panel, name in zip(panels, names, strict=True):
         for y, variant in enumerate(variants):
             _draw_probe(panel, y, frame[(frame["probe"] == name) & (frame["variant"] == variant)], variant)
-        panel.axvline(PROBE_CHANCE[name.split("/")[-1]], color="black", linewidth=1.1, zorder=0.9)
-        panel.set_title(_probe_title(name), loc="left", fontweight="bold")
+        *parts, measure = name.removeprefix("probe/").split("/")
+        heading = shorten(" ".join(part for part in parts if part != "similarity"), 36)
+        panel.axvline(PROBE_CHANCE[measure], color="black", linewidth=1.1, zorder=0.9)
+        panel.set_title(f"{heading}:\n{MEASURES[measure]}", loc="left", fontweight="bold")
         panel.set_yticks(range(len(variants)), labels)
         panel.set_ylim(len(variants) - 0.4, -0.6)
         panel.margins(x=0.12)
@@ -89,11 +91,6 @@ def _draw_probe(panel: Axes, y: int, rows: pd.DataFrame, variant: str) -> None:
                 markersize=7, markerfacecolor=face, markeredgecolor=style["color"], markeredgewidth=1.4, linestyle="",
                 capsize=2,
             )  # fmt: skip
-
-
-def _probe_title(name: str) -> str:
-    *parts, last = name.removeprefix("probe/").split("/")
-    return f"{shorten(' '.join(part for part in parts if part != 'similarity'), 36)}:\n{MEASURES[last]}"
 
 
 def transfer(results: StudyResults) -> Sketch | None:

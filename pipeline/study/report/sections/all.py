@@ -13,14 +13,6 @@ from pipeline.study.report.tables import environment_table
 Blocks = Callable[[StudyResults], Sequence[Block]]
 # key, title, reading guide, names of the figures that open the section, the blocks after them
 SectionSpec = tuple[str, str, str, tuple[str, ...], Blocks]
-
-
-def word_map(results: StudyResults) -> list[Block]:
-    """The interactive map of word vectors."""
-    drawable = results.words_map.get("words") and results.words_map.get("variants")
-    return [Part("map", results.words_map)] if drawable else []
-
-
 BLOCKS: dict[str, Blocks] = {
     "differences": scores.differences,
     "label-budgets": scores.label_budgets,
@@ -29,7 +21,7 @@ BLOCKS: dict[str, Blocks] = {
     "probes": words.probes,
     "transfer": words.transfer,
     "drift": words.drift,
-    "map": word_map,
+    "map": lambda results: [Part("map", results.words_map)] if results.words_map.get("variants") else [],
     "unknown-words": words.unknown,
     "confusion": scores.confusion,
     "examples": words.examples,

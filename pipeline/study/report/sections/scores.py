@@ -156,9 +156,7 @@ def baselines(results: StudyResults) -> list[Block]:
     entries = [row for row in records(results.scores) if number(row["mean"]) is not None]
     variants = [row for row in entries if row["kind"] == "variant"]
     rows = []
-    for row in entries:
-        if row["kind"] != "baseline":
-            continue
+    for row in (row for row in entries if row["kind"] == "baseline"):
         rivals = [rival for rival in variants if rival["label_budget"] == row["label_budget"]]
         below = [prose_name(rival["variant"]) for rival in rivals if rival["mean"] < row["mean"]]
         cells = [prose_name(row["variant"]), budget_name(results, row["label_budget"]), str(row["n"]), score_of(row)]
