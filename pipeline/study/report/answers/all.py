@@ -124,10 +124,9 @@ def _gain(gain: Difference | None, design: Mapping[str, Any]) -> tuple[str, str,
         return "No", comparison, f"The difference is within {small}."
     if gain.decision == "undecided":
         return "Not settled", comparison, "Whether learning the vectors helps is open."
-    untested = (
-        "The comparison was not planned." if gain.decision == "not planned" else f"{too_few(gain.seeds)} to test this."
-    )
-    return "Not tested", comparison, untested
+    if gain.decision == "not planned":
+        return "Not tested", comparison, "The comparison was not planned."
+    return "Not tested", comparison, f"{too_few(gain.seeds)} to test this."
 
 
 def _emoticons_verdict(scores: pd.DataFrame, differences: pd.DataFrame, leak: str | None) -> Verdict | None:
