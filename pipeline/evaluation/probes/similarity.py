@@ -79,7 +79,8 @@ def similarity(matrix: NDArray[np.floating], pairs: Sequence[Pair], row_of: RowO
         for first, second, score in ((row_of(a), row_of(b), score) for a, b, score in pairs)
         if first is not None and second is not None and first != second
     ]
-    left, right = (matrix[[row[side] for row in rows]].astype(np.float64) for side in (0, 1))
+    pairs_of_rows = np.array([row[:2] for row in rows], np.intp).reshape(-1, 2).T
+    left, right = (matrix[side].astype(np.float64) for side in pairs_of_rows)
     scores = np.array([score for _, _, score in rows])
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     covered = norms > 0

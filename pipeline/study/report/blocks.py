@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pipeline.study.report.figures.all import Figure
 from pipeline.study.report.study_results import StudyWarning, Verdict
 
 NUMBER = re.compile(r"[\[+\-−<×]*\s?\d[\d,.]*([ (,].*)?")
@@ -16,19 +15,15 @@ LONG, SHORT = 60, 34  # characters: from LONG on a cell needs room; a column of 
 
 
 @dataclass(frozen=True)
-class Text:
-    """A paragraph."""
+class Part:
+    """Something other than a table.
 
-    text: str
-    kind: ClassVar[str] = "text"
+    By kind, `content` is a paragraph (text), sentences (bullets), command lines (commands), a `Figure` (plot) or
+    `StudyResults.words_map` (map).
+    """
 
-
-@dataclass(frozen=True)
-class Bullets:
-    """A list of sentences."""
-
-    items: list[str]
-    kind: ClassVar[str] = "bullets"
+    kind: Literal["text", "bullets", "commands", "plot", "map"]
+    content: Any
 
 
 @dataclass(frozen=True)
@@ -42,12 +37,13 @@ class Table:
     columns: list[str]
     rows: list[list[str]]
     shades: list[list[int]] | None = None
-    kind: ClassVar[str] = "table"
+    kind: ClassVar[Literal["table"]] = "table"
 
     @cached_property
     def numeric(self) -> list[bool]:
         """Per column: whether it holds numbers and nothing else."""
-        return [self._all_numbers(column) for column in self._cells]
+        filled = [[cell for cell in column if cell not in EMPTY_CELLS] for column in self._cells]
+        return [bool(cells) and all(map(NUMBER.fullmatch, cells)) for cells in filled]
 
     @cached_property
     def long(self) -> list[bool]:
@@ -73,16 +69,16 @@ class Table:
     def _cells(self) -> list[list[str]]:
         return [[row[index] for row in self.rows] for index in range(len(self.columns))]
 
-    @staticmethod
-    def _all_numbers(cells: list[str]) -> bool:
-        filled = [cell for cell in cells if cell not in EMPTY_CELLS]
-        return bool(filled) and all(NUMBER.fullmatch(cell) for cell in filled)
+
+def filled_table(caption: str, columns: list[str], rows: list[list[str]]) -> "list[Block]":
+    """One table; none without rows."""
+    return [Table(caption, columns, rows)] if rows else []
 
 
 def table_of(caption: str, rows: Sequence[Mapping[str, str]]) -> "list[Block]":
     """One table with a column per key and a dash for missing cells; no table without rows."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return [Table(caption, columns, [[row.get(key, "–") for key in columns] for row in rows])] if rows else []
+    return filled_table(caption, columns, [[row.get(key, "–") for key in columns] for row in rows])
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ class Tables:
     """Small tables side by side where there is room."""
 
     tables: list[Table]
-    kind: ClassVar[str] = "tables"
+    kind: ClassVar[Literal["tables"]] = "tables"
 
     @property
     def roomy(self) -> bool:
@@ -98,31 +94,7 @@ class Tables:
         return any(len(table.columns) > 3 for table in self.tables)
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A figure."""
-
-    figure: Figure
-    kind: ClassVar[str] = "plot"
-
-
-@dataclass(frozen=True)
-class Commands:
-    """Command lines to copy."""
-
-    lines: list[str]
-    kind: ClassVar[str] = "commands"
-
-
-@dataclass(frozen=True)
-class WordMap:
-    """The interactive map of words; `data` is `StudyResults.words_map`."""
-
-    data: dict[str, Any]
-    kind: ClassVar[str] = "map"
-
-
-Block = Text | Bullets | Table | Tables | Plot | Commands | WordMap
+Block = Part | Table | Tables
 
 
 @dataclass(frozen=True)

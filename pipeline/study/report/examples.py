@@ -34,12 +34,8 @@ def disagreements(
     for sign in (1, -1):
         for row in [int(row) for row in order if sign * lead[row] > 0][:PER_SIDE]:
             votes = {
-                variant: _majority_label([predicted[row] for predicted in seeds.values()], label_names)
+                variant: label_names[int(np.bincount([predicted[row] for predicted in seeds.values()]).argmax())]
                 for variant, seeds in predictions.items()
             }
             rows.append({"text": texts[row], "label": label_names[labels[row]]} | votes)
     return pd.DataFrame(rows, columns=["text", "label", *predictions])
-
-
-def _majority_label(predicted: Sequence[np.int64], label_names: Sequence[str]) -> str:
-    return label_names[int(np.bincount(predicted).argmax())]

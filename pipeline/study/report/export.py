@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.study.report.formatting import p_note
+from pipeline.study.report.formatting import TEXTS, p_note
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import (
     Rows,
@@ -19,23 +19,13 @@ from pipeline.study.report.tables import (
     transfer_table,
 )
 
-TABLES: dict[str, tuple[str, Callable[[StudyResults], Rows]]] = {
-    "scores": ("Test {metric} in percent: mean and half of the 95 % t-interval over seeds.", score_table),
-    "differences": (
-        "Paired differences in test {metric}, in points: mean and 95 % t-interval over seeds; the interval for other "
-        "seeds and other test tweets; sign-flip p, plain and with Holm's correction.",
-        difference_table,
-    ),
-    "factorial": ("Effects of the 2 × 2 design on test {metric}, in points, with 95 % t-intervals.", factorial_table),
-    "crossover": (
-        "Labels from which vectors learned from scratch have reached a rival, with 95 % intervals.",
-        crossover_table,
-    ),
-    "transfer": (
-        "Embeddings as features for other tasks: test score in percent and half of the 95 % interval.",
-        transfer_table,
-    ),
-    "probes": ("Probes of the embedding before and after training, with half of the 95 % interval.", probe_table),
+TABLES: dict[str, Callable[[StudyResults], Rows]] = {
+    "scores": score_table,
+    "differences": difference_table,
+    "factorial": factorial_table,
+    "crossover": crossover_table,
+    "transfer": transfer_table,
+    "probes": probe_table,
 }
 # Styler's escape="latex" leaves <, >, | and all signs outside ASCII, and does not reach the caption.
 LATEX_SIGNS = {
@@ -60,10 +50,10 @@ def write_tables(results: StudyResults, folder: Path, extra: Mapping[str, pd.Dat
         if isinstance(frame, pd.DataFrame) and len(frame.columns):
             paths.append(folder / f"{name}.csv")
             write_csv(frame, paths[-1])
-    for name, (caption, build) in TABLES.items():
+    for name, build in TABLES.items():
         if rows := build(results):
             paths.append(folder / f"{name}.tex")
-            paths[-1].write_text(latex_table(rows, table_caption(results, name, caption), f"tab:{name}"), "utf-8")
+            paths[-1].write_text(latex_table(rows, table_caption(results, name), f"tab:{name}"), "utf-8")
     return paths
 
 
@@ -72,11 +62,12 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     frame.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC, errors="replace")
 
 
-def table_caption(results: StudyResults, name: str, caption: str) -> str:
+def table_caption(results: StudyResults, name: str) -> str:
     """The caption with the metric's name, a note on p-values that cannot be small, and whether tweets are generated."""
     note = (p_note(results) if name in ("differences", "factorial") else None) or ""
     data = f"Data: {results.data['name']}{' (generated tweets)' if results.generated else ''}."
-    return " ".join([caption.format(metric=results.design["metric_name"]), note, data]).replace("  ", " ")
+    caption = TEXTS["tables"][name].format(metric=results.design["metric_name"])
+    return " ".join([caption, note, data]).replace("  ", " ")
 
 
 def confusion_frame(results: StudyResults) -> pd.DataFrame:
@@ -99,17 +90,12 @@ def latex_escape(text: object) -> str:
 def latex_table(rows: Rows, caption: str, label: str) -> str:
     """A booktabs table of display strings; columns of numbers are right-aligned."""
     frame = pd.DataFrame(rows)
-    numeric = [all(cell[:1] in "+−[<>≤–0123456789" for cell in frame[name]) for name in frame]
-    table: str = (
-        frame.style.hide(axis="index")
-        .format(latex_escape)
-        .format_index(latex_escape, axis="columns")
-        .to_latex(
-            hrules=True,
-            position_float="centering",
-            column_format="".join("r" if right else "l" for right in numeric),
-            caption=latex_escape(caption),
-            label=label,
-        )
+    sides = ["r" if all(cell[:1] in "+−[<>≤–0123456789" for cell in frame[name]) else "l" for name in frame]
+    style = frame.style.hide(axis="index").format(latex_escape).format_index(latex_escape, axis="columns")
+    return style.to_latex(
+        hrules=True,
+        position_float="centering",
+        column_format="".join(sides),
+        caption=latex_escape(caption),
+        label=label,
     )
-    return table

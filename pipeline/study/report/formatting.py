@@ -8,11 +8,16 @@ import math
 from typing import Any
 
 import pandas as pd
+import yaml
 
+from pipeline.runtime.templates import page_file
 from pipeline.study.report.study_results import StudyResults
 
 DASH = "–"
 SEED_ALPHA = 0.05
+
+
+TEXTS: dict[str, Any] = yaml.safe_load(page_file("pipeline.study.report", "texts.yaml"))
 
 
 def number(value: Any) -> float | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -142,21 +142,14 @@ def row_of(frame: pd.DataFrame, **values: Any) -> dict[str, Any] | None:
 
 def difference_of(differences: pd.DataFrame, first: str, second: str, budget: int) -> Difference | None:
     """First minus second at a label budget; a row of `StudyResults.differences` in either order serves."""
-    if row := row_of(differences, a=first, b=second, label_budget=budget):
-        decision = str(row["decision"]) if row["planned"] else NOT_PLANNED
-        low, high = number(row["low_total"]), number(row["high_total"])
-        return Difference(float(row["mean"]), low, high, decision, bool(row["equivalent"]), int(row["n"]))
-    if row_of(differences, a=second, b=first, label_budget=budget) is None:
-        return None
-    reverse = difference_of(differences, second, first, budget)
-    assert reverse is not None
-    return replace(
-        reverse,
-        mean=-reverse.mean,
-        low=None if reverse.high is None else -reverse.high,
-        high=None if reverse.low is None else -reverse.low,
-        decision=SWAPPED.get(reverse.decision, reverse.decision),
-    )
+    for a, b, sign in ((first, second, 1), (second, first, -1)):
+        if row := row_of(differences, a=a, b=b, label_budget=budget):
+            bounds = (number(row["low_total"]), number(row["high_total"]))[::sign]
+            low, high = (None if bound is None else sign * bound for bound in bounds)
+            decision = str(row["decision"]) if row["planned"] else NOT_PLANNED
+            decision = SWAPPED.get(decision, decision) if sign < 0 else decision
+            return Difference(sign * float(row["mean"]), low, high, decision, bool(row["equivalent"]), int(row["n"]))
+    return None
 
 
 def over_budgets(name: str, rows: Sequence[tuple[int, Difference]]) -> str:

@@ -50,10 +50,9 @@ def difference_table(results: StudyResults, *, planned: bool = True) -> Rows:
     for row in records(results.differences):
         if bool(row["planned"]) is not planned:
             continue
-        entry = {
-            "first − second": f"{prose_name(row['a'])} − {prose_name(row['b'])}",
-            "labels": budget_name(results, row["label_budget"]),
-            "n": str(row["n"]),
+        pair = f"{prose_name(row['a'])} − {prose_name(row['b'])}"
+        entry = {"first − second": pair, "labels": budget_name(results, row["label_budget"]), "n": str(row["n"])}
+        entry |= {
             "points": points_text(row["mean"], row["low"], row["high"]),
             "seeds and tweets": interval_text(row["low_total"], row["high_total"]),
             "p": p_text(row["p"], row["p_smallest"]),
@@ -92,14 +91,12 @@ def crossover_table(results: StudyResults) -> Rows:
     rows = []
     for row in records(results.crossover):
         low, high = bound_text(number(row["low"])), bound_text(number(row["high"]))
-        rows.append(
-            {
-                "rival": prose_name(row["variant"]),
-                "outcome": str(row["kind"]),
-                "labels": count_text(row["estimate"]),
-                "95 % interval": low if low == high else f"{low} to {high}",
-            }
-        )
+        entry = {
+            "rival": prose_name(row["variant"]),
+            "outcome": str(row["kind"]),
+            "labels": count_text(row["estimate"]),
+        }
+        rows.append(entry | {"95 % interval": low if low == high else f"{low} to {high}"})
     return rows
 
 
@@ -158,8 +155,5 @@ def environment_table(environment: Mapping[str, Any]) -> Rows:
     """A row per fact on the machine, then a row per library with its version."""
     facts = {name.replace("_", " "): value for name, value in environment.items() if name != "libraries"}
     facts |= environment.get("libraries") or {}
-    texts = {None: DASH, True: "yes", False: "no"}
-    return [
-        {"what": name, "value": texts[value] if value is None or isinstance(value, bool) else str(value)}
-        for name, value in facts.items()
-    ]
+    texts = {"None": DASH, "True": "yes", "False": "no"}
+    return [{"what": name, "value": texts.get(str(value), str(value))} for name, value in facts.items()]

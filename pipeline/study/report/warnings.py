@@ -40,52 +40,51 @@ def study_warnings(inputs: WarningInputs) -> list[StudyWarning]:
     `missing_class`, `learning_rate_at_edge`, `left_out`, and those of the audit's warnings (`label_leak`, `shortcut`,
     `duplicates_between_splits` …).
     """
-    warnings = []
-    if inputs.generated:
-        warnings.append(StudyWarning("generated_data", "The tweets are generated: this says nothing about real ones."))
-    if inputs.not_comparable:
-        keys = ", ".join(inputs.not_comparable)
-        warnings.append(StudyWarning("not_comparable", f"Runs differ in more than their embedding: {keys}."))
-    warnings += _failure_warnings(inputs.failures)
-    warnings += _seed_warnings(inputs.differences)
-    warnings += _baseline_warnings(inputs.scores)
-    warnings += _chance_warnings(inputs.scores)
-    warnings += _edge_warnings(inputs.trials)
-    warnings += _audit_warnings(inputs.audits)
-    warnings += [StudyWarning("missing_class", f"{note}.") for note in inputs.missing]
-    warnings += [StudyWarning("left_out", f"{note}.") for note in inputs.notes]
-    return warnings
+    generated = "The tweets are generated: this says nothing about real ones." if inputs.generated else ""
+    keys = ", ".join(inputs.not_comparable)
+    found = [
+        ("generated_data", generated),
+        ("not_comparable", f"Runs differ in more than their embedding: {keys}." if keys else ""),
+        ("failed_runs", _failures(inputs.failures)),
+        ("too_few_seeds", _too_few_seeds(inputs.differences)),
+        ("below_baseline", _below_baseline(inputs.scores)),
+        ("at_chance", _at_chance(inputs.scores)),
+        ("learning_rate_at_edge", _edges(inputs.trials)),
+        *_audit_findings(inputs.audits),
+        *(("missing_class", f"{note}.") for note in inputs.missing),
+        *(("left_out", f"{note}.") for note in inputs.notes),
+    ]
+    return [StudyWarning(code, text) for code, text in found if text]
 
 
-def _failure_warnings(failures: Sequence[Mapping[str, Any]]) -> list[StudyWarning]:
+def _failures(failures: Sequence[Mapping[str, Any]]) -> str:
     """The number of failures, and the first one with its reason."""
     if not failures:
-        return []
+        return ""
     first, count = failures[0], len(failures)
     cell = f"{prose_name(first['variant'])}, {first['label_budget']:,} labels"
     cell += "" if first["seed"] is None else f", seed {first['seed']}"
     opening = "1 part of the study failed" if count == 1 else f"{count} parts of the study failed, the first"
-    return [StudyWarning("failed_runs", f"{opening}: {cell}: {str(first['reason']).rstrip('.')}.")]
+    return f"{opening}: {cell}: {str(first['reason']).rstrip('.')}."
 
 
-def _edge_warnings(trials: pd.DataFrame) -> list[StudyWarning]:
+def _edges(trials: pd.DataFrame) -> str:
     """Choices of the smallest or largest learning rate tried."""
     edges = trials[trials["edge"].astype(bool)] if len(trials) else trials
     if not len(edges):
-        return []
+        return ""
     cells = [
         f"{prose_name(str(row.variant))} at {row.label_budget:,} labels (× {row.factor:g})"
         for row in edges.itertuples()
     ]
     rest = f"; and {len(cells) - EDGES_NAMED} more" if len(cells) > EDGES_NAMED else ""
-    text = (
+    return (
         f"For {len(cells)} of {int(trials['chosen'].sum())} choices the best learning rate on validation is the "
         f"smallest or largest that was tried. A better one may lie beyond: {'; '.join(cells[:EDGES_NAMED])}{rest}."
     )
-    return [StudyWarning("learning_rate_at_edge", text)]
 
 
-def _audit_warnings(audits: Mapping[str, Mapping[str, Any]]) -> list[StudyWarning]:
+def _audit_findings(audits: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """The audits' warnings, each once, with the values of `text.emoticons` that it holds for where not all."""
     modes: dict[tuple[str, str], list[str]] = {}
     for mode, audit in audits.items():
@@ -93,29 +92,28 @@ def _audit_warnings(audits: Mapping[str, Mapping[str, Any]]) -> list[StudyWarnin
             if finding["severity"] == "warning":
                 modes.setdefault((finding["code"], finding["text"]), []).append(mode)
     return [
-        StudyWarning(code, text if len(values) == len(audits) else f"With text.emoticons={', '.join(values)}: {text}")
+        (code, text if len(values) == len(audits) else f"With text.emoticons={', '.join(values)}: {text}")
         for (code, text), values in modes.items()
     ]
 
 
-def _seed_warnings(differences: pd.DataFrame) -> list[StudyWarning]:
+def _too_few_seeds(differences: pd.DataFrame) -> str:
     """Planned comparisons that no outcome could have decided, and the number of seeds that is enough."""
     planned = differences[differences["planned"].astype(bool)]
     undecidable = planned[planned["p_holm_smallest"].astype(float) > ALPHA]
     if undecidable.empty:
-        return []
+        return ""
     enough = next(seeds for seeds in range(2, 64) if smallest_holm_p([seeds] * len(planned))[0] <= ALPHA)
     count = "" if len(undecidable) == len(planned) else f"{len(undecidable)} of "
-    text = (
+    return (
         f"{int(undecidable['n'].min())} seeds are too few to test {count}{len(planned)} differences as one family: the "
         f"corrected p cannot fall below {undecidable['p_holm_smallest'].min():.3g} (a single p not below "
         f"{undecidable['p_smallest'].min():.3g}). Read the intervals, or run more seeds (study.seeds={enough} are "
         "enough)."
     )
-    return [StudyWarning("too_few_seeds", text)]
 
 
-def _baseline_warnings(scores: pd.DataFrame) -> list[StudyWarning]:
+def _below_baseline(scores: pd.DataFrame) -> str:
     """Label budgets at which the best variant is behind a baseline."""
     cells = []
     for budget, rows in scores.groupby("label_budget"):
@@ -126,24 +124,21 @@ def _baseline_warnings(scores: pd.DataFrame) -> list[StudyWarning]:
                 for best in (frame.sort_values("mean").iloc[-1] for frame in (baselines, variants))
             )
             cells.append(f"{baseline} against {variant} at {budget:,} labels")
-    if not cells:
-        return []
-    return [StudyWarning("below_baseline", f"A baseline scores higher than every variant: {'; '.join(cells)}.")]
+    return f"A baseline scores higher than every variant: {'; '.join(cells)}." if cells else ""
 
 
-def _chance_warnings(scores: pd.DataFrame) -> list[StudyWarning]:
+def _at_chance(scores: pd.DataFrame) -> str:
     """Variants that score no more than the most frequent label does, with the most labels."""
     rows = scores[scores["label_budget"] == scores["label_budget"].max()]
     majority = rows[rows["variant"] == "majority"]
     if majority.empty:
-        return []
+        return ""
     chance = float(majority["mean"].iloc[0])
     names = [prose_name(name) for name in rows[(rows["kind"] == "variant") & (rows["mean"] <= chance)]["variant"]]
     if not names:
-        return []
-    text = (
+        return ""
+    return (
         f"Some variants learned nothing: they score no more than the most frequent label does ({chance:.3f}). "
         f"These are {'; '.join(names)}. More epochs (train.max_epochs), higher rates (study.lr_factors) or more labels "
         "may help."
     )
-    return [StudyWarning("at_chance", text)]

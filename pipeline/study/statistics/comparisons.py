@@ -63,11 +63,7 @@ class Comparison:
 
 
 def decide(
-    combined: Interval,
-    holm_p: float,
-    smallest_holm_p: float,
-    smallest_effect: float = 0.01,
-    alpha: float = 0.05,
+    combined: Interval, holm_p: float, smallest_holm_p: float, smallest_effect: float = 0.01, alpha: float = 0.05
 ) -> Decision:
     """The verdict on a difference.
 
@@ -125,9 +121,8 @@ def compare_family(
     # The claim is about other seeds and other tweets, so the larger p of the two is the one to correct.
     larger_p = [max(p, difference_p(interval)) for p, interval in zip(p_values, intervals.values(), strict=True)]
     comparisons = {}
-    for (key, values_S), p, holm_p, smallest in zip(
-        values.items(), p_values, holm(larger_p), smallest_holm_p(seeds), strict=True
-    ):
+    corrected = zip(values.items(), p_values, holm(larger_p), smallest_holm_p(seeds), strict=True)
+    for (key, values_S), p, holm_p, smallest in corrected:
         combined = intervals[key]
         comparisons[key] = Comparison(
             over_seeds=t_interval(values_S, 1 - alpha),

@@ -16,11 +16,7 @@ from pipeline.study.statistics.significance import sign_flip_p
 
 K = TypeVar("K", bound=Hashable)
 # Weights of (random, frozen), (random, trainable), (informed, frozen), (informed, trainable).
-CONTRASTS = {
-    "init": (-0.5, -0.5, 0.5, 0.5),
-    "training": (-0.5, 0.5, -0.5, 0.5),
-    "interaction": (1.0, -1.0, -1.0, 1.0),
-}
+CONTRASTS = {"init": (-0.5, -0.5, 0.5, 0.5), "training": (-0.5, 0.5, -0.5, 0.5), "interaction": (1.0, -1.0, -1.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,6 @@ def factorial_effects(
     *,
     tweets: TweetResamples[K] | None = None,
     columns: Sequence[K] = (),
-    level: float = 0.95,
 ) -> dict[str, Effect]:
     """Main effects of `init` and `training`, and their `interaction`, from the scores of the same seeds at one budget.
 
@@ -59,10 +54,6 @@ def factorial_effects(
     effects = {}
     for name, weights in CONTRASTS.items():
         effect_S = np.asarray(weights) @ np.stack(cells)
-        variance = 0.0
-        if tweets is not None:
-            variance = tweets.contrast_variance(dict(zip(columns, weights, strict=True)))
-        effects[name] = Effect(
-            t_interval(effect_S, level), combined_interval(effect_S, variance, level), sign_flip_p(effect_S)
-        )
+        variance = tweets.contrast_variance(dict(zip(columns, weights, strict=True))) if tweets is not None else 0.0
+        effects[name] = Effect(t_interval(effect_S), combined_interval(effect_S, variance), sign_flip_p(effect_S))
     return effects

@@ -1,7 +1,7 @@
 """A study's statistics as data frames: scores, paired differences, effects, crossovers, McNemar."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,15 @@ Cell = tuple[str, int]  # a variant (or baseline) at a label budget
 EFFECTS = {"init": "CBOW init", "training": "training", "interaction": "interaction"}
 FACTORIAL = ("random_frozen", "random_trainable", "cbow_frozen", "cbow_finetuned")
 LEARNED = "random_trainable"
+SCORE_COLUMNS = [
+    "kind", "variant", "label_budget", "n", "mean", "sd", "low", "high", "low_total", "high_total",
+    "trainable", "parameters",
+]  # fmt: skip
+DIFFERENCE_COLUMNS = (
+    "a", "b", "label_budget", "planned", "n", "mean", "sd", "low", "high", "low_total", "high_total",
+    "p", "p_smallest", "p_holm", "p_holm_smallest", "superiority", "superiority_low", "superiority_high",
+    "p_equivalence", "decision", "equivalent",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,26 +88,12 @@ def score_frame(outcomes: Outcomes, parameters: Mapping[Cell, tuple[float | None
     rows = []
     for cell in outcomes.predictions:
         values = list(outcomes.scores[cell].values())
-        over_seeds = t_interval(values)
-        total = combined_interval(values, outcomes.tweets.variance(cell))
-        trainable, all_parameters = parameters.get(cell, (None, None))
-        rows.append(
-            {
-                "kind": "baseline" if cell[0] in outcomes.baselines else "variant",
-                "variant": cell[0],
-                "label_budget": cell[1],
-                "n": over_seeds.n,
-                "mean": over_seeds.mean,
-                "sd": over_seeds.sd,
-                "low": _fraction(over_seeds.low),
-                "high": _fraction(over_seeds.high),
-                "low_total": _fraction(total.low),
-                "high_total": _fraction(total.high),
-                "trainable": trainable,
-                "parameters": all_parameters,
-            }
-        )
-    return pd.DataFrame(rows)
+        over_seeds, total = t_interval(values), combined_interval(values, outcomes.tweets.variance(cell))
+        kind = "baseline" if cell[0] in outcomes.baselines else "variant"
+        bounds = [_fraction(bound) for bound in (over_seeds.low, over_seeds.high, total.low, total.high)]
+        numbers = (over_seeds.n, over_seeds.mean, over_seeds.sd, *bounds)
+        rows.append((kind, *cell, *numbers, *parameters.get(cell, (None, None))))
+    return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
 
 def _fraction(bound: float | None) -> float | None:
@@ -107,10 +102,7 @@ def _fraction(bound: float | None) -> float | None:
 
 
 def difference_frame(
-    outcomes: Outcomes,
-    planned: Sequence[tuple[str, str]],
-    others: Sequence[tuple[str, str]],
-    smallest_effect: float,
+    outcomes: Outcomes, planned: Sequence[tuple[str, str]], others: Sequence[tuple[str, str]], smallest_effect: float
 ) -> pd.DataFrame:
     """`StudyResults.differences`, its sentences aside.
 
@@ -132,38 +124,17 @@ def difference_frame(
     return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
 
 
-DIFFERENCE_COLUMNS = (
-    "a", "b", "label_budget", "planned", "n", "mean", "sd", "low", "high", "low_total", "high_total",
-    "p", "p_smallest", "p_holm", "p_holm_smallest", "superiority", "superiority_low", "superiority_high",
-    "p_equivalence", "decision", "equivalent",
-)  # fmt: skip
-
-
 def difference_row(first: str, second: str, budget: int, planned: bool, comparison: Comparison) -> dict[str, Any]:
     """A row of `difference_frame`; the corrected p and the decision of a pair that was not planned are None."""
-    return {
-        "a": first,
-        "b": second,
-        "label_budget": budget,
-        "planned": planned,
-        "n": comparison.over_seeds.n,
-        "mean": comparison.over_seeds.mean,
-        "sd": comparison.over_seeds.sd,
-        "low": comparison.over_seeds.low,
-        "high": comparison.over_seeds.high,
-        "low_total": comparison.combined.low,
-        "high_total": comparison.combined.high,
-        "p": comparison.p,
-        "p_smallest": comparison.smallest_p,
-        "p_holm": comparison.holm_p if planned else None,
-        "p_holm_smallest": comparison.smallest_holm_p if planned else None,
-        "superiority": comparison.superiority.share,
-        "superiority_low": comparison.superiority.low,
-        "superiority_high": comparison.superiority.high,
-        "p_equivalence": comparison.equivalence_p,
-        "decision": comparison.decision.verdict if planned else None,
-        "equivalent": comparison.decision.equivalent,
-    }
+    seeds, total, wins = comparison.over_seeds, comparison.combined, comparison.superiority
+    holm = (comparison.holm_p, comparison.smallest_holm_p) if planned else (None, None)
+    decision = comparison.decision.verdict if planned else None
+    values = (
+        *(first, second, budget, planned, seeds.n, seeds.mean, seeds.sd, seeds.low, seeds.high, total.low, total.high),
+        *(comparison.p, comparison.smallest_p, *holm, wins.share, wins.low, wins.high),
+        *(comparison.equivalence_p, decision, comparison.decision.equivalent),
+    )
+    return dict(zip(DIFFERENCE_COLUMNS, values, strict=True))
 
 
 def factorial_frame(outcomes: Outcomes) -> pd.DataFrame:
@@ -173,18 +144,8 @@ def factorial_frame(outcomes: Outcomes) -> pd.DataFrame:
         columns = [(variant, budget) for variant in FACTORIAL]
         if scores := outcomes.paired(*columns):
             for name, effect in factorial_effects(*scores, tweets=outcomes.tweets, columns=columns).items():
-                interval = effect.combined
-                rows.append(
-                    {
-                        "label_budget": budget,
-                        "effect": EFFECTS[name],
-                        "n": interval.n,
-                        "mean": interval.mean,
-                        "low": interval.low,
-                        "high": interval.high,
-                        "p": effect.p,
-                    }
-                )
+                total = effect.combined
+                rows.append((budget, EFFECTS[name], total.n, total.mean, total.low, total.high, effect.p))
     return pd.DataFrame(rows, columns=["label_budget", "effect", "n", "mean", "low", "high", "p"])
 
 
@@ -198,17 +159,7 @@ def crossover_frame(outcomes: Outcomes, variants: Sequence[str]) -> pd.DataFrame
             continue
         scratch, rival = np.stack(scores[: len(shared)], 1), np.stack(scores[len(shared) :], 1)
         variances = [outcomes.tweets.difference_variance((variant, n), (LEARNED, n)) for n in shared]
-        result = crossover(shared, scratch, rival, variances)
-        rows.append(
-            {
-                "variant": variant,
-                "kind": result.kind,
-                "estimate": result.estimate,
-                "low": result.low,
-                "high": result.high,
-                "certain": result.certain,
-            }
-        )
+        rows.append((variant, *astuple(crossover(shared, scratch, rival, variances))))
     return pd.DataFrame(rows, columns=["variant", "kind", "estimate", "low", "high", "certain"])
 
 
@@ -218,16 +169,5 @@ def mcnemar_frame(outcomes: Outcomes, pair: tuple[str, str]) -> pd.DataFrame:
     first, second = (outcomes.predictions.get((name, budget), {}) for name in pair)
     rows = []
     for seed in sorted(set(first) & set(second)):
-        result = mcnemar(outcomes.labels, first[seed], second[seed])
-        rows.append(
-            {
-                "a": pair[0],
-                "b": pair[1],
-                "label_budget": budget,
-                "seed": seed,
-                "only_a": result.only_first,
-                "only_b": result.only_second,
-                "p": result.p,
-            }
-        )
+        rows.append((*pair, budget, seed, *astuple(mcnemar(outcomes.labels, first[seed], second[seed]))))
     return pd.DataFrame(rows, columns=["a", "b", "label_budget", "seed", "only_a", "only_b", "p"])

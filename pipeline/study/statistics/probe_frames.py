@@ -22,7 +22,7 @@ def probe_frame(runs: pd.DataFrame, label_budget: int) -> pd.DataFrame:
             if column.startswith(TRANSFER):
                 continue
             name, when = _name_and_time(column)
-            rows += _mean_row(group[column], {"variant": variant, "probe": name.removeprefix("probe/"), "when": when})
+            rows += _mean_row(group[column], variant, name.removeprefix("probe/"), when)
     return pd.DataFrame(rows, columns=["variant", "probe", "when", "n", "mean", "low", "high"])
 
 
@@ -36,24 +36,22 @@ def transfer_frame(
             task, _, metric = column.removeprefix(TRANSFER).partition("/")
             name, when = _name_and_time(metric)
             if name in TRANSFER_METRICS:
-                rows += _mean_row(group[column], {"variant": variant, "task": task, "when": when, "metric": name})
+                rows += _mean_row(group[column], variant, task, when, name)
     for task, baselines in references.items():
         for name, scores in baselines.items():
-            for metric in TRANSFER_METRICS:
-                keys = {"variant": f"({name})", "task": task, "when": "after", "metric": metric}
-                rows.append(keys | {"n": 1, "mean": scores[metric], "low": None, "high": None})
+            rows += [(f"({name})", task, "after", metric, 1, scores[metric], None, None) for metric in TRANSFER_METRICS]
     return pd.DataFrame(rows, columns=["variant", "task", "when", "metric", "n", "mean", "low", "high"])
 
 
 def drift_by_count_frame(tables: Tables) -> pd.DataFrame:
     """`StudyResults.bands` from the runs' `drift_by_count.csv`: means over seeds."""
-    columns = {"rows": "rows", "touched": "touched", "mean_drift": "mean_drift", "relative_l2": "mean_relative_l2"}
-    rows = []
-    for variant, seeds in tables.items():
-        for row_by_seed in zip(*seeds, strict=True):
-            means = {name: _mean([row[source] for row in row_by_seed]) for source, name in columns.items()}
-            rows.append({"variant": variant, "band": row_by_seed[0]["counts"]} | means)
-    return pd.DataFrame(rows, columns=["variant", "band", *columns.values()])
+    columns = ("rows", "touched", "mean_drift", "relative_l2")
+    rows = [
+        (variant, row_by_seed[0]["counts"], *(_mean([row[column] for row in row_by_seed]) for column in columns))
+        for variant, seeds in tables.items()
+        for row_by_seed in zip(*seeds, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["variant", "band", *columns]).rename(columns={"relative_l2": "mean_relative_l2"})
 
 
 def score_by_unseen_frame(tables: Tables) -> pd.DataFrame:
@@ -72,9 +70,7 @@ def score_by_unseen_frame(tables: Tables) -> pd.DataFrame:
             tweets = _mean([row["tweets"] for row in band_rows]) or 0.0
             accuracy = _mean([row["accuracy"] for row in band_rows]) or 0.0
             low, high = proportion_confint(accuracy * tweets, tweets, method="wilson")
-            rows.append(
-                {"variant": variant, "band": band, "tweets": tweets, "accuracy": accuracy, "low": low, "high": high}
-            )
+            rows.append((variant, band, tweets, accuracy, low, high))
     return pd.DataFrame(rows, columns=["variant", "band", "tweets", "accuracy", "low", "high"])
 
 
@@ -88,13 +84,13 @@ def _name_and_time(column: str) -> tuple[str, str]:
     return (column.removesuffix(BEFORE), "before") if column.endswith(BEFORE) else (column, "after")
 
 
-def _mean_row(values: "pd.Series[float]", keys: dict[str, object]) -> list[dict[str, object]]:
-    """One row with the mean over seeds and its t-interval; none without values."""
+def _mean_row(values: "pd.Series[float]", *keys: str) -> list[tuple[object, ...]]:
+    """One row with the number of seeds, their mean and its t-interval; none without values."""
     values = values.dropna()
     if values.empty:
         return []
     interval = t_interval(values.to_numpy())
-    return [keys | {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high}]
+    return [(*keys, interval.n, interval.mean, interval.low, interval.high)]
 
 
 def _mean(cells: Sequence[str]) -> float | None:

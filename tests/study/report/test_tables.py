@@ -245,7 +245,7 @@ def test_latex_files_have_balanced_environments_and_whole_rows(tmp_path: Path) -
         assert len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text))
         assert text.count("$") % 2 == 0
         alignment = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)
-        rows = TABLES[path.stem][1](fake_results())
+        rows = TABLES[path.stem](fake_results())
         assert alignment is not None
         assert len(alignment[1]) == len(rows[0])
         lines = [line for line in text.splitlines() if line.endswith(r"\\")]

@@ -51,12 +51,8 @@ def verdicts(
     Every answer opens with the finding; number, interval and caveat follow. A difference that was tested without a
     decision is called not settled, one that was not tested is called not tested; neither is called zero.
 
-    Parameters
-    ----------
-    scores, differences, crossover, runs : frames of `StudyResults`.
-    leak : the audit's sentence on a label leak, if any.
-    design : of `StudyResults`.
-    tasks : what `write_task` returned for each of `probe.transfer`.
+    Frames and design are those of `StudyResults`, `leak` is the audit's sentence on a label leak, `tasks` holds what
+    `write_task` returned for each of `probe.transfer`.
     """
     transfer = transfer_verdict(runs, design, tasks or {})
     cbow = cbow_verdict(scores, differences, crossover, design)
@@ -93,11 +89,8 @@ def _labels_verdict(
     if leak is not None:
         opening = "These tweets cannot tell, because single tokens give the label away"
     numbers = score(at_largest["mean"], at_largest["low_total"], at_largest["high_total"])
-    sentences = [
-        f"{opening}.",
-        f"{capital(prose_name(LEARNED))} reach {design['metric_name']} {numbers}{comparison}.",
-        *([caveat] if caveat else []),
-    ]
+    sentences = [f"{opening}.", f"{capital(prose_name(LEARNED))} reach {design['metric_name']} {numbers}{comparison}."]
+    sentences += [caveat] if caveat else []
     if best is not None:
         numbers = score(best["mean"], best["low_total"], best["high_total"])
         sentences.append(f"The best baseline, {prose_name(best['variant'])}, has {numbers}.")
@@ -131,12 +124,9 @@ def _gain(gain: Difference | None, design: Mapping[str, Any]) -> tuple[str, str,
         return "No", comparison, f"The difference is within {small}."
     if gain.decision == "undecided":
         return "Not settled", comparison, "Whether learning the vectors helps is open."
-    untested = "The comparison was not planned." if gain.decision == "not planned" else _too_few_to_test(gain)
-    return "Not tested", comparison, untested
-
-
-def _too_few_to_test(difference: Difference) -> str:
-    return f"{too_few(difference.seeds)} to test this."
+    if gain.decision == "not planned":
+        return "Not tested", comparison, "The comparison was not planned."
+    return "Not tested", comparison, f"{too_few(gain.seeds)} to test this."
 
 
 def _emoticons_verdict(scores: pd.DataFrame, differences: pd.DataFrame, leak: str | None) -> Verdict | None:
@@ -161,7 +151,7 @@ def _emoticons_verdict(scores: pd.DataFrame, differences: pd.DataFrame, leak: st
         if difference.decision == "undecided":
             sentences.append("Whether this gain differs from zero is open.")
         elif difference.decision == "too few seeds":
-            sentences.append(_too_few_to_test(difference))
+            sentences.append(f"{too_few(difference.seeds)} to test this.")
     return Verdict(EMOTICONS, " ".join(sentences), [leak] if leak else []) if sentences else None
 
 
@@ -173,8 +163,8 @@ def _removed(first: str, second: str) -> str | None:
 
 def _planned_pairs(differences: pd.DataFrame) -> list[tuple[str, str]]:
     """The planned pairs, each once."""
-    planned = differences[differences["planned"].astype(bool)]
-    return list(dict.fromkeys(zip(planned["a"].astype(str), planned["b"].astype(str), strict=True)))
+    planned = differences.loc[differences["planned"].astype(bool), ["a", "b"]].drop_duplicates()
+    return [(str(first), str(second)) for first, second in planned.to_numpy()]
 
 
 def _others_verdict(differences: pd.DataFrame, answered: list[set[str]]) -> Verdict | None:

@@ -1,6 +1,7 @@
 """The answer to whether CBOW vectors beat vectors learned from scratch, and up to how many labels."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -89,13 +90,7 @@ def _is_gain(difference: Difference) -> bool:
 
 def _standings(variant: str, rows: Curve, small: str) -> list[str]:
     """Where a variant is ahead of vectors learned from scratch, undecided or behind: a sentence per run of budgets."""
-    groups: list[tuple[str, list[tuple[int, Difference]]]] = []
-    for budget, difference in rows:
-        standing = _standing(difference, small)
-        if groups and groups[-1][0] == standing:
-            groups[-1][1].append((budget, difference))
-        else:
-            groups.append((standing, [(budget, difference)]))
+    groups = [(text, list(members)) for text, members in groupby(rows, key=lambda row: _standing(row[1], small))]
     name = capital(prose_name(variant))
     subjects = [f"{name}, is" if "," in name else f"{name} is", *["It is"] * (len(groups) - 1)]
     others = [prose_name(LEARNED), *["them"] * (len(groups) - 1)]

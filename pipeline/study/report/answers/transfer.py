@@ -8,20 +8,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.phrases import (
-    FLOOR,
-    FROZEN,
-    TUNED,
-    capital,
-    effect_text,
-    interval_points,
-    listed,
-)
+from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, capital, effect_text, interval_points, listed
 from pipeline.study.report.study_results import Verdict
 from pipeline.study.statistics.frames import LEARNED
 from pipeline.study.statistics.intervals import Interval, t_interval
 
 QUESTION = "Are word vectors learned on this task useful for other tasks, or do they serve this task only?"
+NOT_MEASURED = "Not measured on other tasks: probe.transfer has no task with results. The evidence is word similarity."
 METRIC = "macro_recall"
 WORD_SIMILARITY = "probe/similarity/wordsim353/spearman"
 REFERENCES = {"majority": "majority class, no embedding", "tfidf_logistic": "TF-IDF, no embedding"}
@@ -38,11 +31,7 @@ def transfer_verdict(
     """Vectors learned from scratch as features of other tasks, against themselves before training and against CBOW.
 
     The answer is on the mean over tasks, with intervals over seeds: the tasks' test tweets are taken as given.
-
-    Parameters
-    ----------
-    runs, design : of `StudyResults`.
-    tasks : what `write_task` returned for each task.
+    `tasks` holds what `write_task` returned for each task.
     """
     budget = design["label_budgets"][-1]
     runs = runs[(runs["kind"] == "variant") & (runs["label_budget"] == budget)]
@@ -50,11 +39,8 @@ def transfer_verdict(
     after, before = (_task_means(runs, LEARNED, measured, suffix) for suffix in ("", "_before"))
     gain = _paired_interval(after, before)
     if gain is None:
-        answer = (
-            "Not measured on other tasks: probe.transfer has no task with results. The evidence is word similarity."
-        )
         evidence = _word_evidence(runs)
-        return Verdict(QUESTION, answer, evidence) if evidence else None
+        return Verdict(QUESTION, NOT_MEASURED, evidence) if evidence else None
     cbow = _task_means(runs, FROZEN, measured, "")
     difference = _paired_interval(after, cbow)
     answer = (

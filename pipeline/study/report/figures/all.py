@@ -6,22 +6,16 @@ from pathlib import Path
 
 from pipeline.study.report.figures.curves import factorial, learning_rates, parameters_and_score, score_curves
 from pipeline.study.report.figures.differences import differences
-from pipeline.study.report.figures.errors import confusion, unknown_words
 from pipeline.study.report.figures.style import Sketch, plot_settings, save
-from pipeline.study.report.figures.words import drift_by_frequency, probes, transfer
+from pipeline.study.report.figures.words import confusion, drift_by_frequency, probes, transfer, unknown_words
 from pipeline.study.report.study_results import StudyResults
 
 FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
-    "differences": differences,
-    "score_curves": score_curves,
-    "parameters_and_score": parameters_and_score,
-    "factorial": factorial,
-    "probes": probes,
-    "transfer": transfer,
-    "drift_by_frequency": drift_by_frequency,
-    "unknown_words": unknown_words,
-    "confusion": confusion,
-    "learning_rates": learning_rates,
+    draw.__name__: draw
+    for draw in (
+        *(differences, score_curves, parameters_and_score, factorial, probes, transfer, drift_by_frequency),
+        *(unknown_words, confusion, learning_rates),
+    )
 }
 
 

@@ -1,5 +1,6 @@
 """Figures of scores by label budget, by parameters and by learning rate, and of the 2 × 2 effects."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures.style import (
@@ -17,12 +17,14 @@ from pipeline.study.report.figures.style import (
     Sketch,
     baseline_style,
     budget_labels,
+    captioned,
     count_range,
     half_widths,
     legend_below,
     log_budget_axis,
     new_drawing,
     ordered,
+    panels_for,
     variants_in,
     with_values,
     wrapped_names,
@@ -75,12 +77,11 @@ def score_curves(results: StudyResults) -> Sketch | None:
     panels[-1].set_xlabel("labelled tweets (logarithmic)")
     legend_below(drawing, axes, 3)
     seeds = count_range((variants if len(variants) else scores)["n"])
-    caption = (
-        f"Mean test {metric} over {seeds} seeds with 95 % t-interval bands; baselines in thin grey. "
-        + f"The strip below shows from how many labels on {prose_name('random_trainable')} match a rival. An arrow "
-        "means that its 95 % interval extends beyond the largest budget." * bool(crossings)
-    )
-    return Sketch(title, caption.strip(), drawing)
+    sketch = captioned("score_curves", title, drawing, metric=metric, seeds=seeds)
+    if not crossings:
+        return sketch
+    strip = captioned("crossover_strip", title, drawing, learned=prose_name("random_trainable"))
+    return replace(strip, caption=f"{sketch.caption} {strip.caption}")
 
 
 def _crossover_strip(curves: Axes, strip: Axes, results: StudyResults) -> None:
@@ -118,35 +119,24 @@ def parameters_and_score(results: StudyResults) -> Sketch | None:
     for name in variants_in(results, sized):
         point = sized[sized["variant"] == name]
         style = variant_style(name) | {"linestyle": ""}
-        axes.errorbar(
-            point["trainable"],
-            100 * point["mean"],
-            half_widths(point, 100),
-            label=prose_name(name),
-            markersize=8,
-            capsize=5,
-            **style,
-        )
+        x, y = point["trainable"], 100 * point["mean"]
+        axes.errorbar(x, y, half_widths(point, 100), label=prose_name(name), markersize=8, capsize=5, **style)
     for row in records(scores[(scores["kind"] != "variant") & (scores["label_budget"] == largest)]):
         style = baseline_style(row["variant"]) | {"marker": ""}
         axes.axhline(100 * row["mean"], label=row["variant"], zorder=0, **style)
     axes.set_xscale("log")
     low, high = float(sized["trainable"].min()), float(sized["trainable"].max())
     powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    axes.xaxis.set_major_locator(FixedLocator(powers.tolist()))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([f"{power:,.0f}" for power in powers])
+    axes.set_xticks(powers, [f"{power:,.0f}" for power in powers])
+    axes.set_xticks([], minor=True)
     axes.set_xlim(low / 2, high * 2)
     axes.grid()
     axes.set_xlabel("trainable parameters (logarithmic)")
     axes.set_ylabel(f"test {metric}, %")
     legend_below(drawing, axes, 3)
     seeds = count_range(sized["n"])
-    caption = (
-        f"Test {metric} with {budget_name(results, largest)} labels by number of trainable parameters: "
-        f"mean over {seeds} seeds with 95 % t-intervals; baselines as grey lines."
-    )
-    return Sketch(title, caption, drawing)
+    labels = budget_name(results, largest)
+    return captioned("parameters_and_score", title, drawing, metric=metric, labels=labels, seeds=seeds)
 
 
 def factorial(results: StudyResults) -> Sketch | None:
@@ -173,12 +163,7 @@ def factorial(results: StudyResults) -> Sketch | None:
     axes.set_xlabel("labelled tweets")
     axes.set_ylabel(f"points of {metric}")
     legend_below(drawing, axes, 3)
-    caption = (
-        f"Effects of the 2 × 2 design (random or CBOW vectors, frozen or trained) on test {metric}: mean over "
-        f"{count_range(frame['n'])} seeds with 95 % t-intervals. The interaction is the gain that training gives CBOW "
-        "vectors minus the gain that it gives random ones."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("factorial", title, drawing, metric=metric, seeds=count_range(frame["n"]))
 
 
 def learning_rates(results: StudyResults) -> Sketch | None:
@@ -190,40 +175,30 @@ def learning_rates(results: StudyResults) -> Sketch | None:
     rows = -(-len(names) // 2)
     titles, title_height = wrapped_names(names, 36)
     drawing, title = new_drawing(results, "Validation score by learning rate", (2.3 + title_height) * rows + 0.9)
-    panels = drawing.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).flatten()
+    panels = panels_for(drawing, names, 2, sharex=True, sharey=True)
     shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(budgets)))
     factors = sorted({float(factor) for factor in trials["factor"]})
-    for index, (panel, name) in enumerate(zip(panels, names, strict=False)):
+    for index, (panel, name) in enumerate(zip(panels, names, strict=True)):
         for budget, shade in zip(budgets, shades, strict=True):
             line = trials[(trials["variant"] == name) & (trials["label_budget"] == budget)].sort_values("factor")
             panel.plot(line["factor"], 100 * line["score"], color=shade, marker="o", markersize=3.5, linewidth=1.4)
-            _mark_chosen(panel, line, shade)
+            for row in records(line[line["chosen"].astype(bool)]):
+                x, y = row["factor"], 100 * row["score"]
+                panel.plot(x, y, marker="*", markersize=13, color=shade, markeredgecolor="black")
+                if row["edge"]:
+                    panel.plot(x, y, **EDGE)
         panel.set_title(titles[index], loc="left", fontweight="bold")
         panel.set_xscale("log")
-        panel.xaxis.set_major_locator(FixedLocator(factors))
-        panel.xaxis.set_minor_locator(NullLocator())
-        panel.set_xticklabels([f"{factor:g}" for factor in factors])
+        panel.set_xticks(factors, [f"{factor:g}" for factor in factors])
+        panel.set_xticks([], minor=True)
         if index % 2 == 0:
             panel.set_ylabel("validation score, %")
         if index + 2 >= len(names):  # no panel below
             panel.tick_params(axis="x", labelbottom=True)
             panel.set_xlabel("learning-rate factor")
         panel.grid()
-    for unused in panels[len(names) :]:
-        unused.set_axis_off()
     _trial_legend(drawing, results, budgets, shades)
-    caption = (
-        f"Mean validation score of {results.design['trial_seeds']} trial seeds per factor, variant and label budget "
-        "(no interval). A star marks the chosen factor; a frame around it means the smallest or largest of the grid."
-    )
-    return Sketch(title, caption, drawing)
-
-
-def _mark_chosen(panel: Axes, line: pd.DataFrame, shade: Any) -> None:
-    for row in records(line[line["chosen"].astype(bool)]):
-        panel.plot(row["factor"], 100 * row["score"], marker="*", markersize=13, color=shade, markeredgecolor="black")
-        if row["edge"]:
-            panel.plot(row["factor"], 100 * row["score"], **EDGE)
+    return captioned("learning_rates", title, drawing, seeds=results.design["trial_seeds"])
 
 
 def _trial_legend(drawing: Drawing, results: StudyResults, budgets: list[int], shades: Any) -> None:

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pipeline.config.variants import prose_name, variant_style
-from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, count_range, new_drawing
+from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, captioned, count_range, new_drawing
 from pipeline.study.report.formatting import budget_name, number, points_text, records
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.study_results import StudyResults
@@ -17,12 +17,9 @@ ROW = 0.27  # inches
 HEADING = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 # Marker and whether it is filled. The colour is that of the better variant; the decision is written next to it.
 DECISIONS = {
-    "higher": (">", True),
-    "lower": ("<", True),
-    "equivalent": ("s", True),
-    "undecided": ("o", False),
+    "higher": (">", True), "lower": ("<", True), "equivalent": ("s", True), "undecided": ("o", False),
     "too few seeds": ("X", False),
-}
+}  # fmt: skip
 
 
 def differences(results: StudyResults) -> Sketch | None:
@@ -38,30 +35,21 @@ def differences(results: StudyResults) -> Sketch | None:
     axes = drawing.add_subplot()
     axes.axvspan(-100 * smallest, 100 * smallest, color=LIGHT, linewidth=0, zorder=0)
     axes.axvline(0, color="black", linewidth=1, zorder=1)
-    ticks: list[float] = []
-    labels: list[str] = []
+    ticks: dict[float, str] = {}
     y = 0.0
     for pair, heading in zip(pairs, headings, strict=True):
         y += 0.5 + (len(heading) - 1) / 2
         # Blended coordinates: x as a fraction of the axes' width, y in rows.
-        axes.text(
-            0.0,
-            y,
-            "\n".join(heading),
-            transform=axes.get_yaxis_transform(),
-            weight="bold",
-            va="center",
-            bbox=HEADING,
-        )
+        text, x_fraction = "\n".join(heading), axes.get_yaxis_transform()
+        axes.text(0.0, y, text, transform=x_fraction, weight="bold", va="center", bbox=HEADING)
         y += (len(heading) - 1) / 2
         for row in rows:
             if (row["a"], row["b"]) == pair:
                 y += 1
-                ticks.append(y)
-                labels.append(budget_name(results, row["label_budget"]))
+                ticks[y] = budget_name(results, row["label_budget"])
                 _draw_row(axes, y, row)
         y += 1
-    axes.set_yticks(ticks, labels)
+    axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_ylim(y - 0.3, -0.2)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -69,18 +57,15 @@ def differences(results: StudyResults) -> Sketch | None:
     axes.set_ylabel("labelled tweets")
     axes.set_xlabel(f"points of {metric} (first − second)")
     used = {str(row["decision"]) for row in rows}
-    handles: list[Any] = [_marker(name) for name in DECISIONS if name in used]
-    handles.append(Line2D([], [], color=GREY, linewidth=6, label="over seeds"))
-    handles.append(Line2D([], [], color=GREY, linewidth=1.1, label="seeds and tweets"))
-    handles.append(Patch(color=LIGHT, label=f"below {effect_text(smallest)}"))
+    handles = [
+        *(Line2D([], [], ls="", markersize=7, label=name, **_marker(name)) for name in DECISIONS if name in used),
+        Line2D([], [], color=GREY, linewidth=6, label="over seeds"),
+        Line2D([], [], color=GREY, linewidth=1.1, label="seeds and tweets"),
+        Patch(color=LIGHT, label=f"below {effect_text(smallest)}"),
+    ]
     drawing.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=1.8)
     seeds = count_range(row["n"] for row in rows)
-    caption = (
-        f"First minus second variant in test {metric}, {seeds} paired seeds: mean, 95 % t-interval over seeds (thick), "
-        f"and 95 % interval for other seeds and other test tweets (thin). Within the grey zone, "
-        f"±{effect_text(smallest)}, a difference is too small to matter."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("differences", title, drawing, metric=metric, seeds=seeds, small=effect_text(smallest))
 
 
 def _draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:
@@ -91,20 +76,11 @@ def _draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:
         bottom, top = number(row[low]), number(row[high])
         if bottom is not None and top is not None:
             axes.plot([100 * bottom, 100 * top], [y, y], color=colour, linewidth=width, solid_capstyle="butt")
+    axes.plot(100 * row["mean"], y, color=colour, markersize=6, **_marker(decision, colour))
+    text, place = f"{points_text(row['mean'], row['low'], row['high'])}  {decision}", axes.get_yaxis_transform()
+    axes.annotate(text, (1.01, y), xycoords=place, va="center", fontsize=SMALL, annotation_clip=False)
+
+
+def _marker(decision: str, colour: str = GREY) -> dict[str, Any]:
     marker, filled = DECISIONS.get(decision, ("o", False))
-    face = colour if filled else "white"
-    axes.plot(
-        100 * row["mean"], y, marker=marker, color=colour, markersize=6, markerfacecolor=face, markeredgecolor="black"
-    )
-    text = f"{points_text(row['mean'], row['low'], row['high'])}  {decision}"
-    axes.annotate(
-        text, (1.01, y), xycoords=axes.get_yaxis_transform(), va="center", fontsize=SMALL, annotation_clip=False
-    )
-
-
-def _marker(decision: str) -> Line2D:
-    marker, filled = DECISIONS[decision]
-    face = GREY if filled else "white"
-    return Line2D(
-        [], [], linestyle="", marker=marker, markersize=7, markerfacecolor=face, markeredgecolor="black", label=decision
-    )
+    return {"marker": marker, "markerfacecolor": colour if filled else "white", "markeredgecolor": "black"}

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 from pipeline.config.variants import prose_name
+from pipeline.study.report.formatting import TEXTS, budget_name
 from pipeline.study.report.study_results import StudyResults
 
 WIDTH = 7.0  # inches: at this width the smallest text, 9 points, can be read on a phone held sideways
@@ -33,26 +33,6 @@ BASELINE_STYLES: dict[str, tuple[Any, str]] = {
     "nb_logistic": ((0, (6, 1)), "4"),
     "fasttext": ((0, (3, 1, 1, 1, 1, 1)), "+"),
 }
-SETTINGS: dict[Any, Any] = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "legend.fontsize": SMALL,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
-    "grid.color": LIGHT,
-    "grid.linewidth": 0.8,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "svg.fonttype": "path",
-    "text.parse_math": False,
-}
 
 
 @dataclass(frozen=True)
@@ -66,14 +46,14 @@ class Sketch:
 
 @contextmanager
 def plot_settings(name: str) -> Iterator[None]:
-    """Use matplotlib's defaults and `SETTINGS` in place of the user's settings, which are restored afterwards.
+    """Use matplotlib's defaults and our settings in place of the user's settings, which are restored afterwards.
 
     `name` seeds the identifiers inside the SVG, so that figures on one page do not share them.
     """
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # drawn as boxes
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS | {"svg.hashsalt": name})
+        matplotlib.rcParams.update(TEXTS["figure_settings"] | {"svg.hashsalt": name})
         yield
 
 
@@ -81,6 +61,25 @@ def save(drawing: Drawing, png: Path, svg: Path) -> None:
     """Save a drawing without dates or versions, so that equal drawings give equal bytes."""
     drawing.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def panels_for(drawing: Drawing, names: Sequence[str], columns: int, **settings: Any) -> list[Axes]:
+    """A panel for each name, row by row; those left over in the last row stay blank."""
+    panels = drawing.subplots(-(-len(names) // columns), columns, squeeze=False, **settings).flatten()
+    for unused in panels[len(names) :]:
+        unused.set_axis_off()
+    return list(panels[: len(names)])
+
+
+def captioned(name: str, title: str, drawing: Drawing, **values: object) -> Sketch:
+    """A sketch with the caption of this name in `page/texts.yaml`."""
+    return Sketch(title, TEXTS["figures"][name].format(**values), drawing)
+
+
+def budget_and_seeds(results: StudyResults) -> dict[str, object]:
+    """The largest label budget and the planned number of seeds, for a caption."""
+    largest = max(results.design["label_budgets"])
+    return {"labels": budget_name(results, largest), "seeds": results.design["seeds"]}
 
 
 def baseline_style(name: str) -> dict[str, Any]:
@@ -127,16 +126,14 @@ def variants_in(results: StudyResults, frame: pd.DataFrame) -> list[str]:
 
 def budget_labels(results: StudyResults, budgets: Sequence[int]) -> list[str]:
     """Tick labels of label budgets; the number of `all (7,200)` is on a second line."""
-    names = dict(zip(results.design["label_budgets"], results.design["budget_names"], strict=True))
-    return [str(names.get(budget, f"{budget:,}")).replace(" (", "\n(") for budget in budgets]
+    return [budget_name(results, budget).replace(" (", "\n(") for budget in budgets]
 
 
 def log_budget_axis(axes: Axes, results: StudyResults, budgets: Sequence[int]) -> None:
     """Make x a logarithmic axis with ticks at the study's label budgets."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator([float(budget) for budget in budgets]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels(budget_labels(results, budgets))
+    axes.set_xticks(budgets, budget_labels(results, budgets))
+    axes.set_xticks([], minor=True)
     axes.set_xlim(min(budgets) / MARGIN, max(budgets) * MARGIN)
 
 

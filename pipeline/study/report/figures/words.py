@@ -1,4 +1,4 @@
-"""Figures of the word vectors before and after training: probes, transfer to other tasks, drift."""
+"""Figures of the word vectors (probes, transfer, drift) and of errors (unseen tokens, confusion matrices)."""
 
 from typing import Any
 
@@ -12,17 +12,20 @@ from pipeline.study.report.figures.style import (
     GREY,
     SMALL,
     Sketch,
+    budget_and_seeds,
+    captioned,
     count_range,
     half_widths,
     legend_below,
     new_drawing,
     ordered,
+    panels_for,
     shorten,
     variants_in,
     with_values,
     wrapped_names,
 )
-from pipeline.study.report.formatting import budget_name, number, records, score_text
+from pipeline.study.report.formatting import records, score_text
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import PROBE_CHANCE, main_probes, main_transfer
 
@@ -33,6 +36,13 @@ MEASURES = {
     "neighbours": "neighbours of the same polarity",
     "nearer": "synonym nearer than antonym",
 }
+MAX_SIDE_BY_SIDE = 4  # classes up to which two matrices share a row of panels
+MAX_NUMBERED = 12  # classes up to which cells hold numbers
+MAX_NAMED = 40  # classes up to which axes hold names
+TILTED: tuple[dict[str, Any], dict[str, Any]] = (
+    {"rotation": 20, "ha": "right", "rotation_mode": "anchor"},
+    {"rotation": 90},
+)
 
 
 def probes(results: StudyResults) -> Sketch | None:
@@ -46,29 +56,25 @@ def probes(results: StudyResults) -> Sketch | None:
     rows = -(-len(names) // 2)
     height = rows * (0.9 + max(0.4, label_height) * len(variants)) + 0.8
     drawing, title = new_drawing(results, "Probes of the word vectors before and after training", height)
-    panels = drawing.subplots(rows, 2, squeeze=False, sharey=True).flatten()
-    for panel, name in zip(panels, names, strict=False):
+    panels = panels_for(drawing, names, 2, sharey=True)
+    for panel, name in zip(panels, names, strict=True):
         for y, variant in enumerate(variants):
             _draw_probe(panel, y, frame[(frame["probe"] == name) & (frame["variant"] == variant)], variant)
-        panel.axvline(PROBE_CHANCE[name.split("/")[-1]], color="black", linewidth=1.1, zorder=0.9)
-        panel.set_title(_probe_title(name), loc="left", fontweight="bold")
+        *parts, measure = name.removeprefix("probe/").split("/")
+        heading = shorten(" ".join(part for part in parts if part != "similarity"), 36)
+        panel.axvline(PROBE_CHANCE[measure], color="black", linewidth=1.1, zorder=0.9)
+        panel.set_title(f"{heading}:\n{MEASURES[measure]}", loc="left", fontweight="bold")
         panel.set_yticks(range(len(variants)), labels)
         panel.set_ylim(len(variants) - 0.4, -0.6)
         panel.margins(x=0.12)
         panel.grid()
-    for unused in panels[len(names) :]:
-        unused.set_axis_off()
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 7}
     handles = [
         Line2D([], [], label="before training", markerfacecolor="white", **dot),
         Line2D([], [], label="after training", **dot),
     ]
     drawing.legend(handles=handles, loc="outside lower center", ncols=2)
-    caption = (
-        f"Probes of the embedding matrix before (hollow) and after training (filled) with the most labels: mean over "
-        f"{count_range(frame['n'])} seeds with 95 % intervals. The black line is chance; scales differ between panels."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("probes", title, drawing, seeds=count_range(frame["n"]))
 
 
 def _draw_probe(panel: Axes, y: int, rows: pd.DataFrame, variant: str) -> None:
@@ -85,11 +91,6 @@ def _draw_probe(panel: Axes, y: int, rows: pd.DataFrame, variant: str) -> None:
                 markersize=7, markerfacecolor=face, markeredgecolor=style["color"], markeredgewidth=1.4, linestyle="",
                 capsize=2,
             )  # fmt: skip
-
-
-def _probe_title(name: str) -> str:
-    *parts, last = name.removeprefix("probe/").split("/")
-    return f"{shorten(' '.join(part for part in parts if part != 'similarity'), 36)}:\n{MEASURES[last]}"
 
 
 def transfer(results: StudyResults) -> Sketch | None:
@@ -114,15 +115,8 @@ def transfer(results: StudyResults) -> Sketch | None:
                 means[cell] = 100 * row["mean"]
                 dark = means[cell] > low + 0.6 * (high - low)
                 text = score_text(row["mean"], row["low"], row["high"]).replace(" ", "\n", 1)
-                panel.text(
-                    cell[1],
-                    cell[0],
-                    text,
-                    ha="center",
-                    va="center",
-                    fontsize=SMALL,
-                    color="white" if dark else "black",
-                )
+                colour = "white" if dark else "black"
+                panel.text(cell[1], cell[0], text, ha="center", va="center", fontsize=SMALL, color=colour)
         image = panel.imshow(means, cmap="Blues", vmin=low, vmax=high, aspect="auto")
         panel.set_title(f"{side} training", fontweight="bold", loc="left")
         panel.set_xticks(range(len(tasks)), [shorten(task, 14) for task in tasks], rotation=20 if len(tasks) > 3 else 0)
@@ -132,12 +126,7 @@ def transfer(results: StudyResults) -> Sketch | None:
     measures = sorted(set(metrics.values()))
     drawing.colorbar(image, ax=panels, label=f"{', '.join(measures).replace('_', ' ')}, %", pad=0.02)
     seeds = count_range([row["n"] for row in records(frame) if not str(row["variant"]).startswith("(")] or [0])
-    caption = (
-        "Test score of a logistic regression on another task with the frozen word vectors of each variant as features, "
-        f"in percent: mean over {seeds} seeds ± half of the 95 % interval. "
-        "Names in brackets are reference methods without word vectors, equal on both sides."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("transfer", title, drawing, seeds=seeds)
 
 
 def drift_by_frequency(results: StudyResults) -> Sketch | None:
@@ -149,17 +138,13 @@ def drift_by_frequency(results: StudyResults) -> Sketch | None:
     counts = {str(row["band"]): row["rows"] for row in records(frame)}
     drawing, title = new_drawing(results, "Drift of the word vectors during training", 5.0)
     upper, lower = drawing.subplots(2, 1, sharex=True)
-    sides: list[tuple[Axes, str, str]] = [
-        (upper, "mean_drift", "drift, 1 − cos"),
-        (lower, "mean_relative_l2", "change / initial length"),
-    ]
     names = variants_in(results, frame)
-    for axes, column, label in sides:
+    columns = {"mean_drift": "drift, 1 − cos", "mean_relative_l2": "change / initial length"}
+    for axes, (column, label) in zip((upper, lower), columns.items(), strict=True):
         for index, name in enumerate(names):
             line = frame[frame["variant"] == name]
-            values = [number(value) for value in line[column]]
             axes.plot(
-                [bands.index(str(band)) for band in line["band"]], [np.nan if v is None else v for v in values],
+                [bands.index(str(band)) for band in line["band"]], pd.to_numeric(line[column]),
                 label=prose_name(name), linewidth=1.8, markersize=max(10 - 1.5 * index, 4), **variant_style(name),
             )  # fmt: skip
         axes.set_xticks(range(len(bands)), [f"{band}\n({counts[band]:,.0f})" for band in bands])
@@ -168,9 +153,67 @@ def drift_by_frequency(results: StudyResults) -> Sketch | None:
         axes.grid(axis="y")
     lower.set_xlabel("occurrences of the word in the labelled tweets (number of words)")
     legend_below(drawing, upper, 2)
-    largest = max(results.design["label_budgets"])
-    caption = (
-        f"Mean change of word vectors by frequency of the word, with {budget_name(results, largest)} labels: mean over "
-        f"the seeds ({results.design['seeds']} planned), without interval. Numbers in brackets are words per group."
-    )
-    return Sketch(title, caption, drawing)
+    return captioned("drift_by_frequency", title, drawing, **budget_and_seeds(results))
+
+
+def unknown_words(results: StudyResults) -> Sketch | None:
+    """Accuracy by the share of a tweet's tokens that no labelled tweet contains."""
+    frame = with_values(results.unknown, "accuracy")
+    if frame.empty:
+        return None
+    bands = list(dict.fromkeys(str(band) for band in results.unknown["band"]))
+    tweets = {str(row["band"]): row["tweets"] for row in records(frame)}
+    drawing, title = new_drawing(results, "Accuracy by share of unseen tokens", 3.9)
+    axes = drawing.add_subplot()
+    names = variants_in(results, frame)
+    step = min(0.14, 0.7 / len(names))
+    for index, name in enumerate(names):
+        points = frame[frame["variant"] == name].rename(columns={"accuracy": "mean"})
+        x = [bands.index(str(band)) + step * (index - (len(names) - 1) / 2) for band in points["band"]]
+        style = variant_style(name) | {"linestyle": ""}
+        y = 100 * pd.to_numeric(points["mean"])
+        axes.errorbar(x, y, half_widths(points, 100), label=prose_name(name), markersize=7, capsize=3, **style)
+    axes.set_xticks(range(len(bands)), [f"{shorten(band, 14)}\n({tweets.get(band, 0):,.0f})" for band in bands])
+    axes.set_xlim(-0.5, len(bands) - 0.5)
+    axes.grid(axis="y")
+    axes.set_xlabel("share of the tweet's tokens that no labelled tweet contains (number of tweets)")
+    axes.set_ylabel("test accuracy, %")
+    legend_below(drawing, axes, 2)
+    return captioned("unknown_words", title, drawing, **budget_and_seeds(results))
+
+
+def confusion(results: StudyResults) -> Sketch | None:
+    """One matrix per variant: shares of the true label, and how many tweets."""
+    names = ordered(list(results.confusion), results.design["variants"])
+    if not names:
+        return None
+    columns = 2 if len(results.data["label_names"]) <= MAX_SIDE_BY_SIDE and len(names) > 1 else 1
+    labels = [shorten(str(label), 12 if columns == 2 else 18) for label in results.data["label_names"]]
+    rows = -(-len(names) // columns)
+    cell = 0.55 if columns == 2 else 0.5 if len(labels) <= MAX_NUMBERED else 0.24
+    height = min(cell * len(labels), 7.0) + (0.9 if columns == 2 else 1.4)
+    titles, title_height = wrapped_names(names, 28 if columns == 2 else 72)
+    drawing, title = new_drawing(results, "Confusion matrices", rows * (height + title_height))
+    panels = panels_for(drawing, names, columns)
+    for panel, panel_title, name in zip(panels, titles, names, strict=True):
+        counts = np.asarray(results.confusion[name], dtype=float)
+        totals = counts.sum(axis=1, keepdims=True)
+        shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        if len(labels) <= MAX_NUMBERED:
+            for row, column in np.ndindex(counts.shape):
+                text = f"{100 * shares[row, column]:.0f} %" + f"\n{counts[row, column]:,.0f}" * (
+                    len(labels) <= MAX_SIDE_BY_SIDE
+                )
+                colour = "white" if shares[row, column] > 0.55 else "black"
+                panel.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=colour)
+        ticks = labels if len(labels) <= MAX_NAMED else []
+        panel.set_xticks(range(len(ticks)), ticks, **TILTED[len(labels) > MAX_SIDE_BY_SIDE])
+        panel.set_yticks(range(len(ticks)), ticks)
+        panel.tick_params(length=0)
+        panel.spines[:].set_visible(False)
+        panel.set_title(panel_title, loc="left", fontweight="bold", fontsize=SMALL)
+        panel.set_ylabel("true")
+        panel.set_xlabel("predicted")
+    shown = " and number of tweets" if len(labels) <= MAX_SIDE_BY_SIDE else ""
+    return captioned("confusion", title, drawing, counts=shown, **budget_and_seeds(results))

@@ -1,10 +1,21 @@
 """Report sections on scores: differences, label budgets, effects, errors, learning rates, baselines, failures."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.blocks import Block, Bullets, Table, Tables, Text, table_of
-from pipeline.study.report.formatting import DASH, budget_name, count_text, number, p_note, p_text, records, score_text
+from pipeline.study.report.blocks import Block, Part, Table, Tables, filled_table, table_of
+from pipeline.study.report.formatting import (
+    DASH,
+    TEXTS,
+    budget_name,
+    count_text,
+    number,
+    p_note,
+    p_text,
+    records,
+    score_text,
+)
 from pipeline.study.report.phrases import capital, effect_text, in_prose
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import crossover_table, difference_table, factorial_table, score_table
@@ -18,22 +29,12 @@ def differences(results: StudyResults) -> list[Block]:
     rows = [row for row in records(results.differences) if row["planned"] and row["sentence"]]
     largest = max(row["label_budget"] for row in records(results.differences))
     sentences = [_sentence(row["sentence"]) for row in rows if row["label_budget"] == largest]
-    blocks: list[Block] = [Bullets(sentences)] if sentences else []
+    blocks: list[Block] = [Part("bullets", sentences)] if sentences else []
     blocks += table_of("Planned comparisons, differences in points of score", [_decision_first(row) for row in planned])
     if note := smallest_p_note(results):
-        blocks.append(Text(note))
-    blocks.append(
-        Bullets(
-            [
-                "points: mean difference and its 95 % interval over seeds.",
-                "seeds and tweets: 95 % interval for other seeds and other test tweets.",
-                "p: exact sign-flip test over seeds; p (Holm): corrected for all planned comparisons.",
-                "P(first better): probability that the first variant scores higher, ties counted half.",
-                f"p (equivalence): test that the difference is below {effect_text(results.design['smallest_effect'])} "
-                "in both directions. A small p here shows equivalence; a large sign-flip p does not.",
-            ]
-        )
-    )
+        blocks.append(Part("text", note))
+    small = effect_text(results.design["smallest_effect"])
+    blocks.append(Part("bullets", [note.format(small=small) for note in TEXTS["difference_notes"]]))
     untested = [{key: text for key, text in row.items() if key != "decision"} for row in others]
     blocks += table_of("Other pairs: not planned, not corrected, to be read as hints", untested)
     return blocks + _mcnemar(results)
@@ -71,7 +72,7 @@ def label_budgets(results: StudyResults) -> list[Block]:
     metric = results.design["metric_name"]
     scores_caption = f"Test {metric} in percent by label budget: mean ± half the 95 % interval over seeds"
     return [
-        *([Bullets(sentences)] if sentences else []),
+        *([Part("bullets", sentences)] if sentences else []),
         *table_of("Where vectors learned from scratch catch up", crossover_table(results)),
         *table_of(scores_caption, score_table(results)),
     ]
@@ -82,16 +83,18 @@ def parameters(results: StudyResults) -> list[Block]:
     entries = [row for row in records(results.scores) if number(row["trainable"]) is not None]
     largest = max((row["label_budget"] for row in entries), default=None)
     rows = [
-        {
-            "variant": prose_name(row["variant"]),
-            "trained parameters": count_text(row["trainable"]),
-            "all parameters": count_text(row["parameters"]),
-            f"test {results.design['metric_name']}, %": score_text(row["mean"], row["low"], row["high"]),
-        }
+        [prose_name(row["variant"]), *map(count_text, (row["trainable"], row["parameters"])), score_of(row)]
         for row in sorted(entries, key=lambda row: (row["trainable"], -row["mean"]))
         if row["label_budget"] == largest
     ]
-    return table_of(f"Parameters and score with {budget_name(results, largest)} labels", rows) if rows else []
+    columns = ["variant", "trained parameters", "all parameters", f"test {results.design['metric_name']}, %"]
+    caption = f"Parameters and score with {budget_name(results, largest)} labels" if rows else ""
+    return filled_table(caption, columns, rows)
+
+
+def score_of(row: Mapping[str, Any]) -> str:
+    """Mean and half the interval of a row of `StudyResults.scores`."""
+    return score_text(row["mean"], row["low"], row["high"])
 
 
 def factorial(results: StudyResults) -> list[Block]:
@@ -100,29 +103,17 @@ def factorial(results: StudyResults) -> list[Block]:
 
 
 def _mcnemar(results: StudyResults) -> list[Block]:
-    groups: dict[tuple[str, str, int], list[dict[str, object]]] = {}
-    for row in records(results.mcnemar):
-        groups.setdefault((row["a"], row["b"], row["label_budget"]), []).append(row)
+    if results.mcnemar.empty:
+        return []
     rows = []
-    for (first, second, budget), members in groups.items():
-        p_values = [p for p in map(number, (row["p"] for row in members)) if p is not None]
-        rows.append(
-            {
-                "first − second": f"{prose_name(first)} − {prose_name(second)}",
-                "labels": budget_name(results, budget),
-                "seeds": str(len(members)),
-                "only first correct": _mean(row["only_a"] for row in members),
-                "only second correct": _mean(row["only_b"] for row in members),
-                "largest p of a seed": p_text(max(p_values, default=None)),
-                "seeds with p < 0.05": str(sum(p < 0.05 for p in p_values)),
-            }
-        )
-    return table_of("McNemar's test per seed: test tweets that only one variant labels correctly", rows)
-
-
-def _mean(values: Iterable[object]) -> str:
-    numbers = [value for value in map(number, values) if value is not None]
-    return f"{sum(numbers) / len(numbers):,.1f}" if numbers else DASH
+    for (first, second, budget), seeds in results.mcnemar.groupby(["a", "b", "label_budget"], sort=False):
+        only_first, only_second = (f"{seeds[name].mean():,.1f}" for name in ("only_a", "only_b"))
+        pair, labels = f"{prose_name(str(first))} − {prose_name(str(second))}", budget_name(results, budget)
+        significant = str(int((seeds["p"] < 0.05).sum()))
+        rows.append([pair, labels, str(len(seeds)), only_first, only_second, p_text(seeds["p"].max()), significant])
+    columns = ["first − second", "labels", "seeds", "only first correct", "only second correct", "largest p of a seed"]
+    caption = "McNemar's test per seed: test tweets that only one variant labels correctly"
+    return filled_table(caption, [*columns, "seeds with p < 0.05"], rows)
 
 
 def confusion(results: StudyResults) -> list[Block]:
@@ -130,13 +121,12 @@ def confusion(results: StudyResults) -> list[Block]:
     names = [str(name) for name in results.data["label_names"]]
     tables = []
     for variant, matrix in results.confusion.items():
-        rows, shades = [], []
-        for name, counts in zip(names, matrix, strict=True):
-            total = sum(counts)
-            shares = [count / total if total else 0.0 for count in counts]
-            cells = [f"{count:,.0f} ({100 * share:.0f} %)" for count, share in zip(counts, shares, strict=True)]
-            rows.append([name, *cells])
-            shades.append([round(10 * share) for share in shares])
+        shares = [[count / (sum(counts) or 1) for count in counts] for counts in matrix]
+        rows = [
+            [name, *(f"{count:,.0f} ({100 * share:.0f} %)" for count, share in zip(*cells, strict=True))]
+            for name, *cells in zip(names, matrix, shares, strict=True)
+        ]
+        shades = [[round(10 * share) for share in row] for row in shares]
         tables.append(Table(prose_name(variant), ["true ↓ predicted →", *names], rows, shades))
     return [Tables(tables)] if tables else []
 
@@ -166,32 +156,19 @@ def baselines(results: StudyResults) -> list[Block]:
     entries = [row for row in records(results.scores) if number(row["mean"]) is not None]
     variants = [row for row in entries if row["kind"] == "variant"]
     rows = []
-    for row in entries:
-        if row["kind"] != "baseline":
-            continue
+    for row in (row for row in entries if row["kind"] == "baseline"):
         rivals = [rival for rival in variants if rival["label_budget"] == row["label_budget"]]
         below = [prose_name(rival["variant"]) for rival in rivals if rival["mean"] < row["mean"]]
-        rows.append(
-            {
-                "baseline": prose_name(row["variant"]),
-                "labels": budget_name(results, row["label_budget"]),
-                "runs": str(row["n"]),
-                f"test {results.design['metric_name']}, %": score_text(row["mean"], row["low"], row["high"]),
-                "variants with a lower mean": "; ".join(below) or "none",
-            }
-        )
-    return table_of("Scores of the baselines, and the variants that score below", rows)
+        cells = [prose_name(row["variant"]), budget_name(results, row["label_budget"]), str(row["n"]), score_of(row)]
+        rows.append([*cells, "; ".join(below) or "none"])
+    columns = ["baseline", "labels", "runs", f"test {results.design['metric_name']}, %", "variants with a lower mean"]
+    return filled_table("Scores of the baselines, and the variants that score below", columns, rows)
 
 
 def failures(results: StudyResults) -> list[Block]:
     """A row per failed run."""
     rows = [
-        {
-            "run": prose_name(str(row["variant"])),
-            "labels": budget_name(results, row["label_budget"]),
-            "seed": str(row["seed"]),
-            "reason": str(row["reason"]),
-        }
+        [prose_name(row["variant"]), budget_name(results, row["label_budget"]), str(row["seed"]), str(row["reason"])]
         for row in records(results.failures)
     ]
-    return table_of("Failed runs and their reasons", rows)
+    return filled_table("Failed runs and their reasons", ["run", "labels", "seed", "reason"], rows)
