@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -73,8 +72,12 @@ def _ask_hydra(arguments: list[str]) -> int:
 
     # `run`, of ./scripts/run, is the name for which Hydra's shell completion registers itself. With the variable, Hydra
     # raises its errors instead of printing them and exiting with 1.
-    with patch.object(sys, "argv", ["run", *arguments]), patch.dict(os.environ, {FULL_ERROR: "1"}):
+    argv, full_error = sys.argv, os.environ.get(FULL_ERROR, "0")
+    sys.argv, os.environ[FULL_ERROR] = ["run", *arguments], "1"
+    try:
         hydra.main(str(conf_folder()), compose.CONFIG_NAME, compose.VERSION_BASE)(no_job)()
+    finally:
+        sys.argv, os.environ[FULL_ERROR] = argv, full_error
     return DONE
 
 
