@@ -72,12 +72,14 @@ def _ask_hydra(arguments: list[str]) -> int:
 
     # `run`, of ./scripts/run, is the name for which Hydra's shell completion registers itself. With the variable, Hydra
     # raises its errors instead of printing them and exiting with 1.
-    argv, full_error = sys.argv, os.environ.get(FULL_ERROR, "0")
+    argv, environment = sys.argv, dict(os.environ)
     sys.argv, os.environ[FULL_ERROR] = ["run", *arguments], "1"
     try:
         hydra.main(str(conf_folder()), compose.CONFIG_NAME, compose.VERSION_BASE)(no_job)()
     finally:
-        sys.argv, os.environ[FULL_ERROR] = argv, full_error
+        sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)
     return DONE
 
 
