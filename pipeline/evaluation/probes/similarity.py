@@ -79,12 +79,12 @@ def similarity(matrix: NDArray[np.floating], pairs: Sequence[Pair], row_of: RowO
         for first, second, score in ((row_of(a), row_of(b), score) for a, b, score in pairs)
         if first is not None and second is not None and first != second
     ]
-    left, right = (matrix[[row[side] for row in rows]].astype(np.float64) for side in (0, 1))
-    scores = np.array([score for _, _, score in rows])
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    left, right = matrix[columns[:2].astype(np.int64)].astype(np.float64)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     covered = norms > 0
     cosines = (left * right).sum(axis=1)[covered] / norms[covered]
-    scores, n = scores[covered], int(covered.sum())
+    scores, n = columns[2, covered], int(covered.sum())
     rho = low = high = None
     if n >= MIN_PAIRS and np.ptp(scores) > 0 and np.ptp(cosines) > 0:
         rho = float(spearmanr(scores, cosines).statistic)
