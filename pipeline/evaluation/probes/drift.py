@@ -1,4 +1,4 @@
-"""Drift of an embedding matrix in training, as a whole and by word: distances, main direction, most changed words."""
+"""Drift of an embedding matrix in training, as a whole and by word, its main direction, the most changed words."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
