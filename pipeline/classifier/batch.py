@@ -1,4 +1,4 @@
-"""Token ids of tweets as tensors: a whole split (`Texts`) and a batch of it (`Bags`). Shapes: see `model`."""
+"""Ragged token ids of tweets, in order, as tensors: a whole split (`Texts`) and a batch of it (`Bags`)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

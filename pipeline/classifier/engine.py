@@ -1,4 +1,4 @@
-"""The training engine: trains a batch of runs in sequence, in parallel processes, or stacked on a GPU.
+"""The training engine: trains a list of runs one by one (`trainer`), in processes, or stacked on a GPU (`fast`).
 
 It returns arrays and histories, writes no files and knows no tracker. The numbers of a run do not depend on the other
 runs of its batch: each run has random generators of its own and, on a CPU, its own number of threads.

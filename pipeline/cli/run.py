@@ -1,4 +1,4 @@
-"""`python -m pipeline`: check the whole command, then run it once or, with -m, once per combination of values."""
+"""Checks the whole command, then runs it once or, with --multirun, once per combination of values."""
 
 import argparse
 import os

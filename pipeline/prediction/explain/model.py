@@ -1,4 +1,4 @@
-"""The trained run that a lesson explains, read from its record, and a trainer for one step on one tweet."""
+"""The trained run that `explain` shows, read from its record, and a trainer for one step on one tweet."""
 
 import dataclasses
 from dataclasses import dataclass
