@@ -35,8 +35,8 @@ def truncated(text: str, columns: int) -> str:
     text = printable(text)
     if width(text) <= columns:
         return text
-    kept = sum(used < columns for used in accumulate(map(width, text)))
-    return text[:kept] + "…"
+    fitting = sum(used < columns for used in accumulate(map(width, text)))
+    return text[:fitting] + "…"
 
 
 def token_label(token: str) -> str:
