@@ -1,11 +1,13 @@
 """The answers and warnings of a search, in sentences."""
 
+from typing import Any
+
 from pipeline.config.validate import value_text
 from pipeline.config.variants import prose_name
 from pipeline.study.report.formatting import records, signed
 from pipeline.study.report.phrases import listed, points
 from pipeline.study.report.study_results import StudyResults, StudyWarning, Verdict
-from pipeline.study.search.search_results import DEFAULT, SearchResults
+from pipeline.study.search.search_results import DEFAULT, TEXTS, SearchResults
 from pipeline.study.statistics.expected_best import Band, crossing
 
 
@@ -26,17 +28,9 @@ def _ahead(search: SearchResults) -> Verdict:
     ranked = sorted(search.bands, key=lambda variant: -search.bands[variant].mean[-1])
     best = [f"{prose_name(variant)} {search.score_text(search.bands[variant].mean[-1])}" for variant in ranked]
     answer = f"With {search.budget} settings each, the best {search.score_name} is: {'; '.join(best)}."
-    if search.independent:
-        note = (
-            "Intervals are 95 % for another draw of the settings, with the same seeds and tweets. They are somewhat "
-            f"narrow for more than {search.budget // 2} trials, as nothing is known beyond the best setting drawn."
-        )
-    else:
-        note = (
-            f"The sampler {search.config.search.sampler} chose settings by earlier scores, so its trials are not "
-            "independent. The expected best of fewer trials and all intervals describe only these trials in random "
-            "order."
-        )
+    note = TEXTS["notes"]["independent" if search.independent else "dependent"].format(
+        half=search.budget // 2, sampler=search.config.search.sampler
+    )
     evidence = [*lead_sentences(search), note]
     return Verdict(f"Which variant is best when each may try {search.budget} settings?", answer, evidence)
 
@@ -102,7 +96,7 @@ def _on_test(search: SearchResults, results: StudyResults) -> list[Verdict]:
 
 def search_warnings(search: SearchResults) -> list[StudyWarning]:
     """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
-    warnings = []
+    values: dict[str, dict[str, Any]] = {}
     edges = [
         f"{range_.key} of {prose_name(name)} ({value_text(search.best[name].setting[range_.key])})"
         for range_ in search.ranges
@@ -110,19 +104,15 @@ def search_warnings(search: SearchResults) -> list[StudyWarning]:
     ]
     if edges:
         rest = f" and {len(edges) - 6} more" if len(edges) > 6 else ""
-        text = f"The best value lies at an end of its range; a better one may lie beyond: {'; '.join(edges[:6])}{rest}."
-        warnings.append(StudyWarning("setting_at_edge", text))
-    diverged = [trial for trial in search.trials if trial.score is None]
-    if diverged:
-        first = diverged[0]
+        values["setting_at_edge"] = {"edges": f"{'; '.join(edges[:6])}{rest}"}
+    if diverged := [trial for trial in search.trials if trial.score is None]:
+        first, counts = diverged[0], {"diverged": len(diverged), "trials": len(search.trials)}
         reason = (first.reason or "").rstrip(".")
-        text = (
-            f"{len(diverged)} of {len(search.trials)} trials diverged or failed. They count with the worst score of "
-            f"the search. The first: {prose_name(first.variant)}, trial {first.number}: {reason}."
-        )
-        warnings.append(StudyWarning("diverged_trials", text))
+        values["diverged_trials"] = counts | {
+            "name": prose_name(first.variant),
+            "number": first.number,
+            "reason": reason,
+        }
     if not search.independent:
-        sampler = search.config.search.sampler
-        text = f"Trials of {sampler} depend on each other: read the best so far, not the expected best of fewer."
-        warnings.append(StudyWarning("dependent_trials", text))
-    return warnings
+        values["dependent_trials"] = {"sampler": search.config.search.sampler}
+    return [StudyWarning(code, TEXTS["warnings"][code].format(**parts)) for code, parts in values.items()]

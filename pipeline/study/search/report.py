@@ -7,18 +7,14 @@ from typing import Any
 
 from pipeline.config.validate import value_text
 from pipeline.config.variants import prose_name
+from pipeline.runtime.templates import render
 from pipeline.study.design import StudyRuns, value_of
 from pipeline.study.report.blocks import Block, table_of
 from pipeline.study.report.sections.all import SectionSpec
 from pipeline.study.results import Extension, compare_runs, write_results
 from pipeline.study.search.answers import lead_sentences, lead_text, search_answers, search_warnings
 from pipeline.study.search.figures import curves, slices
-from pipeline.study.search.search_results import (
-    SearchResults,
-    curve_frame,
-    lead_frame,
-    trial_frame,
-)
+from pipeline.study.search.search_results import TEXTS, SearchResults, curve_frame, lead_frame, trial_frame
 from pipeline.study.statistics.expected_best import best_so_far, crossing
 
 TRIAL_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # at which the curves stand in a table
@@ -56,23 +52,11 @@ def search_extension(search: SearchResults) -> Extension:
 
 def search_sections(search: SearchResults) -> list[SectionSpec]:
     """The sections on the curves and on the best settings."""
+    sections = (("curves", "curves", curve_tables), ("settings", "slices", setting_table))
+    texts = TEXTS["sections"]
     return [
-        (
-            "curves",
-            "Best validation score by number of settings tried",
-            "A curve that lies higher reaches a better score with the same number of trials; where two curves cross, "
-            "which variant is better depends on how many settings one can afford to try.",
-            ("curves",),
-            lambda results: curve_tables(search),
-        ),
-        (
-            "settings",
-            "Best settings",
-            "What was searched, the default, and the best setting of each variant on validation; ← marks a value at an "
-            "end of its range.",
-            ("slices",),
-            lambda results: setting_table(search),
-        ),
+        (key, texts[key]["title"], texts[key]["guide"], (figure,), lambda _, blocks=blocks: blocks(search))
+        for key, figure, blocks in sections
     ]
 
 
@@ -121,30 +105,8 @@ def setting_table(search: SearchResults) -> list[Block]:
     return table_of("Best setting of each variant", rows)
 
 
-def search_methods(results: SearchResults) -> list[str]:
+def search_methods(search: SearchResults) -> list[str]:
     """How settings were chosen, in paragraphs."""
-    search, study = results.config.search, results.config.study
-    drawn = (
-        "drawn at random, the same ones for every variant"
-        if results.independent
-        else "chosen by optuna's TPE sampler, the first ten at random, later ones by the scores of the batches before"
-    )
-    seeds = f"{study.trial_seeds} seed{'s' if study.trial_seeds > 1 else ''}"
-    searched = "; ".join(f"{range_.key} ({range_})" for range_ in results.ranges)
-    return [
-        f"What was tuned: {searched}. Every variant had {search.trials} settings, {drawn} (batches of {search.batch}, "
-        f"search.seed={search.seed}); trials that diverged or failed count. The score of a trial is the mean "
-        f"{results.config.train.monitor} on validation over {seeds}, at one label budget; no trial reads a test tweet. "
-        "Everything else is as configured, and the default settings are those of the configuration.",
-        "Expected best: the mean best score of k of a variant's trials over all subsets of k, which has no bias for "
-        "independent trials, as random search gives them. The estimator of Dodge et al. (2019, Show Your Work), with "
-        "replacement, is too low for k near the number of trials (Tang et al. 2020, Showing Your Work Doesn't Always "
-        "Work); it is in tables/curves.csv as with_replacement. A trial without a score counts with the worst score of "
-        "the search. Bands are the estimate ± Student's t times the bootstrap's standard error over trials "
-        f"({study.resamples:,} resamples), resampled in pairs for differences. Their nominal level is 95 %; in "
-        "simulations of 20 trials they held the truth in 81 to 94 % of the cases at half of the trials and in 75 to "
-        "95 % at all of them, depending on how rare good settings are.",
-        "A best validation score is too high, as it was selected. So each variant was trained anew with its best and "
-        f"with the default setting, {study.seeds} seeds each, and read on the test split once. The differences hold "
-        "for these settings; another search would choose others, which no interval covers.",
-    ]
+    values = {"config": search.config, "ranges": search.ranges, "independent": search.independent}
+    text = render("pipeline.study.search", "methods.txt.j2", **values)
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from numpy.typing import NDArray
 
 from pipeline.config.schema import Config
+from pipeline.runtime.templates import page_file
 from pipeline.study.results import METRIC_NAMES
 from pipeline.study.search.space import Range
 from pipeline.study.search.trials import Trial
 from pipeline.study.statistics.expected_best import Band, bands, best_so_far, crossing, expected_best_replaced, lead
 
 DEFAULT = "@default"  # ends the name of a variant with the settings of the configuration
-INDEPENDENT = ("random",)  # samplers whose trials are independent draws
+TEXTS: dict[str, Any] = yaml.safe_load(page_file("pipeline.study.search", "texts.yaml"))
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class SearchResults:
     @property
     def independent(self) -> bool:
         """Whether the trials are independent draws."""
-        return self.config.search.sampler in INDEPENDENT
+        return self.config.search.sampler == "random"
 
     @property
     def budget(self) -> int:
