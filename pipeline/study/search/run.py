@@ -21,10 +21,9 @@ from pipeline.study.design import (
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.prerequisites import encode_tweets
 from pipeline.study.publish import publish, report_key, report_name
-from pipeline.study.search.sampler import require_optuna
 from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.search.space import search_space
-from pipeline.study.search.trials import Trial, run_trials, setting_cell, with_vectors
+from pipeline.study.search.trials import Trial, require_optuna, run_trials, setting_cell, with_vectors
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
