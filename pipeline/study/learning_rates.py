@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.worker_pool import TaskResult, WorkerPool
 from pipeline.study.design import Cell, Choice, Study, failure, learning_rates, vectors_key
-from pipeline.study.jobs import VectorResults, run_jobs, trial_job
+from pipeline.study.jobs import VectorResults, job, run_jobs
 
 Choices = dict[tuple[str, int], Choice]  # by variant and label budget
 
@@ -24,7 +24,7 @@ def choose_learning_rates(
         for cell in sorted(with_vectors, key=lambda cell: -cell.label_budget)
         for factor in design.lr_factors
     }
-    jobs = {key: trial_job(cell, vectors) for key, cell in trial_cells.items()}
+    jobs = {key: job(cell, vectors) for key, cell in trial_cells.items()}
     results = run_jobs(workers, jobs, "compare: learning-rate trials")
     choices: Choices = {}
     failures = []

@@ -8,16 +8,8 @@ from typing import Any
 from pipeline.config.schema import Config
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log
-from pipeline.study.design import (
-    Cell,
-    LabelBudget,
-    Study,
-    StudyRuns,
-    Variants,
-    failure,
-    planned_pairs,
-    varied_keys,
-)
+from pipeline.study import design
+from pipeline.study.design import Cell, LabelBudget, Study, StudyRuns, Variants
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.prerequisites import encode_tweets
 from pipeline.study.publish import publish, report_key, report_name
@@ -56,15 +48,16 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         folders, failed_runs = train_cells(workers, study, cells, vectors, "search: runs")
 
     # Statistics and report, as in a study.
-    between_variants = planned_pairs(study)
+    between_variants = design.planned_pairs(study)
     failed_variants = [
-        failure(name, budget.tweets, None, f"no trial worked: {reason}") for name, reason in search.failed.items()
+        design.failure(name, budget.tweets, None, f"no trial worked: {reason}")
+        for name, reason in search.failed.items()
     ]
     runs = StudyRuns(
         study=study,
         folders=folders,
         planned=[*((name, f"{name}{DEFAULT}") for name in search.best), *between_variants],
-        varied=varied_keys(between_variants) | {range_.key for range_ in ranges},
+        varied=design.varied_keys(between_variants) | {range_.key for range_ in ranges},
         failures=[*failed_runs, *failed_variants],
         example=study.example([cell for cell in cells if cell.key in folders]),
     )

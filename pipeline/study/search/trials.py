@@ -12,7 +12,7 @@ from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.worker_pool import TaskResult, WorkerPool
 from pipeline.study.design import Cell, LabelBudget, Settings, Study
-from pipeline.study.jobs import VectorResults, run_jobs, trial_job
+from pipeline.study.jobs import VectorResults, job, run_jobs
 from pipeline.study.learning_rates import failure_reason, mean_score
 from pipeline.study.prerequisites import vector_tasks
 from pipeline.study.search.space import Range
@@ -109,7 +109,7 @@ def run_trials(workers: WorkerPool, study: Study, ranges: Sequence[Range], budge
         }
         vectors = with_vectors(workers, list(cells.values()), vectors)
         label = f"search: settings {numbers[0]} to {numbers[-1]} of {search.trials}"
-        results = run_jobs(workers, {key: trial_job(cell, vectors) for key, cell in cells.items()}, label)
+        results = run_jobs(workers, {key: job(cell, vectors) for key, cell in cells.items()}, label)
         batch = [
             scored_trial(*key, setting, [result for cell, result in results.items() if cell[:2] == key])
             for key, setting in settings.items()
