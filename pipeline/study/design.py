@@ -131,8 +131,6 @@ class Choice:
 class StudyRuns:
     """What the runs of a study left on disk, and what is compared.
 
-    Attributes
-    ----------
     folders : of the records. baselines : their outcomes. audits : by `text.emoticons`. transfers : by task.
     planned, others : pairs to compare, with and without a test.
     varied : keys outside `embedding` that differ between runs on purpose, besides those of every study.

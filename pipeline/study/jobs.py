@@ -119,19 +119,15 @@ def run_jobs(
 def _run_batch(workers: WorkerPool, jobs: Mapping[Key, TrialJob], label: str) -> dict[Key, TaskResult[Any]]:
     """Train the jobs that are not on disk as one batch, then finish all that did not fail."""
     missing = {key: job for key, job in jobs.items() if not job.is_cached()}
-    trained: dict[Key, Any] = {}
-    failed: dict[Key, TaskResult[Any]] = {}
+    outcomes: dict[Key, Any] = {}
     if missing:
         requests = [(job.config, job.prepared, job.vectors) for job in missing.values()]
         train_batch = partial(next(iter(missing.values())).train_batch, requests)
         (batch,) = workers.do({"batch": train_batch}, f"{label}, a batch of {len(missing)}").values()
-        outcomes = [batch.reason] * len(missing) if batch.reason else batch.get()
-        for key, outcome in zip(missing, outcomes, strict=True):
-            if isinstance(outcome, str | Exception):
-                failed[key] = TaskResult(None, str(outcome))
-            else:
-                trained[key] = outcome
-    tasks = {key: partial(job.finish, trained.get(key)) for key, job in jobs.items() if key not in failed}
+        outcomes = dict(zip(missing, [batch.reason] * len(missing) if batch.reason else batch.get(), strict=True))
+    reasons = {key: str(outcome) for key, outcome in outcomes.items() if isinstance(outcome, str | Exception)}
+    failed: dict[Key, TaskResult[Any]] = {key: TaskResult(None, reason) for key, reason in reasons.items()}
+    tasks = {key: partial(job.finish, outcomes.get(key)) for key, job in jobs.items() if key not in failed}
     return failed | workers.do(tasks, label)
 
 

@@ -132,30 +132,25 @@ def map_of_words(runs: StudyRuns, budget: int) -> dict[str, Any]:
     config, variants = runs.study.config, runs.study.variants
     kind = resolve_opinion_words(config.probe.polarity, config.data.source)
     opinions = opinion_words(kind) if kind else {}
-    matrices, vocabulary = {}, None
     first_mode = next(iter(variants.values()))[1]
-    for variant in (name for name, (_, mode) in variants.items() if mode == first_mode):
-        folder = runs.folders.get((variant, budget, 0))
-        if folder and (folder / "vocabulary.json").exists():
-            vocabulary = vocabulary or read_json(folder / "vocabulary.json")
-            matrices[variant] = load_embedding(folder)
-    if vocabulary is None:
+    folders = {name: runs.folders.get((name, budget, 0)) for name, (_, mode) in variants.items() if mode == first_mode}
+    stored = {name: folder for name, folder in folders.items() if folder and (folder / "vocabulary.json").exists()}
+    if not stored:
         return {}
+    vocabulary = read_json(next(iter(stored.values())) / "vocabulary.json")
+    matrices = {name: load_embedding(folder) for name, folder in stored.items()}
     return word_map(vocabulary["words"], vocabulary["counts"], opinions, config.probe.neighbour_words, matrices)
 
 
 def example_tweets(runs: StudyRuns, outcomes: Outcomes, budget: int) -> pd.DataFrame:
     """`StudyResults.examples`, of the first planned pair that was trained at this label budget."""
-    predictions = {
-        name: outcomes.predictions[name, budget]
-        for name in runs.study.variants
-        if (name, budget) in outcomes.predictions
-    }
+    trained = [name for name in runs.study.variants if (name, budget) in outcomes.predictions]
     folder = next((folder for (_, tweets, _), folder in sorted(runs.folders.items()) if tweets == budget), None)
-    pair = next((pair for pair in runs.planned if set(pair) <= set(predictions)), None)
+    pair = next((pair for pair in runs.planned if set(pair) <= set(trained)), None)
     if folder is None or pair is None:
         return pd.DataFrame()
     texts = load_predictions(folder)["test"].texts
+    predictions = {name: outcomes.predictions[name, budget] for name in trained}
     return disagreements(texts, outcomes.labels, predictions, pair, runs.study.facts["label_names"])
 
 

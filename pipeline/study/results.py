@@ -94,6 +94,8 @@ def compare_runs(runs: StudyRuns, choices: Sequence[str] | None = None) -> Study
     design = report_design(runs, outcomes)
     most_labels = design["label_budgets"][-1]
     rows = {split: facts["rows"][split] for split in SPLITS if split in facts["rows"]}
+    # Of the study and of one of its runs, without what only says where results go.
+    commands = (without_places(runs.study.overrides), runs.example)
     audits = {mode: stage.outcome for mode, stage in runs.audits.items()}
     audit = next(iter(audits.values()), {})
     results = StudyResults(
@@ -119,7 +121,7 @@ def compare_runs(runs: StudyRuns, choices: Sequence[str] | None = None) -> Study
         confusion=load_runs.mean_confusion(runs, outcomes, most_labels),
         audit=audit | {"conditions": audits} if len(audits) > 1 else audit,
         methods=methods(design, {**facts, "rows": rows}, config, choices),
-        commands=report_commands(runs),
+        commands=[" ".join(["python -m pipeline", *map(shlex.quote, words)]) for words in commands if words],
         environment={key: next(iter(records.values())).header["environment"].get(key) for key in ENVIRONMENT},
     )
     inputs = WarningInputs(
@@ -196,9 +198,3 @@ def report_title(runs: StudyRuns) -> str:
     if len(modes) == 1 and modes != {"keep"}:
         title += f" · text.emoticons={modes.pop()}"
     return title + (" · generated tweets" if study.facts["generated"] else "")
-
-
-def report_commands(runs: StudyRuns) -> list[str]:
-    """The commands of the study and of one of its runs, without what only says where results go."""
-    commands = [overrides for overrides in (without_places(runs.study.overrides), runs.example) if overrides]
-    return [" ".join(["python -m pipeline", *map(shlex.quote, overrides)]) for overrides in commands]

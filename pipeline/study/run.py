@@ -21,14 +21,9 @@ from pipeline.study.publish import publish_study
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
     """Run a study: train all its runs, compare them, and write the report below results/studies/.
 
-    Parameters
-    ----------
     variants : the embedding section and `text.emoticons` of each, from `config.compose.variants`.
     overrides : of the command line.
-
-    Returns
-    -------
-    The folder of the report. Raises UserError where the study cannot be run, and RunError, after the report is
+    Returns the folder of the report. Raises UserError where the study cannot be run, and RunError, after the report is
     written, where some of its runs failed.
     """
     # Design: every variant at every label budget with every seed.

@@ -83,13 +83,12 @@ def setting_table(search: SearchResults) -> list[Block]:
     """The best setting of each variant, with its validation score and the number of its trial."""
     rows = []
     for range_ in search.ranges:
-        row = {"hyper-parameter": range_.key, "searched": str(range_)}
-        row["default"] = value_text(value_of(search.config, range_.key))
-        edges = search.edges(range_)
-        for name, trial in search.best.items():
-            mark = " ←" if name in edges else ""
-            row[prose_name(name)] = f"{value_text(trial.setting[range_.key])}{mark}"
-        rows.append(row)
+        default, edges = value_text(value_of(search.config, range_.key)), search.edges(range_)
+        best = {
+            prose_name(name): value_text(trial.setting[range_.key]) + (" ←" if name in edges else "")
+            for name, trial in search.best.items()
+        }
+        rows.append({"hyper-parameter": range_.key, "searched": str(range_), "default": default, **best})
     blank = {"searched": "–", "default": "–"}
     scores = {prose_name(name): search.score_text(scores.max()) for name, scores in search.scores.items()}
     numbers = {prose_name(name): str(trial.number) for name, trial in search.best.items()}
@@ -122,31 +121,31 @@ def _ahead(search: SearchResults) -> Verdict:
     ranked = sorted(search.bands, key=lambda variant: -search.bands[variant].mean[-1])
     best = [f"{prose_name(variant)} {search.score_text(search.bands[variant].mean[-1])}" for variant in ranked]
     answer = f"With {search.budget} settings each, the best {search.score_name} is: {'; '.join(best)}."
-    note = TEXTS["notes"]["independent" if search.independent else "dependent"].format(
-        half=search.budget // 2, sampler=search.config.search.sampler
-    )
-    evidence = [*lead_sentences(search), note]
+    note = TEXTS["notes"]["independent" if search.independent else "dependent"]
+    filled = note.format(half=search.budget // 2, sampler=search.config.search.sampler)
+    evidence = [*lead_sentences(search), filled]
     return Verdict(f"Which variant is best when each may try {search.budget} settings?", answer, evidence)
 
 
 def lead_sentences(search: SearchResults) -> list[str]:
     """For each pair, by how much the expected best of one variant exceeds the other's, and from how many trials on."""
-    return [_lead_sentence(search, pair, band) for pair, band in search.leads.items()]
-
-
-def _lead_sentence(search: SearchResults, pair: tuple[str, str], band: Band) -> str:
-    if band.mean[-1] < 0:
-        pair, band = pair[::-1], Band(-band.mean, -band.high, -band.low)
-    first, second = map(prose_name, pair)
     budget, half = search.budget, max(1, search.budget // 2)
-    text = f"At {budget} trials the expected best of {first} exceeds that of {second} by "
-    text += lead_text(search, band, budget)
-    text += f", at {half} by {lead_text(search, band, half)}" if half < budget else ""
-    if any(band.low[k - 1] <= 0 <= band.high[k - 1] for k in (half, budget)):
-        text += " (open, as zero is within an interval)"
-    if (since := crossing(band.mean)) is not None:
-        return f"{text}; {second} is ahead with fewer, the curves cross at k = {since}."
-    return f"{text}; the curves do not cross." if budget > 1 else f"{text}."
+    sentences = []
+    for pair, band in search.leads.items():
+        if band.mean[-1] < 0:
+            pair, band = pair[::-1], Band(-band.mean, -band.high, -band.low)
+        first, second = map(prose_name, pair)
+        text = f"At {budget} trials the expected best of {first} exceeds that of {second} by "
+        text += lead_text(search, band, budget)
+        text += f", at {half} by {lead_text(search, band, half)}" if half < budget else ""
+        if any(band.low[k - 1] <= 0 <= band.high[k - 1] for k in (half, budget)):
+            text += " (open, as zero is within an interval)"
+        if (since := crossing(band.mean)) is not None:
+            text += f"; {second} is ahead with fewer, the curves cross at k = {since}"
+        elif budget > 1:
+            text += "; the curves do not cross"
+        sentences.append(f"{text}.")
+    return sentences
 
 
 def _gain(results: StudyResults) -> Verdict:
@@ -190,7 +189,7 @@ def _on_test(search: SearchResults, results: StudyResults) -> list[Verdict]:
 
 def search_warnings(search: SearchResults) -> list[StudyWarning]:
     """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
-    values: dict[str, dict[str, Any]] = {}
+    values: dict[str, dict[str, str]] = {}
     edges = [
         f"{range_.key} of {prose_name(name)} ({value_text(search.best[name].setting[range_.key])})"
         for range_ in search.ranges
@@ -200,13 +199,9 @@ def search_warnings(search: SearchResults) -> list[StudyWarning]:
         rest = f" and {len(edges) - 6} more" if len(edges) > 6 else ""
         values["setting_at_edge"] = {"edges": f"{'; '.join(edges[:6])}{rest}"}
     if diverged := [trial for trial in search.trials if trial.score is None]:
-        first, counts = diverged[0], {"diverged": len(diverged), "trials": len(search.trials)}
-        reason = (first.reason or "").rstrip(".")
-        values["diverged_trials"] = counts | {
-            "name": prose_name(first.variant),
-            "number": first.number,
-            "reason": reason,
-        }
+        first, count = diverged[0], f"{len(diverged)} of {len(search.trials)}"
+        named = f"{prose_name(first.variant)}, trial {first.number}: {(first.reason or '').rstrip('.')}"
+        values["diverged_trials"] = {"count": count, "first": named}
     if not search.independent:
         values["dependent_trials"] = {"sampler": search.config.search.sampler}
     return [StudyWarning(code, TEXTS["warnings"][code].format(**parts)) for code, parts in values.items()]

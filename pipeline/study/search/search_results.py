@@ -78,12 +78,8 @@ class SearchResults:
         So it counts as a trial and is never better than another, without an invented score.
         """
         worst = min(self.sign * trial.score for trial in self.trials if trial.score is not None)
-        return {
-            name: np.array(
-                [worst if t.score is None else self.sign * t.score for t in self.trials if t.variant == name]
-            )
-            for name in self.best
-        }
+        scores = [(t.variant, worst if t.score is None else self.sign * t.score) for t in self.trials]
+        return {name: np.array([score for variant, score in scores if variant == name]) for name in self.best}
 
     @cached_property
     def bands(self) -> dict[str, Band]:
@@ -103,12 +99,10 @@ class SearchResults:
 
 def trial_frame(search: SearchResults) -> pd.DataFrame:
     """A row per trial: variant, trial, a column per key, score, best (whether it was chosen), reason."""
-    rows = [
-        {"variant": trial.variant, "trial": trial.number}
-        | trial.setting
-        | {"score": trial.score, "best": trial == search.best.get(trial.variant), "reason": trial.reason}
-        for trial in search.trials
-    ]
+    rows = []
+    for trial in search.trials:
+        outcome = {"score": trial.score, "best": trial == search.best.get(trial.variant), "reason": trial.reason}
+        rows.append({"variant": trial.variant, "trial": trial.number, **trial.setting, **outcome})
     return pd.DataFrame(rows)
 
 
