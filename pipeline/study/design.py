@@ -1,9 +1,8 @@
 """The design of a study: which runs it has, and each run as overrides, as a configuration and as a command."""
 
 import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
 from pathlib import Path
@@ -20,7 +19,7 @@ Variants = Mapping[str, tuple[EmbeddingConfig, str]]
 Settings = Mapping[str, Any]
 Pair = tuple[str, str]  # of variants, first minus second
 RunKey = tuple[str, int, int]  # variant (or baseline), label budget, seed
-EMOTICONS = "text.emoticons"
+EMOTICONS, LABELS = "text.emoticons", "data.label_budget"
 
 # Keys that follow another key in conf/, unless the command gives them a value of their own.
 FOLLOWS = {
@@ -85,7 +84,7 @@ class Study:
             "stage": "all",
             "embedding": variant.partition("@")[0],
             EMOTICONS: emoticons,
-            "data.label_budget": budget.configured,
+            LABELS: budget.configured,
             "seed": seed,
             **learning_rates(self.config, 1.0),
             # Transfer is measured with the most labels. One embedding of each variant is stored for the report.
@@ -98,17 +97,14 @@ class Study:
     def changed(self, cell: Cell, settings: Settings) -> Cell:
         """The cell with other or further settings."""
         merged = {**cell.settings, **settings}
-        return dataclasses.replace(cell, settings=merged, config=with_settings(self.config, merged, self.variants))
+        return replace(cell, settings=merged, config=with_settings(self.config, merged, self.variants))
 
     def command(self, cell: Cell) -> list[str]:
         """The overrides that repeat one run by itself: those of the study that it shares, then its own settings."""
-        own_section = ("study", "search")
         replaced = {*cell.settings, *_following(self.config)}
-        shared = [
-            text
-            for text in self.overrides
-            if (key := text.partition("=")[0].lstrip("+")) not in replaced and not key.startswith(own_section)
-        ]
+        keys = [text.partition("=")[0].lstrip("+") for text in self.overrides]
+        own = [key in replaced or key.startswith(("study", "search")) for key in keys]
+        shared = [text for text, is_own in zip(self.overrides, own, strict=True) if not is_own]
         return [*shared, *(f"{key}={value_text(value)}" for key, value in cell.settings.items())]
 
     def example(self, cells: Sequence[Cell]) -> list[str]:
@@ -135,8 +131,6 @@ class Choice:
 class StudyRuns:
     """What the runs of a study left on disk, and what is compared.
 
-    Attributes
-    ----------
     folders : of the records. baselines : their outcomes. audits : by `text.emoticons`. transfers : by task.
     planned, others : pairs to compare, with and without a test.
     varied : keys outside `embedding` that differ between runs on purpose, besides those of every study.
@@ -153,9 +147,9 @@ class StudyRuns:
     varied: frozenset[str] = frozenset()
     notes: Sequence[str] = ()
     choices: Sequence[Choice] = ()
-    baselines: Mapping[RunKey, Stage] = dataclasses.field(default_factory=dict)
-    audits: Mapping[str, Stage] = dataclasses.field(default_factory=dict)
-    transfers: Mapping[str, Stage] = dataclasses.field(default_factory=dict)
+    baselines: Mapping[RunKey, Stage] = field(default_factory=dict)
+    audits: Mapping[str, Stage] = field(default_factory=dict)
+    transfers: Mapping[str, Stage] = field(default_factory=dict)
 
 
 def study_cells(study: Study, budgets: Sequence[LabelBudget]) -> list[Cell]:
@@ -174,7 +168,8 @@ def with_settings(config: Config, settings: Settings, variants: Variants | None 
     changed = copy.deepcopy(config)
     for key, value in settings.items():
         if key == "embedding":
-            changed.embedding = copy.deepcopy(_embedding(value, variants or {}))
+            sections = {name.partition("@")[0]: section for name, (section, _) in (variants or {}).items()}
+            changed.embedding = copy.deepcopy(sections[value])
         else:
             _set_value(changed, key, copy.deepcopy(value))
     for key in _following(config):
@@ -191,11 +186,6 @@ def value_of(config: Config, key: str) -> Any:
 def _set_value(config: Config, key: str, value: Any) -> None:
     section, _, name = key.rpartition(".")
     setattr(attrgetter(section)(config) if section else config, name, value)
-
-
-def _embedding(option: str, variants: Variants) -> EmbeddingConfig:
-    """The embedding section that an option of conf/embedding/ gives."""
-    return next(section for variant, (section, _) in variants.items() if variant.partition("@")[0] == option)
 
 
 def _following(config: Config) -> list[str]:
@@ -243,13 +233,10 @@ def varied_keys(planned: Sequence[Pair]) -> frozenset[str]:
 
 def vectors_key(cell: Cell) -> tuple[str, ...]:
     """Runs with the same key start from the same word vectors."""
-    config = cell.config
-    init = config.embedding.init
-    settings = ""
-    if init in ("cbow", "ppmi"):
-        section = config.cbow if init == "cbow" else config.ppmi
-        settings = fingerprint([dataclasses.asdict(section), config.embedding.dim])
-    return (init, config.text.emoticons, settings)
+    config, init = cell.config, cell.config.embedding.init
+    sections = {"cbow": asdict(config.cbow), "ppmi": asdict(config.ppmi)}
+    settings = fingerprint([sections[init], config.embedding.dim]) if init in sections else ""
+    return init, config.text.emoticons, settings
 
 
 def failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:

@@ -80,28 +80,22 @@ def worker_pool(config: Config) -> WorkerPool:
     return RayWorkerPool(config.workers, config.study)
 
 
-def trial_job(cell: Cell, vectors: VectorResults) -> TrialJob | TaskResult[Any]:
-    """The trial of a cell, or the failure of its word vectors."""
+def job(cell: Cell, vectors: VectorResults, command: Sequence[str] | None = None) -> TrialJob | TaskResult[Any]:
+    """The trial of a cell or, with its `command`, the training; the failure of its word vectors where they failed."""
     source = vectors[vectors_key(cell)]
-    return TrialJob(cell.config, cell.prepared, source.value) if source.reason is None else _without_vectors(source)
+    if source.reason is not None:
+        return TaskResult(None, f"its word vectors: {source.reason}")
+    task = cell.config, cell.prepared, source.value
+    return TrialJob(*task) if command is None else TrainingJob(*task, command)
 
 
 def train_cells(
     workers: WorkerPool, study: Study, cells: Sequence[Cell], vectors: VectorResults, label: str
 ) -> tuple[dict[RunKey, Path], list[dict[str, Any]]]:
     """Train and record every cell: the folders of the records, and a row for every run that failed."""
-    jobs: dict[RunKey, TrialJob | TaskResult[Any]] = {}
-    for cell in cells:
-        source = vectors[vectors_key(cell)]
-        job = TrainingJob(cell.config, cell.prepared, source.value, study.command(cell))
-        jobs[cell.key] = job if source.reason is None else _without_vectors(source)
-    results = run_jobs(workers, jobs, label)
+    results = run_jobs(workers, {cell.key: job(cell, vectors, study.command(cell)) for cell in cells}, label)
     folders = {key: result.get() for key, result in results.items() if result.reason is None}
     return folders, [failure(*key, result.reason) for key, result in results.items() if result.reason is not None]
-
-
-def _without_vectors(source: TaskResult[Any]) -> TaskResult[Any]:
-    return TaskResult(None, f"its word vectors: {source.reason}")
 
 
 def run_jobs(
@@ -125,19 +119,15 @@ def run_jobs(
 def _run_batch(workers: WorkerPool, jobs: Mapping[Key, TrialJob], label: str) -> dict[Key, TaskResult[Any]]:
     """Train the jobs that are not on disk as one batch, then finish all that did not fail."""
     missing = {key: job for key, job in jobs.items() if not job.is_cached()}
-    trained: dict[Key, Any] = {}
-    failed: dict[Key, TaskResult[Any]] = {}
+    outcomes: dict[Key, Any] = {}
     if missing:
         requests = [(job.config, job.prepared, job.vectors) for job in missing.values()]
         train_batch = partial(next(iter(missing.values())).train_batch, requests)
         (batch,) = workers.do({"batch": train_batch}, f"{label}, a batch of {len(missing)}").values()
-        outcomes = [batch.reason] * len(missing) if batch.reason else batch.get()
-        for key, outcome in zip(missing, outcomes, strict=True):
-            if isinstance(outcome, str | Exception):
-                failed[key] = TaskResult(None, str(outcome))
-            else:
-                trained[key] = outcome
-    tasks = {key: partial(job.finish, trained.get(key)) for key, job in jobs.items() if key not in failed}
+        outcomes = dict(zip(missing, [batch.reason] * len(missing) if batch.reason else batch.get(), strict=True))
+    reasons = {key: str(outcome) for key, outcome in outcomes.items() if isinstance(outcome, str | Exception)}
+    failed: dict[Key, TaskResult[Any]] = {key: TaskResult(None, reason) for key, reason in reasons.items()}
+    tasks = {key: partial(job.finish, outcomes.get(key)) for key, job in jobs.items() if key not in failed}
     return failed | workers.do(tasks, label)
 
 

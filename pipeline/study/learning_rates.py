@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.worker_pool import TaskResult, WorkerPool
 from pipeline.study.design import Cell, Choice, Study, failure, learning_rates, vectors_key
-from pipeline.study.jobs import VectorResults, run_jobs, trial_job
+from pipeline.study.jobs import VectorResults, job, run_jobs
 
 Choices = dict[tuple[str, int], Choice]  # by variant and label budget
 
@@ -16,15 +16,12 @@ def choose_learning_rates(
 ) -> tuple[Choices, list[dict[str, Any]]]:
     """The best factor of the learning rates for each variant and label budget, and a row for each without one."""
     design = study.config.study
-    with_vectors = [
-        cell for cell in cells if cell.seed < design.trial_seeds and vectors[vectors_key(cell)].reason is None
-    ]
-    trial_cells = {
-        (cell.variant, cell.label_budget, factor, cell.seed): study.changed(cell, learning_rates(study.config, factor))
-        for cell in sorted(with_vectors, key=lambda cell: -cell.label_budget)
+    jobs = {
+        (*cell.key[:2], factor, cell.seed): job(study.changed(cell, learning_rates(study.config, factor)), vectors)
+        for cell in sorted(cells, key=lambda cell: -cell.label_budget)
+        if cell.seed < design.trial_seeds and vectors[vectors_key(cell)].reason is None
         for factor in design.lr_factors
     }
-    jobs = {key: trial_job(cell, vectors) for key, cell in trial_cells.items()}
     results = run_jobs(workers, jobs, "compare: learning-rate trials")
     choices: Choices = {}
     failures = []

@@ -17,6 +17,7 @@ from pipeline.study.statistics.frames import Cell, Outcomes
 from pipeline.tracking.read_record import load_predicted_labels, load_predictions, read_record
 from pipeline.tracking.run_record import StoredRun
 
+KEY = ("variant", "label_budget", "seed")  # names the parts of a `RunKey`
 # Keys that every study varies on purpose.
 VARIED = ("data.label_budget", "seed", "cbow.seed", "train.lr_head", "train.lr_embedding", "cbow.vector_size")
 # Keys that do not change a run's numbers, or whose contents are compared by fingerprint.
@@ -52,23 +53,21 @@ def run_frame(runs: StudyRuns, records: Records) -> pd.DataFrame:
     """`StudyResults.runs`."""
     factors = {(choice.variant, choice.label_budget): choice.factor for choice in runs.choices}
     rows = []
-    for (variant, budget, seed), record in records.items():
-        row = {"kind": "variant", "variant": variant, "label_budget": budget, "seed": seed}
-        row |= {"run": record.header["name"], "lr_factor": factors.get((variant, budget))}
-        rows.append(row | {"chosen_epoch": record.header["chosen_epoch"]} | record.metrics)
-    for (name, budget, seed), stage in sorted(runs.baselines.items()):
-        row = {"kind": "baseline", "variant": name, "label_budget": budget, "seed": seed, "run": stage.key}
-        rows.append(row | stage.outcome["metrics"])
+    for key, record in records.items():
+        own = {"run": record.header["name"], "lr_factor": factors.get(key[:2])}
+        own |= {"chosen_epoch": record.header["chosen_epoch"], **record.metrics}
+        rows.append({"kind": "variant", **dict(zip(KEY, key, strict=True)), **own})
+    for key, stage in sorted(runs.baselines.items()):
+        own = {"run": stage.key, **stage.outcome["metrics"]}
+        rows.append({"kind": "baseline", **dict(zip(KEY, key, strict=True)), **own})
     return pd.DataFrame(rows)
 
 
 def parameters(runs: pd.DataFrame) -> dict[Cell, tuple[float | None, float | None]]:
     """Trainable and total parameters of each cell: the mean over seeds, as a baseline's words depend on its tweets."""
     means = runs.groupby(["variant", "label_budget"])[["params/trainable", "params/total"]].mean()
-    return {
-        (str(variant), int(budget)): tuple(None if pd.isna(value) else float(value) for value in values)  # type: ignore[misc]
-        for (variant, budget), values in zip(means.index, means.to_numpy(), strict=True)
-    }
+    present = means.astype(object).where(means.notna(), None)
+    return {(str(row[0]), int(row[1])): row[2:] for row in present.reset_index().itertuples(index=False, name=None)}
 
 
 def trial_frame(runs: StudyRuns) -> pd.DataFrame:
@@ -76,11 +75,9 @@ def trial_frame(runs: StudyRuns) -> pd.DataFrame:
     rows = []
     for choice in runs.choices:
         for factor, score in sorted(choice.scores.items()):
-            rates = learning_rates(runs.study.config, factor)
-            row = {"variant": choice.variant, "label_budget": choice.label_budget, "factor": factor}
-            row |= {key.removeprefix("train."): rate for key, rate in rates.items()} | {"score": score}
-            chosen = factor == choice.factor
-            rows.append(row | {"chosen": chosen, "edge": chosen and choice.at_edge})
+            rates, chosen = learning_rates(runs.study.config, factor).values(), factor == choice.factor
+            edge = chosen and choice.at_edge
+            rows.append((choice.variant, choice.label_budget, factor, *rates, score, chosen, edge))
     columns = ["variant", "label_budget", "factor", "lr_head", "lr_embedding", "score", "chosen", "edge"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -98,15 +95,14 @@ def different_keys(records: Records, varied: Sequence[str]) -> list[str]:
     The settings of CBOW and PPMI are compared among the runs that start from these vectors.
     """
     configs = [flatten(record.config) for record in records.values()]
-    different = []
-    for key in sorted({key for config in configs for key in config}):
-        if key in varied or key in VARIED or key.startswith(NOT_COMPARED):
-            continue
+
+    def values(key: str) -> set[str]:
         section = key.partition(".")[0]
         compared = [c for c in configs if section not in ("cbow", "ppmi") or c["embedding.init"] == section]
-        if len({repr(config.get(key)) for config in compared}) > 1:
-            different.append(key)
-    return different
+        return {repr(config.get(key)) for config in compared}
+
+    keys = {key for config in configs for key in config} - {*varied, *VARIED}
+    return sorted(key for key in keys if not key.startswith(NOT_COMPARED) and len(values(key)) > 1)
 
 
 def probe_tables(runs: StudyRuns, name: str, budget: int) -> dict[str, list[list[dict[str, str]]]]:
@@ -136,39 +132,34 @@ def map_of_words(runs: StudyRuns, budget: int) -> dict[str, Any]:
     config, variants = runs.study.config, runs.study.variants
     kind = resolve_opinion_words(config.probe.polarity, config.data.source)
     opinions = opinion_words(kind) if kind else {}
-    matrices, vocabulary = {}, None
     first_mode = next(iter(variants.values()))[1]
-    for variant in (name for name, (_, mode) in variants.items() if mode == first_mode):
-        folder = runs.folders.get((variant, budget, 0))
-        if folder and (folder / "vocabulary.json").exists():
-            vocabulary = vocabulary or read_json(folder / "vocabulary.json")
-            matrices[variant] = load_embedding(folder)
-    if vocabulary is None:
+    folders = {name: runs.folders.get((name, budget, 0)) for name, (_, mode) in variants.items() if mode == first_mode}
+    stored = {name: folder for name, folder in folders.items() if folder and (folder / "vocabulary.json").exists()}
+    if not stored:
         return {}
+    vocabulary = read_json(next(iter(stored.values())) / "vocabulary.json")
+    matrices = {name: load_embedding(folder) for name, folder in stored.items()}
     return word_map(vocabulary["words"], vocabulary["counts"], opinions, config.probe.neighbour_words, matrices)
 
 
 def example_tweets(runs: StudyRuns, outcomes: Outcomes, budget: int) -> pd.DataFrame:
     """`StudyResults.examples`, of the first planned pair that was trained at this label budget."""
-    predictions = {
-        name: outcomes.predictions[name, budget]
-        for name in runs.study.variants
-        if (name, budget) in outcomes.predictions
-    }
+    trained = [name for name in runs.study.variants if (name, budget) in outcomes.predictions]
     folder = next((folder for (_, tweets, _), folder in sorted(runs.folders.items()) if tweets == budget), None)
-    pair = next((pair for pair in runs.planned if set(pair) <= set(predictions)), None)
+    pair = next((pair for pair in runs.planned if set(pair) <= set(trained)), None)
     if folder is None or pair is None:
         return pd.DataFrame()
     texts = load_predictions(folder)["test"].texts
+    predictions = {name: outcomes.predictions[name, budget] for name in trained}
     return disagreements(texts, outcomes.labels, predictions, pair, runs.study.facts["label_names"])
 
 
 def mean_confusion(runs: StudyRuns, outcomes: Outcomes, budget: int) -> dict[str, list[list[float]]]:
     """`StudyResults.confusion`: counts (true × predicted) at a label budget, mean over seeds."""
     classes = len(runs.study.facts["label_names"])
-    confusion = {}
-    for variant in runs.study.variants:
-        if seeds := outcomes.predictions.get((variant, budget)):
-            counts = [confusion_matrix(outcomes.labels, predicted, classes) for predicted in seeds.values()]
-            confusion[variant] = np.mean(counts, axis=0).tolist()
-    return confusion
+    counts = {
+        variant: [confusion_matrix(outcomes.labels, predicted, classes) for predicted in seeds.values()]
+        for variant in runs.study.variants
+        if (seeds := outcomes.predictions.get((variant, budget)))
+    }
+    return {variant: np.mean(matrices, axis=0).tolist() for variant, matrices in counts.items()}

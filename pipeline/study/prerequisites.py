@@ -1,6 +1,6 @@
 """What a study's runs start from or are compared with: word vectors, data audit, transfer tasks, baselines."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import RunError, UserError
 from pipeline.runtime.log import log
-from pipeline.runtime.worker_pool import TaskResult, WorkerPool
+from pipeline.runtime.worker_pool import WorkerPool
 from pipeline.stages.audit import audit
 from pipeline.stages.baseline import baseline
 from pipeline.stages.prepare import prepare
@@ -65,27 +65,40 @@ def run_prerequisites(
 ) -> Prerequisites:
     """Train word vectors, encode transfer tasks, audit the data and fit the baselines, all in one pool of tasks.
 
+    Transfer tasks are encoded with each vocabulary of the study. Baselines read the tweets of the first variants.
     Raises RunError where an audit or a transfer task fails.
     """
+    modes = [(mode, with_settings(study.config, {EMOTICONS: mode}), stage) for mode, stage in study.prepared.items()]
+    first_mode, config, first = modes[0]
     fits = baseline_fits(study, budgets)
-    results = run_task_groups(
-        workers,
-        {
-            "vectors": vector_tasks(cells),
-            "transfer": transfer_tasks(study),
-            "audit": audit_tasks(study),
-            "baseline": baseline_tasks(study, fits.values()),
+    tasks: dict[str, Tasks] = {
+        "vectors": vector_tasks(cells),
+        "transfer": {
+            (task, mode): partial(transfer, of_mode, stage, task)
+            for mode, of_mode, stage in modes
+            for task in study.config.probe.transfer
         },
+        "audit": {(mode,): partial(audit, of_mode, stage) for mode, of_mode, stage in modes},
+        "baseline": {
+            fit: partial(
+                baseline, with_settings(config, {"data.label_budget": fit.labels, "seed": fit.seed}), first, fit.name
+            )
+            for fit in dict.fromkeys(fits.values())
+        },
+    }
+    results = workers.do(
+        {(kind, key): task for kind, group in tasks.items() for key, task in group.items()},
         "compare: vectors, audit and baselines",
     )
-    transfers, audits = (_all_or_error(name, results[name]) for name in ("transfer", "audit"))
-    fitted = results["baseline"]
+    for (kind, key), result in results.items():
+        if kind in ("transfer", "audit") and result.reason is not None:
+            raise RunError(f"{kind} {' '.join(key)}: {result.reason}")
+    fitted = {fit: results["baseline", fit] for fit in tasks["baseline"]}
     rows = int(study.facts["rows"]["train"])
-    first_mode = next(iter(study.prepared))
     return Prerequisites(
-        vectors=results["vectors"],
-        audits=audits,
-        transfers={task: stage for (task, mode), stage in transfers.items() if mode == first_mode},
+        vectors={key: results["vectors", key] for key in tasks["vectors"]},
+        audits={mode: results["audit", (mode,)].get() for mode in study.prepared},
+        transfers={task: results["transfer", (task, first_mode)].get() for task in study.config.probe.transfer},
         baselines={key: fitted[fit].get() for key, fit in fits.items() if fitted[fit].reason is None},
         failures=[
             failure(fit.name, fit.labels or rows, fit.seed, result.reason)
@@ -97,27 +110,7 @@ def run_prerequisites(
 
 def vector_tasks(cells: Sequence[Cell]) -> Tasks:
     """The word vectors that the runs start from, by `vectors_key`."""
-    tasks: dict[Any, Callable[[], Any]] = {}
-    for cell in cells:
-        tasks.setdefault(vectors_key(cell), partial(vectors, cell.config, cell.prepared))
-    return tasks
-
-
-def transfer_tasks(study: Study) -> Tasks:
-    """The other tasks' tweets, encoded with each vocabulary of the study, by task and `text.emoticons`."""
-    return {
-        (task, mode): partial(transfer, with_settings(study.config, {EMOTICONS: mode}), stage, task)
-        for mode, stage in study.prepared.items()
-        for task in study.config.probe.transfer
-    }
-
-
-def audit_tasks(study: Study) -> Tasks:
-    """The audit of the data, by `text.emoticons`."""
-    return {
-        mode: partial(audit, with_settings(study.config, {EMOTICONS: mode}), stage)
-        for mode, stage in study.prepared.items()
-    }
+    return {vectors_key(cell): partial(vectors, cell.config, cell.prepared) for cell in cells}
 
 
 def baseline_fits(study: Study, budgets: Sequence[LabelBudget]) -> dict[RunKey, BaselineFit]:
@@ -136,29 +129,3 @@ def baseline_fits(study: Study, budgets: Sequence[LabelBudget]) -> dict[RunKey, 
                 fit = BaselineFit(name, budget.configured, seed if seeded else 0)
                 fits[name, budget.tweets, seed] = BaselineFit(name, None, 0) if name == "vader" else fit
     return fits
-
-
-def baseline_tasks(study: Study, fits: Iterable[BaselineFit]) -> Tasks:
-    """The fits, each once, on the tweets of the first variants."""
-    mode, stage = next(iter(study.prepared.items()))
-
-    def config(fit: BaselineFit) -> Config:
-        return with_settings(study.config, {EMOTICONS: mode, "data.label_budget": fit.labels, "seed": fit.seed})
-
-    return {fit: partial(baseline, config(fit), stage, fit.name) for fit in dict.fromkeys(fits)}
-
-
-def run_task_groups(
-    workers: WorkerPool, groups: Mapping[str, Tasks], label: str
-) -> dict[str, dict[Any, TaskResult[Any]]]:
-    """Run the tasks of all groups in one pool; the results of each group, by the keys of its tasks."""
-    results = workers.do({(name, key): task for name, tasks in groups.items() for key, task in tasks.items()}, label)
-    return {name: {key: results[name, key] for key in tasks} for name, tasks in groups.items()}
-
-
-def _all_or_error(name: str, results: Mapping[Any, TaskResult[Stage]]) -> dict[Any, Stage]:
-    """The outcomes of tasks that a study cannot do without; RunError for the first that failed."""
-    for key, result in results.items():
-        if result.reason is not None:
-            raise RunError(f"{name} {key if isinstance(key, str) else ' '.join(key)}: {result.reason}")
-    return {key: result.get() for key, result in results.items()}

@@ -1,7 +1,7 @@
 """The report folder of a study or a search: its name and key, its log lines, and its view in MLflow."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,7 @@ from pipeline.stages.paths import dashboard_command, root, short
 from pipeline.study.design import StudyRuns, without_places
 
 # Code that determines a report, besides that of the stages whose outcomes it reads.
-REPORT_CODE = (
-    "classifier/metrics.py",
-    "runtime/templates.py",
-    "study",
-    "tracking",
-)
+REPORT_CODE = ("classifier/metrics.py", "runtime/templates.py", "study", "tracking")
 # Sections of the configuration that name a study, without the keys that say where something lies or is computed.
 SECTIONS = ("study", "model", "train", "cbow", "ppmi", "probe")
 LOCATIONS = ("extra_text", "transfer_path", "similarity_files", "device", "threads", *PLACEMENT)
@@ -36,7 +31,7 @@ def publish_study(runs: StudyRuns) -> Path:
 
         return write_study(runs, folder)
 
-    return publish(runs, "study", report_name(runs), report_key(runs), write, candidate=True)
+    return publish(runs, "study", report_name(runs), report_key(runs), write)
 
 
 def report_name(runs: StudyRuns, labels: Sequence[str] = (), settings: Sequence[Any] = ()) -> str:
@@ -69,20 +64,12 @@ def report_key(runs: StudyRuns) -> dict[str, Any]:
     }
 
 
-def publish(
-    runs: StudyRuns, kind: str, name: str, key: Mapping[str, Any], write: Write, *, candidate: bool = False
-) -> Path:
+def publish(runs: StudyRuns, kind: str, name: str, key: Mapping[str, Any], write: Write) -> Path:
     """Write a report below results/, unless it is there already, log its answers, and show it in MLflow.
 
-    Parameters
-    ----------
-    kind : `study` or `search`.
-    write : fills the report's folder; what it returns holds the `answers` to log.
-    candidate : whether the best run becomes the candidate for MLflow's champion.
-
-    Returns
-    -------
-    The folder. Raises RunError where no run is there to report and, after the report is written, where runs failed.
+    kind : `study` or `search`; the best run of a study becomes the candidate for MLflow's champion.
+    write : fills the report's folder, which is returned; what `write` returns holds the `answers` to log.
+    Raises RunError where no run is there to report and, after the report is written, where runs failed.
     """
     config, stage = runs.study.config, runs.study.config.stage
     if not runs.folders:
@@ -93,11 +80,11 @@ def publish(
     if reused:
         log.info("%s: this %s was finished before, its report is in %s", stage, kind, short(folder))
     else:
-        contents = "report, tables and figures"
-        log.info("%s: %s written to %s in %.0f s", stage, contents, short(folder), manifest["seconds"])
+        seconds = manifest["seconds"]
+        log.info("%s: report, tables and figures written to %s in %.0f s", stage, short(folder), seconds)
     for line in manifest["outcome"]["answers"]:
         log.info("  %s", line)
-    in_mlflow = _log_to_mlflow(runs, folder, candidate=candidate)
+    in_mlflow = _log_to_mlflow(runs, folder, candidate=kind == "study")
     log.info("next: open %s in a browser (report.md holds the same as text)", short(folder / "report.html"))
     if in_mlflow:
         log.info("next: %s, to browse the runs in MLflow", dashboard_command(config))
@@ -120,7 +107,7 @@ def _log_to_mlflow(runs: StudyRuns, folder: Path, *, candidate: bool) -> bool:
     store = (config.tracking.uri, config.tracking.experiment, root(config) / "artifacts" / "mlflow")
     if (parent := log_study(folder, *store)) is None:
         return False
-    records: Collection[Path] = sorted(set(runs.folders.values()))
+    records = sorted(set(runs.folders.values()))
     for record in progress(records, total=len(records), label="MLflow", unit="runs"):
         if log_run(record, *store, parent=parent) is None:
             return False

@@ -1,22 +1,13 @@
 """The worker pool on a Ray cluster: tasks on any number of machines that share the folder of results."""
 
 import logging
-from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from pipeline.config.schema import StudyConfig
+from pipeline.runtime import worker_pool
 from pipeline.runtime.errors import RunError, UserError
 from pipeline.runtime.ray import LOCAL_RAY, LOCAL_RAY_SETTINGS, prepare_ray, ray_address, worker_environment
-from pipeline.runtime.worker_pool import (
-    DIED,
-    LOG_INTERVAL_SECONDS,
-    Key,
-    ProgressLog,
-    TaskResult,
-    Value,
-    WorkerPool,
-    attempt,
-)
+from pipeline.runtime.worker_pool import Key, ProgressLog, TaskResult, Tasks, Value, WorkerPool
 
 
 class RayWorkerPool(WorkerPool):
@@ -57,22 +48,20 @@ class RayWorkerPool(WorkerPool):
 
         ray.shutdown()  # tasks that are still running end too
 
-    def do(self, tasks: Mapping[Key, Callable[[], Value]], label: str) -> dict[Key, TaskResult[Value]]:
+    def do(self, tasks: Tasks[Key, Value], label: str) -> dict[Key, TaskResult[Value]]:
         """Run every task, with progress logged under `label`; results are in the order of `tasks`.
 
         Where a process or its machine dies, its task is run again, up to `task_retries` times, and then has failed.
         """
         import ray
 
-        study = self.study
-        remote: Any = ray.remote(num_cpus=study.task_cpus, num_gpus=study.task_gpus, max_retries=study.task_retries)(
-            attempt
-        )
-        pending: dict[Any, Key] = {remote.remote(task): key for key, task in tasks.items()}
+        cpus, gpus, retries = self.study.task_cpus, self.study.task_gpus, self.study.task_retries
+        attempt: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(worker_pool.attempt)
+        pending: dict[Any, Key] = {attempt.remote(task): key for key, task in tasks.items()}
         progress = ProgressLog(label, len(tasks))
         results: dict[Key, TaskResult[Value]] = {}
         while pending:
-            ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=LOG_INTERVAL_SECONDS)
+            ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=worker_pool.LOG_INTERVAL_SECONDS)
             for reference in ready:
                 results[pending.pop(reference)] = progress.count(_result(reference))
         return {key: results[key] for key in tasks}
@@ -87,5 +76,5 @@ def _result(reference: Any) -> TaskResult[Any]:
         result: TaskResult[Any] = ray.get(reference)
     except RayError as error:
         died = isinstance(error, NodeDiedError | OutOfMemoryError | WorkerCrashedError)
-        return TaskResult(None, DIED if died else " ".join(str(error).split()))
+        return TaskResult(None, worker_pool.DIED if died else " ".join(str(error).split()))
     return result

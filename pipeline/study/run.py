@@ -10,16 +10,8 @@ from pathlib import Path
 
 from pipeline.config.schema import Config
 from pipeline.runtime.log import log
-from pipeline.study.design import (
-    Study,
-    StudyRuns,
-    Variants,
-    label_budgets,
-    other_pairs,
-    planned_pairs,
-    study_cells,
-    varied_keys,
-)
+from pipeline.study import design
+from pipeline.study.design import Study, StudyRuns, Variants
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.learning_rates import choose_learning_rates, with_chosen_rates
 from pipeline.study.prerequisites import encode_tweets, run_prerequisites
@@ -29,20 +21,15 @@ from pipeline.study.publish import publish_study
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
     """Run a study: train all its runs, compare them, and write the report below results/studies/.
 
-    Parameters
-    ----------
     variants : the embedding section and `text.emoticons` of each, from `config.compose.variants`.
     overrides : of the command line.
-
-    Returns
-    -------
-    The folder of the report. Raises UserError where the study cannot be run, and RunError, after the report is
+    Returns the folder of the report. Raises UserError where the study cannot be run, and RunError, after the report is
     written, where some of its runs failed.
     """
     # Design: every variant at every label budget with every seed.
     study = Study(config, variants, overrides, encode_tweets(config, variants))
-    budgets, notes = label_budgets(config, next(iter(study.prepared.values())))
-    cells = study_cells(study, budgets)
+    budgets, notes = design.label_budgets(config, next(iter(study.prepared.values())))
+    cells = design.study_cells(study, budgets)
     log_design(study, len(budgets), len(cells))
 
     with worker_pool(config) as workers:
@@ -58,14 +45,14 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         folders, failed_runs = train_cells(workers, study, longest_first, shared.vectors, "compare: runs")
 
     # Statistics and report.
-    planned = planned_pairs(study)
+    planned = design.planned_pairs(study)
     return publish_study(
         StudyRuns(
             study=study,
             folders=folders,
             planned=planned,
-            others=other_pairs(study, planned),
-            varied=varied_keys(planned),
+            others=design.other_pairs(study, planned),
+            varied=design.varied_keys(planned),
             choices=list(choices.values()),
             baselines=shared.baselines,
             audits=shared.audits,

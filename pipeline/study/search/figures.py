@@ -11,7 +11,7 @@ from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.design import value_of
 from pipeline.study.report.figures.style import GREY, Sketch, legend_below, new_drawing
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.search.search_results import SearchResults
+from pipeline.study.search.search_results import TEXTS, SearchResults
 from pipeline.study.search.space import Range
 from pipeline.study.statistics.expected_best import best_so_far
 
@@ -44,16 +44,10 @@ def curves(search: SearchResults, results: StudyResults) -> Sketch:
     axes.grid()
     axes.set_xlabel("settings tried")
     axes.set_ylabel(f"best {search.score_name}")
-    caption = (
-        f"Mean best {name} of k of the {search.budget} settings tried for each variant (all subsets of k, no bias for "
-        "independent trials), with a 95 % bootstrap band over settings."
-    )
+    caption = TEXTS["captions"]["curves"].format(score=name, trials=search.budget)
     if not search.independent:
         axes.add_line(Line2D([], [], color=GREY, linestyle=":", label="best so far, as tried"))
-        caption += (
-            " Dotted: the best so far in the order tried. The sampler learned from trial to trial, so only these "
-            "are what a shorter search would have found."
-        )
+        caption += f" {TEXTS['captions']['best_so_far']}"
     legend_below(drawing, axes, 2)
     return Sketch(title, caption, drawing)
 
@@ -71,11 +65,7 @@ def slices(search: SearchResults, results: StudyResults) -> Sketch:
     for panel in panels[::COLUMNS]:
         panel.set_ylabel(search.score_name)
     legend_below(drawing, panels[0], 2)
-    caption = (
-        f"Every trial's mean {score} by the value of one hyper-parameter, the others varying with it; large marks are "
-        "the best setting of each variant, the grey line is the default. Trials that diverged are left out."
-    )
-    return Sketch(title, caption, drawing)
+    return Sketch(title, TEXTS["captions"]["slices"].format(score=score), drawing)
 
 
 def _slice(panel: Axes, search: SearchResults, range_: Range) -> None:

@@ -1,4 +1,4 @@
-"""What a search adds to the report of a study: sections, figures, tables and a paragraph on method."""
+"""What a search adds to the report of a study: answers, warnings, sections, tables and paragraphs on method."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -7,19 +7,17 @@ from typing import Any
 
 from pipeline.config.validate import value_text
 from pipeline.config.variants import prose_name
+from pipeline.runtime.templates import render
 from pipeline.study.design import StudyRuns, value_of
 from pipeline.study.report.blocks import Block, table_of
-from pipeline.study.report.sections.all import SectionSpec
-from pipeline.study.results import Extension, compare_runs, write_results
-from pipeline.study.search.answers import lead_sentences, lead_text, search_answers, search_warnings
+from pipeline.study.report.formatting import records, signed
+from pipeline.study.report.phrases import listed, points
+from pipeline.study.report.sections.all import Blocks, SectionSpec
+from pipeline.study.report.study_results import StudyResults, StudyWarning, Verdict
+from pipeline.study.results import compare_runs, write_results
 from pipeline.study.search.figures import curves, slices
-from pipeline.study.search.search_results import (
-    SearchResults,
-    curve_frame,
-    lead_frame,
-    trial_frame,
-)
-from pipeline.study.statistics.expected_best import best_so_far, crossing
+from pipeline.study.search.search_results import DEFAULT, TEXTS, SearchResults, curve_frame, lead_frame, trial_frame
+from pipeline.study.statistics.expected_best import Band, best_so_far, crossing
 
 TRIAL_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # at which the curves stand in a table
 
@@ -34,46 +32,25 @@ def write_search(runs: StudyRuns, search: SearchResults, folder: Path) -> dict[s
         warnings=[*results.warnings, *search_warnings(search)],
         verdicts=search_answers(search, results),
     )
-    outcome = write_results(results, runs, folder, search_extension(search))
-    return {"answers": [*outcome["answers"], *lead_sentences(search)]}
-
-
-def search_extension(search: SearchResults) -> Extension:
-    """What a search adds to the files that a study writes."""
-    best = search.best
-    return Extension(
-        sections=search_sections(search),
-        figures={"curves": partial(curves, search), "slices": partial(slices, search)},
-        frames={"trials": trial_frame(search), "curves": curve_frame(search), "leads": lead_frame(search)},
-        tags={"kind": "search"},
-        params={
+    facts: dict[str, dict[str, Any]] = {
+        "tags": {"kind": "search"},
+        "params": {
             "search": asdict(search.config.search),
-            "best": {name: trial.setting for name, trial in best.items()},
+            "best": {name: trial.setting for name, trial in search.best.items()},
         },
-        metrics={f"best_validation/{name}": trial.score for name, trial in best.items()},
-    )
+        "metrics": {f"best_validation/{name}": trial.score for name, trial in search.best.items()},
+    }
+    figures = {"curves": partial(curves, search), "slices": partial(slices, search)}
+    frames = {"trials": trial_frame(search), "curves": curve_frame(search), "leads": lead_frame(search)}
+    outcome = write_results(results, runs, folder, facts, search_sections(search), figures, frames)
+    return {"answers": [*outcome["answers"], *lead_sentences(search)]}
 
 
 def search_sections(search: SearchResults) -> list[SectionSpec]:
     """The sections on the curves and on the best settings."""
-    return [
-        (
-            "curves",
-            "Best validation score by number of settings tried",
-            "A curve that lies higher reaches a better score with the same number of trials; where two curves cross, "
-            "which variant is better depends on how many settings one can afford to try.",
-            ("curves",),
-            lambda results: curve_tables(search),
-        ),
-        (
-            "settings",
-            "Best settings",
-            "What was searched, the default, and the best setting of each variant on validation; ← marks a value at an "
-            "end of its range.",
-            ("slices",),
-            lambda results: setting_table(search),
-        ),
-    ]
+    blocks: dict[str, Blocks] = {"curves": lambda _: curve_tables(search), "settings": lambda _: setting_table(search)}
+    texts = TEXTS["sections"].items()
+    return [(key, text["title"], text["guide"], tuple(text["figures"]), blocks[key]) for key, text in texts]
 
 
 def curve_tables(search: SearchResults) -> list[Block]:
@@ -106,13 +83,12 @@ def setting_table(search: SearchResults) -> list[Block]:
     """The best setting of each variant, with its validation score and the number of its trial."""
     rows = []
     for range_ in search.ranges:
-        row = {"hyper-parameter": range_.key, "searched": str(range_)}
-        row["default"] = value_text(value_of(search.config, range_.key))
-        edges = search.edges(range_)
-        for name, trial in search.best.items():
-            mark = " ←" if name in edges else ""
-            row[prose_name(name)] = f"{value_text(trial.setting[range_.key])}{mark}"
-        rows.append(row)
+        default, edges = value_text(value_of(search.config, range_.key)), search.edges(range_)
+        best = {
+            prose_name(name): value_text(trial.setting[range_.key]) + (" ←" if name in edges else "")
+            for name, trial in search.best.items()
+        }
+        rows.append({"hyper-parameter": range_.key, "searched": str(range_), "default": default, **best})
     blank = {"searched": "–", "default": "–"}
     scores = {prose_name(name): search.score_text(scores.max()) for name, scores in search.scores.items()}
     numbers = {prose_name(name): str(trial.number) for name, trial in search.best.items()}
@@ -121,30 +97,111 @@ def setting_table(search: SearchResults) -> list[Block]:
     return table_of("Best setting of each variant", rows)
 
 
-def search_methods(results: SearchResults) -> list[str]:
+def search_methods(search: SearchResults) -> list[str]:
     """How settings were chosen, in paragraphs."""
-    search, study = results.config.search, results.config.study
-    drawn = (
-        "drawn at random, the same ones for every variant"
-        if results.independent
-        else "chosen by optuna's TPE sampler, the first ten at random, later ones by the scores of the batches before"
-    )
-    seeds = f"{study.trial_seeds} seed{'s' if study.trial_seeds > 1 else ''}"
-    searched = "; ".join(f"{range_.key} ({range_})" for range_ in results.ranges)
-    return [
-        f"What was tuned: {searched}. Every variant had {search.trials} settings, {drawn} (batches of {search.batch}, "
-        f"search.seed={search.seed}); trials that diverged or failed count. The score of a trial is the mean "
-        f"{results.config.train.monitor} on validation over {seeds}, at one label budget; no trial reads a test tweet. "
-        "Everything else is as configured, and the default settings are those of the configuration.",
-        "Expected best: the mean best score of k of a variant's trials over all subsets of k, which has no bias for "
-        "independent trials, as random search gives them. The estimator of Dodge et al. (2019, Show Your Work), with "
-        "replacement, is too low for k near the number of trials (Tang et al. 2020, Showing Your Work Doesn't Always "
-        "Work); it is in tables/curves.csv as with_replacement. A trial without a score counts with the worst score of "
-        "the search. Bands are the estimate ± Student's t times the bootstrap's standard error over trials "
-        f"({study.resamples:,} resamples), resampled in pairs for differences. Their nominal level is 95 %; in "
-        "simulations of 20 trials they held the truth in 81 to 94 % of the cases at half of the trials and in 75 to "
-        "95 % at all of them, depending on how rare good settings are.",
-        "A best validation score is too high, as it was selected. So each variant was trained anew with its best and "
-        f"with the default setting, {study.seeds} seeds each, and read on the test split once. The differences hold "
-        "for these settings; another search would choose others, which no interval covers.",
+    values = {"config": search.config, "ranges": search.ranges, "independent": search.independent}
+    text = render("pipeline.study.search", "methods.txt.j2", **values)
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+
+
+def lead_text(search: SearchResults, band: Band, trials: int) -> str:
+    """How much better the first is with so many trials: `+3.2 points [+2.1, +4.3]`."""
+    mean, low, high = (float(values[trials - 1]) for values in (band.mean, band.low, band.high))
+    if search.sign == -1:
+        return f"{signed(mean, 3)} nats [{signed(low, 3)}, {signed(high, 3)}]"
+    return points(mean, low, high)
+
+
+def search_answers(search: SearchResults, results: StudyResults) -> list[Verdict]:
+    """Which variant is ahead at an equal number of trials, and what the best settings are worth on test."""
+    return [_ahead(search), _gain(results), *_on_test(search, results)]
+
+
+def _ahead(search: SearchResults) -> Verdict:
+    ranked = sorted(search.bands, key=lambda variant: -search.bands[variant].mean[-1])
+    best = [f"{prose_name(variant)} {search.score_text(search.bands[variant].mean[-1])}" for variant in ranked]
+    answer = f"With {search.budget} settings each, the best {search.score_name} is: {'; '.join(best)}."
+    note = TEXTS["notes"]["independent" if search.independent else "dependent"]
+    filled = note.format(half=search.budget // 2, sampler=search.config.search.sampler)
+    evidence = [*lead_sentences(search), filled]
+    return Verdict(f"Which variant is best when each may try {search.budget} settings?", answer, evidence)
+
+
+def lead_sentences(search: SearchResults) -> list[str]:
+    """For each pair, by how much the expected best of one variant exceeds the other's, and from how many trials on."""
+    budget, half = search.budget, max(1, search.budget // 2)
+    sentences = []
+    for pair, band in search.leads.items():
+        if band.mean[-1] < 0:
+            pair, band = pair[::-1], Band(-band.mean, -band.high, -band.low)
+        first, second = map(prose_name, pair)
+        text = f"At {budget} trials the expected best of {first} exceeds that of {second} by "
+        text += lead_text(search, band, budget)
+        text += f", at {half} by {lead_text(search, band, half)}" if half < budget else ""
+        if any(band.low[k - 1] <= 0 <= band.high[k - 1] for k in (half, budget)):
+            text += " (open, as zero is within an interval)"
+        if (since := crossing(band.mean)) is not None:
+            text += f"; {second} is ahead with fewer, the curves cross at k = {since}"
+        elif budget > 1:
+            text += "; the curves do not cross"
+        sentences.append(f"{text}.")
+    return sentences
+
+
+def _gain(results: StudyResults) -> Verdict:
+    """The best setting of each variant against the default settings, on test."""
+    rows = [row for row in records(results.differences) if row["b"] == f"{row['a']}{DEFAULT}"]
+    by_decision: dict[str, list[str]] = {}
+    for row in rows:
+        by_decision.setdefault(row["decision"], []).append(prose_name(row["a"]))
+    clauses = [
+        f"searched settings score {decision} than the default ones for {listed(by_decision.pop(decision))}"
+        for decision in ("higher", "lower")
+        if decision in by_decision
     ]
+    metric, seeds = results.design["metric_name"], results.design["seeds"]
+    if not clauses:
+        answer = f"No gain in test {metric} was shown."
+        if set(by_decision) == {"too few seeds"}:
+            answer = f"{seeds} seeds are too few to tell: read the intervals."
+    else:
+        if undecided := [name for names in by_decision.values() for name in names]:
+            clauses.append(f"no difference was shown for {listed(undecided)}")
+        answer = f"In test {metric}, {'; '.join(clauses)}."
+    evidence = [
+        f"{prose_name(row['a'])}: {points(row['mean'], row['low_total'], row['high_total'])} ({row['decision']})"
+        for row in rows
+    ]
+    evidence.append(f"{seeds} seeds each; 95 % intervals hold for other seeds and other test tweets.")
+    return Verdict("Do searched settings beat the default ones?", answer, evidence)
+
+
+def _on_test(search: SearchResults, results: StudyResults) -> list[Verdict]:
+    rows = [row for row in records(results.differences) if DEFAULT not in row["b"]]
+    if not rows:
+        return []
+    means = {row["variant"]: row["mean"] for row in records(results.scores)}
+    ranked = sorted((name for name in search.best if name in means), key=lambda name: -means[name])
+    scores = "; ".join(f"{prose_name(name)} {100 * means[name]:.1f}" for name in ranked)
+    answer = f"Test {results.design['metric_name']} in percent, each with its own best setting: {scores}."
+    return [Verdict("And on test, each with its own best setting?", answer, [f"{row['sentence']}." for row in rows])]
+
+
+def search_warnings(search: SearchResults) -> list[StudyWarning]:
+    """What a reader must know: `setting_at_edge`, `diverged_trials`, `dependent_trials`."""
+    values: dict[str, dict[str, str]] = {}
+    edges = [
+        f"{range_.key} of {prose_name(name)} ({value_text(search.best[name].setting[range_.key])})"
+        for range_ in search.ranges
+        for name in search.edges(range_)
+    ]
+    if edges:
+        rest = f" and {len(edges) - 6} more" if len(edges) > 6 else ""
+        values["setting_at_edge"] = {"edges": f"{'; '.join(edges[:6])}{rest}"}
+    if diverged := [trial for trial in search.trials if trial.score is None]:
+        first, count = diverged[0], f"{len(diverged)} of {len(search.trials)}"
+        named = f"{prose_name(first.variant)}, trial {first.number}: {(first.reason or '').rstrip('.')}"
+        values["diverged_trials"] = {"count": count, "first": named}
+    if not search.independent:
+        values["dependent_trials"] = {"sampler": search.config.search.sampler}
+    return [StudyWarning(code, TEXTS["warnings"][code].format(**parts)) for code, parts in values.items()]

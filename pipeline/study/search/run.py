@@ -1,5 +1,6 @@
 """The search (`stage=search`): a study whose settings were chosen by more trials, next to the default settings."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,36 +9,22 @@ from typing import Any
 from pipeline.config.schema import Config
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log
-from pipeline.study.design import (
-    Cell,
-    LabelBudget,
-    Study,
-    StudyRuns,
-    Variants,
-    failure,
-    planned_pairs,
-    varied_keys,
-)
+from pipeline.study import design
+from pipeline.study.design import Cell, LabelBudget, Study, StudyRuns, Variants
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.prerequisites import encode_tweets
 from pipeline.study.publish import publish, report_key, report_name
-from pipeline.study.search.sampler import require_optuna
 from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.search.space import search_space
-from pipeline.study.search.trials import Trial, run_trials, setting_cell, with_vectors
+from pipeline.study.search.trials import Trial, require_optuna, run_trials, setting_cell, with_vectors
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
     """Search settings for every variant, train the best and the default ones, and report below results/searches/.
 
-    Parameters
-    ----------
     variants : the embedding section and `text.emoticons` of each, from `config.compose.variants`.
     overrides : of the command line.
-
-    Returns
-    -------
-    The folder of the report. Raises UserError where the search cannot be run, and RunError, after the report is
+    Returns the folder of the report. Raises UserError where the search cannot be run, and RunError, after the report is
     written, where some of its runs failed.
     """
     require_optuna()
@@ -45,7 +32,11 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
     ranges = search_space(config)
     searched = Study(config, variants, overrides, encode_tweets(config, variants))
     budget = search_budget(searched)
-    log_design(searched)
+    trials, seeds = config.search.trials, config.study.trial_seeds
+    log.info(
+        "search: %d variants × %d settings × %d seeds = %d trials on validation, then %d runs",
+        *(len(variants), trials, seeds, len(variants) * trials * seeds, 2 * len(variants) * config.study.seeds),
+    )
 
     with worker_pool(config) as workers:
         # Trials: every setting scored on validation.
@@ -57,15 +48,16 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         folders, failed_runs = train_cells(workers, study, cells, vectors, "search: runs")
 
     # Statistics and report, as in a study.
-    between_variants = planned_pairs(study)
+    between_variants = design.planned_pairs(study)
     failed_variants = [
-        failure(name, budget.tweets, None, f"no trial worked: {reason}") for name, reason in search.failed.items()
+        design.failure(name, budget.tweets, None, f"no trial worked: {reason}")
+        for name, reason in search.failed.items()
     ]
     runs = StudyRuns(
         study=study,
         folders=folders,
         planned=[*((name, f"{name}{DEFAULT}") for name in search.best), *between_variants],
-        varied=varied_keys(between_variants) | {range_.key for range_ in ranges},
+        varied=design.varied_keys(between_variants) | {range_.key for range_ in ranges},
         failures=[*failed_runs, *failed_variants],
         example=study.example([cell for cell in cells if cell.key in folders]),
     )
@@ -80,16 +72,6 @@ def search_budget(study: Study) -> LabelBudget:
     return LabelBudget(None if labels == tweets else labels, labels or tweets)
 
 
-def log_design(study: Study) -> None:
-    """Log how many trials and runs the search has."""
-    config = study.config
-    variants, trials, seeds = len(study.variants), config.search.trials, config.study.trial_seeds
-    log.info(
-        "search: %d variants × %d settings × %d seeds = %d trials on validation, then %d runs",
-        *(variants, trials, seeds, variants * trials * seeds, 2 * variants * config.study.seeds),
-    )
-
-
 def best_and_default(searched: Study, best: Mapping[str, Trial], budget: LabelBudget) -> tuple[Study, list[Cell]]:
     """The study of the best setting of each variant under its name, and of the default one under NAME@default."""
     settings: dict[str, dict[str, Any]] = {}
@@ -97,12 +79,8 @@ def best_and_default(searched: Study, best: Mapping[str, Trial], budget: LabelBu
         settings |= {name: trial.setting, f"{name}{DEFAULT}": {}}
     variants = {name: searched.variants[name.removesuffix(DEFAULT)] for name in settings}
     study = replace(searched, variants=variants)
-    cells = [
-        setting_cell(study, name, budget, seed, setting)
-        for name, setting in settings.items()
-        for seed in range(study.config.study.seeds)
-    ]
-    return study, cells
+    runs = itertools.product(settings.items(), range(study.config.study.seeds))
+    return study, [setting_cell(study, name, budget, seed, setting) for (name, setting), seed in runs]
 
 
 def publish_search(runs: StudyRuns, search: SearchResults) -> Path:

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from numpy.typing import NDArray
 
 from pipeline.config.schema import Config
+from pipeline.runtime.templates import page_file
 from pipeline.study.results import METRIC_NAMES
 from pipeline.study.search.space import Range
 from pipeline.study.search.trials import Trial
 from pipeline.study.statistics.expected_best import Band, bands, best_so_far, crossing, expected_best_replaced, lead
 
 DEFAULT = "@default"  # ends the name of a variant with the settings of the configuration
-INDEPENDENT = ("random",)  # samplers whose trials are independent draws
+TEXTS: dict[str, Any] = yaml.safe_load(page_file("pipeline.study.search", "texts.yaml"))
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class SearchResults:
     @property
     def independent(self) -> bool:
         """Whether the trials are independent draws."""
-        return self.config.search.sampler in INDEPENDENT
+        return self.config.search.sampler == "random"
 
     @property
     def budget(self) -> int:
@@ -75,12 +78,8 @@ class SearchResults:
         So it counts as a trial and is never better than another, without an invented score.
         """
         worst = min(self.sign * trial.score for trial in self.trials if trial.score is not None)
-        return {
-            name: np.array(
-                [worst if t.score is None else self.sign * t.score for t in self.trials if t.variant == name]
-            )
-            for name in self.best
-        }
+        scores = [(t.variant, worst if t.score is None else self.sign * t.score) for t in self.trials]
+        return {name: np.array([score for variant, score in scores if variant == name]) for name in self.best}
 
     @cached_property
     def bands(self) -> dict[str, Band]:
@@ -100,12 +99,10 @@ class SearchResults:
 
 def trial_frame(search: SearchResults) -> pd.DataFrame:
     """A row per trial: variant, trial, a column per key, score, best (whether it was chosen), reason."""
-    rows = [
-        {"variant": trial.variant, "trial": trial.number}
-        | trial.setting
-        | {"score": trial.score, "best": trial == search.best.get(trial.variant), "reason": trial.reason}
-        for trial in search.trials
-    ]
+    rows = []
+    for trial in search.trials:
+        outcome = {"score": trial.score, "best": trial == search.best.get(trial.variant), "reason": trial.reason}
+        rows.append({"variant": trial.variant, "trial": trial.number, **trial.setting, **outcome})
     return pd.DataFrame(rows)
 
 

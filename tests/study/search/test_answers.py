@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.config.compose import compose
-from pipeline.study.search.answers import search_answers, search_warnings
 from pipeline.study.search.figures import curves, slices
-from pipeline.study.search.report import curve_tables, search_sections, setting_table
+from pipeline.study.search.report import curve_tables, search_answers, search_sections, search_warnings, setting_table
 from pipeline.study.search.search_results import SearchResults, curve_frame, lead_frame, trial_frame
 from pipeline.study.search.space import Range
 from pipeline.study.search.trials import Trial

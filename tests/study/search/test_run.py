@@ -200,7 +200,7 @@ def same(first: SearchRun, second: SearchRun) -> bool:
 
 class TestRefusals:
     def test_without_optuna_nothing_is_begun(self, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path):
-        monkeypatch.setattr("pipeline.study.search.sampler.util.find_spec", lambda name: None)
+        monkeypatch.setattr("pipeline.study.search.trials.util.find_spec", lambda name: None)
         assert main([*TINY, f"paths.root={tmp_path}"]) == 2
         assert capsys.readouterr().err == "error: stage=search needs the extra 'search': ./scripts/setup search\n"
         assert not (tmp_path / "artifacts" / "prepare").exists()

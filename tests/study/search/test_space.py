@@ -1,14 +1,12 @@
 """The search space and the sampler of settings."""
 
-import sys
-
 import pytest
 
 from pipeline.config.compose import compose
 from pipeline.runtime.errors import UserError
 from pipeline.study.design import value_of
-from pipeline.study.search.sampler import Sampler
 from pipeline.study.search.space import Range, search_space, with_setting
+from pipeline.study.search.trials import Sampler, require_optuna
 
 SEARCH = ("+experiment=search", "study.variants=[random_trainable,cbow_frozen]")
 
@@ -124,7 +122,6 @@ class TestSampler:
         assert sorted(late)[4] > 3 * sorted(early)[4]  # higher rates were told to be better
 
     def test_without_optuna_there_is_one_clear_line(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setitem(sys.modules, "optuna", None)
-        monkeypatch.setattr("pipeline.study.search.sampler.util.find_spec", lambda name: None)
+        monkeypatch.setattr("pipeline.study.search.trials.util.find_spec", lambda name: None)
         with pytest.raises(UserError, match=r"^stage=search needs the extra 'search': \./scripts/setup search$"):
-            Sampler(self.SPACE, "random", 0, minimize=False)
+            require_optuna()
