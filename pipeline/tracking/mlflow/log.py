@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import yaml
 from filelock import FileLock
 
 from pipeline.prediction.trained_model import EMBEDDING
@@ -19,7 +20,6 @@ from pipeline.runtime.errors import one_line
 from pipeline.runtime.files import file_fingerprint, read_json
 from pipeline.runtime.log import log
 from pipeline.tracking.mlflow.models import log_model
-from pipeline.tracking.mlflow.saved_views import NOTE, experiment_views
 from pipeline.tracking.mlflow.store import LOCK_SECONDS, mlflow_client
 from pipeline.tracking.mlflow.values import (
     NEIGHBOURS,
@@ -192,10 +192,14 @@ def _new_run(
 def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
     """Find or create the experiment, with the saved views. Marked as model training, the UI opens it on its runs."""
     existing = client.get_experiment_by_name(name)
-    views = experiment_views()
+    saved = yaml.safe_load(Path(__file__).with_name("saved_views.yaml").read_text("utf-8"))
+    views = {
+        f"mlflow.sharedViewState.{key}": json.dumps(view | {"state": json.dumps(view["state"])})
+        for key, view in saved["views"].items()
+    }
     if existing is None:
         location = None if artifact_root is None else str(artifact_root.resolve())
-        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": NOTE} | views
+        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": saved["note"]} | views
         with suppress(Exception):
             return str(client.create_experiment(name, location, tags))
         existing = client.get_experiment_by_name(name)
