@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,24 +42,15 @@ def compare(
     vocabulary = len(json.dumps(trained.words, ensure_ascii=False).encode())
     weights = trained.embedding_VE.nbytes + sum(layer.nbytes for layer in trained.layers.values())
     with threadpool_limits(1), torch_threads(1):
-        name, predictor, size = export
-        measurements = [
-            _measure("full model (torch)", full, vocabulary + weights, texts),
-            _measure(name, predictor, size, texts),
-        ]
+        measurements = []
+        for name, predictor, size in (("full model (torch)", full, vocabulary + weights), export):
+            ids = predictor.ids(texts)
+            from_text = _per_second(partial(predictor.probabilities, texts), len(texts))
+            from_ids = _per_second(partial(predictor.scorer.flat_logits, *ids), len(texts))
+            measurements.append(Measurement(name, size, from_text, from_ids))
     if len(labels) == len(texts) and (fasttext := _fasttext(full, texts, labels)) is not None:
         measurements.append(fasttext)
     return measurements
-
-
-def _measure(model: str, predictor: Predictor, size: int, texts: list[str]) -> Measurement:
-    ids = predictor.ids(texts)
-    return Measurement(
-        model,
-        size,
-        _per_second(lambda: predictor.probabilities(texts), len(texts)),
-        _per_second(lambda: predictor.scorer.flat_logits(*ids), len(texts)),
-    )
 
 
 def _per_second(work: Callable[[], Any], texts: int) -> float:

@@ -3,10 +3,9 @@
 import gzip
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +28,14 @@ def write_word2vec(path: Path, words: Sequence[str], vectors: NDArray[np.float32
     dim = vectors.shape[1]
     numbers = " ".join(["%.9g"] * dim)  # nine significant digits identify a float32
     try:
-        with _open(temporary, gzipped=path.suffix == ".gz") as stream:
-            stream.write(f"{len(words)} {dim}\n".encode())
-            for word, vector in zip(words, vectors, strict=True):
-                values = vector.astype("<f4").tobytes() if binary else (numbers % tuple(vector.tolist())).encode()
-                stream.write(word.encode() + b" " + values + b"\n")
+        with temporary.open("wb") as file:
+            # Without name and time, so that equal contents give equal bytes.
+            stream = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if path.suffix == ".gz" else nullcontext(file)
+            with stream as lines:
+                lines.write(f"{len(words)} {dim}\n".encode())
+                for word, vector in zip(words, vectors, strict=True):
+                    values = vector.astype("<f4").tobytes() if binary else (numbers % tuple(vector.tolist())).encode()
+                    lines.write(word.encode() + b" " + values + b"\n")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -55,14 +57,3 @@ def without_blanks(words: Sequence[str]) -> list[str]:
             taken.add(name)
         names.append(name)
     return names
-
-
-@contextmanager
-def _open(path: Path, *, gzipped: bool) -> Iterator[IO[bytes]]:
-    """Open a new file; gzipped, equal contents give equal bytes (no name, no time)."""
-    with path.open("wb") as file:
-        if not gzipped:
-            yield file
-            return
-        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:
-            yield cast(IO[bytes], stream)
