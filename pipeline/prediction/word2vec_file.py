@@ -16,13 +16,8 @@ def write_word2vec(path: Path, words: Sequence[str], vectors: NDArray[np.float32
 
     The file is written under a temporary name beside `path` and then renamed, so that `path` is whole or untouched.
 
-    Parameters
-    ----------
-    words : N distinct words without white space (see `without_blanks`).
-    vectors : (N, D) one row per word.
-    binary : little-endian float32 instead of decimal text.
-
-    Raises OSError where the file cannot be written.
+    `words` are N distinct words without white space (see `without_blanks`), `vectors` (N, D) their rows; `binary` is
+    little-endian float32 instead of decimal text. Raises OSError where the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     dim = vectors.shape[1]

@@ -24,19 +24,15 @@ from pipeline.tracking.run_record import RunRecord
 CHUNK_ROWS = 1 << 17  # predictions written at a time
 HEADER = ("name", "title", "tags", "label_names", "notes", "dataset", "environment", "overrides", "chosen_epoch")
 NEIGHBOUR_COLUMNS = ("word", "rank", "before", "before_cosine", "after", "after_cosine")
-SIMILARITY_COLUMNS = (
-    *("set", "n", "pairs", "coverage", "spearman_before", "before_low", "before_high", "spearman", "low", "high"),
-)
+SPEARMAN = ("spearman_before", "before_low", "before_high", "spearman", "low", "high")
+SIMILARITY_COLUMNS = ("set", "n", "pairs", "coverage", *SPEARMAN)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write every file of the record into an existing folder.
 
     Equal records give byte-equal files. A metric that is not a finite number is written as null, with a note.
-
-    Raises
-    ------
-    ValueError : parts of the record are inconsistent (lengths, classes, a missing test split).
+    Raises ValueError where parts of the record are inconsistent (lengths, classes, a missing test split).
     """
     record = _checked(record)
     config = yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True)

@@ -85,13 +85,8 @@ def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[...
     except Exception as error:
         root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
-            "MLflow at %s did not take this run (%s). The results are safe in %s; "
-            "`python -m pipeline sync --root %s --uri %s` logs them later.",
-            uri,
-            one_line(error),
-            folder,
-            shlex.quote(str(root)),
-            shlex.quote(uri),
+            f"MLflow at {uri} did not take this run ({one_line(error)}). The results are safe in {folder}; "
+            f"`python -m pipeline sync --root {shlex.quote(str(root))} --uri {shlex.quote(uri)}` logs them later."
         )
         return None
 

@@ -35,10 +35,7 @@ WEIGHTS = "artifacts/model"
 def write_model_folder(record: Path, folder: Path, card: str, run_id: str, model_id: str) -> None:
     """Write code, weights, vocabulary, configuration, signature, example, requirements and card into a folder.
 
-    Parameters
-    ----------
-    record : folder of a run that kept its embedding. folder : exists already. card : the model card, as markdown.
-    run_id, model_id : MLflow's ids of the run and of its model.
+    `record` is the folder of a run that kept its embedding; `folder` exists already.
     """
     preload()
     import mlflow.pyfunc

@@ -87,14 +87,9 @@ def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
 
     The best variant and label budget has the highest mean validation score over its seeds, by the score that early
     stopping monitored. Of its models, the one with the best validation score is chosen. Test scores are not read.
+    `folders` holds the records of the study's runs, logged before.
 
-    Parameters
-    ----------
-    folders : records of the study's runs, logged before. uri, experiment : the store and the MLflow experiment.
-
-    Returns
-    -------
-    `models:/NAME@champion`, or None if no record kept its embedding or, after a warning, MLflow is not reachable.
+    Returns `models:/NAME@champion`; None if no record kept its embedding or, after a warning, MLflow cannot be reached.
     """
     cells: dict[tuple[str, str, str, str], list[tuple[float, str, Path, bool]]] = defaultdict(list)
     for folder in folders:
@@ -132,10 +127,7 @@ def _promote(folder: Path, uri: str, experiment: str, name: str, cell: str, scor
 def find_model(reference: str, uri: str) -> Path:
     """The folder of weights, vocabulary and configuration of a registered or logged model, downloaded if remote.
 
-    Parameters
-    ----------
-    reference : an MLflow run id, or `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID`.
-    uri : address of the store.
+    `reference` is an MLflow run id, or `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID`.
 
     Raises UserError if there is no such model or the store cannot be reached.
     """
