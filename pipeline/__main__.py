@@ -1,4 +1,4 @@
-"""`python -m pipeline`: a subcommand where the first argument names one, such as `predict`; otherwise a run."""
+"""`python -m pipeline`: runs the subcommand that the first argument names; without one, runs the pipeline."""
 
 import sys
 from collections.abc import Sequence

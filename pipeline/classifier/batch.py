@@ -1,7 +1,8 @@
-"""Token ids of tweets as tensors: a whole split (`Texts`) and a batch of it (`Bags`). Shapes: see `model`."""
+"""Ragged token ids of tweets, in order, as tensors: a whole split (`Texts`) and a batch of it (`Bags`)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -11,17 +12,11 @@ from torch import Tensor
 EVALUATION_BATCH = 1024
 
 
-class _Writable:
-    """An array's memory without its read-only flag: torch has no read-only tensors and warns about such arrays."""
-
-    def __init__(self, array: NDArray[np.generic]) -> None:
-        self.array = array
-        self.__array_interface__ = array.__array_interface__ | {"data": (array.ctypes.data, False)}
-
-
 def tensor_view(array: NDArray[np.generic]) -> Tensor:
     """A tensor over the memory of an array, memory-mapped or not; it must not be written to."""
-    return torch.from_numpy(np.asarray(_Writable(array)))
+    # Without the read-only flag: torch has no read-only tensors and warns about such arrays.
+    interface = array.__array_interface__ | {"data": (array.ctypes.data, False)}
+    return torch.from_numpy(np.asarray(SimpleNamespace(array=array, __array_interface__=interface)))
 
 
 @dataclass(frozen=True)

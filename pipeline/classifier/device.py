@@ -1,4 +1,7 @@
-"""The device of a run (CPU or GPU), and its seeded random generators."""
+"""The device of a run (CPU or GPU), its threads, and its seeded random generators."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -18,6 +21,17 @@ def resolve_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """The name of the GPU, or `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Compute with a number of threads: small tensors on many threads of a busy machine take minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def seeded_generator(seed: int, purpose: str, device: torch.device | None = None) -> torch.Generator:

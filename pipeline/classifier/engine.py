@@ -1,4 +1,4 @@
-"""The training engine: trains a batch of runs in sequence, in parallel processes, or stacked on a GPU.
+"""The training engine: trains a list of runs one by one (`trainer`), in processes, or stacked on a GPU (`fast`).
 
 It returns arrays and histories, writes no files and knows no tracker. The numbers of a run do not depend on the other
 runs of its batch: each run has random generators of its own and, on a CPU, its own number of threads.
@@ -8,10 +8,9 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pipeline.classifier.device import device_name, resolve_device
+from pipeline.classifier.device import device_name, resolve_device, torch_threads
 from pipeline.classifier.fast.forked_runs import train_in_processes
 from pipeline.classifier.run_spec import Report, Run, RunResult, Task
 from pipeline.classifier.trainer import Trainer, class_weights
@@ -30,10 +29,8 @@ def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
     if len(run.rows_N) == 0:
         raise UserError("the training split is empty: nothing to train on")
     device = resolve_device(run.train.device)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(run.train.threads)
     start = time.perf_counter()
-    try:
+    with torch_threads(run.train.threads):
         validation, test = (None if split is None else split.to(device) for split in (task.validation, task.test))
         trainer = Trainer(Task(task.train.to(device), validation, test, task.classes), run, device)
         trainer.fit(report)
@@ -43,11 +40,10 @@ def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
             if texts is not None:
                 probabilities[name], scores = trainer.evaluate(texts)
                 metrics |= {f"{name}/{score}": value for score, value in scores.items()}
-        embedding_VE = trainer.embedding_matrix()
-    finally:
-        torch.set_num_threads(threads)
+        initial_VE = run.initial_matrix()
+        embedding_VE = trainer.model.embedding.matrix().cpu().numpy() if run.changes_embedding else initial_VE
     return RunResult(
-        initial_VE=run.initial_matrix(),
+        initial_VE=initial_VE,
         embedding_VE=embedding_VE,
         layers={name: layer.detach().cpu().numpy() for name, layer in trainer.model.layers().items()},
         touched_V=trainer.touched_V.cpu().numpy(),
@@ -76,7 +72,10 @@ def train_batch(
     on_gpu = any(resolve_device(run.train.device).type == "cuda" for run in runs)
     one_thread = [index for index, run in enumerate(runs) if run.train.threads == 1]
     if on_gpu and len(runs) > 1:
-        results = _train_stackable(task, runs, report)
+        from pipeline.classifier.fast.stack import stackable, train_stacked
+
+        indices = [index for index, run in enumerate(runs) if stackable(run)]
+        results = dict(zip(indices, train_stacked(task, [runs[index] for index in indices], report), strict=True))
     elif not on_gpu and min(workers, len(one_thread)) > 1 and can_fork():
         parallel = train_in_processes(task, [runs[index] for index in one_thread], workers, _train_or_error)
         results = dict(zip(one_thread, parallel, strict=True))
@@ -90,11 +89,3 @@ def _train_or_error(task: Task, run: Run, report: Report | None = None) -> RunRe
         return train_run(task, run, report)
     except RunError as error:
         return error
-
-
-def _train_stackable(task: Task, runs: Sequence[Run], report: Report | None) -> dict[int, RunResult | RunError]:
-    """Results of the runs that can be stacked, by their index."""
-    from pipeline.classifier.fast.stack import stackable, train_stacked
-
-    indices = [index for index, run in enumerate(runs) if stackable(run)]
-    return dict(zip(indices, train_stacked(task, [runs[index] for index in indices], report), strict=True))

@@ -33,11 +33,7 @@ def scores(labels_N: NDArray[np.integer], probabilities_NC: NDArray[np.floating]
 
     `macro_recall` averages over the classes among the true labels, `macro_f1` over those among true or predicted ones
     (scikit-learn's convention). `nll` is the mean negative natural log of the true class's probability, which is
-    floored at the smallest positive float32.
-
-    Raises
-    ------
-    ValueError : the split is empty.
+    floored at the smallest positive float32. Raises ValueError if the split is empty.
     """
     if len(labels_N) == 0:
         raise ValueError("no labels to score: the split is empty")

@@ -29,11 +29,6 @@ def dropout(features: Tensor, rate: float, generator: torch.Generator | None) ->
     return features * mask / (1 - rate)
 
 
-def look_up(embedding_VD: Tensor, ids_BT: Tensor) -> Tensor:
-    """Rows (B, T, D) of the ids; the PAD row gets no gradient."""
-    return F.embedding(ids_BT, embedding_VD, padding_idx=PAD, sparse=embedding_VD.requires_grad)
-
-
 def mean_rows(matrix_VD: Tensor, bags: Bags) -> Tensor:
     """Mean rows (B, D) of the tweets, zeros for one without tokens; the (B, T, D) tensor is never allocated."""
     return F.embedding_bag(bags.ids, matrix_VD, bags.starts_B, mode="mean", sparse=matrix_VD.requires_grad)
@@ -97,8 +92,8 @@ class Embedding(nn.Module):
         return self._combine(lambda matrix_VD: mean_rows(matrix_VD, bags))
 
     def look_up(self, ids_BT: Tensor) -> Tensor:
-        """Rows (B, T, E) of the ids."""
-        return self._combine(lambda matrix_VD: look_up(matrix_VD, ids_BT))
+        """Rows (B, T, E) of the ids; the PAD row gets no gradient."""
+        return self._combine(lambda rows_VD: F.embedding(ids_BT, rows_VD, PAD, sparse=rows_VD.requires_grad))
 
     def matrix(self) -> Tensor:
         """The embedding matrix (V, E) as an encoder reads it: a frozen layer of it gives the same output."""
@@ -204,12 +199,7 @@ def make_encoder(settings: ModelConfig, dim: int) -> MeanEncoder | MeanMaxEncode
 class Classifier(nn.Module):
     """Embedding layer (V, E) → encoder (B, F) → dropout → linear (B, C).
 
-    Parameters
-    ----------
-    embedding : the layer of the variant.
-    settings : encoder and dropout.
-    classes : C.
-    generator : of the initial weights of encoder and head, uniform in ±1/√fan_in as in torch's layers.
+    `generator` draws the initial weights of encoder and head, uniform in ±1/√fan_in as in torch's layers.
     """
 
     def __init__(self, embedding: Embedding, settings: ModelConfig, classes: int, generator: torch.Generator) -> None:
@@ -220,16 +210,10 @@ class Classifier(nn.Module):
         self.dropout = settings.dropout
         with torch.no_grad():
             for module in self.modules():
-                if isinstance(module, nn.GRU):
-                    fan_in = module.hidden_size
-                elif isinstance(module, nn.Conv1d):
-                    fan_in = module.in_channels * module.kernel_size[0]
-                elif isinstance(module, nn.Linear):
-                    fan_in = module.in_features
-                else:
-                    continue
-                for parameter in module.parameters():
-                    parameter.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+                if isinstance(module, nn.GRU | nn.Conv1d | nn.Linear):
+                    fan_in = module.hidden_size if isinstance(module, nn.GRU) else module.weight[0].numel()
+                    for parameter in module.parameters():
+                        parameter.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
 
     def forward(self, bags: Bags, generator: torch.Generator | None = None) -> Tensor:
         """Return logits (B, C); with a generator, dropout is on."""

@@ -6,7 +6,7 @@ gradient. Here a step updates the rows of its batch, and a row's moments decay o
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -25,8 +25,6 @@ class ParameterGroup:
     parameters: list[Tensor]
     lr: float
     weight_decay: float = 0.0
-    first_moments: list[Tensor] = field(init=False)
-    second_moments: list[Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
         self.first_moments = [torch.zeros_like(parameter) for parameter in self.parameters]
@@ -34,13 +32,9 @@ class ParameterGroup:
 
 
 class Adam:
-    """The optimizer of a run.
+    """The optimizer of a run: every step updates all parameters of the groups.
 
-    Parameters
-    ----------
-    groups : dense parameters; every step updates all of them.
-    rows_VD : embedding matrix with row-sparse gradients, without weight decay; None where it is frozen.
-    lr : learning rate of the embedding matrix.
+    rows_VD : embedding matrix with row-sparse gradients and the learning rate `lr`; None where it is frozen.
     """
 
     def __init__(self, groups: Sequence[ParameterGroup], rows_VD: Tensor | None, lr: float) -> None:
@@ -77,12 +71,8 @@ class Adam:
             )
         if self.rows_VD is not None and self.rows_VD.grad is not None:
             gradient = self.rows_VD.grad.coalesce()
-            blocks = zip(
-                torch.split(gradient._indices()[0], self.block),
-                torch.split(gradient._values(), self.block),
-                strict=True,
-            )
-            for ids_U, gradient_UD in blocks:
+            tensors = gradient._indices()[0], gradient._values()
+            for ids_U, gradient_UD in zip(*(torch.split(tensor, self.block) for tensor in tensors), strict=True):
                 self._update_rows(ids_U, gradient_UD, self.lr * lr_factor)
 
     def _update_rows(self, ids_U: Tensor, gradient_UD: Tensor, lr: float) -> None:
@@ -102,9 +92,8 @@ class Adam:
 
 def _lazy_zeros(like_VD: Tensor) -> Tensor:
     """Zeros of the same shape; on a CPU, rows that no step updates take no memory."""
-    if like_VD.device.type == "cpu":
-        return torch.from_numpy(np.zeros(like_VD.shape, np.float32))
-    return torch.zeros_like(like_VD)
+    on_cpu = like_VD.device.type == "cpu"
+    return torch.from_numpy(np.zeros(like_VD.shape, np.float32)) if on_cpu else torch.zeros_like(like_VD)
 
 
 def _widest_view(matrix_VD: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Input and output of the training engine: the task (splits, classes), a run, and the result of a run.
+"""What the engine takes and returns: a task (splits), a run (settings) and the result of a run.
 
 Shapes: see `model`.
 """

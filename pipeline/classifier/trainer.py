@@ -69,7 +69,9 @@ class Trainer:
             improved = state.end_epoch(loss, validation)
             if len(state.history) == 1:  # later epochs read the same tweets
                 self.touched_V = self.touched_words()
-                changing = self.changing_weights()
+                ids, rows_VD = self.touched_V.nonzero()[:, 0], self.model.embedding.rows_VD
+                trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+                changing = [(weight.detach(), ids if weight is rows_VD else None) for weight in trained]
             if improved:
                 best_weights.clear()  # first, so that there is never more than one copy of a large matrix
                 if not state.finished:
@@ -114,26 +116,11 @@ class Trainer:
             touched_V[take(self.task.train, self.rows_N[indices_B]).ids.long()] = True
         return touched_V
 
-    def changing_weights(self) -> list[tuple[Tensor, Tensor | None]]:
-        """The parameters that training changes, each with the rows that change (None: all of them)."""
-        rows_VD = self.model.embedding.rows_VD
-        touched_ids = self.touched_V.nonzero()[:, 0]
-        return [
-            (weight.detach(), touched_ids if weight is rows_VD else None)
-            for weight in self.model.parameters()
-            if weight.requires_grad
-        ]
-
     @torch.no_grad()
     def evaluate(self, texts: Texts) -> tuple[NDArray[np.float32], dict[str, float]]:
         """Class probabilities (N, C) of a split, without dropout, and their scores."""
         probabilities_NC = torch.cat([self.model(bags).softmax(1) for bags in texts.batches()]).cpu().numpy()
         return probabilities_NC, scores(texts.labels_N.cpu().numpy(), probabilities_NC)
-
-    def embedding_matrix(self) -> NDArray[np.float32]:
-        """The embedding matrix (V, E) as the encoder reads it now."""
-        matrix = self.model.embedding.matrix
-        return matrix().cpu().numpy() if self.run.changes_embedding else self.run.initial_matrix()
 
 
 @dataclass
@@ -156,9 +143,8 @@ class AutogradGradients:
             bags, labels_B = take(self.texts, rows_B), self.texts.labels_N[rows_B].long()
             with torch.enable_grad():
                 loss = F.cross_entropy(self.model(bags, dropout_rng), labels_B, weight=self.weights_C)
-                objective = loss
-                if self.anchor:
-                    objective = loss + self.anchor * self.model.embedding.anchor_penalty(bags)
+                penalty = self.anchor * self.model.embedding.anchor_penalty(bags) if self.anchor else None
+                objective = loss if penalty is None else loss + penalty
             self.model.zero_grad(set_to_none=True)
             objective.backward()  # type: ignore[no-untyped-call]
             yield loss.detach(), len(labels_B)

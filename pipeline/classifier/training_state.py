@@ -1,4 +1,4 @@
-"""State of one run between its epochs: batch order, learning-rate schedule, early stopping, history."""
+"""State of one run between epochs: batch order, learning-rate schedule, rule of early stopping, history."""
 
 import math
 from collections.abc import Iterator

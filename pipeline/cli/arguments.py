@@ -1,4 +1,4 @@
-"""The argument parser of the subcommands, the options --root, --run and --uri, and the run that --run names."""
+"""What the parsers of the subcommands share: --root, --run, --uri, and finding the run that --run names."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""`python -m pipeline`: check the whole command, then run it once or, with -m, once per combination of values."""
+"""Checks the whole command, then runs it once or, with --multirun, once per combination of values."""
 
 import argparse
 import os
@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -73,8 +72,14 @@ def _ask_hydra(arguments: list[str]) -> int:
 
     # `run`, of ./scripts/run, is the name for which Hydra's shell completion registers itself. With the variable, Hydra
     # raises its errors instead of printing them and exiting with 1.
-    with patch.object(sys, "argv", ["run", *arguments]), patch.dict(os.environ, {FULL_ERROR: "1"}):
+    argv, environment = sys.argv, dict(os.environ)
+    sys.argv, os.environ[FULL_ERROR] = ["run", *arguments], "1"
+    try:
         hydra.main(str(conf_folder()), compose.CONFIG_NAME, compose.VERSION_BASE)(no_job)()
+    finally:
+        sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)
     return DONE
 
 

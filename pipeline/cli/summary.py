@@ -74,8 +74,8 @@ def settings(run: StoredRun) -> dict[str, str]:
     # Without CBOW vectors only the unlabelled text matters, which the vocabulary is built from as well.
     ignored = IGNORED_GROUPS if params["embedding.init"] == "cbow" else (*IGNORED_GROUPS, "cbow.")
     values = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(ignored)}
-    kept = ("embedding.dim", "embedding.scale", "cbow.use_unlabelled")
-    values |= {key: params.get(key, "null") for key in kept}
+    vector_keys = ("embedding.dim", "embedding.scale", "cbow.use_unlabelled")
+    values |= {key: params.get(key, "null") for key in vector_keys}
     values |= {key: Path(params[key]).name for key in ("cbow.extra_text", "embedding.path")}
     values["content"] = str(run.header["dataset"]["fingerprint"])
     values |= {key: run.header["tags"][key] for key in FIRST_COLUMNS}

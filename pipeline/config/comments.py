@@ -1,4 +1,4 @@
-"""The comments of conf/ as data: the meaning of every key, and what each option of a group is for."""
+"""Reads the comments in conf/: the meaning, unit and range of each key, which `--help` shows."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
-from unittest.mock import patch
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -112,11 +111,15 @@ def hydra_application() -> Iterator[Hydra]:
 
     Its sweeper does not compose every job once more to validate it: `compose_all` has done that.
     """
-    unvalidated = patch.object(Sweeper, "validate_batch_is_legal", lambda self, batch: None)
-    with hydra.initialize_config_dir(str(conf_folder()), job_name="pipeline", version_base=VERSION_BASE), unvalidated:
-        application = GlobalHydra.instance().hydra
-        assert application is not None
-        yield application
+    validate = Sweeper.validate_batch_is_legal
+    Sweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]
+    try:
+        with hydra.initialize_config_dir(str(conf_folder()), job_name="pipeline", version_base=VERSION_BASE):
+            application = GlobalHydra.instance().hydra
+            assert application is not None
+            yield application
+    finally:
+        Sweeper.validate_batch_is_legal = validate  # type: ignore[method-assign]
 
 
 def composed_values(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:

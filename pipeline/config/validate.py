@@ -187,8 +187,8 @@ def _check_variant(config: Config) -> None:
     if len(active) > 1:
         raise UserError(f"{' with '.join(settings)}: expected at most one of multichannel, projected and anchor")
     if active and embedding.trainable is not required_trainable[active[0]]:
-        found, expected = value_text(embedding.trainable), value_text(not embedding.trainable)
-        raise UserError(f"{settings[0]} with embedding.trainable={found}: expected embedding.trainable={expected}")
+        actual, expected = value_text(embedding.trainable), value_text(not embedding.trainable)
+        raise UserError(f"{settings[0]} with embedding.trainable={actual}: expected embedding.trainable={expected}")
 
 
 def _check_study(config: Config) -> None:

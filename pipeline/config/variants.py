@@ -1,4 +1,4 @@
-"""The variants: their names in keys, their names in prose, and their colours and markers in plots."""
+"""The embedding variants (learned from scratch, CBOW frozen or fine-tuned, …): names, colours and markers."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Initial embedding matrix of a vocabulary: known word vectors, and random rows with their mean and spread."""
+"""The initial embedding matrix: known word vectors, and random rows with the mean and spread of those."""
 
 from collections.abc import Sequence
 

@@ -57,8 +57,8 @@ class Vectors:
         except (SafetensorError, KeyError) as error:
             raise UserError(f"{matrix_file}: not a safetensors file with a tensor 'vectors' ({error})") from error
         if vectors.ndim != 2 or vectors.dtype != np.float32:
-            found = f"'vectors' is {vectors.dtype} of shape {vectors.shape}"
-            raise UserError(f"{matrix_file}: {found}, expected float32 (words, dim)")
+            problem = f"'vectors' is {vectors.dtype} of shape {vectors.shape}"
+            raise UserError(f"{matrix_file}: {problem}, expected float32 (words, dim)")
         try:
             content = read_json(words_file)
             words, info = list(content["words"]), dict(content["info"])
@@ -66,8 +66,8 @@ class Vectors:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{words_file}: not JSON with words, counts and info ({error})") from error
         if not len(words) == len(counts) == len(vectors):
-            found = f"{len(words)} words and {len(counts)} counts"
-            raise UserError(f"{words_file}: {found}, but {matrix_file} has {len(vectors)} rows")
+            problem = f"{len(words)} words and {len(counts)} counts"
+            raise UserError(f"{words_file}: {problem}, but {matrix_file} has {len(vectors)} rows")
         if len(set(words)) != len(words):
             raise UserError(f"{words_file}: {len(words) - len(set(words))} of {len(words)} words are repeated")
         return cls(words, counts, vectors, info)

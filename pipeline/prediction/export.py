@@ -155,7 +155,7 @@ def _compare(
     """
     from threadpoolctl import threadpool_limits
 
-    from pipeline.prediction.torch_model import torch_threads
+    from pipeline.classifier.device import torch_threads
 
     vocabulary = len(json.dumps(trained.words, ensure_ascii=False).encode())
     weights = trained.embedding_VE.nbytes + sum(layer.nbytes for layer in trained.layers.values())

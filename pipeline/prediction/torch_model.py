@@ -1,7 +1,6 @@
 """PyTorch back end: the classifier as it was trained, rebuilt from the weights of a record."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -47,17 +46,6 @@ class TorchModel(Scorer):
         rows_TE = self.model.embedding.rows_VD.detach()[torch.tensor(ids, dtype=torch.int64)]
         head = self.model.head
         return (rows_TE @ head.weight.detach().T).numpy(), head.bias.detach().numpy()
-
-
-@contextmanager
-def torch_threads(number: int) -> Iterator[None]:
-    """Compute with a number of threads: small tensors on many threads of a busy machine take minutes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def bags(ids: Ids) -> Bags:

@@ -1,4 +1,4 @@
-"""Folders that are either whole or absent: the cache of every stage and the record of every run.
+"""Folders that are whole or absent: renamed when complete, reused while the cache key is the same.
 
 A stage writes into a temporary folder beside its target. The folder is renamed when its manifest is written, so an
 interrupted stage leaves nothing that counts. A lock file lets two processes that want the same folder do the work once.

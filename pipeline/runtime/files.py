@@ -1,4 +1,4 @@
-"""JSON and CSV files, and fingerprints of values and files."""
+"""Reads and writes the project's own JSON and CSV files; fingerprints of values and files."""
 
 import csv
 import hashlib

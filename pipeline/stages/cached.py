@@ -1,4 +1,4 @@
-"""Do a stage's work below artifacts/, or reuse its outcome, and log which."""
+"""Runs a stage unless artifacts/ holds its output under the same cache key, and logs which it did."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Copies of outcomes in `paths.dvc` under fixed names for DVC, byte for byte the same every time.
+"""Copies each stage's output from its cache folder to a fixed path, which dvc.yaml (Data Version Control) names.
 
 `artifacts/` and `results/` name a folder by its cache key and hold many; DVC wants one fixed path for each outcome and
 deletes it before the stage runs. So a stage writes a copy there, without times and machine. A later stage reads word

@@ -1,4 +1,4 @@
-"""The inputs of a classifier, and training one run or many with them."""
+"""Shared by the stages `train` and `trial`: from splits and word vectors to a call of the training engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

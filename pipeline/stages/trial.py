@@ -1,4 +1,4 @@
-"""The stage `trial`: one classifier scored on validation, which never sees the test split."""
+"""The stage `trial`: one classifier trained and scored on validation; the test split is never read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

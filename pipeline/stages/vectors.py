@@ -1,4 +1,4 @@
-"""The stages `cbow` and `ppmi`: word vectors trained or counted on the corpus."""
+"""The stages `cbow` and `ppmi`: word vectors of the corpus, by CBOW training or by co-occurrence counts."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

@@ -102,8 +102,8 @@ def _tokenize(folder: Path, name: str, batches: Batches, tokenizer: Tokenizer, w
         def texts() -> Iterator[list[str]]:
             for batch_texts, batch_labels in batches:
                 if len(batch_texts) != len(batch_labels):
-                    found = f"a batch of {len(batch_texts)} texts has {len(batch_labels)} labels"
-                    raise ValueError(f"split {name!r}: {found}")
+                    problem = f"a batch of {len(batch_texts)} texts has {len(batch_labels)} labels"
+                    raise ValueError(f"split {name!r}: {problem}")
                 labels.write(np.array(batch_labels))
                 yield batch_texts
 

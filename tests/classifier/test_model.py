@@ -14,7 +14,6 @@ from pipeline.classifier.model import (
     MeanEncoder,
     MeanMaxEncoder,
     dropout,
-    look_up,
 )
 from pipeline.config.schema import ModelConfig
 
@@ -63,7 +62,7 @@ def classifier(encoder, kind="trained", rate=0.0):
 
 def test_lookup_equals_one_hot_times_matrix_and_take():
     ids = torch.tensor([[3, 4, 0], [11, 3, 1]])
-    rows = look_up(matrix(), ids)
+    rows = Embedding(matrix()).look_up(ids)
     assert torch.equal(rows, F.one_hot(ids, V).float() @ matrix())
     assert np.array_equal(rows.numpy(), np.take(matrix().numpy(), ids.numpy(), axis=0))
     assert torch.equal(rows, torch.take_along_dim(matrix(), ids.reshape(-1, 1).expand(-1, D), dim=0).reshape(2, 3, D))

@@ -10,7 +10,7 @@ LABELS = ("pos", " pos ", "1", "1.0", 1, 1.0, True, "True", 0, -0.0, 10**16, 1e1
 
 def stored(tmp_path, rows: list[Row]) -> tuple[StoredSplit, list[str]]:
     split = store_split(SourceSplit("rows", iter(rows)), tmp_path / "rows.arrow")
-    return split, [text for batch in split.texts() for text in batch.to_pylist()]
+    return split, [text for batch in split.texts for text in batch.to_pylist()]
 
 
 def test_the_fast_path_stores_the_same_rows_as_the_slow_one(tmp_path, monkeypatch):

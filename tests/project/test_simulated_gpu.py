@@ -4,7 +4,7 @@ import pytest
 import torch
 from simulated_gpu import CUDA, simulated_gpu
 
-from pipeline.classifier.fast.cuda_graphs import WARM_UP, CudaGraphs
+from pipeline.classifier.fast.stack_epoch import WARM_UP, CudaGraphs
 
 
 def test_tensors_are_on_the_device_of_their_creation_or_transfer():

@@ -8,7 +8,8 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +22,8 @@ TrainFunction = Callable[[Task, Run], RunResult | RunError]
 _NO_MATRIX: NDArray[np.float32] = np.empty((0, 0), np.float32)
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """What the processes inherit; matrices : shared memory for the embedding matrices that training changes."""
-
-    task: Task
-    runs: Sequence[Run]
-    train: TrainFunction
-    matrices: list[NDArray[np.float32]]
-
-
-_inputs: list[_Inputs] = []
+# What a process inherits: task, runs, function, and shared memory for the embedding matrices that training changes.
+_inputs: list[tuple[Task, Sequence[Run], TrainFunction, list[NDArray[np.float32]]]] = []
 
 
 def train_in_processes(
@@ -43,16 +35,21 @@ def train_in_processes(
     """
     matrices = [_shared_matrix(run) if run.changes_embedding else _NO_MATRIX for run in runs]
     longest_first = sorted(range(len(runs)), key=lambda index: not runs[index].changes_embedding)
-    context, inputs = multiprocessing.get_context("fork"), (_Inputs(task, runs, train, matrices),)
+    context, inputs = multiprocessing.get_context("fork"), (task, runs, train, matrices)
     try:
         with no_fork_warning(), ProcessPoolExecutor(min(workers, len(runs)), context, _init_process, inputs) as pool:
             results = dict(zip(longest_first, pool.map(_train, longest_first), strict=True))
     except BrokenProcessPool as error:
         raise RunError("a training process ended unexpectedly (out of memory?): fewer workers need less") from error
-    return [_with_matrices(run, results[index], matrices[index]) for index, run in enumerate(runs)]
+    for index, result in results.items():
+        if isinstance(result, RunResult):
+            initial_VE = runs[index].initial_matrix()
+            final_VE = matrices[index] if runs[index].changes_embedding else initial_VE
+            results[index] = replace(result, initial_VE=initial_VE, embedding_VE=final_VE)
+    return [results[index] for index in range(len(runs))]
 
 
-def _init_process(inputs: _Inputs) -> None:
+def _init_process(*inputs: Any) -> None:
     end_with_parent()
     _inputs.append(inputs)
 
@@ -65,17 +62,10 @@ def _shared_matrix(run: Run) -> NDArray[np.float32]:
 
 def _train(index: int) -> RunResult | RunError:
     """In a process: train a run, and send its result without the embedding matrices."""
-    inputs = _inputs[-1]
-    result = inputs.train(inputs.task, inputs.runs[index])
+    task, runs, train, matrices = _inputs[-1]
+    result = train(task, runs[index])
     if isinstance(result, RunError):
         return result
-    if inputs.runs[index].changes_embedding:
-        inputs.matrices[index][:] = result.embedding_VE
+    if runs[index].changes_embedding:
+        matrices[index][:] = result.embedding_VE
     return replace(result, initial_VE=_NO_MATRIX, embedding_VE=_NO_MATRIX)
-
-
-def _with_matrices(run: Run, result: RunResult | RunError, matrix_VE: NDArray[np.float32]) -> RunResult | RunError:
-    if isinstance(result, RunError):
-        return result
-    initial_VE = run.initial_matrix()
-    return replace(result, initial_VE=initial_VE, embedding_VE=matrix_VE if run.changes_embedding else initial_VE)

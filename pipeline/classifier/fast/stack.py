@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pipeline.classifier.device import device_name, resolve_device
+from pipeline.classifier.device import device_name, resolve_device, torch_threads
 from pipeline.classifier.fast.stack_data import Corpus, stack_size
 from pipeline.classifier.fast.stack_epoch import StackTrainer
 from pipeline.classifier.fast.stack_step import StackedModel, TrainableRows
@@ -56,20 +56,17 @@ def train_stacked(task: Task, runs: Sequence[Run], report: Report | None = None)
         raise ValueError("only `mean` encoders over plain embedding layers can be stacked")
     results: dict[int, RunResult | RunError] = {}
     corpora: dict[torch.device, Corpus] = {}
-    threads = torch.get_num_threads()
-    try:
-        for group in stacks(runs):
-            device = resolve_device(runs[group[0]].train.device)
-            torch.set_num_threads(runs[group[0]].train.threads)
+    for group in stacks(runs):
+        first = runs[group[0]]
+        device = resolve_device(first.train.device)
+        with torch_threads(first.train.threads):
             if device not in corpora:
                 corpora[device] = Corpus.of(task, device)
-            size = stack_size(corpora[device], runs[group[0]], device)
+            size = stack_size(corpora[device], first, device)
             for start in range(0, len(group), size):
                 stack = group[start : start + size]
                 trained = _train_stack(task, corpora[device], [runs[index] for index in stack], device, report)
                 results |= dict(zip(stack, trained, strict=True))
-    finally:
-        torch.set_num_threads(threads)
     return [results[index] for index in range(len(runs))]
 
 
@@ -107,9 +104,7 @@ def _train_stack(
         if finished:
             trained = _results(task, corpus, trainer.remove(finished), finished)
             seconds = (time.perf_counter() - start) / len(runs)
-            results |= {
-                state: replace(result, seconds=seconds) for state, result in zip(finished, trained, strict=True)
-            }
+            results |= zip(finished, (replace(result, seconds=seconds) for result in trained), strict=True)
     return [results[state] for state in states]
 
 
@@ -132,8 +127,7 @@ def _results(task: Task, corpus: Corpus, model: StackedModel, states: Sequence[T
         read_N = np.zeros(len(task.train), dtype=np.bool_)
         read_N[run.rows_N[state.indices_read().numpy()]] = True
         touched_V[ids[np.repeat(read_N, np.diff(offsets))]] = True
-        head_FC = heads_RFC[index]
-        size = float(embedding_VD.size)
+        head_FC, size = heads_RFC[index], float(embedding_VD.size)
         metrics = {
             "params/total": size + head_FC.size,
             "params/trainable": (size if run.embedding.trainable else 0.0) + head_FC.size,

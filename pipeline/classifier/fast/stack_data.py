@@ -66,10 +66,8 @@ def stack_embeddings(corpus: Corpus, runs: Sequence[Run], device: torch.device) 
             rows_WRD[:, index] = torch.from_numpy(run.embedding_VD[corpus.words_W]).to(device)
         rows_WRD[0] = 0
         return TrainableRows(rows_WRD, corpus.train_words)
-    matrices_by_id = {id(run.embedding_VD): run.embedding_VD for run in runs}
-    digest_by_id = {
-        key: hashlib.blake2b(np.ascontiguousarray(matrix_VD).data).digest() for key, matrix_VD in matrices_by_id.items()
-    }
+    matrices = {id(run.embedding_VD): np.ascontiguousarray(run.embedding_VD) for run in runs}
+    digest_by_id = {key: hashlib.blake2b(matrix_VD.data).digest() for key, matrix_VD in matrices.items()}
     digests = [digest_by_id[id(run.embedding_VD)] for run in runs]
     distinct = list(dict.fromkeys(digests))
     means: dict[str, list[Tensor]] = {name: [] for name in corpus.splits}

@@ -5,6 +5,7 @@ Shapes: see `stack_batches` and `stack_step`.
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.classifier.device import seeded_generator
-from pipeline.classifier.fast.cuda_graphs import CudaGraphs
 from pipeline.classifier.fast.dropout import DropoutMasks
 from pipeline.classifier.fast.stack_batches import Sizes, StackedBatch, pack_batches
 from pipeline.classifier.fast.stack_data import Corpus, stack_embeddings, steps_per_pack
@@ -21,6 +21,39 @@ from pipeline.classifier.model import Classifier, Embedding
 from pipeline.classifier.run_spec import Run
 from pipeline.classifier.trainer import class_weights
 from pipeline.classifier.training_state import TrainingState
+
+WARM_UP = 3
+
+
+class CudaGraphs:
+    """Captures functions, to be replayed many times.
+
+    A function runs WARM_UP times on a side stream before its capture (see "CUDA Graphs" in torch's notes on CUDA
+    semantics). Its buffers must then hold an input that changes nothing. The function must not synchronize with the
+    device or draw random numbers, and must always use the shapes and tensors of its capture. All graphs share one
+    memory pool: they must not run concurrently, or leave results in tensors that they allocate.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        # One side stream for all graphs: cuBLAS keeps a workspace for every stream that it ran on.
+        self.side_stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Capture `function`; returns the function that replays it."""
+        if self.side_stream is None:
+            return function
+        self.side_stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.side_stream):
+            for _ in range(WARM_UP):
+                function()
+        torch.cuda.current_stream(self.device).wait_stream(self.side_stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.side_stream):
+            function()
+        replay: Callable[[], None] = graph.replay
+        return replay
 
 
 def epoch_tweets(state: TrainingState) -> NDArray[np.int64]:
@@ -46,10 +79,7 @@ class StackTrainer:
             weights_C = class_weights(labels_N.cpu()[torch.from_numpy(run.rows_N)], classes, run.train.class_weights)
             weights.append(torch.ones(classes) if weights_C is None else weights_C)
         settings = [run.train for run in runs]
-
-        def float64(values: Sequence[float]) -> Tensor:
-            return torch.tensor(values, dtype=torch.float64, device=device)
-
+        float64 = partial(torch.tensor, dtype=torch.float64, device=device)
         hyperparameters = Hyperparameters(
             lr_embedding_R=float64([train.lr_embedding for train in settings]),
             lr_head_R=float64([train.lr_head for train in settings]),

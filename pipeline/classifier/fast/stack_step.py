@@ -25,14 +25,6 @@ from pipeline.classifier.optimizer import BETA_1, BETA_2, EPSILON
 from pipeline.runtime.errors import one_line
 
 
-def select_runs(state: object, runs: Tensor) -> None:
-    """Keep only some runs in every tensor whose shape suffix has an R; one tensor after another, to save memory."""
-    for name, value in list(vars(state).items()):
-        suffix = name.rpartition("_")[2]
-        if isinstance(value, Tensor) and "R" in suffix:
-            setattr(state, name, value.index_select(suffix.index("R"), runs))
-
-
 def update_rows(
     rows: Tensor,
     first_moments: Tensor,
@@ -121,14 +113,6 @@ class TrainableRows:
         means = F.embedding_bag(texts.ids[first:last], all_runs, (offsets[:-1] - first).int(), mode="mean")
         return means.view(len(tweets), -1, self.dim).transpose(0, 1)
 
-    def save_best(self, runs: Tensor) -> None:
-        """Save the current rows of some runs as their best."""
-        self.best_LRD[:, runs] = self.rows_WRD[: self.train_words, runs]
-
-    def restore_best(self) -> None:
-        """Go back to the best rows."""
-        self.rows_WRD[: self.train_words] = self.best_LRD
-
 
 @dataclass
 class FrozenMeans:
@@ -149,12 +133,6 @@ class FrozenMeans:
     def split_means(self, name: str, texts: Texts, tweets: range) -> Tensor:
         """Mean rows (R, N, D) of some tweets of a split."""
         return self.splits_MND[name][self.matrix_R, tweets.start : tweets.stop]
-
-    def save_best(self, runs: Tensor) -> None:
-        """No-op: frozen."""
-
-    def restore_best(self) -> None:
-        """No-op: frozen."""
 
 
 @dataclass
@@ -226,15 +204,12 @@ class StackedModel:
         if trainable is not None:
             step_size_R = (settings.lr_embedding_R * lr_factor_R * correction2_R / correction1_R).float()
             trainable.update(batch, row_gradient_RUD, clip_R, step_size_R)
-        self._update_head(gradient_RFC * clip_R[:, None, None], active_R, lr_factor_R, correction1_R, correction2_R)
 
-    def _update_head(
-        self, gradient_RFC: Tensor, active_R: Tensor, lr_factor_R: Tensor, correction1_R: Tensor, correction2_R: Tensor
-    ) -> None:
-        """`torch.optim.AdamW`'s step of the active runs."""
-        lr_R = self.settings.lr_head_R * lr_factor_R
+        # The step of `torch.optim.AdamW` for the heads of the active runs.
+        gradient_RFC = gradient_RFC * clip_R[:, None, None]
+        lr_R = settings.lr_head_R * lr_factor_R
         active_R11 = active_R.float()[:, None, None]
-        self.head_RFC.mul_((1 - lr_R * self.settings.weight_decay_R).float()[:, None, None])
+        self.head_RFC.mul_((1 - lr_R * settings.weight_decay_R).float()[:, None, None])
         self.first_RFC.lerp_(gradient_RFC, (1 - BETA_1) * active_R11)
         self.second_RFC.lerp_(gradient_RFC.square(), (1 - BETA_2) * active_R11)
         denominator_RFC = self.second_RFC.sqrt() / correction2_R.float()[:, None, None] + EPSILON
@@ -251,18 +226,23 @@ class StackedModel:
         """Save the current weights of some runs as their best."""
         index = torch.tensor(runs, device=self.head_RFC.device)
         self.best_RFC[index] = self.head_RFC[index]
-        self.embedding.save_best(index)
+        if isinstance(self.embedding, TrainableRows):
+            self.embedding.best_LRD[:, index] = self.embedding.rows_WRD[: self.embedding.train_words, index]
 
     def restore_best(self) -> None:
         """Go back to the best weights."""
         self.head_RFC.copy_(self.best_RFC)
-        self.embedding.restore_best()
+        if isinstance(self.embedding, TrainableRows):
+            self.embedding.rows_WRD[: self.embedding.train_words] = self.embedding.best_LRD
 
     def select_runs(self, runs: Sequence[int]) -> None:
-        """Keep only some runs; CUDA graphs captured before become invalid."""
+        """Keep only some runs, in every tensor whose shape suffix has an R; CUDA graphs become invalid."""
         index = torch.tensor(runs, device=self.head_RFC.device)
         for state in (self, self.settings, self.embedding):
-            select_runs(state, index)
+            for name, value in list(vars(state).items()):  # one tensor after another, to save memory
+                suffix = name.rpartition("_")[2]
+                if isinstance(value, Tensor) and "R" in suffix:
+                    setattr(state, name, value.index_select(suffix.index("R"), index))
 
     def copy_of_runs(self, runs: Sequence[int]) -> "StackedModel":
         """A copy of some runs for evaluation only: without the moments of their rows, to save memory."""

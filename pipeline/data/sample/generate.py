@@ -195,8 +195,7 @@ def _body(
     text[case > 0.65] = [tweet[:1].upper() + tweet[1:] for tweet in text[case > 0.65]]
     text = text + text_where(random() < 0.12, " #" + tables.NOUN.choose(random(), sentences.themes))
     text = text + text_where(hashtag != 0, " #" + tables.HASHTAG.choose(random(), polarity[:, 4]))
-    whole: Strings = text + text_where(emoji != 0, " " + tables.EMOJI.choose(random(), polarity[:, 3]))
-    return whole
+    return np.asarray(text + text_where(emoji != 0, " " + tables.EMOJI.choose(random(), polarity[:, 3])))
 
 
 def _copies(random: RandomStream) -> tuple[Ints, Bools, Bools]:

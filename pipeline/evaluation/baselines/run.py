@@ -1,4 +1,4 @@
-"""Fits a baseline: its setting is chosen on validation, then the test split is predicted once.
+"""Fits a baseline: its hyper-parameters chosen on validation, its scores on validation and test.
 
 Shapes: `N` tweets, `C` classes.
 """

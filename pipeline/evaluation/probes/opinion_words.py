@@ -8,7 +8,6 @@ from pipeline.runtime.errors import UserError, nearest
 if TYPE_CHECKING:
     from nltk.data import PathPointer
 
-KINDS = ("sample", "nltk")
 FILES = ("negative-words.txt", "positive-words.txt")  # polarity 0 and 1
 
 
@@ -36,7 +35,7 @@ def opinion_words(kind: str) -> dict[str, int]:
     if kind == "sample":
         return dict(POLARITY)
     if kind != "nltk":
-        raise UserError(f"probe.polarity={kind}: no such lexicon{nearest(kind, KINDS)}")
+        raise UserError(f"probe.polarity={kind}: no such lexicon{nearest(kind, ('sample', 'nltk'))}")
     folder = _find_lexicon()
     if folder is None:
         raise UserError(

@@ -79,13 +79,12 @@ def similarity(matrix: NDArray[np.floating], pairs: Sequence[Pair], row_of: RowO
         for first, second, score in ((row_of(a), row_of(b), score) for a, b, score in pairs)
         if first is not None and second is not None and first != second
     ]
-    pairs_of_rows = np.array([row[:2] for row in rows], np.intp).reshape(-1, 2).T
-    left, right = (matrix[side].astype(np.float64) for side in pairs_of_rows)
-    scores = np.array([score for _, _, score in rows])
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    left, right = matrix[columns[:2].astype(np.int64)].astype(np.float64)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     covered = norms > 0
     cosines = (left * right).sum(axis=1)[covered] / norms[covered]
-    scores, n = scores[covered], int(covered.sum())
+    scores, n = columns[2, covered], int(covered.sum())
     rho = low = high = None
     if n >= MIN_PAIRS and np.ptp(scores) > 0 and np.ptp(cosines) > 0:
         rho = float(spearmanr(scores, cosines).statistic)

@@ -37,16 +37,6 @@ class Decision:
     contributions: list[float | None]
 
 
-@dataclass(frozen=True)
-class Window:
-    """`width` tokens from token `start` on: the number of filters with their maximum here, and its contribution."""
-
-    width: int
-    start: int
-    maxima: int
-    contribution: float
-
-
 def attribute_decision(model: Classifier, ids: list[int]) -> Decision:
     """Classify one tweet without dropout, and split the margin into contributions of its tokens."""
     logits_C = model(bags([ids]))[0]
@@ -55,6 +45,10 @@ def attribute_decision(model: Classifier, ids: list[int]) -> Decision:
     margin = float(logits_C[first] - logits_C[second])
     weights_F = model.head.weight[first] - model.head.weight[second]
     exact = isinstance(model.encoder, MeanEncoder | MeanMaxEncoder)
+    if exact:
+        contributions = _exact_contributions(model, ids, weights_F)
+    else:
+        contributions = _leave_one_out(model, ids, first, second, margin)
     return Decision(
         logits=logits_C.tolist(),
         probabilities=logits_C.softmax(0).tolist(),
@@ -63,17 +57,16 @@ def attribute_decision(model: Classifier, ids: list[int]) -> Decision:
         margin=margin,
         bias=float(model.head.bias[first] - model.head.bias[second]),
         exact=exact,
-        contributions=_exact_contributions(model, ids, weights_F)
-        if exact
-        else _leave_one_out(model, ids, first, second, margin),
+        contributions=contributions,
     )
 
 
 def window_contributions(
     model: Classifier, encoder: CnnEncoder, text: Bags, decision: Decision
-) -> tuple[list[Window], int]:
+) -> tuple[list[dict[str, float]], int]:
     """The windows that hold a filter's maximum, in text order, and the number of filters without a positive maximum.
 
+    A window is `width` tokens from token `start` on, with the number of maxima and their contribution to the margin.
     Their contributions and the bias sum to the margin: a filter without a positive window gives a feature of zero. Of
     several windows with the same value, the first counts.
     """
@@ -87,7 +80,8 @@ def window_contributions(
         inactive += int((maximum_F == 0).sum())
         for start in sorted(set(start_F[maximum_F > 0].tolist())):
             here_F = (start_F == start) & (maximum_F > 0)
-            windows.append(Window(width, start, int(here_F.sum()), float(contribution_F[here_F].sum())))
+            maxima, contribution = int(here_F.sum()), float(contribution_F[here_F].sum())
+            windows.append({"width": width, "start": start, "maxima": maxima, "contribution": contribution})
     return windows, inactive
 
 

@@ -5,34 +5,17 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.config.variants import prose_name
 from pipeline.prediction.explain.printable import counted, enumeration, printable, token_label, truncated
-from pipeline.prediction.explain.trace import GruState, Token, Trace
+from pipeline.prediction.explain.trace import Trace
 
 MAX_ROWS = 20  # of a table
 TOP = 12  # rows of a table that shows the strongest only
 MAX_CHIPS = 256
-
-
-@dataclass(frozen=True)
-class Contributions:
-    """Contributions of the tokens to the margin.
-
-    chips : tokens in text order, each with its contribution as a share of the largest.
-    rows : names and values in the table, with the bias where the sum is exact; largest : their largest absolute value.
-    total : number of tokens from which the rows were chosen. not_measured : number of tokens that were not left out.
-    """
-
-    chips: list[tuple[str, float]]
-    rows: list[tuple[str, float]]
-    largest: float
-    total: int
-    not_measured: int
 
 
 def lesson_page(trace: Trace) -> str:
@@ -51,16 +34,8 @@ def lesson_page(trace: Trace) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(max_rows=MAX_ROWS, top=TOP)
-    environment.filters.update(
-        counted=counted,
-        enumeration=enumeration,
-        label=token_label,
-        largest=_largest,
-        number=_number,
-        shape=_shape,
-        truncated=truncated,
-        vectors=_vectors,
-    )
+    environment.filters.update(counted=counted, enumeration=enumeration, label=token_label, truncated=truncated)
+    environment.filters.update(largest=_largest, number=_number, shape=_shape, vectors=_vectors)
     style = loader.get_source(environment, "style.css")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     decision = trace.decision
@@ -75,17 +50,28 @@ def lesson_page(trace: Trace) -> str:
     )
 
 
-def _contributions(trace: Trace) -> Contributions:
-    """The table shows each token of a short text; of a long one, the strongest tokens and the sum of the others."""
+def _contributions(trace: Trace) -> dict[str, Any]:
+    """Contributions to the margin: each token of a short text; of a long one, the strongest and the sum of the others.
+
+    chips : tokens in text order, each with its contribution as a share of the largest.
+    rows : names and values in the table, with the bias where the sum is exact; largest : their largest absolute value.
+    total : number of tokens from which the rows were chosen. not_measured : number of tokens that were not left out.
+    """
     decision = trace.decision
     measured = [
-        (token_label(token.token), value)
+        (token_label(token["token"]), value)
         for token, value in zip(trace.tokens, decision.contributions, strict=True)
         if value is not None
     ]
     tokens = measured
     if len(tokens) > MAX_ROWS and decision.exact:  # the sum of exact contributions is exact
-        tokens = _summed_by_token(measured)
+        groups: dict[str, list[float]] = defaultdict(list)
+        for name, value in measured:
+            groups[name].append(value)
+        tokens = [
+            (name if len(values) == 1 else f"{name} ×{len(values)}", math.fsum(values))
+            for name, values in groups.items()
+        ]
     rows = tokens
     if len(tokens) > MAX_ROWS:
         strongest = sorted(range(len(tokens)), key=lambda position: -abs(tokens[position][1]))[:TOP]
@@ -94,23 +80,13 @@ def _contributions(trace: Trace) -> Contributions:
         others = math.fsum(value for _, value in tokens) - math.fsum(value for _, value in rows)
         rows = [*rows, *([("(other tokens)", others)] if len(rows) < len(tokens) else []), ("(bias)", decision.bias)]
     largest_token = _largest(value for _, value in measured)
-    return Contributions(
-        chips=[(name, value / largest_token) for name, value in measured[:MAX_CHIPS]],
-        rows=rows,
-        largest=_largest(value for _, value in rows),
-        total=len(tokens),
-        not_measured=len(trace.tokens) - len(measured),
-    )
-
-
-def _summed_by_token(contributions: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Contributions summed over equal tokens, in the order of their first occurrence."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for name, value in contributions:
-        groups[name].append(value)
-    return [
-        (f"{name} ×{len(values)}" if len(values) > 1 else name, math.fsum(values)) for name, values in groups.items()
-    ]
+    return {
+        "chips": [(name, value / largest_token) for name, value in measured[:MAX_CHIPS]],
+        "rows": rows,
+        "largest": _largest(value for _, value in rows),
+        "total": len(tokens),
+        "not_measured": len(trace.tokens) - len(measured),
+    }
 
 
 def _largest(values: Iterable[float]) -> float:
@@ -118,9 +94,9 @@ def _largest(values: Iterable[float]) -> float:
     return max(map(abs, values), default=0.0) or 1.0
 
 
-def _vectors(items: Sequence[Token | GruState], name: str) -> list[tuple[str, list[float]]]:
-    """The vectors of the first tokens or states; `name`: the attribute that names them."""
-    return [(token_label(getattr(item, name)), item.values) for item in items[:MAX_ROWS]]
+def _vectors(items: Sequence[dict[str, Any]], name: str) -> list[tuple[str, list[float]]]:
+    """The vectors of the first tokens or states; `name`: the key of their names."""
+    return [(token_label(item[name]), item["values"]) for item in items[:MAX_ROWS]]
 
 
 def _number(value: float | None, spec: str) -> str:

@@ -1,10 +1,10 @@
-"""The trained run that a lesson explains, read from its record, and a trainer for one step on one tweet."""
+"""The trained run that `explain` shows, read from its record, and a trainer for one step on one tweet."""
 
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +15,11 @@ from safetensors import SafetensorError
 from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import Run, Task, Trainer
 from pipeline.config.schema import PAD, EmbeddingConfig, ModelConfig, TextConfig, TrainConfig
-from pipeline.config.variants import variant_name
 from pipeline.prediction.trained_model import load_embedding, read_model
 from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import read_json
 from pipeline.text.vocabulary import SPECIAL_WORDS, Vocabulary
-
-Section = TypeVar("Section", EmbeddingConfig, TrainConfig)
 
 
 @dataclass(frozen=True)
@@ -48,11 +45,6 @@ class TrainedRun:
     initial_VE: NDArray[np.float32]
     final_VE: NDArray[np.float32]
     layers: dict[str, NDArray[np.float32]]
-
-    @property
-    def variant(self) -> str:
-        """The variant's key, such as `cbow_finetuned`."""
-        return variant_name(self.embedding)
 
     @cached_property
     def projection(self) -> NDArray[np.float32]:
@@ -89,7 +81,17 @@ def read_trained_run(folder: Path) -> TrainedRun:
             final_VE=final_VE,
             layers=model.layers,
         )
-        _check(trained)
+        shapes = {initial_VE.shape, final_VE.shape}
+        dim = trained.embedding.dim * (2 if trained.embedding.multichannel else 1)
+        if tuple(model.words[: len(SPECIAL_WORDS)]) != SPECIAL_WORDS or shapes != {(len(model.words), dim)}:
+            raise ValueError(
+                f"{len(model.words)} words and an embedding.dim of {dim} do not fit a matrix of shape {max(shapes)}"
+            )
+        if final_VE[PAD].any():
+            raise ValueError("row 0 of the embedding is padding and must be zero")
+        if len(model.labels) < 2:
+            raise ValueError("a classifier needs at least two labels")
+        single_tweet_trainer(trained, [], 0)  # checks the shapes of the layers
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, yaml.YAMLError) as error:
         line = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{folder}: cannot be read as the record of a run ({line})") from error
@@ -102,13 +104,9 @@ def single_tweet_trainer(
     """The training engine's trainer with the trained weights and one tweet as its data, for a single step.
 
     The moments of Adam start at zero, since a record does not keep them. Dropout is off, so the step is deterministic.
-
-    Parameters
-    ----------
-    embedding : configuration of the embedding layer; None: that of the run. Another plain variant (neither channels
-        nor a projection) starts from the matrix as the run's encoder reads it.
-
-    Raises ValueError if the shapes of the weights do not fit the configuration.
+    `embedding` configures the embedding layer; None: that of the run. Another plain variant (neither channels nor a
+    projection) starts from the matrix as the run's encoder reads it. Raises ValueError if the shapes of the weights do
+    not fit the configuration.
     """
     settings = trained.embedding if embedding is None else embedding
     initial_VD, rows_VD = trained.initial_VE, trained.final_VE
@@ -143,22 +141,8 @@ def single_tweet_trainer(
     return trainer
 
 
-def _section(kind: type[Section], values: dict[str, Any]) -> Section:
+def _section(kind: type[Any], values: dict[str, Any]) -> Any:
     names = {field.name for field in dataclasses.fields(kind)}
     if set(values) != names:
         raise ValueError(f"config.yaml: {kind.__name__} has other keys: {', '.join(sorted(names ^ set(values)))}")
     return kind(**values)
-
-
-def _check(trained: TrainedRun) -> None:
-    """Raise ValueError if the parts of a record are inconsistent."""
-    words = trained.vocabulary.words
-    shapes = {trained.initial_VE.shape, trained.final_VE.shape}
-    dim = trained.embedding.dim * (2 if trained.embedding.multichannel else 1)
-    if tuple(words[: len(SPECIAL_WORDS)]) != SPECIAL_WORDS or shapes != {(len(words), dim)}:
-        raise ValueError(f"{len(words)} words and an embedding.dim of {dim} do not fit a matrix of shape {max(shapes)}")
-    if trained.final_VE[PAD].any():
-        raise ValueError("row 0 of the embedding is padding and must be zero")
-    if len(trained.label_names) < 2:
-        raise ValueError("a classifier needs at least two labels")
-    single_tweet_trainer(trained, [], 0)

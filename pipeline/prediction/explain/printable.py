@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import accumulate
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # Unicode categories of invisible characters
 
@@ -34,13 +35,8 @@ def truncated(text: str, columns: int) -> str:
     text = printable(text)
     if width(text) <= columns:
         return text
-    prefix, used = "", 1
-    for char in text:
-        used += width(char)
-        if used > columns:
-            break
-        prefix += char
-    return prefix + "…"
+    fitting = sum(used < columns for used in accumulate(map(width, text)))
+    return text[:fitting] + "…"
 
 
 def token_label(token: str) -> str:

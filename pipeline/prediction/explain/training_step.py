@@ -1,7 +1,7 @@
 """One training step on one tweet by the training engine: loss, gradients, and the change of each parameter."""
 
 from collections import Counter
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,72 +14,23 @@ from pipeline.config.variants import variant_name
 from pipeline.prediction.explain.model import TrainedRun, single_tweet_trainer
 
 
-@dataclass(frozen=True)
-class RowUpdate:
-    """The update of one row of the embedding matrix that the tweet reads.
+def training_step(
+    trained: TrainedRun, tokens: list[str], ids: list[int], label: int, embedding: EmbeddingConfig | None = None
+) -> dict[str, Any]:
+    """Run one step of the training engine on the tweet (`tokens` with their `ids`), with the run's learning rates.
 
-    word : the vocabulary word of the row. tokens : distinct tokens that read it (several for `<unk>`). count : how
-    often they read it. gradient_norm : L2 norm of the row's gradient after clipping; None if the rows are frozen.
-    change : L2 norm of the update. relative_change : the same divided by the row's norm, None for a row of zeros.
-    """
-
-    id: int
-    word: str
-    tokens: list[str]
-    count: int
-    gradient_norm: float | None
-    change: float
-    relative_change: float | None
-
-
-@dataclass(frozen=True)
-class LayerUpdate:
-    """The update of one parameter array of encoder, head or projection: its L2 norm, absolute and relative."""
-
-    name: str
-    shape: list[int]
-    change: float
-    relative_change: float | None
-
-
-@dataclass(frozen=True)
-class TrainingStep:
-    """One training step on the tweet with `label`.
+    `embedding` is the configuration of the embedding layer; None: that of the run. Returns:
 
     as_trained : whether the embedding layer is the run's variant. loss, probability : cross-entropy (nats) and
     probability of the label, before and after. gradient_norm : of all gradients together, before clipping to
     `clip_norm`. rows_changed, rows_unchanged : stored rows, V in all, by whether any bit changed.
     read_rows_unchanged : rows among the latter that the tweet reads. encoder_rows_changed : rows that changed as the
     encoder reads them (with a projection: all). pad_is_zero : whether the padding row is still zero.
-    """
 
-    variant: str
-    as_trained: bool
-    trainable: bool
-    label: int
-    lr_embedding: float
-    lr_head: float
-    loss_before: float
-    loss_after: float
-    probability_before: float
-    probability_after: float
-    gradient_norm: float
-    clip_norm: float | None
-    rows: list[RowUpdate]
-    rows_changed: int
-    rows_unchanged: int
-    read_rows_unchanged: int
-    encoder_rows_changed: int
-    pad_is_zero: bool
-    layers: list[LayerUpdate]
-
-
-def training_step(
-    trained: TrainedRun, tokens: list[str], ids: list[int], label: int, embedding: EmbeddingConfig | None = None
-) -> TrainingStep:
-    """Run one step of the training engine on the tweet (`tokens` with their `ids`), with the run's learning rates.
-
-    embedding : configuration of the embedding layer; None: that of the run.
+    rows : the rows of the embedding matrix that the tweet reads. word : the vocabulary word of the row. tokens :
+    distinct tokens that read it (several for `<unk>`). count : how often they read it. gradient_norm : L2 norm of the
+    row's gradient after clipping; None if the rows are frozen. change : L2 norm of the update. relative_change : the
+    same divided by the row's norm, None for a row of zeros. layers : the same for the other parameter arrays.
     """
     trainer = single_tweet_trainer(trained, ids, label, embedding)
     model, layer = trainer.model, trainer.model.embedding
@@ -95,42 +46,47 @@ def training_step(
     row_gradients = _row_gradient_norms(layer.rows_VD)
     distinct = list(dict.fromkeys(ids))
     counts = Counter(ids)
-    return TrainingStep(
-        variant=variant_name(trainer.run.embedding),
-        as_trained=embedding is None,
-        trainable=trainer.run.embedding.trainable,
-        label=label,
-        lr_embedding=trained.train.lr_embedding,
-        lr_head=trained.train.lr_head,
-        loss_before=float(loss_before),
-        loss_after=float(loss_after),
-        probability_before=float((-loss_before).exp()),
-        probability_after=float((-loss_after).exp()),
-        gradient_norm=gradient_norm,
-        clip_norm=trained.train.clip_norm,
-        rows=[
-            RowUpdate(
-                id=id,
-                word=trained.vocabulary.words[id],
-                tokens=list(dict.fromkeys(token for token, other in zip(tokens, ids, strict=True) if other == id)),
-                count=counts[id],
-                gradient_norm=row_gradients.get(id, 0.0) if layer.rows_VD.requires_grad else None,
-                change=float((rows_after[id] - rows_before[id]).norm()),
-                relative_change=_relative_change(rows_before[id], rows_after[id]),
-            )
+    return {
+        "variant": variant_name(trainer.run.embedding),
+        "as_trained": embedding is None,
+        "trainable": trainer.run.embedding.trainable,
+        "label": label,
+        "lr_embedding": trained.train.lr_embedding,
+        "lr_head": trained.train.lr_head,
+        "loss_before": float(loss_before),
+        "loss_after": float(loss_after),
+        "probability_before": float((-loss_before).exp()),
+        "probability_after": float((-loss_after).exp()),
+        "gradient_norm": gradient_norm,
+        "clip_norm": trained.train.clip_norm,
+        "rows": [
+            {
+                "id": id,
+                "word": trained.vocabulary.words[id],
+                "tokens": list(dict.fromkeys(token for token, other in zip(tokens, ids, strict=True) if other == id)),
+                "count": counts[id],
+                "gradient_norm": row_gradients.get(id, 0.0) if layer.rows_VD.requires_grad else None,
+                "change": float((rows_after[id] - rows_before[id]).norm()),
+                "relative_change": _relative_change(rows_before[id], rows_after[id]),
+            }
             for id in distinct
         ],
-        rows_changed=int(changed_V.sum()),
-        rows_unchanged=int((~changed_V).sum()),
-        read_rows_unchanged=int((~changed_V[distinct]).sum()),
-        encoder_rows_changed=int(matrix_changed_V.sum()),
-        pad_is_zero=not bool(rows_after[PAD].any()),
-        layers=[
-            LayerUpdate(name, list(old.shape), float((new.detach() - old).norm()), _relative_change(old, new.detach()))
+        "rows_changed": int(changed_V.sum()),
+        "rows_unchanged": int((~changed_V).sum()),
+        "read_rows_unchanged": int((~changed_V[distinct]).sum()),
+        "encoder_rows_changed": int(matrix_changed_V.sum()),
+        "pad_is_zero": not bool(rows_after[PAD].any()),
+        "layers": [
+            {
+                "name": name,
+                "shape": list(old.shape),
+                "change": float((new.detach() - old).norm()),
+                "relative_change": _relative_change(old, new.detach()),
+            }
             for (name, old), new in zip(before.items(), model.parameters(), strict=True)
             if name != "embedding.rows_VD"
         ],
-    )
+    }
 
 
 def _cross_entropy(trainer: Trainer) -> Tensor:

@@ -92,10 +92,5 @@ def latex_table(rows: Rows, caption: str, label: str) -> str:
     frame = pd.DataFrame(rows)
     sides = ["r" if all(cell[:1] in "+−[<>≤–0123456789" for cell in frame[name]) else "l" for name in frame]
     style = frame.style.hide(axis="index").format(latex_escape).format_index(latex_escape, axis="columns")
-    return style.to_latex(
-        hrules=True,
-        position_float="centering",
-        column_format="".join(sides),
-        caption=latex_escape(caption),
-        label=label,
-    )
+    layout, title = "".join(sides), latex_escape(caption)
+    return style.to_latex(hrules=True, position_float="centering", column_format=layout, caption=title, label=label)

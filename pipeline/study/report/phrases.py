@@ -1,4 +1,4 @@
-"""Sentences and phrases of the report: a difference or a crossover in one sentence, points of score, lists."""
+"""Wording shared by answers, sections and warnings: a difference or crossover as a sentence, lists of words."""
 
 import re
 from collections.abc import Mapping, Sequence

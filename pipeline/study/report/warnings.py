@@ -42,7 +42,7 @@ def study_warnings(inputs: WarningInputs) -> list[StudyWarning]:
     """
     generated = "The tweets are generated: this says nothing about real ones." if inputs.generated else ""
     keys = ", ".join(inputs.not_comparable)
-    found = [
+    texts = [
         ("generated_data", generated),
         ("not_comparable", f"Runs differ in more than their embedding: {keys}." if keys else ""),
         ("failed_runs", _failures(inputs.failures)),
@@ -54,7 +54,7 @@ def study_warnings(inputs: WarningInputs) -> list[StudyWarning]:
         *(("missing_class", f"{note}.") for note in inputs.missing),
         *(("left_out", f"{note}.") for note in inputs.notes),
     ]
-    return [StudyWarning(code, text) for code, text in found if text]
+    return [StudyWarning(code, text) for code, text in texts if text]
 
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> str:

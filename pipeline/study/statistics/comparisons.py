@@ -1,4 +1,4 @@
-"""Planned comparisons as one family: paired difference, Holm-corrected p, equivalence, verdict.
+"""Planned comparisons as one family: paired differences with intervals, corrected p, equivalence and decision.
 
 `S`: seeds.
 """

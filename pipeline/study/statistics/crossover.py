@@ -1,4 +1,4 @@
-"""Crossover: the number of labels at which vectors learned from scratch reach a rival variant.
+"""Crossover: the number of labels at which vectors learned from scratch catch up with another variant.
 
 `S`: seeds, `B`: label budgets.
 """

@@ -1,4 +1,4 @@
-"""Confidence intervals over seeds (Student's t, Clopper-Pearson), also for other test tweets. `S`: seeds."""
+"""Confidence intervals over seeds (Student's t), alone or with the bootstrap variance over test tweets."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Log records and studies to MLflow: each folder below results/ becomes one MLflow run."""
+"""Logs records to MLflow: each record in results/ becomes a run, and a study becomes the parent of its runs."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The MLflow model from code: it maps raw texts to labels and probabilities.
+"""The script that MLflow runs to load a model: raw texts in, labels and probabilities out.
 
 MLflow runs this file on its own, with a copy of the modules that it imports. Weights, vocabulary and configuration are
 its artifact `model`, in safetensors, JSON and YAML; nothing is a pickle.

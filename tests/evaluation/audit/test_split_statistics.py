@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import chi2
 
 from pipeline.evaluation.audit.concatenated import concatenate
-from pipeline.evaluation.audit.split_statistics import compare_class_shares, describe_splits
+from pipeline.evaluation.audit.report import compare_class_shares, describe_splits
 from pipeline.runtime.errors import RunError
 
 

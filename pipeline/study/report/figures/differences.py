@@ -77,8 +77,8 @@ def _draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:
         if bottom is not None and top is not None:
             axes.plot([100 * bottom, 100 * top], [y, y], color=colour, linewidth=width, solid_capstyle="butt")
     axes.plot(100 * row["mean"], y, color=colour, markersize=6, **_marker(decision, colour))
-    text, place = f"{points_text(row['mean'], row['low'], row['high'])}  {decision}", axes.get_yaxis_transform()
-    axes.annotate(text, (1.01, y), xycoords=place, va="center", fontsize=SMALL, annotation_clip=False)
+    text, transform = f"{points_text(row['mean'], row['low'], row['high'])}  {decision}", axes.get_yaxis_transform()
+    axes.annotate(text, (1.01, y), xycoords=transform, va="center", fontsize=SMALL, annotation_clip=False)
 
 
 def _marker(decision: str, colour: str = GREY) -> dict[str, Any]:

@@ -215,5 +215,5 @@ def confusion(results: StudyResults) -> Sketch | None:
         panel.set_title(panel_title, loc="left", fontweight="bold", fontsize=SMALL)
         panel.set_ylabel("true")
         panel.set_xlabel("predicted")
-    shown = " and number of tweets" if len(labels) <= MAX_SIDE_BY_SIDE else ""
-    return captioned("confusion", title, drawing, counts=shown, **budget_and_seeds(results))
+    suffix = " and number of tweets" if len(labels) <= MAX_SIDE_BY_SIDE else ""
+    return captioned("confusion", title, drawing, counts=suffix, **budget_and_seeds(results))

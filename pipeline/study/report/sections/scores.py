@@ -108,7 +108,7 @@ def _mcnemar(results: StudyResults) -> list[Block]:
     rows = []
     for (first, second, budget), seeds in results.mcnemar.groupby(["a", "b", "label_budget"], sort=False):
         only_first, only_second = (f"{seeds[name].mean():,.1f}" for name in ("only_a", "only_b"))
-        pair, labels = f"{prose_name(str(first))} − {prose_name(str(second))}", budget_name(results, budget)
+        pair, labels = " − ".join(prose_name(str(name)) for name in (first, second)), budget_name(results, budget)
         significant = str(int((seeds["p"] < 0.05).sum()))
         rows.append([pair, labels, str(len(seeds)), only_first, only_second, p_text(seeds["p"].max()), significant])
     columns = ["first − second", "labels", "seeds", "only first correct", "only second correct", "largest p of a seed"]
