@@ -24,7 +24,7 @@ MISSING = "needs the packages onnx and onnxruntime: pip install 'tweet-embedding
 
 
 class _Graph:
-    """Nodes and constants of a graph under construction. Each method returns the name of its output."""
+    """Nodes and constants of a graph under construction. Each method returns the name of its last output."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -34,12 +34,12 @@ class _Graph:
         self.constants[name] = np.ascontiguousarray(values, dtype)
         return name
 
-    def add(self, operator: str, inputs: Sequence[str], name: str | None = None, **attributes: Any) -> str:
+    def add(self, operator: str, inputs: Sequence[str], *names: str, **attributes: Any) -> str:
         from onnx import helper
 
-        name = name or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
-        return name
+        names = names or (f"{operator.lower()}_{len(self.nodes)}",)
+        self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
+        return names[-1]
 
 
 def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
@@ -65,17 +65,12 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
     head = [graph.constant(f"head.{name}", trained.layers[f"head.{name}"]) for name in ("weight", "bias")]
     graph.add("Gemm", [features_BF, *head], "logits", transB=1)
     graph.add("Softmax", ["logits"], "probabilities", axis=1)
+    value, classes = helper.make_tensor_value_info, len(trained.labels)
     onnx_graph = helper.make_graph(
         graph.nodes,
         "tweet_classifier",
-        [
-            helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "tokens"]),
-            helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"]),
-        ],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(trained.labels)])
-            for name in ("logits", "probabilities")
-        ],
+        [value("ids", TensorProto.INT64, ["batch", "tokens"]), value("lengths", TensorProto.INT64, ["batch"])],
+        [value(name, TensorProto.FLOAT, ["batch", classes]) for name in ("logits", "probabilities")],
         [numpy_helper.from_array(values, name) for name, values in graph.constants.items()],
     )
     model = helper.make_model(
@@ -126,13 +121,9 @@ def _gru(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> s
         graph.constant("gru.bias", np.concatenate([gates("bias_ih"), gates("bias_hh")])[None]),
         graph.add("Cast", [graph.add("Max", ["lengths", "1"])], to=6),
     ]
-    from onnx import helper
-
-    graph.nodes.append(
-        # linear_before_reset is torch's (and cuDNN's) form of the candidate state.
-        helper.make_node("GRU", inputs, ["", "last_1BF"], hidden_size=trained.model.hidden, linear_before_reset=1)
-    )
-    last_BF = graph.add("Squeeze", ["last_1BF", graph.constant("directions_axis", [0], np.int64)])
+    # linear_before_reset is torch's (and cuDNN's) form of the candidate state. The first output holds all states.
+    last_1BF = graph.add("GRU", inputs, "", "last_1BF", hidden_size=trained.model.hidden, linear_before_reset=1)
+    last_BF = graph.add("Squeeze", [last_1BF, graph.constant("directions_axis", [0], np.int64)])
     return _zero_where_empty(graph, last_BF)
 
 

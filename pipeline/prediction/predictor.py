@@ -76,15 +76,7 @@ class Prediction:
 
 
 class Predictor:
-    """Tokenizer, vocabulary and back end of a trained model.
-
-    Parameters
-    ----------
-    labels : the C label names.
-    text : settings of the tokenizer.
-    words : the vocabulary, by id.
-    scorer : computes logits from token ids.
-    """
+    """Tokenizer (with settings `text`), vocabulary (words by id) and back end of a trained model with C labels."""
 
     def __init__(self, labels: Sequence[str], text: TextConfig, words: Sequence[str], scorer: Scorer) -> None:
         self.labels = list(labels)
@@ -123,17 +115,13 @@ class Predictor:
         """Label and probabilities of each text and, with `explain`, the contribution of its tokens."""
         if not explain:
             probabilities_NC = self.probabilities(texts)
-            labels = [self.labels[label] for label in probabilities_NC.argmax(1)]
-            return [Prediction(label, row, None) for label, row in zip(labels, probabilities_NC, strict=True)]
+            return [Prediction(self.labels[row_C.argmax()], row_C, None) for row_C in probabilities_NC]
         tokens = [self.tokenizer(text) for text in texts]
         ids = [[self._id_of.get(token, UNK) for token in text] for text in tokens]
-        logits_BC = self.scorer.logits(ids)
-        return [
-            Prediction(
-                self.labels[int(logits_C.argmax())], probabilities_C, self._explanation(tokens[row], ids[row], logits_C)
-            )
-            for row, (logits_C, probabilities_C) in enumerate(zip(logits_BC, softmax(logits_BC), strict=True))
-        ]
+        logits_NC = self.scorer.logits(ids)
+        explanations = map(self._explanation, tokens, ids, logits_NC)
+        rows = zip(logits_NC.argmax(axis=1), softmax(logits_NC), explanations, strict=True)
+        return [Prediction(self.labels[label], row_C, explanation) for label, row_C, explanation in rows]
 
     def _explanation(self, tokens: list[str], ids: list[int], logits_C: FloatArray) -> Explanation:
         order = np.argsort(-logits_C, kind="stable")

@@ -34,16 +34,13 @@ class TextLines:
         block = self.stream.read1(BLOCK).removeprefix(BOM)
         while block:
             *lines, rest = (rest + block).split(b"\n")
-            yield from self._batches(lines)
+            for start in range(0, len(lines), BATCH):
+                yield [self._text(line) for line in lines[start : start + BATCH]]
             if len(rest) > MAX_LINE:
                 self._raise(f"longer than {MAX_LINE:,} bytes", self.lines + 1)
             block = self.stream.read1(BLOCK)
         if rest:
-            yield from self._batches([rest])
-
-    def _batches(self, lines: list[bytes]) -> Iterator[list[str]]:
-        for start in range(0, len(lines), BATCH):
-            yield [self._text(line) for line in lines[start : start + BATCH]]
+            yield [self._text(rest)]
 
     def _text(self, line: bytes) -> str:
         self.lines += 1

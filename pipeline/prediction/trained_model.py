@@ -84,9 +84,7 @@ def write_model(source: Path, folder: Path) -> None:
 def load_embedding(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Read the embedding matrix (V, D) before and after training: the same array twice if no bit changed.
 
-    Raises
-    ------
-    FileNotFoundError : the record was written without it (`tracking.keep_embedding=false`).
+    Raises FileNotFoundError if the record was written without it (`tracking.keep_embedding=false`).
     """
     matrices = load_file(folder / EMBEDDING)
     return matrices["initial"], matrices.get("final", matrices["initial"])

@@ -3,10 +3,9 @@
 import gzip
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +16,21 @@ def write_word2vec(path: Path, words: Sequence[str], vectors: NDArray[np.float32
 
     The file is written under a temporary name beside `path` and then renamed, so that `path` is whole or untouched.
 
-    Parameters
-    ----------
-    words : N distinct words without white space (see `without_blanks`).
-    vectors : (N, D) one row per word.
-    binary : little-endian float32 instead of decimal text.
-
-    Raises OSError where the file cannot be written.
+    `words` are N distinct words without white space (see `without_blanks`), `vectors` (N, D) their rows; `binary` is
+    little-endian float32 instead of decimal text. Raises OSError where the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     dim = vectors.shape[1]
     numbers = " ".join(["%.9g"] * dim)  # nine significant digits identify a float32
     try:
-        with _open(temporary, gzipped=path.suffix == ".gz") as stream:
-            stream.write(f"{len(words)} {dim}\n".encode())
-            for word, vector in zip(words, vectors, strict=True):
-                values = vector.astype("<f4").tobytes() if binary else (numbers % tuple(vector.tolist())).encode()
-                stream.write(word.encode() + b" " + values + b"\n")
+        with temporary.open("wb") as file:
+            # Without name and time, so that equal contents give equal bytes.
+            stream = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if path.suffix == ".gz" else nullcontext(file)
+            with stream as lines:
+                lines.write(f"{len(words)} {dim}\n".encode())
+                for word, vector in zip(words, vectors, strict=True):
+                    values = vector.astype("<f4").tobytes() if binary else (numbers % tuple(vector.tolist())).encode()
+                    lines.write(word.encode() + b" " + values + b"\n")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -55,14 +52,3 @@ def without_blanks(words: Sequence[str]) -> list[str]:
             taken.add(name)
         names.append(name)
     return names
-
-
-@contextmanager
-def _open(path: Path, *, gzipped: bool) -> Iterator[IO[bytes]]:
-    """Open a new file; gzipped, equal contents give equal bytes (no name, no time)."""
-    with path.open("wb") as file:
-        if not gzipped:
-            yield file
-            return
-        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:
-            yield cast(IO[bytes], stream)

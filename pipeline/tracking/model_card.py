@@ -28,24 +28,19 @@ def model_card(folder: Path, run: StoredRun | None = None) -> str:
     Raises OSError, ValueError or KeyError where the record is incomplete.
     """
     run = run or read_record(folder)
-    names, tags, dataset = run.header["label_names"], run.header["tags"], run.header["dataset"]
+    names, tags = run.header["label_names"], run.header["tags"]
+    source = Path(run.header["dataset"]["source"])
     confusion = np.array([[int(row[name]) for name in names] for row in read_csv(folder / "confusion_matrix.csv")])
-    labels = []
-    for name, hits, true, predicted in zip(
-        names, confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), strict=True
-    ):
-        labels.append((name, true, *(hits / count if count else None for count in (true, predicted))))
+    counts = zip(names, confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
     text = render(
         "pipeline.tracking",
         "model_card.md.j2",
         run=run,
-        metrics=run.metrics,
-        source=Path(dataset["source"]).name if Path(dataset["source"]).is_absolute() else dataset["source"],
+        source=source.name if source.is_absolute() else run.header["dataset"]["source"],
         prose_name=prose_name(tags["variant"]),
-        has_validation="validation" in dataset["rows"],
         n=int(confusion.sum()),
         intervals=score_intervals(confusion),
-        labels=labels,
+        counts=counts,
         uri=f"models:/{registered_name(tags)}@champion",
         examples=EXAMPLES,
     )

@@ -21,29 +21,21 @@ VARIANT_OVERRIDES = ("+experiment=", "embedding.init=", "embedding.trainable=", 
 
 def run_note(record: "RunRecord", confusion: NDArray[np.integer]) -> str:
     """Markdown about one run; `confusion` holds the test counts (C, C), true labels as rows."""
-    n = int(confusion.sum())
     label_counts = confusion.sum(axis=1)
-    majority = int(label_counts.argmax())
     overrides = record.overrides or []
     text = render(
         "pipeline.tracking",
         "note.md.j2",
         record=record,
-        embedding=record.config["embedding"],
         prose_name=prose_name(record.tags["variant"]),
-        generated=record.tags["generated"] == "true",
-        has_validation="validation" in record.predictions,
-        n=n,
+        n=int(confusion.sum()),
         hits=int(np.trace(confusion)),
         intervals=score_intervals(confusion),
-        majority=record.label_names[majority],
-        majority_share=label_counts[majority] / max(n, 1),
-        coverage={
-            key: value for key, value in record.metrics.items() if "coverage" in key and not key.startswith("probe/")
-        },
+        majority=record.label_names[label_counts.argmax()],
+        majority_count=label_counts.max(),
         neighbours=neighbour_table(record.neighbours),
-        comparison=_command(_comparison(overrides)),
-        repetition=_command(overrides),
+        comparison=_comparison(overrides),
+        repetition=shlex.join(["./scripts/run", *overrides]),
     )
     return text + "\n"
 
@@ -61,16 +53,12 @@ def neighbour_table(neighbours: Iterable[Mapping[str, Any]]) -> str:
     return table(["word", "nearest before training (cosine)", "nearest after training (cosine)"], rows) + "\n"
 
 
-def _comparison(overrides: list[str]) -> list[str]:
-    """The overrides of a sweep over variants and seeds in which the run's other settings stay."""
+def _comparison(overrides: list[str]) -> str:
+    """The command of a sweep over variants and seeds in which the run's other settings stay."""
     recipe = [override for override in overrides if override.startswith("+experiment=")]
     if not recipe or recipe[0].partition("=")[2] in VARIANTS:
         variants = ["+experiment=random_trainable,cbow_frozen,cbow_finetuned"]
     else:
         variants = [*recipe, "embedding=random_trainable,cbow_frozen,cbow_finetuned"]
     settings = [override for override in overrides if not override.startswith(VARIANT_OVERRIDES)]
-    return ["-m", *variants, "seed=0,1,2,3,4", *settings]
-
-
-def _command(overrides: list[str]) -> str:
-    return shlex.join(["./scripts/run", *overrides])
+    return shlex.join(["./scripts/run", "-m", *variants, "seed=0,1,2,3,4", *settings])

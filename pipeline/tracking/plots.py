@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -45,10 +44,14 @@ def plot_curves(
     """Draw the losses and the score `monitor` that chose the epoch, per epoch; mark the chosen epoch."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     loss, score = figure.subplots(1, 2)
-    _curve(loss, history, "train/loss", "training loss", TRAIN)
-    _curve(loss, history, "validation/nll", "validation loss (nll)", VALIDATION)
+    for axes, key, label, colour in (
+        (loss, "train/loss", "training loss", TRAIN),
+        (loss, "validation/nll", "validation loss (nll)", VALIDATION),
+        (score, f"validation/{monitor}", f"validation {monitor}", VALIDATION),
+    ):
+        if points := [(row["epoch"], row[key]) for row in history if key in row]:
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=3.5, linewidth=1.6, color=colour, label=label)
     loss.set_ylabel("loss (nats per tweet)")
-    _curve(score, history, f"validation/{monitor}", f"validation {monitor}", VALIDATION)
     score.set_ylabel(monitor)
     for axes in (loss, score):
         if chosen_epoch is not None:
@@ -63,13 +66,6 @@ def plot_curves(
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center")
     figure.suptitle(title, fontsize=11, parse_math=False)
     _save(figure, path)
-
-
-def _curve(axes: Axes, history: Sequence[Mapping[str, float]], key: str, label: str, colour: str) -> None:
-    points = [(row["epoch"], row[key]) for row in history if key in row]
-    if points:
-        epochs, values = zip(*points, strict=True)
-        axes.plot(epochs, values, marker="o", markersize=3.5, linewidth=1.6, color=colour, label=label)
 
 
 def _save(figure: Figure, path: Path) -> None:

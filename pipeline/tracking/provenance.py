@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 from contextlib import suppress
 from importlib import metadata
@@ -11,7 +12,7 @@ from typing import Any
 from pipeline.runtime.paths import cpu_count
 
 NO_GIT = "no git"
-LIBRARIES = (
+LIBRARIES = (  # whose release can change a result
     *("torch", "gensim", "numpy", "scipy", "nltk", "datasets", "scikit-learn", "regex", "datasketch", "statsmodels"),
     *("vaderSentiment", "floret"),
 )
@@ -24,25 +25,22 @@ def environment(root: Path, device: str = "cpu") -> dict[str, Any]:
     project whose top folder is not `root` does not count.
     """
     sha, dirty = _git_state(root)
+    versions, cpu = {}, None
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    with suppress(OSError):
+        cpu = re.search(r"(?m)^model name.*?:[ \t]*(.*\S)", Path("/proc/cpuinfo").read_text("utf-8", "replace"))
     return {
         "git_sha": sha,
         "git_dirty": dirty,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpu_name(),
+        "cpu": cpu[1] if cpu else platform.processor() or platform.machine(),
         "cores": cpu_count(),
         "device": device,
-        "libraries": _library_versions(),
+        "libraries": versions,
     }
-
-
-def _library_versions() -> dict[str, str]:
-    """Versions of the installed libraries whose release can change a result."""
-    versions = {}
-    for name in LIBRARIES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return versions
 
 
 def _git_state(root: Path) -> tuple[str, bool | None]:
@@ -68,12 +66,3 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return process.stdout
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()

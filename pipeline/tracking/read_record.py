@@ -14,24 +14,17 @@ from pipeline.tracking.run_record import Predictions, StoredRun
 
 
 def read_record(folder: Path) -> StoredRun:
-    """Read the small files of a record.
-
-    Raises
-    ------
-    OSError, ValueError : a file is missing or was not written by `write_record`.
-    """
+    """Read the small files of a record. Raises OSError or ValueError where one is missing or damaged."""
     config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
     if not isinstance(config, dict):
         raise ValueError(f"{folder / 'config.yaml'} is not a mapping")
-    history = [
-        {key: float(value) for key, value in row.items() if value != ""} for row in read_csv(folder / "history.csv")
-    ]
+    rows = read_csv(folder / "history.csv")
     return StoredRun(
         header=read_json(folder / "run.json"),
         config=config,
         metrics=read_json(folder / "metrics.json"),
         timings=read_json(folder / "timings.json"),
-        history=history,
+        history=[{key: float(value) for key, value in row.items() if value != ""} for row in rows],
         neighbours=read_csv(folder / "neighbours.csv"),
         note=(folder / "note.md").read_text("utf-8"),
     )

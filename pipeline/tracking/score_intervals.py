@@ -7,12 +7,7 @@ from numpy.typing import NDArray
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's score interval of a proportion `hits / n`, as fractions (Wilson 1927).
-
-    Raises
-    ------
-    ValueError : `n` is not positive or `hits` is not between 0 and `n`.
-    """
+    """Wilson's score interval (1927) of a proportion, as fractions; ValueError unless n > 0 and 0 ≤ hits ≤ n."""
     from scipy.stats import binomtest  # takes half a second to load
 
     interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")

@@ -24,19 +24,15 @@ from pipeline.tracking.run_record import RunRecord
 CHUNK_ROWS = 1 << 17  # predictions written at a time
 HEADER = ("name", "title", "tags", "label_names", "notes", "dataset", "environment", "overrides", "chosen_epoch")
 NEIGHBOUR_COLUMNS = ("word", "rank", "before", "before_cosine", "after", "after_cosine")
-SIMILARITY_COLUMNS = (
-    *("set", "n", "pairs", "coverage", "spearman_before", "before_low", "before_high", "spearman", "low", "high"),
-)
+SPEARMAN = ("spearman_before", "before_low", "before_high", "spearman", "low", "high")
+SIMILARITY_COLUMNS = ("set", "n", "pairs", "coverage", *SPEARMAN)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write every file of the record into an existing folder.
 
     Equal records give byte-equal files. A metric that is not a finite number is written as null, with a note.
-
-    Raises
-    ------
-    ValueError : parts of the record are inconsistent (lengths, classes, a missing test split).
+    Raises ValueError where parts of the record are inconsistent (lengths, classes, a missing test split).
     """
     record = _checked(record)
     config = yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True)
@@ -64,20 +60,14 @@ def write_record(folder: Path, record: RunRecord) -> None:
     for name, rows in record.tables.items():
         (folder / f"{name}.csv").write_text(csv_text(rows), "utf-8")
     if record.keep_embedding:
-        _write_embedding(folder, record)
+        words = [_encodable(word) for word in record.words]
+        write_json(folder / "vocabulary.json", {"words": words, "counts": [int(count) for count in record.counts]})
+        initial, final = (np.ascontiguousarray(rows, np.float32) for rows in (record.initial, record.final))
+        changed = {"final": final} if final.tobytes() != initial.tobytes() else {}
+        (folder / EMBEDDING).write_bytes(save({"initial": initial, **changed}))
     weights = {name: np.ascontiguousarray(values) for name, values in sorted(record.weights.items())}
     (folder / "model.safetensors").write_bytes(save(weights))
     (folder / "note.md").write_text(run_note(record, confusion), "utf-8")
-
-
-def _write_embedding(folder: Path, record: RunRecord) -> None:
-    words = [_encodable(word) for word in record.words]
-    write_json(folder / "vocabulary.json", {"words": words, "counts": [int(count) for count in record.counts]})
-    matrices = {"initial": np.ascontiguousarray(record.initial, np.float32)}
-    final = np.ascontiguousarray(record.final, np.float32)
-    if final.tobytes() != matrices["initial"].tobytes():
-        matrices["final"] = final
-    (folder / EMBEDDING).write_bytes(save(matrices))
 
 
 def _checked(record: RunRecord) -> RunRecord:

@@ -148,7 +148,7 @@ def test_a_line_is_answered_before_the_next_one_comes(folder):
 
 
 def test_export_writes_checks_and_tells(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("pipeline.prediction.measure.SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.prediction.export.SECONDS", 0.0)
     assert main(["export", "--run", str(folder), "--to", str(tmp_path / "small")]) == 0
     told = capsys.readouterr().out
     assert "table of word scores" in told

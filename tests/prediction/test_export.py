@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from pipeline.prediction import export as module
-from pipeline.prediction import measure
 from pipeline.prediction.export import EDGE_CASES, export, export_report, read_export
 from pipeline.prediction.score_table import score_table
 from pipeline.prediction.torch_model import TorchModel, torch_predictor
@@ -20,13 +19,13 @@ PROJECT = project_root()
 VARIANTS = ["random_trainable", "cbow_projected", "cbow_multichannel"]
 
 
-FASTTEXT = measure._fasttext
+FASTTEXT = module._fasttext
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(measure, "SECONDS", 0.0)
-    monkeypatch.setattr(measure, "_fasttext", lambda *_: None)
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "_fasttext", lambda *_: None)
 
 
 def tweets_of(folder):
@@ -130,7 +129,7 @@ def test_only_an_earlier_export_is_replaced(make_run, tmp_path):
 
 def test_sizes_and_speeds_are_reported(make_run, tmp_path, monkeypatch):
     pytest.importorskip("floret")
-    monkeypatch.setattr(measure, "_fasttext", FASTTEXT)
+    monkeypatch.setattr(module, "_fasttext", FASTTEXT)
     folder = make_run("embedding=random_trainable", "model=mean")
     trained = read_model(folder)
     exported = export(trained, tmp_path / "small", "compact", "card", *tweets_of(folder))

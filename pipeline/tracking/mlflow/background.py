@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache
 from logging.handlers import BufferingHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from pipeline.runtime.log import log
 from pipeline.runtime.paths import cpu_count, project_root
@@ -34,11 +34,15 @@ class BackgroundLogger:
 
     def prepare(self, uri: str) -> None:
         """Open the store in the background; returns at once."""
-        self._send({"open": uri})
+        with suppress(OSError):
+            self._send({"open": uri})
 
     def log_run(self, folder: Path, uri: str, experiment: str, artifact_root: Path) -> str | None:
         """Log a record; in this process if there is no background process or it has died."""
-        reply = self._request({"log": [str(folder), uri, experiment, str(artifact_root)]})
+        reply = ""
+        with suppress(OSError):
+            reply = self._send({"log": [str(folder), uri, experiment, str(artifact_root)]}).readline()
+            self._idle = True
         if not reply:
             from pipeline.tracking.mlflow.log import log_run
 
@@ -46,38 +50,26 @@ class BackgroundLogger:
         result = json.loads(reply)
         for warning in result["warnings"]:
             log.warning("%s", warning)
-        return None if result["run_id"] is None else str(result["run_id"])
+        return cast("str | None", result["run_id"])
 
     def close(self) -> None:
         """Close the pipes of the process: it finishes a request in progress and ends, and nothing waits for it."""
         if self._process is None:
             return
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in filter(None, (self._process.stdin, self._process.stdout)):
             with suppress(OSError):
-                if stream:
-                    stream.close()
+                stream.close()
         if self._idle:
             self._process.wait()
 
-    def _send(self, request: dict[str, Any]) -> bool:
-        """Write a request to the process; False if there is none or it has died."""
-        if self._process is None or self._process.stdin is None:
-            return False
+    def _send(self, request: dict[str, Any]) -> IO[str]:
+        """Write a request to the process and return the stream of its replies; OSError if there is none or it died."""
+        if self._process is None or self._process.stdin is None or self._process.stdout is None:
+            raise BrokenPipeError("no background process")
         self._idle = False
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            return False
-        return True
-
-    def _request(self, request: dict[str, Any]) -> str:
-        """Send a request and wait for the reply; empty if there is no process or it has died."""
-        if not self._send(request) or self._process is None or self._process.stdout is None:
-            return ""
-        reply = self._process.stdout.readline()
-        self._idle = True
-        return reply
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout
 
 
 def start_process() -> "subprocess.Popen[str]":
@@ -93,15 +85,13 @@ def start_process() -> "subprocess.Popen[str]":
     )
 
 
+@cache
 def background_logger() -> BackgroundLogger:
     """The logger of this process; without a background process on a single core or if MLflow is loaded already."""
-    return _background_logger(os.getpid())
-
-
-@cache
-def _background_logger(pid: int) -> BackgroundLogger:
-    """One logger per process id, since a forked child must not use its parent's."""
     return BackgroundLogger(start_process() if cpu_count() > 1 and "mlflow" not in sys.modules else None)
+
+
+os.register_at_fork(after_in_child=background_logger.cache_clear)  # a child must not use its parent's
 
 
 def _warm_up(client: "MlflowClient") -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import yaml
 from filelock import FileLock
 
 from pipeline.prediction.trained_model import EMBEDDING
@@ -19,18 +20,8 @@ from pipeline.runtime.errors import one_line
 from pipeline.runtime.files import file_fingerprint, read_json
 from pipeline.runtime.log import log
 from pipeline.tracking.mlflow.models import log_model
-from pipeline.tracking.mlflow.saved_views import NOTE, experiment_views
 from pipeline.tracking.mlflow.store import LOCK_SECONDS, mlflow_client
-from pipeline.tracking.mlflow.values import (
-    NEIGHBOURS,
-    datasets,
-    fit_note,
-    metric_names,
-    metric_points,
-    mlflow_params,
-    run_name,
-    run_tags,
-)
+from pipeline.tracking.mlflow.values import NEIGHBOURS, datasets, fit_note, metric_names, mlflow_params, run_tags
 from pipeline.tracking.read_record import read_record
 
 if TYPE_CHECKING:
@@ -75,14 +66,14 @@ def log_study(folder: Path, uri: str, experiment: str, artifact_root: Path) -> s
 
 def logged_ids(uri: str) -> set[str]:
     """Ids of all runs that MLflow holds; MLflow's own errors where it cannot be reached."""
+    from mlflow.utils import get_results_from_paginated_fn
+
     with mlflow_client(uri) as client:
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        page = client.search_runs(experiments, max_results=1000)
-        ids = {run.info.run_id for run in page}
-        while page.token:
-            page = client.search_runs(experiments, max_results=1000, page_token=page.token)
-            ids |= {run.info.run_id for run in page}
-    return ids
+        runs = get_results_from_paginated_fn(
+            lambda number, token: client.search_runs(experiments, max_results=number, page_token=token), 1000
+        )
+    return {run.info.run_id for run in runs}
 
 
 def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[..., str]) -> str | None:
@@ -94,13 +85,8 @@ def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[...
     except Exception as error:
         root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
-            "MLflow at %s did not take this run (%s). The results are safe in %s; "
-            "`python -m pipeline sync --root %s --uri %s` logs them later.",
-            uri,
-            one_line(error),
-            folder,
-            shlex.quote(str(root)),
-            shlex.quote(uri),
+            f"MLflow at {uri} did not take this run ({one_line(error)}). The results are safe in {folder}; "
+            f"`python -m pipeline sync --root {shlex.quote(str(root))} --uri {shlex.quote(uri)}` logs them later."
         )
         return None
 
@@ -108,12 +94,12 @@ def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[...
 def _log_folder(
     client: "MlflowClient", folder: Path, experiment: str, artifact_root: Path | None, parent: str | None
 ) -> str:
-    started, finished = _times(folder)
+    times = _times(folder)
     stored = read_record(folder)
     content = file_fingerprint([folder / "manifest.json", folder / "metrics.json"])
     experiment_id = _experiment_id(client, experiment, artifact_root)
     nested = {} if parent is None else {"mlflow.parentRunId": parent}
-    if logged := _logged_run(client, experiment_id, RUN_TAG, folder.name, content, finished):
+    if logged := _logged_run(client, experiment_id, RUN_TAG, folder.name, content, times[1]):
         if nested.items() - logged.data.tags.items():
             client.set_tag(logged.info.run_id, *next(iter(nested.items())))
         if logged.data.tags[CONTENT_TAG] == content:
@@ -121,33 +107,32 @@ def _log_folder(
         return str(logged.info.run_id)
     params = {key: value for key, value in mlflow_params(stored.config).items() if not key.startswith(NOT_PARAMS)}
     tags = run_tags(stored, folder) | {RUN_TAG: folder.name, CONTENT_TAG: content} | nested
-    with _new_run(client, experiment_id, run_name(stored), tags, started, finished) as run:
-        run_id = str(run.info.run_id)
-        _log_values(client, run_id, params, metric_points(stored), finished)
-        client.log_inputs(run_id, datasets(stored))
-        _log_files(client, run_id, folder, stored.neighbours)
+    values = [(key, value, 0) for key, value in (stored.metrics | stored.timings).items()]
+    for row in stored.history:
+        values += [(f"epoch/{key}", value, int(row["epoch"])) for key, value in row.items() if key != "epoch"]
+    with _new_run(client, experiment_id, stored.header["title"], tags, params, values, times) as run:
+        client.log_inputs(run.info.run_id, datasets(stored))
+        _log_files(client, run.info.run_id, folder, stored.neighbours)
         log_model(client, folder, stored, run)
-    return run_id
+    return str(run.info.run_id)
 
 
 def _log_study_folder(client: "MlflowClient", folder: Path, experiment: str, artifact_root: Path | None) -> str:
-    started, finished = _times(folder)
+    times = _times(folder)
     study = read_json(folder / STUDY)
     content = file_fingerprint([folder / "manifest.json", folder / STUDY])
     experiment_id = _experiment_id(client, experiment, artifact_root)
-    if logged := _logged_run(client, experiment_id, STUDY_TAG, folder.name, content, finished):
+    if logged := _logged_run(client, experiment_id, STUDY_TAG, folder.name, content, times[1]):
         return str(logged.info.run_id)
     tags = study["tags"] | {
         CONTENT_TAG: content,
         STUDY_TAG: folder.name,
         "mlflow.note.content": fit_note((folder / "report.md").read_text("utf-8"), folder, "report.md"),
     }
-    with _new_run(client, experiment_id, study["title"], tags, started, finished) as run:
-        run_id = str(run.info.run_id)
-        scores = [(key, value, 0) for key, value in study["metrics"].items()]
-        _log_values(client, run_id, mlflow_params(study["params"]), scores, finished)
-        client.log_artifacts(run_id, str(folder))
-    return run_id
+    scores = [(key, value, 0) for key, value in study["metrics"].items()]
+    with _new_run(client, experiment_id, study["title"], tags, mlflow_params(study["params"]), scores, times) as run:
+        client.log_artifacts(run.info.run_id, str(folder))
+    return str(run.info.run_id)
 
 
 def _times(folder: Path) -> tuple[int, int]:
@@ -176,11 +161,32 @@ def _logged_run(
 
 @contextmanager
 def _new_run(
-    client: "MlflowClient", experiment_id: str, title: str, tags: Mapping[str, str], started: int, finished: int
+    client: "MlflowClient",
+    experiment_id: str,
+    title: str,
+    tags: dict[str, str],
+    params: Mapping[str, str],
+    values: Sequence[tuple[str, float | None, int]],
+    times: tuple[int, int],
 ) -> Iterator["Run"]:
-    """Create a run with the start and end of the work itself, and close it at the end of the block."""
-    run = client.create_run(experiment_id, started, dict(tags), run_name=title)
+    """Create a run with its params and the finite ones of its metrics (key, value, step), in as few calls as possible.
+
+    The run has the start and end of the work itself, and is closed at the end of the block.
+    """
+    from mlflow.entities import Metric, Param
+
+    started, finished = times
+    names = metric_names([key for key, _, _ in values])
+    finite = [(key, value, step) for key, value, step in values if value is not None and math.isfinite(value)]
+    metrics = [Metric(names[key], value, finished, step) for key, value, step in finite]
+    remaining = [Param(key, value) for key, value in params.items()]
+    run = client.create_run(experiment_id, started, tags, run_name=title)
     try:
+        while metrics or remaining:
+            batch, remaining = remaining[:100], remaining[100:]
+            room = 1000 - len(batch)
+            client.log_batch(run.info.run_id, metrics[:room], batch)
+            metrics = metrics[room:]
         yield run
     except BaseException:
         with suppress(Exception):
@@ -192,10 +198,14 @@ def _new_run(
 def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
     """Find or create the experiment, with the saved views. Marked as model training, the UI opens it on its runs."""
     existing = client.get_experiment_by_name(name)
-    views = experiment_views()
+    saved = yaml.safe_load(Path(__file__).with_name("saved_views.yaml").read_text("utf-8"))
+    views = {
+        f"mlflow.sharedViewState.{key}": json.dumps(view | {"state": json.dumps(view["state"])})
+        for key, view in saved["views"].items()
+    }
     if existing is None:
         location = None if artifact_root is None else str(artifact_root.resolve())
-        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": NOTE} | views
+        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": saved["note"]} | views
         with suppress(Exception):
             return str(client.create_experiment(name, location, tags))
         existing = client.get_experiment_by_name(name)
@@ -204,30 +214,6 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None
     for key, view in views.items() - existing.tags.items():
         client.set_experiment_tag(existing.experiment_id, key, view)
     return str(existing.experiment_id)
-
-
-def _log_values(
-    client: "MlflowClient",
-    run_id: str,
-    params: Mapping[str, str],
-    values: Sequence[tuple[str, float | None, int]],
-    timestamp: int,
-) -> None:
-    """Log params and the finite ones of the metrics (key, value, step), in as few calls as MLflow allows."""
-    from mlflow.entities import Metric, Param
-
-    names = metric_names([key for key, _, _ in values])
-    metrics = [
-        Metric(names[key], value, timestamp, step)
-        for key, value, step in values
-        if value is not None and math.isfinite(value)
-    ]
-    remaining = [Param(key, value) for key, value in params.items()]
-    while metrics or remaining:
-        batch, remaining = remaining[:100], remaining[100:]
-        room = 1000 - len(batch)
-        client.log_batch(run_id, metrics[:room], batch)
-        metrics = metrics[room:]
 
 
 def _log_files(client: "MlflowClient", run_id: str, folder: Path, neighbours: Sequence[Mapping[str, str]]) -> None:

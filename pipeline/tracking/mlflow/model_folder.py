@@ -10,7 +10,6 @@ import warnings
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from platform import python_version
 
 import yaml
 
@@ -36,10 +35,7 @@ WEIGHTS = "artifacts/model"
 def write_model_folder(record: Path, folder: Path, card: str, run_id: str, model_id: str) -> None:
     """Write code, weights, vocabulary, configuration, signature, example, requirements and card into a folder.
 
-    Parameters
-    ----------
-    record : folder of a run that kept its embedding. folder : exists already. card : the model card, as markdown.
-    run_id, model_id : MLflow's ids of the run and of its model.
+    `record` is the folder of a run that kept its embedding; `folder` exists already.
     """
     preload()
     import mlflow.pyfunc
@@ -67,17 +63,13 @@ def write_model_folder(record: Path, folder: Path, card: str, run_id: str, model
         Schema([ColSpec(DataType.string)]),
         Schema([ColSpec(DataType.string, "label"), ColSpec(Map(DataType.double), "probabilities")]),
     )
-    example = {
-        "artifact_path": "input_example.json",
-        "serving_input_path": "serving_input_example.json",
-        "type": "json_object",
-    }
+    examples = {"artifact_path": "input_example.json", "serving_input_path": "serving_input_example.json"}
     model = Model(
         run_id=run_id,
         model_uuid=model_id,
         model_id=model_id,
         signature=signature,
-        saved_input_example_info=example,
+        saved_input_example_info=examples | {"type": "json_object"},
         model_size_bytes=size,
     )
     mlflow.pyfunc.add_to_model(
@@ -105,29 +97,12 @@ def preload() -> None:
 @cache
 def _environment() -> dict[str, str]:
     """The files that list what must be installed where the model is served, by name."""
+    from mlflow.utils.environment import _mlflow_conda_env, _PythonEnv
+
     # Versions without a local part such as +cpu, which no index has.
     requirements = [f"{name}=={metadata.version(name).partition('+')[0]}" for name in PACKAGES]
-    builders = {name: _version(name) for name in ("pip", "setuptools", "wheel")}
-    pip = f"pip<={builders['pip']}" if builders["pip"] else "pip"
-    conda = {
-        "channels": ["conda-forge"],
-        "dependencies": [f"python={python_version()}", pip, {"pip": requirements}],
-        "name": "mlflow-env",
-    }
-    python = {
-        "python": python_version(),
-        "build_dependencies": [f"{name}=={version}" if version else name for name, version in builders.items()],
-        "dependencies": ["-r requirements.txt"],
-    }
     return {
         "requirements.txt": "\n".join(requirements),
-        "conda.yaml": yaml.safe_dump(conda),
-        "python_env.yaml": yaml.safe_dump(python, sort_keys=False),
+        "conda.yaml": yaml.safe_dump(_mlflow_conda_env(additional_pip_deps=requirements, install_mlflow=False)),
+        "python_env.yaml": yaml.safe_dump(_PythonEnv.current().to_dict(), sort_keys=False),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

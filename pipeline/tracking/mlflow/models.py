@@ -1,21 +1,20 @@
 """MLflow models: log and register each run's classifier, promote a study's best to `champion`, find one by name."""
 
-import math
 import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
 from pipeline.runtime.errors import UserError, one_line
 from pipeline.runtime.log import log
 from pipeline.tracking.mlflow.model_folder import write_model_folder
 from pipeline.tracking.mlflow.store import mlflow_client
-from pipeline.tracking.mlflow.values import run_name
 from pipeline.tracking.model_card import model_card, registered_name
 from pipeline.tracking.read_record import read_record
 from pipeline.tracking.run_record import StoredRun
@@ -36,25 +35,24 @@ def keeps_model(folder: Path, stored: StoredRun) -> bool:
     )
 
 
-def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run") -> str | None:
+def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run") -> None:
     """Log the model of a record to its MLflow run and register it, once.
 
     The first version of a name becomes the champion; later, `promote` decides. Models that an interrupted attempt left
-    are deleted. Returns the version, or None if the record holds no embedding.
+    are deleted. A record without embedding has no model.
     """
-    from mlflow.entities import LoggedModelOutput
+    from mlflow.entities import LoggedModelOutput, Metric
     from mlflow.exceptions import MlflowException
 
-    if not keeps_model(folder, stored):
-        return None
-    if version := run.data.tags.get(VERSION_TAG):
-        return str(version)
+    if VERSION_TAG in run.data.tags or not keeps_model(folder, stored):
+        return
     run_id, experiment_id = run.info.run_id, run.info.experiment_id
     if run.info.status != "RUNNING":  # a new run has no models yet
         for unfinished in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
             client.delete_logged_model(unfinished.model_id)
-    name, title = registered_name(stored.header["tags"]), run_name(stored)
-    tags = {"variant": stored.header["tags"]["variant"], "pipeline.run": folder.name}
+    header = stored.header["tags"]
+    name, data = registered_name(header), header["data"]
+    tags = {"variant": header["variant"], "pipeline.run": folder.name}
     model = client.create_logged_model(experiment_id, "model", run_id, tags, model_type="classifier")
     card = model_card(folder, stored)
     with TemporaryDirectory() as temporary:
@@ -62,21 +60,26 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run
         client.log_model_artifacts(model.model_id, temporary)
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
-    _log_scores(client, run_id, model.model_id, stored)
-    generated = " (generated tweets)" if stored.header["tags"]["generated"] == "true" else ""
-    data = stored.header["tags"]["data"]
+    now = int(time.time() * 1000)
+    scores = [
+        Metric(key, value, now, 0, model_id=model.model_id, run_id=run_id)
+        for key, value in stored.metrics.items()
+        if key.startswith(("test/", "validation/")) and value is not None
+    ]
+    client.log_batch(run_id, scores)
+    generated = " (generated tweets)" if header["generated"] == "true" else ""
     with suppress(MlflowException):  # it exists already
         client.create_registered_model(name, {"data": data}, f"Tweet classifiers trained on {data}{generated}.")
     description = card if len(card) <= MAX_DESCRIPTION else card[:MAX_DESCRIPTION].rpartition("\n")[0]
+    tags["title"] = stored.header["title"]
     version = client.create_model_version(
-        name, model.artifact_location, run_id, tags | {"title": title}, description=description, model_id=model.model_id
+        name, model.artifact_location, run_id, tags, description=description, model_id=model.model_id
     ).version
     try:
         client.get_model_version_by_alias(name, CHAMPION)
     except MlflowException:
         client.set_registered_model_alias(name, CHAMPION, str(version))
     client.set_tag(run_id, VERSION_TAG, str(version))
-    return str(version)
 
 
 def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
@@ -84,28 +87,22 @@ def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
 
     The best variant and label budget has the highest mean validation score over its seeds, by the score that early
     stopping monitored. Of its models, the one with the best validation score is chosen. Test scores are not read.
+    `folders` holds the records of the study's runs, logged before.
 
-    Parameters
-    ----------
-    folders : records of the study's runs, logged before. uri, experiment : the store and the MLflow experiment.
-
-    Returns
-    -------
-    `models:/NAME@champion`, or None if no record kept its embedding or, after a warning, MLflow is not reachable.
+    Returns `models:/NAME@champion`; None if no record kept its embedding or, after a warning, MLflow cannot be reached.
     """
-    cells: dict[tuple[str, str, str, str], list[tuple[float, Path, bool]]] = defaultdict(list)
+    cells: dict[tuple[str, str, str, str], list[tuple[float, str, Path, bool]]] = defaultdict(list)
     for folder in folders:
         stored = read_record(folder)
-        score = _validation_score(stored)
-        if score is not None:
-            tags = stored.header["tags"]
+        tags, monitor = stored.header["tags"], stored.config.get("train", {}).get("monitor", "accuracy")
+        if (score := stored.metrics.get(f"validation/{monitor}")) is not None:
             key = registered_name(tags), tags["variant"], tags["label_budget"], stored.config["text"]["emoticons"]
-            cells[key].append((score, folder, keeps_model(folder, stored)))
-    means = {key: math.fsum(run[0] for run in runs) / len(runs) for key, runs in cells.items()}
+            higher_is_better = -score if monitor == "nll" else score
+            cells[key].append((higher_is_better, folder.name, folder, keeps_model(folder, stored)))
+    means = {key: fmean(score for score, *_ in runs) for key, runs in cells.items()}
     for key in sorted(cells, key=lambda key: (-means[key], key)):
-        if candidates := [(score, folder) for score, folder, has_model in cells[key] if has_model]:
-            best = max(candidates, key=lambda candidate: (candidate[0], candidate[1].name))[1]
-            return _promote(best, uri, experiment, key[0], " · ".join(key[1:]), means[key])
+        if candidates := [run for run in cells[key] if run[-1]]:
+            return _promote(max(candidates)[2], uri, experiment, key[0], " · ".join(key[1:]), means[key])
     return None
 
 
@@ -130,10 +127,7 @@ def _promote(folder: Path, uri: str, experiment: str, name: str, cell: str, scor
 def find_model(reference: str, uri: str) -> Path:
     """The folder of weights, vocabulary and configuration of a registered or logged model, downloaded if remote.
 
-    Parameters
-    ----------
-    reference : an MLflow run id, or `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID`.
-    uri : address of the store.
+    `reference` is an MLflow run id, or `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID`.
 
     Raises UserError if there is no such model or the store cannot be reached.
     """
@@ -173,24 +167,3 @@ def _location(client: "MlflowClient", reference: str) -> str:
     else:
         raise UserError(f"--run {reference}: expected models:/NAME@ALIAS, models:/NAME/VERSION or models:/m-ID")
     return str(client.get_model_version_download_uri(version.name, version.version))
-
-
-def _log_scores(client: "MlflowClient", run_id: str, model_id: str, stored: StoredRun) -> None:
-    """Log the run's validation and test scores for its model too."""
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    scores = {key: value for key, value in stored.metrics.items() if key.startswith(("test/", "validation/"))}
-    metrics = [
-        Metric(key, value, now, 0, model_id=model_id, run_id=run_id)
-        for key, value in scores.items()
-        if value is not None and math.isfinite(value)
-    ]
-    client.log_batch(run_id, metrics=metrics)
-
-
-def _validation_score(stored: StoredRun) -> float | None:
-    """The validation score that early stopping monitored; NLL with its sign changed, so that higher is better."""
-    monitor: Any = stored.config.get("train", {}).get("monitor", "accuracy")
-    value = stored.metrics.get(f"validation/{monitor}")
-    return None if value is None else -value if monitor == "nll" else value

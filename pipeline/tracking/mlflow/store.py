@@ -39,33 +39,28 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    with _no_garbage_collection(), warnings.catch_warnings():
+    collects = gc.isenabled()
+    gc.disable()  # MLflow keeps hundreds of thousands of objects, and each collection visits them
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
         from mlflow.tracking import MlflowClient
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
 
+        if not event.contains(Engine, "connect", _set_synchronous_off):
+            event.listen(Engine, "connect", _set_synchronous_off)
         loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3.connectionpool")]
         levels = [logger.level for logger in loggers]
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        _disable_sqlite_sync()
         try:
             with _sqlite_store(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else nullcontext():
                 yield MlflowClient(uri, registry_uri=uri)
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection: MLflow keeps hundreds of thousands of objects, and each collection visits them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+            if collects:
+                gc.enable()
 
 
 @contextmanager
@@ -80,15 +75,7 @@ def _sqlite_store(store: Path) -> Iterator[None]:
                 os.fsync(stream.fileno())
 
 
-def _disable_sqlite_sync() -> None:
-    """Make the sqlite connections of this process not wait for the disk at each commit."""
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    if not event.contains(Engine, "connect", _set_synchronous_off):
-        event.listen(Engine, "connect", _set_synchronous_off)
-
-
 def _set_synchronous_off(connection: Any, _: Any) -> None:
+    """Make a sqlite connection not wait for the disk at each commit."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF")

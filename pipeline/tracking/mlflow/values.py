@@ -1,4 +1,4 @@
-"""MLflow run names, tags, params, metrics and data sets, from a run's record."""
+"""MLflow tags, params, metric names and data sets, from a run's record."""
 
 import json
 import re
@@ -19,11 +19,6 @@ MAX_PARAM = 6000
 MAX_LINE = 100
 COMMANDS = ("./scripts/", "python -m ")
 NEIGHBOURS = "tables/neighbours.json"
-
-
-def run_name(stored: StoredRun) -> str:
-    """The MLflow run name: the record's title, such as `cbow_frozen · n=1000 · seed 0`."""
-    return str(stored.header["title"])
 
 
 def run_tags(stored: StoredRun, folder: Path) -> dict[str, str]:
@@ -85,14 +80,6 @@ def mlflow_params(config: Mapping[str, Any]) -> dict[str, str]:
     return params
 
 
-def metric_points(stored: StoredRun) -> list[tuple[str, float | None, int]]:
-    """Metrics as (key, value, step): final ones at step 0; learning curves under `epoch/`, with the epoch as step."""
-    points = [(key, value, 0) for key, value in (stored.metrics | stored.timings).items()]
-    for row in stored.history:
-        points += [(f"epoch/{key}", value, int(row["epoch"])) for key, value in row.items() if key != "epoch"]
-    return points
-
-
 def metric_names(keys: Sequence[str]) -> dict[str, str]:
     """A valid and distinct MLflow metric name for each key: characters such as brackets become `_`."""
     names: dict[str, str] = {}
@@ -110,27 +97,16 @@ def datasets(stored: StoredRun) -> list["DatasetInput"]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = stored.header["dataset"]
-    source = dataset["source"]
-    source_type, location = (
-        ("http", {"url": source}) if source.startswith("http") else ("code", {"tags": {"source": source}})
-    )
+    source, digest = dataset["source"], dataset["fingerprint"][:36]
+    kind, location = ("http", {"url": source}) if source.startswith("http") else ("code", {"tags": {"source": source}})
     columns = [{"name": name, "type": "string", "required": True} for name in ("text", "label")]
+    schema, origin = json.dumps({"mlflow_colspec": columns}), json.dumps(location, ensure_ascii=False)
     inputs = []
     for split, rows in dataset["rows"].items():
-        tags = {"mlflow.data.context": "training" if split == "train" else split}
+        name, profile = f"{dataset['name']}-{split}"[:500], json.dumps({"num_rows": rows})
+        tags = {"mlflow.data.context": split}
         if split == "train":
-            tags["labelled_used"] = str(dataset["labelled_used"])
-        inputs.append(
-            DatasetInput(
-                Dataset(
-                    name=f"{dataset['name']}-{split}"[:500],
-                    digest=dataset["fingerprint"][:36],
-                    source_type=source_type,
-                    source=json.dumps(location, ensure_ascii=False),
-                    schema=json.dumps({"mlflow_colspec": columns}),
-                    profile=json.dumps({"num_rows": rows}),
-                ),
-                [InputTag(key, value) for key, value in tags.items()],
-            )
-        )
+            tags = {"mlflow.data.context": "training", "labelled_used": str(dataset["labelled_used"])}
+        data = Dataset(name, digest, kind, origin, schema, profile)
+        inputs.append(DatasetInput(data, [InputTag(key, value) for key, value in tags.items()]))
     return inputs
