@@ -1,4 +1,4 @@
-"""The trials of a search: as many settings for every variant, asked of a sampler (optuna) and scored on validation."""
+"""The trials of a search: as many settings for every variant, drawn by optuna and scored on validation."""
 
 import dataclasses
 import warnings
