@@ -109,8 +109,8 @@ def _interval(name: str, key: str, parts: Mapping[str, Any]) -> Range:
     if not {int, float} & _types(key):
         raise UserError(f"{name}: it is no number, expected {{choices: […]}}")
     if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)) or not low < high:  # type: ignore[operator]
-        found = f"low={value_text(low)} and high={value_text(high)}"
-        raise UserError(f"{name}: expected numbers low below high, found {found}")
+        ends = f"low={value_text(low)} and high={value_text(high)}"
+        raise UserError(f"{name}: expected numbers low below high, found {ends}")
     if log not in (None, True, False):
         raise UserError(f"{name}.log={value_text(log)}: expected true or false")
     if log and low <= 0:  # type: ignore[operator]
