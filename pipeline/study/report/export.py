@@ -7,25 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.study.report import tables
 from pipeline.study.report.formatting import TEXTS, p_note
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import (
-    Rows,
-    crossover_table,
-    difference_table,
-    factorial_table,
-    probe_table,
-    score_table,
-    transfer_table,
-)
 
-TABLES: dict[str, Callable[[StudyResults], Rows]] = {
-    "scores": score_table,
-    "differences": difference_table,
-    "factorial": factorial_table,
-    "crossover": crossover_table,
-    "transfer": transfer_table,
-    "probes": probe_table,
+TABLES: dict[str, Callable[[StudyResults], tables.Rows]] = {
+    "scores": tables.score_table,
+    "differences": tables.difference_table,
+    "factorial": tables.factorial_table,
+    "crossover": tables.crossover_table,
+    "transfer": tables.transfer_table,
+    "probes": tables.probe_table,
 }
 # Styler's escape="latex" leaves <, >, | and all signs outside ASCII, and does not reach the caption.
 LATEX_SIGNS = {
@@ -87,7 +79,7 @@ def latex_escape(text: object) -> str:
     return "".join(LATEX_SIGNS.get(sign, sign) for sign in str(text))
 
 
-def latex_table(rows: Rows, caption: str, label: str) -> str:
+def latex_table(rows: tables.Rows, caption: str, label: str) -> str:
     """A booktabs table of display strings; columns of numbers are right-aligned."""
     frame = pd.DataFrame(rows)
     sides = ["r" if all(cell[:1] in "+−[<>≤–0123456789" for cell in frame[name]) else "l" for name in frame]

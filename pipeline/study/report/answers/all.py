@@ -7,22 +7,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config.variants import prose_name
+from pipeline.study.report import phrases
 from pipeline.study.report.answers.cbow import cbow_verdict
 from pipeline.study.report.answers.transfer import transfer_verdict
-from pipeline.study.report.phrases import (
-    FLOOR,
-    FROZEN,
-    TUNED,
-    Difference,
-    capital,
-    difference_of,
-    effect_text,
-    in_prose,
-    over_budgets,
-    row_of,
-    score,
-    too_few,
-)
+from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, Difference
 from pipeline.study.report.study_results import Verdict
 from pipeline.study.statistics.frames import LEARNED
 
@@ -76,9 +64,9 @@ def _labels_verdict(
         return None
     budgets = sorted(int(budget) for budget in from_scratch["label_budget"])
     largest = budgets[-1]
-    at_largest = row_of(from_scratch, label_budget=largest)
+    at_largest = phrases.row_of(from_scratch, label_budget=largest)
     assert at_largest is not None
-    gains = {budget: difference_of(differences, LEARNED, FLOOR, budget) for budget in budgets}
+    gains = {budget: phrases.difference_of(differences, LEARNED, FLOOR, budget) for budget in budgets}
     opening, comparison, caveat = _gain(gains[largest], design)
     baselines = scores[(scores["kind"] == "baseline") & (scores["label_budget"] == largest)]
     best = None if baselines.empty else baselines.sort_values(["mean", "variant"], ascending=[False, True]).iloc[0]
@@ -88,11 +76,12 @@ def _labels_verdict(
         opening = "Yes, but a simpler method comes close"
     if leak is not None:
         opening = "These tweets cannot tell, because single tokens give the label away"
-    numbers = score(at_largest["mean"], at_largest["low_total"], at_largest["high_total"])
-    sentences = [f"{opening}.", f"{capital(prose_name(LEARNED))} reach {design['metric_name']} {numbers}{comparison}."]
+    numbers = phrases.score(at_largest["mean"], at_largest["low_total"], at_largest["high_total"])
+    learned = phrases.capital(prose_name(LEARNED))
+    sentences = [f"{opening}.", f"{learned} reach {design['metric_name']} {numbers}{comparison}."]
     sentences += [caveat] if caveat else []
     if best is not None:
-        numbers = score(best["mean"], best["low_total"], best["high_total"])
+        numbers = phrases.score(best["mean"], best["low_total"], best["high_total"])
         sentences.append(f"The best baseline, {prose_name(best['variant'])}, has {numbers}.")
     used = runs[(runs["kind"] == "variant") & (runs["variant"] == LEARNED) & (runs["label_budget"] == largest)]
     parameters, touched = used["params/embedding"].mean(), used["params/touched_rows"].mean()
@@ -104,7 +93,7 @@ def _labels_verdict(
         "their initial values.",
     ]
     if compared := [(budget, difference) for budget, difference in gains.items() if difference is not None]:
-        evidence.append(over_budgets(f"{prose_name(LEARNED)} − {prose_name(FLOOR)}", compared))
+        evidence.append(phrases.over_budgets(f"{prose_name(LEARNED)} − {prose_name(FLOOR)}", compared))
     question = f"Are {largest:,} labelled tweets enough to learn {parameters:,.0f} embedding parameters?"
     return Verdict(question, " ".join(sentences), evidence)
 
@@ -115,7 +104,7 @@ def _gain(gain: Difference | None, design: Mapping[str, Any]) -> tuple[str, str,
     if gain is None:
         return "Not compared", "", f"This study does not compare them with {floor}."
     comparison = f", {gain} against {floor}"
-    small = effect_text(design["smallest_effect"])
+    small = phrases.effect_text(design["smallest_effect"])
     if gain.decision == "higher" and gain.equivalent:
         return "Barely", comparison, f"The gain is below {small}."
     if gain.decision in ("higher", "lower"):
@@ -126,7 +115,7 @@ def _gain(gain: Difference | None, design: Mapping[str, Any]) -> tuple[str, str,
         return "Not settled", comparison, "Whether learning the vectors helps is open."
     if gain.decision == "not planned":
         return "Not tested", comparison, "The comparison was not planned."
-    return "Not tested", comparison, f"{too_few(gain.seeds)} to test this."
+    return "Not tested", comparison, f"{phrases.too_few(gain.seeds)} to test this."
 
 
 def _emoticons_verdict(scores: pd.DataFrame, differences: pd.DataFrame, leak: str | None) -> Verdict | None:
@@ -137,21 +126,21 @@ def _emoticons_verdict(scores: pd.DataFrame, differences: pd.DataFrame, leak: st
             continue
         rows = differences[(differences["a"] == first) & (differences["b"] == second)]
         budget = int(rows["label_budget"].max())
-        difference = difference_of(differences, first, second, budget)
+        difference = phrases.difference_of(differences, first, second, budget)
         assert difference is not None
         variant = prose_name(first.partition("@")[0])
         sentences.append(f"With {budget:,} labels, {removed} are worth {difference} to {variant}.")
         means = [
             f"{row['mean']:.3f} with text.emoticons={name.partition('@')[2]}"
             for name in (first, second)
-            if (row := row_of(scores, variant=name, label_budget=budget)) is not None
+            if (row := phrases.row_of(scores, variant=name, label_budget=budget)) is not None
         ]
         if means:
             sentences.append(f"The mean score is {' and '.join(means)}.")
         if difference.decision == "undecided":
             sentences.append("Whether this gain differs from zero is open.")
         elif difference.decision == "too few seeds":
-            sentences.append(f"{too_few(difference.seeds)} to test this.")
+            sentences.append(f"{phrases.too_few(difference.seeds)} to test this.")
     return Verdict(EMOTICONS, " ".join(sentences), [leak] if leak else []) if sentences else None
 
 
@@ -175,8 +164,8 @@ def _others_verdict(differences: pd.DataFrame, answered: list[set[str]]) -> Verd
     sentences: dict[int, list[str]] = {}
     for _, row in differences[differences["planned"].astype(bool)].iterrows():
         if (str(row["a"]), str(row["b"])) in pairs:
-            sentence = in_prose(str(row["sentence"]).rstrip("."))
-            sentences.setdefault(int(row["label_budget"]), []).append(capital(sentence))
+            sentence = phrases.in_prose(str(row["sentence"]).rstrip("."))
+            sentences.setdefault(int(row["label_budget"]), []).append(phrases.capital(sentence))
     texts = {budget: f"With {budget:,} labels: {'. '.join(lines)}." for budget, lines in sorted(sentences.items())}
     answer = texts.pop(max(texts))
     return Verdict(OTHERS, answer, list(texts.values()))

@@ -7,20 +7,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config.variants import prose_name
+from pipeline.study.report import phrases
 from pipeline.study.report.formatting import number, signed
-from pipeline.study.report.phrases import (
-    FROZEN,
-    TUNED,
-    Difference,
-    capital,
-    difference_of,
-    effect_text,
-    in_prose,
-    listed,
-    over_budgets,
-    row_of,
-    too_few,
-)
+from pipeline.study.report.phrases import FROZEN, TUNED, Difference, listed
 from pipeline.study.report.study_results import Verdict
 from pipeline.study.statistics.frames import LEARNED
 
@@ -35,24 +24,25 @@ def cbow_verdict(
 
     Parameters are those of `verdicts`.
     """
+    budgets = design["label_budgets"]
 
     def curve(first: str, second: str) -> Curve:
-        rows = [(budget, difference_of(differences, first, second, budget)) for budget in design["label_budgets"]]
+        rows = ((budget, phrases.difference_of(differences, first, second, budget)) for budget in budgets)
         return [(budget, difference) for budget, difference in rows if difference is not None]
 
     curves = {variant: rows for variant in (FROZEN, TUNED) if (rows := curve(variant, LEARNED))}
     if not curves:
         return None
-    small = effect_text(design["smallest_effect"])
+    small = phrases.effect_text(design["smallest_effect"])
     sentences, evidence = [f"{_opening(list(curves.values()))}."], []
     for variant, rows in curves.items():
         sentences += _standings(variant, rows, small)
-        evidence.append(over_budgets(f"{prose_name(variant)} − {prose_name(LEARNED)}", rows))
-        if (crossing := row_of(crossover, variant=variant)) is not None:
+        evidence.append(phrases.over_budgets(f"{prose_name(variant)} − {prose_name(LEARNED)}", rows))
+        if (crossing := phrases.row_of(crossover, variant=variant)) is not None:
             sentences += _catching_up(crossing, rows)
-            evidence.append(f"{capital(in_prose(crossing['sentence']))}.")
+            evidence.append(f"{phrases.capital(phrases.in_prose(crossing['sentence']))}.")
     if rows := curve(TUNED, FROZEN):
-        evidence.append(over_budgets(f"{prose_name(TUNED)} − {prose_name(FROZEN)}", rows))
+        evidence.append(phrases.over_budgets(f"{prose_name(TUNED)} − {prose_name(FROZEN)}", rows))
     if parameters := _trained_parameters(scores, [*curves, LEARNED]):
         evidence.append(f"Trained parameters: {'; '.join(parameters)}.")
     return Verdict(QUESTION, " ".join(sentences), evidence)
@@ -81,7 +71,7 @@ def _opening(curves: Sequence[Curve]) -> str:
         return "Not settled"
     if any(difference.decision == "not planned" for difference in every):
         return "Not tested, because these pairs were not planned"
-    return f"Not tested, because {too_few(min(difference.seeds for difference in every))}"
+    return f"Not tested, because {phrases.too_few(min(difference.seeds for difference in every))}"
 
 
 def _is_gain(difference: Difference) -> bool:
@@ -91,7 +81,7 @@ def _is_gain(difference: Difference) -> bool:
 def _standings(variant: str, rows: Curve, small: str) -> list[str]:
     """Where a variant is ahead of vectors learned from scratch, undecided or behind: a sentence per run of budgets."""
     groups = [(text, list(members)) for text, members in groupby(rows, key=lambda row: _standing(row[1], small))]
-    name = capital(prose_name(variant))
+    name = phrases.capital(prose_name(variant))
     subjects = [f"{name}, is" if "," in name else f"{name} is", *["It is"] * (len(groups) - 1)]
     others = [prose_name(LEARNED), *["them"] * (len(groups) - 1)]
     return [
@@ -127,7 +117,7 @@ def _catching_up(crossing: Mapping[str, Any], rows: Curve) -> list[str]:
     if not any(difference.low is not None and difference.low > 0 for _, difference in rows):
         return []
     smallest, largest = rows[0][0], rows[-1][0]
-    name = capital(prose_name(LEARNED))
+    name = phrases.capital(prose_name(LEARNED))
     estimate, low, high = (number(crossing[key]) for key in ("estimate", "low", "high"))
     if crossing["kind"] == "reached" and estimate is not None and low is not None:
         bottom = f"{smallest:,} or fewer" if low <= smallest else f"{low:,.0f}"

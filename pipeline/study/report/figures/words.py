@@ -8,23 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from pipeline.config.variants import prose_name, variant_style
-from pipeline.study.report.figures.style import (
-    GREY,
-    SMALL,
-    Sketch,
-    budget_and_seeds,
-    captioned,
-    count_range,
-    half_widths,
-    legend_below,
-    new_drawing,
-    ordered,
-    panels_for,
-    shorten,
-    variants_in,
-    with_values,
-    wrapped_names,
-)
+from pipeline.study.report.figures import style
 from pipeline.study.report.formatting import records, score_text
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import PROBE_CHANCE, main_probes, main_transfer
@@ -45,65 +29,65 @@ TILTED: tuple[dict[str, Any], dict[str, Any]] = (
 )
 
 
-def probes(results: StudyResults) -> Sketch | None:
+def probes(results: StudyResults) -> style.Sketch | None:
     """One panel per probe, one row per variant: the value before training (hollow) and after (filled)."""
-    frame = with_values(main_probes(results), "mean")
+    frame = style.with_values(main_probes(results), "mean")
     if frame.empty:
         return None
     names = list(dict.fromkeys(map(str, frame["probe"])))
-    variants = variants_in(results, frame)
-    labels, label_height = wrapped_names(variants)
+    variants = style.variants_in(results, frame)
+    labels, label_height = style.wrapped_names(variants)
     rows = -(-len(names) // 2)
     height = rows * (0.9 + max(0.4, label_height) * len(variants)) + 0.8
-    drawing, title = new_drawing(results, "Probes of the word vectors before and after training", height)
-    panels = panels_for(drawing, names, 2, sharey=True)
+    drawing, title = style.new_drawing(results, "Probes of the word vectors before and after training", height)
+    panels = style.panels_for(drawing, names, 2, sharey=True)
     for panel, name in zip(panels, names, strict=True):
         for y, variant in enumerate(variants):
             _draw_probe(panel, y, frame[(frame["probe"] == name) & (frame["variant"] == variant)], variant)
         *parts, measure = name.removeprefix("probe/").split("/")
-        heading = shorten(" ".join(part for part in parts if part != "similarity"), 36)
+        heading = style.shorten(" ".join(part for part in parts if part != "similarity"), 36)
         panel.axvline(PROBE_CHANCE[measure], color="black", linewidth=1.1, zorder=0.9)
         panel.set_title(f"{heading}:\n{MEASURES[measure]}", loc="left", fontweight="bold")
         panel.set_yticks(range(len(variants)), labels)
         panel.set_ylim(len(variants) - 0.4, -0.6)
         panel.margins(x=0.12)
         panel.grid()
-    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 7}
+    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": style.GREY, "markersize": 7}
     handles = [
         Line2D([], [], label="before training", markerfacecolor="white", **dot),
         Line2D([], [], label="after training", **dot),
     ]
     drawing.legend(handles=handles, loc="outside lower center", ncols=2)
-    return captioned("probes", title, drawing, seeds=count_range(frame["n"]))
+    return style.captioned("probes", title, drawing, seeds=style.count_range(frame["n"]))
 
 
 def _draw_probe(panel: Axes, y: int, rows: pd.DataFrame, variant: str) -> None:
-    style = variant_style(variant)
+    look = variant_style(variant)
     means = {str(row["when"]): float(row["mean"]) for row in records(rows)}
     if set(SIDES) <= set(means) and means["before"] != means["after"]:
-        panel.plot([means[side] for side in SIDES], [y - 0.14, y + 0.14], color=style["color"], linewidth=1, alpha=0.6)
+        panel.plot([means[side] for side in SIDES], [y - 0.14, y + 0.14], color=look["color"], linewidth=1, alpha=0.6)
     for side, offset in zip(SIDES, (-0.14, 0.14), strict=True):
         point = rows[rows["when"] == side]
         if len(point):
-            face = "white" if side == "before" else style["color"]
+            face = "white" if side == "before" else look["color"]
             panel.errorbar(
-                point["mean"], [y + offset], xerr=half_widths(point), color=style["color"], marker=style["marker"],
-                markersize=7, markerfacecolor=face, markeredgecolor=style["color"], markeredgewidth=1.4, linestyle="",
+                point["mean"], [y + offset], xerr=style.half_widths(point), color=look["color"], marker=look["marker"],
+                markersize=7, markerfacecolor=face, markeredgecolor=look["color"], markeredgewidth=1.4, linestyle="",
                 capsize=2,
             )  # fmt: skip
 
 
-def transfer(results: StudyResults) -> Sketch | None:
+def transfer(results: StudyResults) -> style.Sketch | None:
     """Heat maps of variant × task before and after training, with reference methods."""
-    frame = with_values(main_transfer(results), "mean")
+    frame = style.with_values(main_transfer(results), "mean")
     if frame.empty:
         return None
-    names = ordered([str(name) for name in frame["variant"]], results.design["variants"])
+    names = style.ordered([str(name) for name in frame["variant"]], results.design["variants"])
     tasks = list(dict.fromkeys(str(task) for task in frame["task"]))
     metrics = {str(row["task"]): str(row["metric"]).rpartition("/")[2] for row in records(frame)}
-    labels, label_height = wrapped_names(names)
+    labels, label_height = style.wrapped_names(names)
     height = max(0.52, label_height) * len(names) + 1.3
-    drawing, title = new_drawing(results, "Word vectors as features for other tasks", height)
+    drawing, title = style.new_drawing(results, "Word vectors as features for other tasks", height)
     panels = drawing.subplots(1, 2, sharey=True)
     low, high = 100 * float(frame["mean"].min()), 100 * float(frame["mean"].max())
     low -= 0.15 * (high - low)
@@ -116,29 +100,31 @@ def transfer(results: StudyResults) -> Sketch | None:
                 dark = means[cell] > low + 0.6 * (high - low)
                 text = score_text(row["mean"], row["low"], row["high"]).replace(" ", "\n", 1)
                 colour = "white" if dark else "black"
-                panel.text(cell[1], cell[0], text, ha="center", va="center", fontsize=SMALL, color=colour)
+                panel.text(cell[1], cell[0], text, ha="center", va="center", fontsize=style.SMALL, color=colour)
         image = panel.imshow(means, cmap="Blues", vmin=low, vmax=high, aspect="auto")
         panel.set_title(f"{side} training", fontweight="bold", loc="left")
-        panel.set_xticks(range(len(tasks)), [shorten(task, 14) for task in tasks], rotation=20 if len(tasks) > 3 else 0)
+        panel.set_xticks(
+            range(len(tasks)), [style.shorten(task, 14) for task in tasks], rotation=20 if len(tasks) > 3 else 0
+        )
         panel.set_yticks(range(len(names)), labels)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
     measures = sorted(set(metrics.values()))
     drawing.colorbar(image, ax=panels, label=f"{', '.join(measures).replace('_', ' ')}, %", pad=0.02)
-    seeds = count_range([row["n"] for row in records(frame) if not str(row["variant"]).startswith("(")] or [0])
-    return captioned("transfer", title, drawing, seeds=seeds)
+    seeds = style.count_range([row["n"] for row in records(frame) if not str(row["variant"]).startswith("(")] or [0])
+    return style.captioned("transfer", title, drawing, seeds=seeds)
 
 
-def drift_by_frequency(results: StudyResults) -> Sketch | None:
+def drift_by_frequency(results: StudyResults) -> style.Sketch | None:
     """How far training moved the word vectors, by the frequency of their words in the training text."""
-    frame = with_values(results.bands, "mean_drift")
+    frame = style.with_values(results.bands, "mean_drift")
     if frame.empty:
         return None
     bands = list(dict.fromkeys(str(band) for band in frame["band"]))
     counts = {str(row["band"]): row["rows"] for row in records(frame)}
-    drawing, title = new_drawing(results, "Drift of the word vectors during training", 5.0)
+    drawing, title = style.new_drawing(results, "Drift of the word vectors during training", 5.0)
     upper, lower = drawing.subplots(2, 1, sharex=True)
-    names = variants_in(results, frame)
+    names = style.variants_in(results, frame)
     columns = {"mean_drift": "drift, 1 − cos", "mean_relative_l2": "change / initial length"}
     for axes, (column, label) in zip((upper, lower), columns.items(), strict=True):
         for index, name in enumerate(names):
@@ -152,49 +138,49 @@ def drift_by_frequency(results: StudyResults) -> Sketch | None:
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.grid(axis="y")
     lower.set_xlabel("occurrences of the word in the labelled tweets (number of words)")
-    legend_below(drawing, upper, 2)
-    return captioned("drift_by_frequency", title, drawing, **budget_and_seeds(results))
+    style.legend_below(drawing, upper, 2)
+    return style.captioned("drift_by_frequency", title, drawing, **style.budget_and_seeds(results))
 
 
-def unknown_words(results: StudyResults) -> Sketch | None:
+def unknown_words(results: StudyResults) -> style.Sketch | None:
     """Accuracy by the share of a tweet's tokens that no labelled tweet contains."""
-    frame = with_values(results.unknown, "accuracy")
+    frame = style.with_values(results.unknown, "accuracy")
     if frame.empty:
         return None
     bands = list(dict.fromkeys(str(band) for band in results.unknown["band"]))
     tweets = {str(row["band"]): row["tweets"] for row in records(frame)}
-    drawing, title = new_drawing(results, "Accuracy by share of unseen tokens", 3.9)
+    drawing, title = style.new_drawing(results, "Accuracy by share of unseen tokens", 3.9)
     axes = drawing.add_subplot()
-    names = variants_in(results, frame)
+    names = style.variants_in(results, frame)
     step = min(0.14, 0.7 / len(names))
     for index, name in enumerate(names):
         points = frame[frame["variant"] == name].rename(columns={"accuracy": "mean"})
         x = [bands.index(str(band)) + step * (index - (len(names) - 1) / 2) for band in points["band"]]
-        style = variant_style(name) | {"linestyle": ""}
+        look = variant_style(name) | {"linestyle": ""}
         y = 100 * pd.to_numeric(points["mean"])
-        axes.errorbar(x, y, half_widths(points, 100), label=prose_name(name), markersize=7, capsize=3, **style)
-    axes.set_xticks(range(len(bands)), [f"{shorten(band, 14)}\n({tweets.get(band, 0):,.0f})" for band in bands])
+        axes.errorbar(x, y, style.half_widths(points, 100), label=prose_name(name), markersize=7, capsize=3, **look)
+    axes.set_xticks(range(len(bands)), [f"{style.shorten(band, 14)}\n({tweets.get(band, 0):,.0f})" for band in bands])
     axes.set_xlim(-0.5, len(bands) - 0.5)
     axes.grid(axis="y")
     axes.set_xlabel("share of the tweet's tokens that no labelled tweet contains (number of tweets)")
     axes.set_ylabel("test accuracy, %")
-    legend_below(drawing, axes, 2)
-    return captioned("unknown_words", title, drawing, **budget_and_seeds(results))
+    style.legend_below(drawing, axes, 2)
+    return style.captioned("unknown_words", title, drawing, **style.budget_and_seeds(results))
 
 
-def confusion(results: StudyResults) -> Sketch | None:
+def confusion(results: StudyResults) -> style.Sketch | None:
     """One matrix per variant: shares of the true label, and how many tweets."""
-    names = ordered(list(results.confusion), results.design["variants"])
+    names = style.ordered(list(results.confusion), results.design["variants"])
     if not names:
         return None
     columns = 2 if len(results.data["label_names"]) <= MAX_SIDE_BY_SIDE and len(names) > 1 else 1
-    labels = [shorten(str(label), 12 if columns == 2 else 18) for label in results.data["label_names"]]
+    labels = [style.shorten(str(label), 12 if columns == 2 else 18) for label in results.data["label_names"]]
     rows = -(-len(names) // columns)
     cell = 0.55 if columns == 2 else 0.5 if len(labels) <= MAX_NUMBERED else 0.24
     height = min(cell * len(labels), 7.0) + (0.9 if columns == 2 else 1.4)
-    titles, title_height = wrapped_names(names, 28 if columns == 2 else 72)
-    drawing, title = new_drawing(results, "Confusion matrices", rows * (height + title_height))
-    panels = panels_for(drawing, names, columns)
+    titles, title_height = style.wrapped_names(names, 28 if columns == 2 else 72)
+    drawing, title = style.new_drawing(results, "Confusion matrices", rows * (height + title_height))
+    panels = style.panels_for(drawing, names, columns)
     for panel, panel_title, name in zip(panels, titles, names, strict=True):
         counts = np.asarray(results.confusion[name], dtype=float)
         totals = counts.sum(axis=1, keepdims=True)
@@ -206,14 +192,14 @@ def confusion(results: StudyResults) -> Sketch | None:
                     len(labels) <= MAX_SIDE_BY_SIDE
                 )
                 colour = "white" if shares[row, column] > 0.55 else "black"
-                panel.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=colour)
+                panel.text(column, row, text, ha="center", va="center", fontsize=style.SMALL, color=colour)
         ticks = labels if len(labels) <= MAX_NAMED else []
         panel.set_xticks(range(len(ticks)), ticks, **TILTED[len(labels) > MAX_SIDE_BY_SIDE])
         panel.set_yticks(range(len(ticks)), ticks)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
-        panel.set_title(panel_title, loc="left", fontweight="bold", fontsize=SMALL)
+        panel.set_title(panel_title, loc="left", fontweight="bold", fontsize=style.SMALL)
         panel.set_ylabel("true")
         panel.set_xlabel("predicted")
     suffix = " and number of tweets" if len(labels) <= MAX_SIDE_BY_SIDE else ""
-    return captioned("confusion", title, drawing, counts=suffix, **budget_and_seeds(results))
+    return style.captioned("confusion", title, drawing, counts=suffix, **style.budget_and_seeds(results))
