@@ -12,8 +12,6 @@ def find_duplicates(rows: LabelledRows, kind: str) -> dict[str, Any]:
 
     `kind` is the key of `group_texts` by which texts are equal. Blank texts are not duplicates of each other.
 
-    Returns
-    -------
     `within`, one record per split: `rows` that have a duplicate in it, the `groups` of equal texts they form, and
     `repeats` (rows beyond the first of their group).
     `across`, one record per pair of splits: `groups` that occur in both, and their rows, `rows_first` and

@@ -34,8 +34,6 @@ Floats = npt.NDArray[np.float64]
 def find_near_duplicates(rows: LabelledRows) -> dict[str, Any]:
     """Count the rows that have a near duplicate in their own split, and in every other.
 
-    Returns
-    -------
     `within`, one record per split: `rows` with a near duplicate in it. `across`, one record per pair of splits:
     `rows_first` and `rows_second` that have a near duplicate, but no masked duplicate, in the other split. `compared`
     and `distinct`: for each split, the number of distinct texts compared, and in all. `recall`: probability that a pair

@@ -15,16 +15,9 @@ import numpy as np
 from pipeline.evaluation.baselines.data import FittedBaseline, FloatArray, Split, TrainingSet
 
 SETTINGS: dict[str, Any] = {
-    "mode": "fasttext",
-    "dim": 10,
-    "epoch": 25,
-    "wordNgrams": 2,
-    "minn": 0,
-    "maxn": 0,
-    "minCount": 1,
-    "bucket": 2_000_000,
-    "loss": "softmax",
-}
+    "mode": "fasttext", "dim": 10, "epoch": 25, "wordNgrams": 2, "minn": 0, "maxn": 0, "minCount": 1,
+    "bucket": 2_000_000, "loss": "softmax",
+}  # fmt: skip
 # A token with the label prefix would be read as a label. \x1f is white space to Python, so no token contains it.
 LABEL = "\x1flabel"
 
@@ -45,9 +38,8 @@ def fasttext(training: TrainingSet) -> Callable[[float], FittedBaseline]:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "train.txt"
             file.write_text("".join(lines), "utf-8", newline="\n")
-            model = floret.train_supervised(
-                input=str(file), lr=rate, label=LABEL, seed=seed, thread=1, verbose=0, **SETTINGS
-            )
+            settings = SETTINGS | {"lr": rate, "seed": seed}
+            model = floret.train_supervised(input=str(file), label=LABEL, thread=1, verbose=0, **settings)
         # `model.predict` needs numpy 1 for one text, and repeats the last probability for several (floret 0.10.5).
         predict = model.f.predict
 

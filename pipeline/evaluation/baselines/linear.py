@@ -55,15 +55,13 @@ def nb_logistic(training: TrainingSet) -> Callable[[float], FittedBaseline]:
     vectorizer = CountVectorizer(binary=True, dtype=np.float64, **TOKENS)
     occurs_NF = vectorizer.fit_transform(training.tokens)
     present = np.unique(training.labels)
-    ratios_MF = [
-        log_count_ratio(occurs_NF, training.labels == label)
-        for label in (present[1:] if len(present) == 2 else present)
-    ]
+    modelled = present[1:] if len(present) == 2 else present
+    ratios_MF = [log_count_ratio(occurs_NF, training.labels == label) for label in modelled]
 
     def fit(strength: float) -> FittedBaseline:
         fitted = [
             fit_logistic(occurs_NF @ diags_array(ratio_F), training.labels == label, strength)
-            for label, ratio_F in zip(present[-len(ratios_MF) :], ratios_MF, strict=True)
+            for label, ratio_F in zip(modelled, ratios_MF, strict=True)
         ]
 
         def probabilities(split: Split) -> FloatArray:

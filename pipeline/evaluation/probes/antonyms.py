@@ -52,17 +52,12 @@ def antonyms(
 ) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
     """Compare cos(anchor, synonym) with cos(anchor, antonym) in `initial` and `final` (V, D), as metrics and a table.
 
-    A triple counts where its three words have three different rows, none of them zero in either matrix.
+    A triple counts where its three words have three different rows, none of them zero in either matrix. `touched` (V,)
+    are the rows that at least one training batch read.
 
-    Parameters
-    ----------
-    touched : (V,) which rows at least one training batch read.
-
-    Returns
-    -------
-    Metrics, and a table with a row for each group of triples: `all`, `seen` (all three words are touched) and `unseen`
-    (the others). Metrics of `seen` and `unseen` begin with the group's name. Those ending in `_before` are of the
-    initial matrix. All but the counts are None for a group of fewer than five triples.
+    Returns metrics, and a table with a row for each group of triples: `all`, `seen` (all three words are touched) and
+    `unseen` (the others). Metrics of `seen` and `unseen` begin with the group's name. Those ending in `_before` are of
+    the initial matrix. All but the counts are None for a group of fewer than five triples.
 
     `n`: triples that count. `coverage`: their share of all `triples`.
     `gap`: mean of cos(anchor, synonym) - cos(anchor, antonym); in the table with a 95 % t-interval over triples.

@@ -14,14 +14,8 @@ Matrix = NDArray[np.floating]
 
 
 def drift(initial: Matrix, final: Matrix, touched: NDArray[np.bool_]) -> dict[str, float]:
-    """Compare an embedding matrix before and after training, both (V, D).
+    """Compare an embedding matrix before and after training, both (V, D); `touched` (V,) are the rows training read.
 
-    Parameters
-    ----------
-    touched : (V,) which rows at least one training batch read.
-
-    Returns
-    -------
     `mean` and `max`: of 1 - cos(initial row, final row) over touched rows that are zero in neither matrix; 0 where
     there are none.
     `moved_rows`: number of rows with any change. `moved_untouched`: number of those that no batch read; anything but 0

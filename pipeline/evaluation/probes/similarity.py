@@ -69,10 +69,9 @@ def similarity(matrix: NDArray[np.floating], pairs: Sequence[Pair], row_of: RowO
     A pair counts where both words have rows that are different and not zero. A word against itself, or two words that
     the text preset maps to one token, would have cosine 1 whatever the vectors are.
 
-    Returns
-    -------
-    `n`, the pairs that count; `coverage`, their share of all pairs; `spearman`, and its 95 % interval `spearman_low` to
-    `spearman_high`. These three are None for fewer than five pairs, or where all ratings or all cosines are equal.
+    Returns `n`, the pairs that count; `coverage`, their share of all pairs; `spearman`, and its 95 % interval from
+    `spearman_low` to `spearman_high`. These three are None for fewer than five pairs, or where all ratings or all
+    cosines are equal.
     """
     rows = [
         (first, second, score)

@@ -18,12 +18,8 @@ def disagreements(
 ) -> pd.DataFrame:
     """Tweets (N) that one variant of `pair` gets right with more seeds than the other, the clearest first.
 
-    Parameters
-    ----------
-    predictions : predicted classes (N,) by variant and seed.
+    `predictions` holds predicted classes (N,) by variant and seed.
 
-    Returns
-    -------
     Columns `text`, `label` (the true one) and one per variant: the majority vote of its seeds, of equal counts the
     first label. Up to ten tweets that the first of the pair gets right more often, then up to ten for the second.
     """

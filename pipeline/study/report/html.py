@@ -37,9 +37,10 @@ def write_report(
     """
     page = report_page(results, figures, extra)
     files = {figure.name: _relative_url(figure.png, folder) for figure in figures}
-    _write(folder / "report.html", page_html(page, folder))
-    _write(folder / "report.md", page_markdown(page, files))
-    _write(folder / "digest.md", page_markdown(digest(page), {}))
+    texts = {"report.html": page_html(page, folder), "report.md": page_markdown(page, files)}
+    for name, text in (texts | {"digest.md": page_markdown(digest(page), {})}).items():
+        # A tweet may hold a lone surrogate, which UTF-8 cannot encode.
+        (folder / name).write_text(text, "utf-8", errors="replace", newline="\n")
 
 
 def digest(page: Page) -> Page:
@@ -133,12 +134,8 @@ def _for_template(block: Block, folder: Path) -> Any:
     if block.kind == "plot":
         figure = block.content
         svg = figure.svg.read_bytes()
-        data_uri = "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
-        urls = {
-            "data_uri": data_uri,
-            "png": _relative_url(figure.png, folder),
-            "svg": _relative_url(figure.svg, folder),
-        }
+        urls = {"png": _relative_url(figure.png, folder), "svg": _relative_url(figure.svg, folder)}
+        urls["data_uri"] = "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
         return {"kind": "plot", "title": figure.title, "caption": figure.caption, **urls, **_size(svg)}
     if block.kind == "map":
         words, counts = block.content["words"], block.content["counts"]
@@ -164,8 +161,3 @@ def _relative_url(path: Path, folder: Path) -> str:
 
 def _sha256(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-
-
-def _write(path: Path, text: str) -> None:
-    # A tweet may hold a lone surrogate, which UTF-8 cannot encode.
-    path.write_text(text, "utf-8", errors="replace", newline="\n")

@@ -36,8 +36,6 @@ class StudyWarning:
 class StudyResults:
     """A finished study.
 
-    Attributes
-    ----------
     title : for example "tweet_eval-sentiment: macro recall of 4 variants".
     generated : whether the tweets are generated.
     data : name, source, fingerprint, label_names, rows (per split), unlabelled (further texts that CBOW read),

@@ -91,12 +91,9 @@ def crossover_table(results: StudyResults) -> Rows:
     rows = []
     for row in records(results.crossover):
         low, high = bound_text(number(row["low"])), bound_text(number(row["high"]))
-        entry = {
-            "rival": prose_name(row["variant"]),
-            "outcome": str(row["kind"]),
-            "labels": count_text(row["estimate"]),
-        }
-        rows.append(entry | {"95 % interval": low if low == high else f"{low} to {high}"})
+        entry = {"rival": prose_name(row["variant"]), "outcome": str(row["kind"])}
+        interval = low if low == high else f"{low} to {high}"
+        rows.append(entry | {"labels": count_text(row["estimate"]), "95 % interval": interval})
     return rows
 
 

@@ -59,9 +59,7 @@ def resample_tweets(
     metric : `accuracy` or `macro_recall`. Macro recall averages over the classes that occur in the resample, as the
         score itself averages over those in the test split.
 
-    Raises
-    ------
-    ValueError : an unknown metric, no tweets, fewer than two resamples, or predictions of another shape.
+    Raises ValueError for an unknown metric, no tweets, fewer than two resamples, or predictions of another shape.
     """
     labels_N = np.asarray(labels_N)
     tweets = len(labels_N)

@@ -40,8 +40,6 @@ class Decision:
 class Comparison:
     """First minus second variant over the same seeds.
 
-    Attributes
-    ----------
     over_seeds : interval for other seeds, the test tweets taken as given.
     combined : interval for other seeds and other test tweets; the same without a tweet variance.
     superiority : probability that the first variant scores higher with a new seed.
@@ -85,12 +83,7 @@ def decide(
 
 
 def paired_differences(first_S: ArrayLike, second_S: ArrayLike) -> NDArray[np.float64]:
-    """First minus second (S,), seed by seed.
-
-    Raises
-    ------
-    ValueError : the two do not have the same number of seeds.
-    """
+    """First minus second (S,), seed by seed; raises ValueError where their numbers of seeds differ."""
     first_S, second_S = seed_values(first_S), seed_values(second_S)
     if len(first_S) != len(second_S):
         raise ValueError(f"differences are paired: expected the same seeds, got {len(first_S)} and {len(second_S)}")

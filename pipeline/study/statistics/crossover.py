@@ -20,8 +20,6 @@ Kind = Literal["reached", "not reached", "ahead from the start"]
 class Crossover:
     """The number of labels from which on the rival no longer leads.
 
-    Attributes
-    ----------
     kind : the outcome by the mean over seeds.
     estimate : number of labels; None unless `reached`.
     low, high : its interval. None is beyond the largest budget (for a single seed: unknown); the smallest budget means
@@ -60,9 +58,7 @@ def crossover(
     tweet_variances_B : variance of the mean lead over test sets, per budget. Between budgets its root is interpolated,
         as if the two were perfectly correlated, which is the widest case.
 
-    Raises
-    ------
-    ValueError : shapes that do not fit, numbers that are not finite, or budgets that do not increase.
+    Raises ValueError for shapes that do not fit, numbers that are not finite, or budgets that do not increase.
     """
     budgets_B = np.asarray(budgets_B, dtype=np.float64)
     lead_SB = np.asarray(rival_SB, dtype=np.float64) - np.asarray(scratch_SB, dtype=np.float64)

@@ -44,9 +44,7 @@ def factorial_effects(
     is a contrast per seed, so seeds stay paired. With `tweets`, the combined interval adds the variance over test sets;
     `columns` names the four variants there, in the order of the arguments.
 
-    Raises
-    ------
-    ValueError : the four differ in their number of seeds, or `columns` does not name four.
+    Raises ValueError where the four differ in their number of seeds, or `columns` does not name four.
     """
     cells = [seed_values(s) for s in (random_frozen_S, random_trainable_S, informed_frozen_S, informed_trainable_S)]
     if len({len(values_S) for values_S in cells}) > 1:

@@ -35,8 +35,6 @@ DIFFERENCE_COLUMNS = (
 class Outcomes:
     """The predictions of all finished runs on the test split.
 
-    Attributes
-    ----------
     labels : (N,) true classes.
     predictions : by variant and label budget, then by seed: predicted classes (N,).
     baselines : names among the variants that are baselines.
@@ -90,15 +88,11 @@ def score_frame(outcomes: Outcomes, parameters: Mapping[Cell, tuple[float | None
         values = list(outcomes.scores[cell].values())
         over_seeds, total = t_interval(values), combined_interval(values, outcomes.tweets.variance(cell))
         kind = "baseline" if cell[0] in outcomes.baselines else "variant"
-        bounds = [_fraction(bound) for bound in (over_seeds.low, over_seeds.high, total.low, total.high)]
-        numbers = (over_seeds.n, over_seeds.mean, over_seeds.sd, *bounds)
+        bounds = (over_seeds.low, over_seeds.high, total.low, total.high)
+        clipped = [None if bound is None else min(max(bound, 0.0), 1.0) for bound in bounds]  # as scores are
+        numbers = (over_seeds.n, over_seeds.mean, over_seeds.sd, *clipped)
         rows.append((kind, *cell, *numbers, *parameters.get(cell, (None, None))))
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
-
-
-def _fraction(bound: float | None) -> float | None:
-    """A bound of an interval, clipped to the range [0, 1] of scores."""
-    return None if bound is None else min(max(bound, 0.0), 1.0)
 
 
 def difference_frame(
@@ -167,7 +161,8 @@ def mcnemar_frame(outcomes: Outcomes, pair: tuple[str, str]) -> pd.DataFrame:
     """`StudyResults.mcnemar`: a pair at the largest label budget, a row per seed."""
     budget = outcomes.budgets[-1]
     first, second = (outcomes.predictions.get((name, budget), {}) for name in pair)
-    rows = []
-    for seed in sorted(set(first) & set(second)):
-        rows.append((*pair, budget, seed, *astuple(mcnemar(outcomes.labels, first[seed], second[seed]))))
+    rows = [
+        (*pair, budget, seed, *astuple(mcnemar(outcomes.labels, first[seed], second[seed])))
+        for seed in sorted(set(first) & set(second))
+    ]
     return pd.DataFrame(rows, columns=["a", "b", "label_budget", "seed", "only_a", "only_b", "p"])

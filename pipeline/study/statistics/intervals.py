@@ -36,12 +36,7 @@ class Share:
 
 
 def seed_values(values_S: ArrayLike) -> NDArray[np.float64]:
-    """One finite number per seed, as float64 (S,).
-
-    Raises
-    ------
-    ValueError : not one-dimensional, empty, or holding NaN or infinity.
-    """
+    """One finite number per seed, as float64 (S,); raises ValueError for any other shape, and for NaN or infinity."""
     checked_S = np.asarray(values_S, dtype=np.float64)
     if checked_S.ndim != 1 or not len(checked_S) or not np.isfinite(checked_S).all():
         raise ValueError(f"expected one finite number per seed, got shape {checked_S.shape}: {checked_S}")

@@ -18,11 +18,10 @@ def probe_frame(runs: pd.DataFrame, label_budget: int) -> pd.DataFrame:
     """`StudyResults.probes`: every probe metric of every variant at a label budget, except transfer."""
     rows = []
     for variant, group in _by_variant(runs, label_budget):
-        for column in sorted(column for column in map(str, group) if column.startswith("probe/")):
-            if column.startswith(TRANSFER):
-                continue
-            name, when = _name_and_time(column)
-            rows += _mean_row(group[column], variant, name.removeprefix("probe/"), when)
+        for column in sorted(map(str, group)):
+            if column.startswith("probe/") and not column.startswith(TRANSFER):
+                name, when = _name_and_time(column)
+                rows += _mean_row(group[column], variant, name.removeprefix("probe/"), when)
     return pd.DataFrame(rows, columns=["variant", "probe", "when", "n", "mean", "low", "high"])
 
 
@@ -62,8 +61,7 @@ def score_by_unseen_frame(tables: Tables) -> pd.DataFrame:
     """
     rows = []
     for variant, seeds in tables.items():
-        bands = list(dict.fromkeys(row["unseen"] for table in seeds for row in table))
-        for band in bands:
+        for band in dict.fromkeys(row["unseen"] for table in seeds for row in table):
             band_rows = [row for table in seeds for row in table if row["unseen"] == band and row["accuracy"]]
             if not band_rows:
                 continue

@@ -140,10 +140,8 @@ def _word_evidence(runs: pd.DataFrame) -> list[str]:
         rows = runs[runs["variant"] == variant]
         if set(columns) <= set(rows.columns) and len(rows := rows.dropna(subset=columns)):
             before, after = (_rho(float(rows[column].astype(float).mean())) for column in columns)
-            name = capital(prose_name(variant))
-            lines.append(
-                f"{name}, word similarity (Spearman's ρ, WordSim-353): {before} before training, {after} after."
-            )
+            name = f"{capital(prose_name(variant))}, word similarity (Spearman's ρ, WordSim-353)"
+            lines.append(f"{name}: {before} before training, {after} after.")
     return lines
 
 

@@ -32,9 +32,8 @@ def score_curves(results: StudyResults) -> style.Sketch | None:
         return None
     metric = results.design["metric_name"]
     crossings = crossover_table(results)
-    drawing, title = style.new_drawing(
-        results, f"Test {metric} by label budget", 4.5 + (0.45 * len(crossings) + 0.3) * bool(crossings)
-    )
+    height = 4.5 + (0.45 * len(crossings) + 0.3) * bool(crossings)
+    drawing, title = style.new_drawing(results, f"Test {metric} by label budget", height)
     ratios = [4.0, 0.45 * len(crossings)] if crossings else [1.0]
     panels = drawing.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     axes: Axes = panels[0]
@@ -86,9 +85,8 @@ def _crossover_strip(curves: Axes, strip: Axes, results: StudyResults) -> None:
         strip.text(0.01, y - 0.22, words, transform=strip.get_yaxis_transform(), va="center", fontsize=style.SMALL)
     strip.set_ylim(len(rows) - 0.4, -0.6)
     strip.set_yticks([])
-    strip.set_title(
-        f"{capital(prose_name('random_trainable'))} reach", loc="left", fontsize=style.SMALL, fontweight="bold"
-    )
+    title = f"{capital(prose_name('random_trainable'))} reach"
+    strip.set_title(title, loc="left", fontsize=style.SMALL, fontweight="bold")
 
 
 def parameters_and_score(results: StudyResults) -> style.Sketch | None:

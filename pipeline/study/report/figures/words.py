@@ -53,10 +53,8 @@ def probes(results: StudyResults) -> style.Sketch | None:
         panel.margins(x=0.12)
         panel.grid()
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": style.GREY, "markersize": 7}
-    handles = [
-        Line2D([], [], label="before training", markerfacecolor="white", **dot),
-        Line2D([], [], label="after training", **dot),
-    ]
+    before = Line2D([], [], label="before training", markerfacecolor="white", **dot)
+    handles = [before, Line2D([], [], label="after training", **dot)]
     drawing.legend(handles=handles, loc="outside lower center", ncols=2)
     return style.captioned("probes", title, drawing, seeds=style.count_range(frame["n"]))
 
@@ -103,9 +101,8 @@ def transfer(results: StudyResults) -> style.Sketch | None:
                 panel.text(cell[1], cell[0], text, ha="center", va="center", fontsize=style.SMALL, color=colour)
         image = panel.imshow(means, cmap="Blues", vmin=low, vmax=high, aspect="auto")
         panel.set_title(f"{side} training", fontweight="bold", loc="left")
-        panel.set_xticks(
-            range(len(tasks)), [style.shorten(task, 14) for task in tasks], rotation=20 if len(tasks) > 3 else 0
-        )
+        ticks = [style.shorten(task, 14) for task in tasks]
+        panel.set_xticks(range(len(tasks)), ticks, rotation=20 if len(tasks) > 3 else 0)
         panel.set_yticks(range(len(names)), labels)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
@@ -188,9 +185,8 @@ def confusion(results: StudyResults) -> style.Sketch | None:
         panel.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         if len(labels) <= MAX_NUMBERED:
             for row, column in np.ndindex(counts.shape):
-                text = f"{100 * shares[row, column]:.0f} %" + f"\n{counts[row, column]:,.0f}" * (
-                    len(labels) <= MAX_SIDE_BY_SIDE
-                )
+                count = f"\n{counts[row, column]:,.0f}" if len(labels) <= MAX_SIDE_BY_SIDE else ""
+                text = f"{100 * shares[row, column]:.0f} %{count}"
                 colour = "white" if shares[row, column] > 0.55 else "black"
                 panel.text(column, row, text, ha="center", va="center", fontsize=style.SMALL, color=colour)
         ticks = labels if len(labels) <= MAX_NAMED else []

@@ -133,14 +133,12 @@ def confusion(results: StudyResults) -> list[Block]:
 
 def trials(results: StudyResults) -> list[Block]:
     """A row per variant and label budget, a column per learning-rate factor, and the choice."""
-    factors = sorted({row["factor"] for row in records(results.trials)})
+    factors = [f"× {factor:g}" for factor in sorted({row["factor"] for row in records(results.trials)})]
     rows: dict[tuple[str, int], dict[str, str]] = {}
     for trial in records(results.trials):
         key = (str(trial["variant"]), int(trial["label_budget"]))
         empty = {"variant": prose_name(key[0]), "labels": budget_name(results, key[1])}
-        empty |= dict.fromkeys(
-            [*(f"× {factor:g}" for factor in factors), "chosen", "head rate", "embedding rate"], DASH
-        )
+        empty |= dict.fromkeys([*factors, "chosen", "head rate", "embedding rate"], DASH)
         row = rows.setdefault(key, empty)
         row[f"× {trial['factor']:g}"] = score_text(trial["score"])
         if trial["chosen"]:

@@ -96,21 +96,17 @@ def audit(results: StudyResults) -> list[Block]:
 
 def _audit_blocks(condition: str, report: Audit) -> list[Block]:
     end = f", text.emoticons={condition}" if condition else ""
-    names = [str(record["split"]) for record in report["splits"]]
     sentences = [f"{finding['severity'].capitalize()}{end}: {finding['text']}" for finding in report["findings"]]
     deciding = report["leaks"]["deciding"]
+    tokens = [_token(record) for record in report["leaks"]["tokens"]]
+    names = [str(record["split"]) for record in report["splits"] if deciding["count"]]
+    rules = [_rule(name, deciding["rule"][name]) for name in names]
     return [
         *([Part("bullets", sentences)] if sentences else []),
         *table_of(f"Splits{end}", list(_splits(report))),
         *table_of(f"Tweets that occur more than once{end}", list(_duplicates(report))),
-        *table_of(
-            f"Training tokens with the most information on the label{end}",
-            [_token(record) for record in report["leaks"]["tokens"]],
-        ),
-        *table_of(
-            f"Accuracy of a rule that reads only the {deciding['count']} deciding tokens{end}",
-            [_rule(name, deciding["rule"][name]) for name in names if deciding["count"]],
-        ),
+        *table_of(f"Training tokens with the most information on the label{end}", tokens),
+        *table_of(f"Accuracy of a rule that reads only the {deciding['count']} deciding tokens{end}", rules),
         *table_of(f"Examples of duplicates between splits{end}", list(_duplicate_examples(report))),
     ]
 
