@@ -73,11 +73,13 @@ def train_cbow(
         words, counts, matrix = _sorted_vectors(model, extra_words if fasttext else ())
     if not np.isfinite(matrix).all():
         raise RunError(f"CBOW training gave vectors that are not finite: lower cbow.alpha={config.alpha}")
+    # Gensim's step on a context vector, relative to the gradient of the loss (İrsoy et al. 2021, arXiv 2012.15332).
+    factor = f" {'times' if config.cbow_mean else 'divided by'} the number of context vectors"
     info = {
         "algorithm": config.algorithm,
         "knobs": parameters,
         "reproducible": config.workers == 1,
-        "context_step": _context_step(config),
+        "context_step": "the gradient" + ("" if config.sg else factor),
         "corpus": {"fingerprint": corpus_fingerprint, "lines": model.corpus_count, "tokens": model.corpus_total_words},
         "words": len(model.wv),
         "composed_words": len(words) - len(model.wv),
@@ -174,12 +176,6 @@ def _sorted_vectors(model: Any, extra_words: Sequence[str]) -> tuple[list[str], 
     counts = np.concatenate([trained_counts[order], np.zeros(len(composed))]).astype(np.int64)
     matrix = np.concatenate([model.wv.vectors[order], *(vector[None] for vector in composed.values())])
     return [*words, *composed], counts, matrix.astype(np.float32, copy=False)
-
-
-def _context_step(config: CbowConfig) -> str:
-    """Gensim's step on a context vector, relative to the gradient of the loss (İrsoy et al. 2021, arXiv 2012.15332)."""
-    factor = "times" if config.cbow_mean else "divided by"
-    return "the gradient" if config.sg else f"the gradient {factor} the number of context vectors"
 
 
 @contextmanager

@@ -52,7 +52,8 @@ def _label_leak(deciding: dict[str, Any]) -> list[Finding]:
     count = deciding["count"]
     if not count:
         return []
-    tokens = [f"“{_printable(record['token'])}” ({record['label']})" for record in deciding["tokens"][:TOKENS_NAMED]]
+    named = [(record["token"], record["label"]) for record in deciding["tokens"][:TOKENS_NAMED]]
+    tokens = [f"“{token if token.isprintable() else ascii(token)[1:-1]}” ({label})" for token, label in named]
     train, test = deciding["rule"]["train"], deciding["rule"]["test"]
     rule = TEXTS["rule"].format(
         subject="1 token almost determines" if count == 1 else f"{count:,} tokens almost determine",
@@ -130,10 +131,6 @@ def _near_sampled(near: dict[str, Any]) -> list[Finding]:
         for name, compared in near["compared"].items()
         if compared < near["distinct"][name]
     ]
-
-
-def _printable(token: str) -> str:
-    return token if token.isprintable() else ascii(token)[1:-1]
 
 
 def _percent(share: float) -> str:

@@ -47,9 +47,7 @@ def score_table(results: StudyResults) -> Rows:
 def difference_table(results: StudyResults, *, planned: bool = True) -> Rows:
     """A row per pair and label budget, the planned pairs or the others."""
     rows = []
-    for row in records(results.differences):
-        if bool(row["planned"]) is not planned:
-            continue
+    for row in (row for row in records(results.differences) if bool(row["planned"]) is planned):
         pair = f"{prose_name(row['a'])} − {prose_name(row['b'])}"
         entry = {"first − second": pair, "labels": budget_name(results, row["label_budget"]), "n": str(row["n"])}
         entry |= {

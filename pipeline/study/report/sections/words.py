@@ -36,7 +36,7 @@ def drift(results: StudyResults) -> list[Block]:
     rows = [
         [
             *(prose_name(row["variant"]), str(row["band"]), count_text(row["rows"]), count_text(row["touched"])),
-            *(_decimal(row["mean_drift"]), _decimal(row["mean_relative_l2"])),
+            *(score_text(row[name], factor=1, decimals=3) for name in ("mean_drift", "mean_relative_l2")),
         ]
         for row in records(results.bands)
     ]
@@ -45,17 +45,13 @@ def drift(results: StudyResults) -> list[Block]:
     changed: dict[str, list[list[str]]] = {}
     for row in records(results.changed):
         direction = row["direction"]
-        cells = [str(row["word"]), count_text(row["count"]), _decimal(row["drift"]), _decimal(row["relative_l2"])]
+        sizes = [score_text(row[name], factor=1, decimals=3) for name in ("drift", "relative_l2")]
+        cells = [str(row["word"]), count_text(row["count"]), *sizes]
         cells.append(signed(float(direction), 3) if isinstance(direction, (int, float)) else str(direction))
         changed.setdefault(str(row["variant"]), []).append(cells)
     columns = ["word", "count", "drift", "relative L2", "direction"]
     tables = [Table(f"Words that changed most: {prose_name(name)}", columns, cells) for name, cells in changed.items()]
     return [*blocks, Tables(tables)] if tables else blocks
-
-
-def _decimal(value: Any) -> str:
-    known = number(value)
-    return DASH if known is None else f"{known:.3f}"
 
 
 def unknown(results: StudyResults) -> list[Block]:
