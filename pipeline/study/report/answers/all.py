@@ -77,8 +77,8 @@ def _labels_verdict(
     if leak is not None:
         opening = "These tweets cannot tell, because single tokens give the label away"
     numbers = phrases.score(at_largest["mean"], at_largest["low_total"], at_largest["high_total"])
-    learned = phrases.capital(prose_name(LEARNED))
-    sentences = [f"{opening}.", f"{learned} reach {design['metric_name']} {numbers}{comparison}."]
+    name = phrases.capital(prose_name(LEARNED))
+    sentences = [f"{opening}.", f"{name} reach {design['metric_name']} {numbers}{comparison}."]
     sentences += [caveat] if caveat else []
     if best is not None:
         numbers = phrases.score(best["mean"], best["low_total"], best["high_total"])
