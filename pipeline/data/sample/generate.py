@@ -86,14 +86,6 @@ def blocks(config: SampleConfig, stream: Stream) -> Iterator[Block]:
         yield _generate(config, stream, number, min(BLOCK, total - start))
 
 
-def posterior(topics: Ints, evidence: NDArray[np.int8]) -> tables.Floats:
-    """(n,) probability that the label before noise is positive, given topic and evidence; ignores planted words."""
-    agrees = np.array([channel.agrees for channel in CHANNELS.values()])
-    prior = _TOPIC_POSITIVE[topics]
-    log_odds = np.log(prior / (1 - prior)) + evidence @ np.log(agrees / (1 - agrees))
-    return np.asarray(1 / (1 + np.exp(-log_odds)), dtype=np.float64)
-
-
 def bayes_accuracy(label_noise: float) -> float:
     """Expected accuracy on the noisy labels of the Bayes-optimal classifier, which knows this model.
 
