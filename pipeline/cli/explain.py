@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pipeline.cli.arguments import Parser, add_run, find_run, newest_run
 from pipeline.cli.exit_codes import DONE, command
@@ -92,16 +93,13 @@ def train_fresh(config: Config) -> TrainedRun:
     inputs = run_inputs(config, prepared, vectors(config, prepared))
     label_names, generated = list(prepared.outcome["label_names"]), bool(prepared.outcome["generated"])
     result = train_one(config, inputs, len(label_names), test=False, log_epochs=False)
+    sections: dict[str, Any] = {name: getattr(config, name) for name in ("text", "embedding", "model", "train", "seed")}
     return TrainedRun(
         name="a fresh model, trained just now and not kept",
         title=run_title(config, generated),
         generated=generated,
         label_names=label_names,
-        text=config.text,
-        embedding=config.embedding,
-        model=config.model,
-        train=config.train,
-        seed=config.seed,
+        **sections,
         vocabulary=inputs.vocabulary,
         initial_VE=result.initial_VE,
         final_VE=result.embedding_VE,

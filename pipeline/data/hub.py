@@ -64,9 +64,11 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     for split, dataset in datasets_by_split.items():
         check_columns(f"{title} {split}", dataset.column_names, config.text_column, label_column)
         if config.source == "sentiment140":
-            dataset, neutral = without_neutral(dataset, label_column)
-            if neutral:
-                notes.append(f"{title} {split}: {neutral} neutral rows (label 2) left out")
+            codes = dataset.data.column(label_column).cast(pa.string())
+            neutral = pc.equal(codes, SENTIMENT140_NEUTRAL).fill_null(False).to_numpy()
+            if neutral.any():
+                notes.append(f"{title} {split}: {neutral.sum()} neutral rows (label 2) left out")
+                dataset = dataset.select(np.flatnonzero(~neutral))
         batches = dataset.select_columns([config.text_column, label_column]).iter(1000)
         pairs = (pair for batch in batches for pair in zip(batch[config.text_column], batch[label_column], strict=True))
         rows = numbered_rows((text, name_of(label)) for text, label in pairs)
@@ -131,13 +133,6 @@ def named_splits(loaded: DatasetDict, title: str) -> dict[str, Dataset]:
     if "train" not in splits:
         raise UserError(f"{title}: no split train; it has {', '.join(map(str, loaded))}")
     return splits
-
-
-def without_neutral(dataset: Dataset, label_column: str) -> tuple[Dataset, int]:
-    """Sentiment140 without the neutral rows of its test split, and the number of these rows."""
-    neutral = pc.equal(dataset.data.column(label_column).cast(pa.string()), SENTIMENT140_NEUTRAL)
-    rows = np.flatnonzero(~neutral.fill_null(False).to_numpy())
-    return (dataset, 0) if len(rows) == len(dataset) else (dataset.select(rows), len(dataset) - len(rows))
 
 
 def label_namer(source: str, names: tuple[str, ...] | None) -> Callable[[object], object]:

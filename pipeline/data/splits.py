@@ -36,10 +36,8 @@ class Splits:
 
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         """Name and table of each split that is not None."""
-        for name in ("train", "validation", "test", "unlabelled"):
-            table = getattr(self, name)
-            if table is not None:
-                yield name, table
+        names = ("train", "validation", "test", "unlabelled")
+        return ((name, table) for name in names if (table := getattr(self, name)) is not None)
 
 
 def load(config: DataConfig, cache: Path) -> Splits:

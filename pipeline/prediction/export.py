@@ -82,8 +82,6 @@ def export(
 ) -> ExportResult:
     """Write a model into its own folder, check it against the full model, and measure both.
 
-    Parameters
-    ----------
     folder : created; an earlier export is replaced, any other content is a UserError.
     format : `compact` (score table, mean encoder only) or `onnx`.
     card : the model card, written to the same folder.

@@ -1,4 +1,4 @@
-"""The cache key of a stage: the configuration it reads, its inputs, its code and the libraries it uses.
+"""Runs a stage unless artifacts/ holds its output under the same key: configuration, inputs, code and libraries.
 
 A key never depends on where files lie or when they were written. Comments, docstrings, file names and imports of the
 project's own modules do not count, so that moving a module or wording a docstring better repeats no work.
@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -17,12 +17,14 @@ from typing import Any
 import yaml
 
 from pipeline.config.schema import Config
-from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.cached_folder import Stage, ensure_folder
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import fingerprint
 from pipeline.runtime.fingerprint_cache import cached_fingerprint
+from pipeline.runtime.log import log
 from pipeline.runtime.paths import project_root
-from pipeline.stages.paths import record_folder, root
+from pipeline.stages.dvc import copy_or_work
+from pipeline.stages.paths import artifact_folder, record_folder, root, short
 
 _LISTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 LIBRARIES: dict[str, list[str]] = _LISTS["libraries"]
@@ -44,6 +46,16 @@ _STRING_OR_COMMENT = re.compile(
 )
 _OWN_IMPORT = r"from pipeline[\w.]* import (\([^)]*\)|[^\n]*)\n"
 _OWN_IMPORTS = re.compile(rf"^([ \t]*){_OWN_IMPORT}(?:\1{_OWN_IMPORT})*", re.MULTILINE)
+
+
+def cached_stage(config: Config, name: str, key: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]) -> Stage:
+    """Have `work` fill the folder of the stage `name`, unless it holds the outcome of the same `key`."""
+    identity = {"stage": name, **key}
+    folder = artifact_folder(config, name, key)
+    manifest, reused = ensure_folder(folder, identity, copy_or_work(work, config, identity), force=config.force)
+    stage = Stage(folder, folder.name, manifest)
+    log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", short(folder))
+    return stage
 
 
 def code_key(parts: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:
@@ -148,15 +160,6 @@ def record_key_and_folder(
     if not config.tracking.keep_embedding and not record_folder(config, key).exists():
         key["keep_embedding"] = False
     return key, record_folder(config, key)
-
-
-def stop_words_used(config: Config) -> str | None:
-    """The fingerprint of the stop words, the only word list that a text preset takes from outside the project."""
-    if config.text.tokenizer != "course":
-        return None
-    from pipeline.text.presets import english_stop_words
-
-    return fingerprint(sorted(english_stop_words()))
 
 
 def input_fingerprint(config: Config, key: str, path: str | None) -> str | None:

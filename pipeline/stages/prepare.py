@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.files import fingerprint
 from pipeline.runtime.log import log, progress
-from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key, files_fingerprint, input_fingerprint, stop_words_used
-from pipeline.stages.cached import cached_stage
+from pipeline.stages.cache_keys import HUB, LIBRARIES, cached_stage, code_key, files_fingerprint, input_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.text.corpus import CorpusWriter
@@ -45,6 +45,15 @@ def prepare(config: Config) -> Stage:
     for note in prepared.outcome["notes"]:
         log.info("note: %s", note)
     return prepared
+
+
+def stop_words_used(config: Config) -> str | None:
+    """The fingerprint of the stop words, the only word list that a text preset takes from outside the project."""
+    if config.text.tokenizer != "course":
+        return None
+    from pipeline.text.presets import english_stop_words
+
+    return fingerprint(sorted(english_stop_words()))
 
 
 def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:

@@ -90,6 +90,10 @@ def run_record(
         metrics |= shares
     with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
         probes = probe_run(config, inputs.vocabulary, inputs.splits, inputs.rows, inputs.from_vectors_V, result, tasks)
+    predictions = {}
+    for split, probabilities in result.probabilities.items():
+        texts, labels = open_rows(prepared.folder / f"{split}.arrow")["text"], inputs.splits[split].labels
+        predictions[split] = Predictions(texts, np.asarray(labels, np.int64), probabilities)
     return RunRecord(
         name=name,
         title=run_title(config, facts["generated"]),
@@ -118,14 +122,7 @@ def run_record(
             "time/train_seconds": result.seconds,
         },
         history=result.history,
-        predictions={
-            split: Predictions(
-                open_rows(prepared.folder / f"{split}.arrow")["text"],
-                np.asarray(inputs.splits[split].labels, np.int64),
-                probabilities,
-            )
-            for split, probabilities in result.probabilities.items()
-        },
+        predictions=predictions,
         words=list(inputs.vocabulary.words),
         counts=inputs.vocabulary.counts,
         initial=result.initial_VE,

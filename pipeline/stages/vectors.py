@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
-from pipeline.stages.cache_keys import LIBRARIES, code_key
-from pipeline.stages.cached import cached_stage
+from pipeline.stages.cache_keys import LIBRARIES, cached_stage, code_key
 
 if TYPE_CHECKING:
     from pipeline.embedding.word_vectors import Vectors

@@ -192,7 +192,6 @@ def _split(texts: list[str], first: int, with_marks: list[int]) -> list[str]:
 
 
 def _truncate(ids: Ids, offsets: Offsets, max_tokens: int | None) -> tuple[Ids, Offsets]:
-    """Keep the first `max_tokens` ids of each text."""
     sizes = np.diff(offsets)
     if max_tokens is None or not len(sizes) or sizes.max() <= max_tokens:
         return ids, offsets

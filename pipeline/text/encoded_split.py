@@ -146,7 +146,6 @@ class _NpyWriter:
         self._stream.close()
 
     def write(self, array: npt.NDArray[np.signedinteger]) -> None:
-        """Append numbers."""
         array.astype(self._dtype, copy=False).tofile(self._stream)
         self._length += len(array)
 

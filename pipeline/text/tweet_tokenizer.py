@@ -106,11 +106,8 @@ def _match(pattern: regex.Pattern[str], text: str) -> Iterable[str]:
 
     NLTK shortens runs of line ends too, but no token holds one.
     """
-    return map(_lower, pattern.findall(text, timeout=TIMEOUT))
-
-
-def _lower(token: str) -> str:
-    return token if _EMOTICON.search(token) else token.lower()
+    tokens = pattern.findall(text, timeout=TIMEOUT)
+    return (token if _EMOTICON.search(token) else token.lower() for token in tokens)
 
 
 def tokenize_chunks(chunks: Sequence[str]) -> ChunkGroups:

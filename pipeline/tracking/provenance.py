@@ -54,15 +54,8 @@ def _git_state(root: Path) -> tuple[str, bool | None]:
 
 def _git(root: Path, *arguments: str) -> str | None:
     """Output of a git command, None where it fails. It takes no lock, so concurrent runs do not block each other."""
+    command, env = ["git", "-C", str(root), *arguments], os.environ | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
-        process = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return process.stdout

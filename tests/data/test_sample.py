@@ -19,6 +19,11 @@ TOPIC_WORDS = {word for topic in TOPICS for word_list in topic.word_lists() for 
 EVENTS = [{word for topic in TOPICS for word in topic.events[polarity]} for polarity in (0, 1)]
 CLAUSE_WORDS = {w: g for g in words.SYNONYM_GROUPS if g.kind in words.TEMPLATES for w in g.words}
 FRONT_WORDS = {w: g for g in words.SYNONYM_GROUPS if g.kind not in words.TEMPLATES for w in g.words}
+SPELLINGS = {
+    spelling: word
+    for spellings in (sentences._MISSPELT, sentences._ELONGATED)
+    for spelling, word in zip(spellings, sentences._SENTIMENT.entries, strict=True)
+}
 
 FIRST_TEXT = (
     "such a stupid professor at the classroom even though this scientist and i like the page before the detention. 😭"
@@ -28,6 +33,14 @@ DIGEST = "c38ab3de07dd8609"  # of 12,000 rows; changes only when the data set is
 
 def config(labelled=10_000, unlabelled=0, seed=0, label_noise=0.05, leak=0.0):
     return SampleConfig(labelled, unlabelled, seed, label_noise, leak)
+
+
+def posterior(topics, evidence):
+    """(n,) probability that the label before noise is positive, given topic and evidence; ignores planted words."""
+    agrees = np.array([channel.agrees for channel in sample.CHANNELS.values()])
+    prior = np.array([topic.positive for topic in TOPICS])[topics]
+    log_odds = np.log(prior / (1 - prior)) + evidence @ np.log(agrees / (1 - agrees))
+    return 1 / (1 + np.exp(-log_odds))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +63,7 @@ def clause_meanings(text):
     """−1 or 1 for each sentiment clause, read from the text alone, as one who knows the language reads it."""
     negated, meanings = False, []
     for token in re.findall(r"[a-z0-9']+", re.sub(r"https://\S+|[@#]\w+", " ", text.lower())):
-        word = sentences.SPELLINGS.get(token, token)
+        word = SPELLINGS.get(token, token)
         if token in words.NEGATORS:
             negated = True
         elif word in CLAUSE_WORDS:
@@ -144,7 +157,7 @@ def test_planted_words_stand_in_no_other_text():
     texts += next(sample.labelled_batches(config()))[0]
     assert not any(word in text.lower() for word in sample.LEAKS for text in texts)
     assert [PorterStemmer().stem(word) for word in sample.LEAKS] == list(sample.LEAKS)
-    assert not set(sample.LEAKS) & (TOPIC_WORDS | set(words.POLARITY) | set(sentences.SPELLINGS))
+    assert not set(sample.LEAKS) & (TOPIC_WORDS | set(words.POLARITY) | set(SPELLINGS))
 
 
 @pytest.mark.parametrize(("column", "name"), list(enumerate(sample.CHANNELS)))
@@ -209,7 +222,7 @@ def test_negation_makes_the_word_say_the_opposite(blocks):
     checked = 0
     for row in np.flatnonzero((block.evidence[:, 0] != 0) & ~block.contrast):
         tokens = re.findall(r"(?<![#@\w'])[a-z0-9']+", block.texts[row].lower())
-        correct = [sentences.SPELLINGS.get(token, token) for token in tokens]
+        correct = [SPELLINGS.get(token, token) for token in tokens]
         polarities = [CLAUSE_WORDS[word].polarity for word in correct if word in CLAUSE_WORDS]
         if len(polarities) == 1:
             checked += 1
@@ -251,7 +264,7 @@ def test_no_word_decides_the_label(blocks):
 def test_ideal_accuracy_equals_simulation(blocks):
     topics, evidence = hidden(blocks, "topics", copies=False), hidden(blocks, "evidence", copies=False)
     truth, labels = hidden(blocks, "truth", copies=False), hidden(blocks, "labels", copies=False)
-    probability = sample.posterior(topics, evidence)
+    probability = posterior(topics, evidence)
     guess = probability > 0.5
     assert within_chance(int((guess == truth).sum()), len(truth), sample.bayes_accuracy(0))
     assert within_chance(int((guess == labels).sum()), len(labels), sample.bayes_accuracy(0.05))
@@ -284,7 +297,7 @@ def test_word_lists_do_not_overlap():
     templates += [*words.NEUTRAL_TEMPLATES, *words.EVENT_TEMPLATES]
     templates += [*words.CONTRAST_TEMPLATES, *words.ADDITION_TEMPLATES]
     literal = small | set(re.findall(r"[a-z']+", re.sub(r"\{.\}|&amp;", " ", " ".join(templates))))
-    spellings = set(sentences.SPELLINGS) - set(sentiment_words)
+    spellings = set(SPELLINGS) - set(sentiment_words)
     assert not literal & set(sentiment_words)
     assert not (literal | TOPIC_WORDS) & spellings
     assert not EVENTS[0] & EVENTS[1]
@@ -360,8 +373,8 @@ def test_posterior_adds_the_evidence_up():
     positive = [prior, prior * clause, prior * clause * (1 - emoji)]
     negative = [1 - prior, (1 - prior) * (1 - clause), (1 - prior) * (1 - clause) * emoji]
     expected = [p / (p + n) for p, n in zip(positive, negative, strict=True)]
-    assert sample.posterior(topics, evidence)[:3] == pytest.approx(expected)
-    assert sample.posterior(topics, evidence)[3] < 0.001
+    assert posterior(topics, evidence)[:3] == pytest.approx(expected)
+    assert posterior(topics, evidence)[3] < 0.001
 
 
 def test_tables_draw_each_entry_as_often_as_it_weighs():

@@ -22,16 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import SampleConfig
 from pipeline.data.sample import sentences as tables
-from pipeline.data.sample.sentences import (
-    BLOCK,
-    Bools,
-    Floats,
-    Ints,
-    RandomStream,
-    SentenceGenerator,
-    Strings,
-    text_where,
-)
+from pipeline.data.sample.sentences import BLOCK, Bools, Ints, RandomStream, SentenceGenerator, Strings, text_where
 from pipeline.data.sample.words import TOPICS
 
 LABEL_NAMES = ("negative", "positive")
@@ -95,14 +86,6 @@ def blocks(config: SampleConfig, stream: Stream) -> Iterator[Block]:
         yield _generate(config, stream, number, min(BLOCK, total - start))
 
 
-def posterior(topics: Ints, evidence: NDArray[np.int8]) -> Floats:
-    """(n,) probability that the label before noise is positive, given topic and evidence; ignores planted words."""
-    agrees = np.array([channel.agrees for channel in CHANNELS.values()])
-    prior = _TOPIC_POSITIVE[topics]
-    log_odds = np.log(prior / (1 - prior)) + evidence @ np.log(agrees / (1 - agrees))
-    return np.asarray(1 / (1 + np.exp(-log_odds)), dtype=np.float64)
-
-
 def bayes_accuracy(label_noise: float) -> float:
     """Expected accuracy on the noisy labels of the Bayes-optimal classifier, which knows this model.
 
@@ -152,13 +135,8 @@ def _generate(config: SampleConfig, stream: Stream, number: int, rows: int) -> B
     if stream == "labelled" and config.leak:
         texts, leaked = _with_leaks(texts, labels, config.leak, RandomStream(config.seed, LEAK_STREAM, number))
     labels, truth, source, leaked = labels[:rows], truth[:rows], source[:rows], leaked[:rows]
-    topics, evidence, negated, contrast = (
-        sentences.topics[source],
-        evidence[source],
-        negated[source],
-        contrast[source],
-    )
-    return Block(texts[:rows].tolist(), labels, truth, topics, evidence, negated, contrast, source, leaked)
+    hidden = sentences.topics[source], evidence[source], negated[source], contrast[source]
+    return Block(texts[:rows].tolist(), labels, truth, *hidden, source, leaked)
 
 
 def _with_leaks(texts: Strings, labels: Ints, share: float, random: RandomStream) -> tuple[Strings, Bools]:
@@ -175,7 +153,6 @@ def _with_leaks(texts: Strings, labels: Ints, share: float, random: RandomStream
 def _body(
     sentences: SentenceGenerator, evidence: NDArray[np.int8], negated: Bools, contrast: Bools, addition: Bools
 ) -> Strings:
-    """The tweets without handles and links."""
     random = sentences.random
     clause, exclamation, event, emoji, hashtag = evidence.T
     polarity = (evidence > 0).astype(np.int64)

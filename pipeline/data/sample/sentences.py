@@ -127,11 +127,6 @@ _ARTICLES = np.array(
 _known_words = {*POLARITY, *(word for topic in TOPICS for words in topic.word_lists() for word in words)}
 _MISSPELT = np.array([_misspelt(word, _known_words) for word in _SENTIMENT.entries], dtype=object)
 _ELONGATED = np.array([_elongated(word) for word in _SENTIMENT.entries], dtype=object)
-SPELLINGS: dict[str, str] = {
-    spelling: word
-    for words in (_MISSPELT, _ELONGATED)
-    for spelling, word in zip(words, _SENTIMENT.entries, strict=True)
-}
 
 TOPIC = WeightedTable.zipf([range(len(TOPICS))], 0.3)
 _theme_ends = list(itertools.accumulate(len(topic.themes) for topic in TOPICS))
@@ -215,11 +210,8 @@ class SentenceGenerator:
         sentiment = np.where(spelling < 0.02, _MISSPELT[words], _SENTIMENT.entries[words])
         sentiment = np.where(spelling > 0.97, _ELONGATED[words], sentiment)
         slots = self._slots()
-        slots |= {
-            "I": text_where(random() < 0.35, _INTENSIFIER.choose(random())),
-            "S": sentiment,
-            "A": _ARTICLES[words] + sentiment,
-        }
+        intensifier = text_where(random() < 0.35, _INTENSIFIER.choose(random()))
+        slots |= {"I": intensifier, "S": sentiment, "A": _ARTICLES[words] + sentiment}
         return _CLAUSES.fill(_CLAUSE.choose(random(), 2 * pairs + negated), slots)
 
     def neutral_clause(self) -> Strings:

@@ -49,16 +49,9 @@ def attribute_decision(model: Classifier, ids: list[int]) -> Decision:
         contributions = _exact_contributions(model, ids, weights_F)
     else:
         contributions = _leave_one_out(model, ids, first, second, margin)
-    return Decision(
-        logits=logits_C.tolist(),
-        probabilities=logits_C.softmax(0).tolist(),
-        predicted=first,
-        runner_up=second,
-        margin=margin,
-        bias=float(model.head.bias[first] - model.head.bias[second]),
-        exact=exact,
-        contributions=contributions,
-    )
+    logits, probabilities = logits_C.tolist(), logits_C.softmax(0).tolist()
+    bias = float(model.head.bias[first] - model.head.bias[second])
+    return Decision(logits, probabilities, first, second, margin, bias, exact, contributions)
 
 
 def window_contributions(

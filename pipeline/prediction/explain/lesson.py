@@ -26,16 +26,13 @@ def lesson_page(trace: Trace) -> str:
     """
     loader = PackageLoader("pipeline.prediction.explain", "page")
     environment = Environment(
-        loader=loader,
-        autoescape=True,
-        finalize=_finalized,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals.update(max_rows=MAX_ROWS, top=TOP)
     environment.filters.update(counted=counted, enumeration=enumeration, label=token_label, truncated=truncated)
-    environment.filters.update(largest=_largest, number=_number, shape=_shape, vectors=_vectors)
+    environment.filters.update(largest=_largest, vectors=_vectors)
+    environment.filters["number"] = lambda value, spec: "–" if value is None else format(value, spec)
+    environment.filters["shape"] = lambda shape: f"({', '.join(f'{size:,}' for size in shape)})"
     style = loader.get_source(environment, "style.css")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     decision = trace.decision
@@ -99,14 +96,6 @@ def _vectors(items: Sequence[dict[str, Any]], name: str) -> list[tuple[str, list
     return [(token_label(item[name]), item["values"]) for item in items[:MAX_ROWS]]
 
 
-def _number(value: float | None, spec: str) -> str:
-    return "–" if value is None else format(value, spec)
-
-
-def _shape(shape: list[int]) -> str:
-    return f"({', '.join(f'{size:,}' for size in shape)})"
-
-
-def _finalized(value: Any) -> Any:
+def _shown(value: Any) -> Any:
     """What the template inserts for a value: invisible characters of plain text as escapes."""
     return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

@@ -117,14 +117,8 @@ def single_tweet_trainer(
         initial_VD, rows_VD = initial_VD[:, :size], rows_VD[:, size:]
     elif settings.projected:
         rows_VD = initial_VD
-    run = Run(
-        np.ascontiguousarray(initial_VD),
-        settings,
-        np.zeros(1, np.int64),
-        trained.seed,
-        dataclasses.replace(trained.model, dropout=0.0),
-        dataclasses.replace(trained.train, max_steps=1),
-    )
+    model, train = dataclasses.replace(trained.model, dropout=0.0), dataclasses.replace(trained.train, max_steps=1)
+    run = Run(np.ascontiguousarray(initial_VD), settings, np.zeros(1, np.int64), trained.seed, model, train)
     tweet = Texts.from_arrays(np.array(ids, np.int32), np.array([0, len(ids)]), np.array([label]))
     trainer = Trainer(Task(tweet, None, None, len(trained.label_names)), run, torch.device("cpu"))
     layer, layers = trainer.model.embedding, trainer.model.layers()

@@ -118,11 +118,10 @@ def one_hot_product(matrix_VD: Tensor, ids_T: Tensor) -> dict[str, Any]:
     }
 
 
-def _common_words(trained: TrainedRun, number: int = 8) -> list[str]:
-    """The most frequent words of at least five letters in the training text."""
+def _common_words(trained: TrainedRun) -> list[str]:
     words, counts = trained.vocabulary.words, trained.vocabulary.counts
     ranked = sorted(range(UNK + 1, len(words)), key=lambda id: -counts[id])
-    return [words[id] for id in ranked if words[id].isalpha() and len(words[id]) > 4][:number]
+    return [words[id] for id in ranked if words[id].isalpha() and len(words[id]) > 4][:8]
 
 
 def _token(trained: TrainedRun, token: str, id: int) -> dict[str, Any]:

@@ -90,7 +90,6 @@ def training_step(
 
 
 def _cross_entropy(trainer: Trainer) -> Tensor:
-    """Cross-entropy of the tweet: minus the logarithm of the probability of its label."""
     logits_BC = trainer.model(take(trainer.task.train, torch.tensor([0])))
     return F.cross_entropy(logits_BC, trainer.task.train.labels_N)
 
@@ -109,7 +108,6 @@ def _gradient_norm(trainer: Trainer) -> float:
 
 
 def _row_gradient_norms(rows_VD: Tensor) -> dict[int, float]:
-    """L2 norm of the gradient by row id, for rows that have one."""
     if rows_VD.grad is None:
         return {}
     grad = rows_VD.grad.coalesce()

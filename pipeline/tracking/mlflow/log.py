@@ -41,17 +41,13 @@ def log_run(folder: Path, uri: str, experiment: str, artifact_root: Path, parent
     Of two records with one name (after `force=true`), the later one replaces the earlier, which MLflow keeps among its
     deleted runs.
 
-    Parameters
-    ----------
     folder : a whole record with its manifest, after `ensure_folder` has returned.
     uri : an absolute `sqlite:///` path, created if missing, or the address of a tracking server.
     experiment : name of the MLflow experiment, created if missing.
     artifact_root : where MLflow keeps files; ignored by a server, which has its own.
     parent : id of the study's MLflow run, under which this run is nested; the latest study wins.
 
-    Returns
-    -------
-    The id of the MLflow run, or None after a warning: a tracking error never ends a run, since `folder` holds it all.
+    Returns the id of the MLflow run; None after a warning, as a tracking error never ends a run: `folder` holds it all.
     """
     return _log_or_warn(folder, uri, artifact_root, partial(_log_folder, experiment=experiment, parent=parent))
 

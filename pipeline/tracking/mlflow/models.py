@@ -146,7 +146,6 @@ def find_model(reference: str, uri: str) -> Path:
 
 
 def _location(client: "MlflowClient", reference: str) -> str:
-    """The location of a model's artifacts."""
     if not reference.startswith("models:/"):
         run = client.get_run(reference)
         models = run.outputs.model_outputs if run.outputs else []
