@@ -4,7 +4,8 @@ from typing import Any
 
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
-from pipeline.stages.cache_keys import LIBRARIES, cached_stage, code_key
+from pipeline.stages.cache_keys import LIBRARIES, code_key
+from pipeline.stages.cached import cached_stage
 
 
 def audit(config: Config, prepared: Stage) -> Stage:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import Config, TextConfig
 from pipeline.runtime.cached_folder import Stage
-from pipeline.stages.cache_keys import BASELINE_LIBRARIES, LIBRARIES, cached_stage, code_key
+from pipeline.stages.cache_keys import BASELINE_LIBRARIES, LIBRARIES, code_key
+from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
     from pipeline.evaluation.baselines.data import BaselineData

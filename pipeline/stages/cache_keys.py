@@ -1,4 +1,4 @@
-"""Runs a stage unless artifacts/ holds its output under the same key: configuration, inputs, code and libraries.
+"""The cache key of a stage: the configuration it reads, its inputs, its code and the libraries it uses.
 
 A key never depends on where files lie or when they were written. Comments, docstrings, file names and imports of the
 project's own modules do not count, so that moving a module or wording a docstring better repeats no work.
@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -17,14 +17,12 @@ from typing import Any
 import yaml
 
 from pipeline.config.schema import Config
-from pipeline.runtime.cached_folder import Stage, ensure_folder
+from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import fingerprint
 from pipeline.runtime.fingerprint_cache import cached_fingerprint
-from pipeline.runtime.log import log
 from pipeline.runtime.paths import project_root
-from pipeline.stages.dvc import copy_or_work
-from pipeline.stages.paths import artifact_folder, record_folder, root, short
+from pipeline.stages.paths import record_folder, root
 
 _LISTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 LIBRARIES: dict[str, list[str]] = _LISTS["libraries"]
@@ -46,16 +44,6 @@ _STRING_OR_COMMENT = re.compile(
 )
 _OWN_IMPORT = r"from pipeline[\w.]* import (\([^)]*\)|[^\n]*)\n"
 _OWN_IMPORTS = re.compile(rf"^([ \t]*){_OWN_IMPORT}(?:\1{_OWN_IMPORT})*", re.MULTILINE)
-
-
-def cached_stage(config: Config, name: str, key: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]) -> Stage:
-    """Have `work` fill the folder of the stage `name`, unless it holds the outcome of the same `key`."""
-    identity = {"stage": name, **key}
-    folder = artifact_folder(config, name, key)
-    manifest, reused = ensure_folder(folder, identity, copy_or_work(work, config, identity), force=config.force)
-    stage = Stage(folder, folder.name, manifest)
-    log.info("%s: %s %s", name, "reused" if reused else f"done in {stage.seconds:.1f} s,", short(folder))
-    return stage
 
 
 def code_key(parts: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import fingerprint
 from pipeline.runtime.log import log, progress
-from pipeline.stages.cache_keys import HUB, LIBRARIES, cached_stage, code_key, files_fingerprint, input_fingerprint
+from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key, files_fingerprint, input_fingerprint
+from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
     from pipeline.text.corpus import CorpusWriter

@@ -6,7 +6,8 @@ from typing import Any
 
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
-from pipeline.stages.cache_keys import HUB, LIBRARIES, cached_stage, code_key
+from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key
+from pipeline.stages.cached import cached_stage
 from pipeline.stages.prepare import unlabelled_texts
 
 CODE = ("stages/transfer.py", "evaluation/probes/transfer.py", "evaluation/probes/transfer_tasks.py")

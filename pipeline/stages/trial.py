@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import RunError, UserError
-from pipeline.stages.cache_keys import cached_stage, trial_key
+from pipeline.stages.cache_keys import trial_key
+from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
     from pipeline.stages.learn import Request

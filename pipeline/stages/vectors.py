@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
-from pipeline.stages.cache_keys import LIBRARIES, cached_stage, code_key
+from pipeline.stages.cache_keys import LIBRARIES, code_key
+from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
     from pipeline.embedding.word_vectors import Vectors

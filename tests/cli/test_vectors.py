@@ -5,9 +5,9 @@ import pytest
 from gensim.models import KeyedVectors
 
 from pipeline.__main__ import main
-from pipeline.cli.vectors import without_blanks, write_word2vec
 from pipeline.embedding.pretrained import read_pretrained
 from pipeline.prediction.trained_model import load_embedding, read_model
+from pipeline.prediction.word2vec_file import without_blanks, write_word2vec
 
 
 @pytest.fixture
