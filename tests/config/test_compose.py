@@ -19,8 +19,8 @@ from pipeline.config.compose import (
     compose_all,
     conf_folder,
     cpu_count,
+    hydra_application,
     project_root,
-    skip_sweep_validation,
     to_typed,
 )
 from pipeline.config.schema import Config, data_name
@@ -220,7 +220,7 @@ class TestSweep:
 
     def test_hydra_takes_jobs_that_were_composed_before(self):
         validate = Sweeper.validate_batch_is_legal
-        with skip_sweep_validation():
+        with hydra_application():
             assert Sweeper.validate_batch_is_legal(None, [["not=there"]]) is None
         assert Sweeper.validate_batch_is_legal is validate
 
