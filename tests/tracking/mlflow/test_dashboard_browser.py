@@ -46,7 +46,7 @@ COLUMNS = """[...document.querySelectorAll('.ag-header-cell')]
   .map((cell) => [cell.getBoundingClientRect().left, cell.innerText.trim()])
   .sort((a, b) => a[0] - b[0]).map((cell) => cell[1])"""
 NAME, SCORE = "attributes.`Run Name`", "metrics.`test/macro_recall`"
-SECONDS = 60
+SECONDS = 120
 
 
 @dataclass(frozen=True)
