@@ -28,7 +28,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import launchers
 from pipeline.config.comments import conf_folder
-from pipeline.config.overrides import check_override, one_line, parse_override, quote_values, selects_file
+from pipeline.config.overrides import (
+    VARIANT_KEYS,
+    check_override,
+    key_of,
+    one_line,
+    parse_override,
+    quote_values,
+    selects_file,
+)
 from pipeline.config.schema import Config, EmbeddingConfig
 from pipeline.config.validate import FIELDS, KEYS, check, holds_list, value_text
 from pipeline.runtime import ray
@@ -38,12 +46,16 @@ from pipeline.runtime.paths import cpu_count, project_root
 
 VERSION_BASE = "1.3"
 CONFIG_NAME = "config"
-# The keys that make a variant: a study sets them itself, one variant after the other.
-VARIANT_KEYS = tuple(f"embedding.{key}" for key in ("init", "trainable", "multichannel", "projected", "anchor"))
+SEARCH_PATH = "hydra.searchpath="  # the folders of --config-dir, as an override
 
 
 def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
+
+
+def _absolute_or_id(path: str) -> str:
+    """An absolute path, unless it may be the id of a data set on the hub: owner/name."""
+    return _absolute(path) if path.startswith((".", "~")) or os.path.exists(path) else path
 
 
 def _root(path: str | None) -> str:
@@ -67,7 +79,7 @@ def compose_all(overrides: Sequence[str], *, multirun: bool) -> list[Config]:
 
     With `multirun` there is one job for each combination of the swept values, otherwise a single job.
     """
-    search_path = [text for text in overrides if text.startswith("hydra.searchpath=")]
+    search_path = [text for text in overrides if text.startswith(SEARCH_PATH)]
 
     @cache
     def options(group: str) -> list[str]:
@@ -140,7 +152,7 @@ def study_variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[
     emoticons = KEYS["text.emoticons"].metadata["choices"]
     others = [text for text in overrides if not text.startswith("embedding=")]
     for text in others:
-        if text.lstrip("+").partition("=")[0] in VARIANT_KEYS:
+        if key_of(text) in VARIANT_KEYS:
             raise UserError(f"'{text}': the variants of a study differ in this key; choose them with study.variants")
     study = config.study
     for key, names in (("variants", study.variants), ("pairs", [name for pair in study.pairs for name in pair])):
@@ -185,10 +197,9 @@ def to_typed(composed: DictConfig) -> Config:
     config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
     config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
-    path = config.data.path
-    # Any other value may be the id of a data set on the hub: owner/name.
-    if path and (config.data.source == "files" or path.startswith((".", "~")) or os.path.exists(path)):
-        config.data.path = _absolute(path)
+    config.probe.transfer_path = _absolute_or_id(config.probe.transfer_path)
+    if path := config.data.path:
+        config.data.path = _absolute(path) if config.data.source == "files" else _absolute_or_id(path)
     return config
 
 

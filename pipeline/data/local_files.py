@@ -6,9 +6,10 @@ long ones and reports no row numbers; here each bad row is reported and the othe
 
 import csv
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +26,7 @@ SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
+CHECKED_ROWS = 100
 END_MARK = "\0end of file"
 MAX_FIELD_SIZE = 10_000_000  # characters; Python's own limit of 131,072 would refuse a whole file for one long text
 
@@ -76,6 +78,11 @@ def read_file(path: Path, text_column: str, label_column: str) -> SourceSplit:
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty")
     return SourceSplit(path.name, reader(path, text_column, label_column), text_column, label_column)
+
+
+def check_file(path: Path, config: DataConfig) -> None:
+    """Refuse a file that cannot be read, or lacks the text or label column; the first rows are read."""
+    deque(islice(read_file(path, config.text_column, config.label_column).rows, CHECKED_ROWS), maxlen=0)
 
 
 def check_columns(path: Path | str, columns: list[str], text_column: str, label_column: str) -> None:
