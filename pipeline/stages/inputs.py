@@ -1,4 +1,4 @@
-"""Checks of input files before any work, without slow libraries: they exist, and tables have their columns"""
+"""Checks of input files before any work, without slow libraries: they exist, and tables have their columns."""
 
 from collections.abc import Sequence
 from pathlib import Path
