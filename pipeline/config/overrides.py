@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, OverrideParseException
@@ -49,7 +50,9 @@ def quote_values(overrides: Sequence[str]) -> list[str]:
     quoted_overrides = []
     for text in overrides:
         key, _, value = text.partition("=")
-        if holds_text(key_of(text)) and value and value[0] not in "'\"[{":
+        if key_of(text) == "data.labels" and value[:1] in ("[", "{") and is_flow(value):
+            text = f"{key}={quoted(value)}"  # Hydra's grammar has no quoted keys, and takes null for no value
+        elif holds_text(key_of(text)) and value and value[0] not in "'\"[{":
             try:
                 number = isinstance(parse_override(text).value(), bool | int | float)
             except UserError:
@@ -57,6 +60,15 @@ def quote_values(overrides: Sequence[str]) -> list[str]:
             text = f"{key}={quoted(value)}" if number else text
         quoted_overrides.append(text)
     return quoted_overrides
+
+
+def is_flow(value: str) -> bool:
+    """Whether `value` is one list or mapping of YAML's flow style, and no sweep over several."""
+    try:
+        yaml.load(value, yaml.BaseLoader)
+    except yaml.YAMLError:
+        return False
+    return True
 
 
 def quoted(text: str) -> str:

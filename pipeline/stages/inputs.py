@@ -1,6 +1,8 @@
 """Checks of input files before any work, without slow libraries: they exist, and tables have their columns."""
 
+from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from pipeline.config.schema import Config, DataConfig
@@ -21,11 +23,11 @@ def check_source(config: DataConfig) -> None:
     """Raise UserError where the data source is absent; a data set on the hub is not asked for."""
     source_fingerprint(config, lambda paths: "")
     if config.source == "files":
-        from pipeline.data.local_files import check_file, data_path, split_files
+        from pipeline.data.local_files import open_files
+        from pipeline.data.tables import JSON_SAMPLE
 
-        path = data_path(config)
-        for file in split_files(path).values() if path.is_dir() else [path]:
-            check_file(file, config)
+        for split in open_files(config).splits.values():
+            deque(islice(split.rows, JSON_SAMPLE), maxlen=0)  # the columns of JSON are known after so many rows
 
 
 def check_files(config: Config) -> None:
