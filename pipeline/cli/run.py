@@ -154,7 +154,8 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespa
     except argparse.ArgumentError as error:
         raise UserError(str(error)) from None
     if unknown:
-        known = [option for action in parser._actions for option in action.option_strings]
+        actions = [action for action in parser._actions if action.dest not in TEXTS["refused_flags"]]
+        known = [option for action in actions for option in action.option_strings]
         raise UserError(f"unknown flag {unknown[0]}{nearest(unknown[0], known)}")
     for name, reason in TEXTS["refused_flags"].items():
         if getattr(options, name):

@@ -10,6 +10,7 @@ import argparse
 import copy
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -33,12 +34,13 @@ from pipeline.config.overrides import (
     check_override,
     key_of,
     one_line,
+    override_text,
     parse_override,
     quote_values,
     selects_file,
 )
 from pipeline.config.schema import Config, EmbeddingConfig
-from pipeline.config.validate import FIELDS, KEYS, check, holds_list, value_text
+from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, value_text
 from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.files import flatten
@@ -164,7 +166,10 @@ def study_variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[
                 raise UserError(f"study.{key}: '{variant}': '{mode}' is not a choice{nearest(mode, emoticons)}")
     if not any(set(pair) <= set(study.variants) for pair in study.pairs):
         setting = f"study.variants={value_text(study.variants)}"
-        raise UserError(f"{setting}: none of study.pairs is among them; set study.pairs=[[first,second]]")
+        if len(study.variants) < 2:
+            raise UserError(f"{setting}: expected two variants or more")
+        pair = f"study.pairs={value_text([study.variants[:2]])}"
+        raise UserError(f"{setting}: none of study.pairs is among them; set {pair}")
     sections = {}
     for variant in study.variants:
         name, _, mode = variant.partition("@")
@@ -210,7 +215,11 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
     if swept is None:
         return [list(overrides)]
     if not multirun:
-        advice = f", or write {swept.key_or_group}=[…] for a list" if holds_list(swept.key_or_group) else ""
+        key, value = key_of(str(swept.input_line)), str(swept.input_line).partition("=")[2]
+        if holds_list(key):
+            advice = f", or write {shlex.quote(f'{key}=[{value}]')} for a list"
+        else:
+            advice = f", or quote it as one text: {shlex.quote(override_text(key, value))}" if holds_text(key) else ""
         raise UserError(f"'{swept.input_line}' holds several values: add -m to run each{advice}")
     for override in parsed:
         override.config_loader = GlobalHydra.instance().config_loader()
@@ -227,7 +236,9 @@ def _composition_error(error: Exception, files: Sequence[str]) -> UserError:
     line = one_line(error)
     match = re.match(r"Could not override '((.+)\.\w+)'", line)
     if match and match[1] in FIELDS:
-        return UserError(f"{match[1]} cannot be set here: {match[2]} is null in this configuration")
+        return UserError(
+            f"{match[1]} cannot be set here: {match[2]} is null; it belongs to {match[2].replace('.', '=')}"
+        )
     if match and match[1].startswith(launchers.LAUNCHER_KEYS):
         launcher = launchers.launcher_of(files) or f"{launchers.GROUP}=basic"
         composed = hydra.compose(CONFIG_NAME, overrides=[launcher], return_hydra_config=True)

@@ -15,7 +15,17 @@ from hydra.errors import HydraException, OverrideParseException
 
 from pipeline.config import launchers
 from pipeline.config.schema import Config
-from pipeline.config.validate import FIELDS, KEYS, escape, holds_list, holds_text, unknown_key, value_at, value_text
+from pipeline.config.validate import (
+    FIELDS,
+    KEYS,
+    escape,
+    expected_text,
+    holds_list,
+    holds_text,
+    unknown_key,
+    value_at,
+    value_text,
+)
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.paths import project_root
 
@@ -34,6 +44,8 @@ def parse_override(text: str) -> Override:
         return OverridesParser.create().parse_overrides([text])[0]
     except OverrideParseException:
         key, advice = key_of(text), "write key=value, and quote a value that holds special characters: "
+        if "." in key and key not in FIELDS and not key.startswith("hydra"):
+            raise unknown_key(key) from None
         advice += f"'{key}=[\"…\"]'" if holds_list(key) else f"'{key}=\"…\"'"
         raise UserError(f"cannot parse '{text}': {advice}") from None
     except HydraException as error:
@@ -139,7 +151,10 @@ def check_override(override: Override, options: Callable[[str], list[str]]) -> N
     if override.is_delete():
         raise UserError(f"'{line}': nothing can be removed; set a key to null where it may be empty")
     if value == "":
-        raise UserError(f"'{line}' has no value" + (f"; valid: {', '.join(valid)}" if valid else "; null means none"))
+        expected = (
+            f"valid: {', '.join(valid)}" if valid else f"expected {expected_text(key) if key in KEYS else 'keys'}"
+        )
+        raise UserError(f"'{line}' has no value; {expected}")
     if key == "experiment" and not override.is_add():
         raise UserError(f"'{line}' needs one plus: use +experiment={value_text(value)}")
     if key != "experiment" and (override.is_add() or (valid and override.is_force_add())):

@@ -5,10 +5,9 @@ Every error is a UserError of one line that names the key, the value found and t
 
 import codecs
 import dataclasses
-import difflib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
@@ -18,7 +17,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 
 from pipeline.config.launchers import require_extra
 from pipeline.config.schema import DELIMITERS, Config, DataConfig
-from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.errors import UserError, closest, nearest
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys with values"}
 TYPE_NAMES[Any] = "a list of names, or a mapping from value to name"  # data.labels
@@ -135,14 +134,14 @@ def label_names(value: Any) -> list[str] | dict[str, str] | None:
     return [str(item) for item in parsed]
 
 
-def unknown_key(key: str) -> UserError:
-    """The error for a dotted name that is no key, with the nearest key, or else the keys of its section."""
+def unknown_key(key: str, others: Iterable[str] = ()) -> UserError:
+    """The error for a dotted name that is no key, with the nearest key (or one of `others`), or those of its section."""
     key = key.removeprefix(SPACE)
-    known = [name for name in FIELDS if not name.startswith(SPACE)]
+    known = [*others, *(name for name in FIELDS if not name.startswith(SPACE))]
     siblings = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]
-    close = difflib.get_close_matches(key, siblings or known, cutoff=0.5)
+    close = closest(key, siblings or known)
     top = [field.name for field in dataclasses.fields(Config)]
-    return UserError(f"unknown key '{key}'{nearest(key, close or siblings or top)}")
+    return UserError(f"unknown key '{key}'{nearest(key, [close] if close else siblings or top)}")
 
 
 def holds_text(key: str) -> bool:
@@ -196,7 +195,7 @@ def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
     """Check a value, or each element of a list, against the choices or the range of its key."""
     for item in value if isinstance(value, list) else [value]:
         if item == "":
-            raise UserError(f"{key} has an empty value; null means none")
+            raise UserError(f"{key} has an empty value; expected {expected_text(key)}")
         choices = field.metadata.get("choices")
         if choices and item not in choices:
             raise UserError(f"{key}={value_text(value)}: '{item}' is not a choice{nearest(item, choices)}")
@@ -248,7 +247,10 @@ def _check_combinations(config: Config) -> None:
     _check_variant(config)
     _check_study(config)
     if cbow.vector_size != embedding.dim:
-        raise UserError(f"cbow.vector_size={cbow.vector_size}: expected embedding.dim={embedding.dim}; set that alone")
+        raise UserError(
+            f"cbow.vector_size={cbow.vector_size} with embedding.dim={embedding.dim}: expected equal values; leave out "
+            f"the first and set embedding.dim={cbow.vector_size}"
+        )
     if cbow.hs == 0 and cbow.negative == 0:
         raise UserError("cbow.hs=0 with cbow.negative=0: CBOW has no loss; set cbow.hs=1 or cbow.negative=10")
     if cbow.min_alpha > cbow.alpha:

@@ -268,7 +268,7 @@ def read_json(file: TextFile, columns: Mapping[str, str], start: str) -> Iterato
             if number == 1 and len(values) > 0 and all(isinstance(cell, dict | list) for cell in values):
                 raise UserError(f"{path}: the first object holds whole columns, expected one object per row; {RECORDS}")
             yield Record(number, line, values)
-        if number == JSON_SAMPLE:
+        if number == JSON_SAMPLE and names:
             check_columns(path, list(names), columns)
     if number < JSON_SAMPLE and names:
         check_columns(path, list(names), columns)

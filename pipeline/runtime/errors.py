@@ -12,12 +12,18 @@ class RunError(Exception):
     """A run failed although its configuration is valid: one line for the user, exit code 1."""
 
 
+def closest(name: str, valid: Iterable[str]) -> str | None:
+    """The one of `valid` that is most like `name`, upper and lower case aside; None where none is like it."""
+    options = {option.casefold(): option for option in valid if option != name}
+    close = difflib.get_close_matches(name.casefold(), options, n=1, cutoff=0.5)
+    return options[close[0]] if close else None
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """The closest of `valid` to `name`, as the end of an error line: `; did you mean 'x'?`, or the list of all."""
     options = list(valid)
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
+    if close := closest(name, options):
+        return f"; did you mean '{close}'?"
     return f"; valid: {', '.join(options)}" if options else ""
 
 

@@ -27,7 +27,7 @@ def check_source(config: DataConfig) -> None:
         from pipeline.data.tables import JSON_SAMPLE
 
         for split in open_files(config).splits.values():
-            deque(islice(split.rows, JSON_SAMPLE), maxlen=0)  # the columns of JSON are known after so many rows
+            deque(islice(split.rows, JSON_SAMPLE + 1), maxlen=0)  # the columns of JSON are known after so many rows
 
 
 def check_files(config: Config) -> None:
