@@ -236,9 +236,8 @@ def _composition_error(error: Exception, files: Sequence[str]) -> UserError:
     line = one_line(error)
     match = re.match(r"Could not override '((.+)\.\w+)'", line)
     if match and match[1] in FIELDS:
-        return UserError(
-            f"{match[1]} cannot be set here: {match[2]} is null; it belongs to {match[2].replace('.', '=')}"
-        )
+        option = match[2].replace(".", "=")
+        return UserError(f"{match[1]} cannot be set here: {match[2]} is null; it belongs to {option}")
     if match and match[1].startswith(launchers.LAUNCHER_KEYS):
         launcher = launchers.launcher_of(files) or f"{launchers.GROUP}=basic"
         composed = hydra.compose(CONFIG_NAME, overrides=[launcher], return_hydra_config=True)

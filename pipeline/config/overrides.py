@@ -151,10 +151,8 @@ def check_override(override: Override, options: Callable[[str], list[str]]) -> N
     if override.is_delete():
         raise UserError(f"'{line}': nothing can be removed; set a key to null where it may be empty")
     if value == "":
-        expected = (
-            f"valid: {', '.join(valid)}" if valid else f"expected {expected_text(key) if key in KEYS else 'keys'}"
-        )
-        raise UserError(f"'{line}' has no value; {expected}")
+        expected = expected_text(key) if key in KEYS else f"one of {', '.join(valid)}"
+        raise UserError(f"'{line}' has no value; expected {expected}")
     if key == "experiment" and not override.is_add():
         raise UserError(f"'{line}' needs one plus: use +experiment={value_text(value)}")
     if key != "experiment" and (override.is_add() or (valid and override.is_force_add())):
@@ -164,7 +162,7 @@ def check_override(override: Override, options: Callable[[str], list[str]]) -> N
     for option in _as_list(value) if valid else []:
         if option not in valid:
             name = f"experiment '{option}'" if key == "experiment" else f"option {key}={value_text(option)}"
-            raise UserError(f"unknown {name}{nearest(str(option), valid)}")
+            raise UserError(f"unknown {name}{nearest(value_text(option), valid)}")
 
 
 def one_line(error: BaseException) -> str:

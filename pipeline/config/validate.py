@@ -135,7 +135,7 @@ def label_names(value: Any) -> list[str] | dict[str, str] | None:
 
 
 def unknown_key(key: str, others: Iterable[str] = ()) -> UserError:
-    """The error for a dotted name that is no key, with the nearest key (or one of `others`), or those of its section."""
+    """The error for a dotted name that is no key, with the nearest key or one of `others`, or its section."""
     key = key.removeprefix(SPACE)
     known = [*others, *(name for name in FIELDS if not name.startswith(SPACE))]
     siblings = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]

@@ -14,7 +14,7 @@ class RunError(Exception):
 
 def closest(name: str, valid: Iterable[str]) -> str | None:
     """The one of `valid` that is most like `name`, upper and lower case aside; None where none is like it."""
-    options = {option.casefold(): option for option in valid if option != name}
+    options = {option.casefold(): option for option in valid}
     close = difflib.get_close_matches(name.casefold(), options, n=1, cutoff=0.5)
     return options[close[0]] if close else None
 

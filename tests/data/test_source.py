@@ -269,7 +269,7 @@ def test_hub_folders_that_cannot_be_used(data_config, tmp_path):
         (str(broken), "could not load .*broken: "),
         ("csv", "data.path=csv is no local folder, and no hub id either"),
         ("a/b/c", "data.path=a/b/c is no local folder, and no hub id either"),
-        (str(broken / "train.parquet"), "is a file, data=hub expects a folder; data=files reads a file"),
+        (str(broken / "train.parquet"), "is a file, expected a folder; data=files reads a file"),
         (None, "data.path is not set"),
     ]:
         with pytest.raises(UserError, match=message) as caught:
