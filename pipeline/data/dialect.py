@@ -169,7 +169,7 @@ def detect_quoting(
     plain, quoted, escaped = (Dialect(delimiter, quoting) for quoting in ("none", "double", "backslash"))
     if quoting in ("backslash", "none"):
         return Dialect(delimiter, quoting), Quoting.CERTAIN
-    lines = QuotedLines.count(read_lines(), delimiter)
+    lines = QuotedLines.of(read_lines(), delimiter)
     if not lines.any_quote and not lines.any_backslash:
         return plain, Quoting.UNUSED
     text_quotes, by_rule = lines.any_quote, lines.by_rule
@@ -220,7 +220,7 @@ class QuotedLines(NamedTuple):
         return False if self.stray > self.quoting else None if self.needless else True
 
     @classmethod
-    def count(cls, lines: Iterable[str], delimiter: str) -> "QuotedLines":
+    def of(cls, lines: Iterable[str], delimiter: str) -> "QuotedLines":
         """Count the lines of a file."""
         quoted = quoted_field(delimiter)
         total = any_quote = any_backslash = needed = with_quoted = stray = ragged = delimiters = 0

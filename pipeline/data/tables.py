@@ -24,6 +24,7 @@ FASTTEXT_LABEL = re.compile(r"(?<!\S)__label__(\S+)\s?")
 SAMPLE_LINES = 200
 PARQUET_BATCH = 10_000
 JSON_SAMPLE = 10_000  # objects whose keys are the columns of a JSON file
+LAYOUT_KEYS = ("encoding", "delimiter", "quoting", "header")
 RECORDS = "pandas writes one object per line with to_json(path, orient='records', lines=True)"
 
 
@@ -38,7 +39,31 @@ def read_table(path: Path, columns: Mapping[str, str], layout: Layout, notes: li
 
 
 def open_table(path: Path, columns: Mapping[str, str], layout: Layout, notes: list[str]) -> Iterator[Record]:
-    """The rows of `read_table`, not read yet; the columns are checked at once (of a long JSON file, at its end)."""
+    """The rows of `read_table`, not read yet; the columns are checked at once (of a JSON file, at its end)."""
+    try:
+        return open_as(path, columns, layout, notes)
+    except UserError:
+        configured = [f"{layout.prefix}{key}" for key in LAYOUT_KEYS if getattr(layout, key) != "auto"]
+        if not configured:
+            raise
+        try:
+            open_as(path, columns, Layout(prefix=layout.prefix), [])
+        except UserError:
+            pass
+        else:
+            values = " ".join(f"{key}={getattr(layout, key.removeprefix(layout.prefix))}" for key in configured)
+            others = " ".join(f"{key}=auto" for key in configured)
+            raise UserError(f"{path}: with {values} it has no {columns_text(columns)}; with {others} it has") from None
+        raise
+
+
+def columns_text(columns: Mapping[str, str]) -> str:
+    """The columns with their keys, for a message."""
+    return " and ".join(f"column {column!r} ({key})" for key, column in columns.items())
+
+
+def open_as(path: Path, columns: Mapping[str, str], layout: Layout, notes: list[str]) -> Iterator[Record]:
+    """The rows by exactly this layout."""
     suffix = Path(content_name(path)).suffix.lower()
     if suffix not in SUFFIXES:
         hint = "; save the sheet as CSV" if suffix in (".xlsx", ".xls", ".ods") else ""

@@ -277,3 +277,23 @@ def test_other_layouts_are_one_line(name, content, message, tmp_path):
         read(path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "content"),
+    [
+        ("delimiter", "comma", b"text;label\nso;pos\nsad;neg\n"),
+        ("delimiter", "tab", b"text,label\nso,pos\nsad,neg\n"),
+        ("header", "false", b"text,label\nso,pos\nsad,neg\n"),
+        ("encoding", "utf-16", b"text,label\nso,pos\nsad,neg\n"),
+        ("encoding", "utf-8", "text,label\nso,pos\nsad,neg\n".encode("utf-16")),
+    ],
+)
+def test_a_wrong_key_is_named_with_the_value_that_reads_the_file(key, value, content, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read(path, Layout(**{key: value}))
+    assert str(caught.value).endswith(f"(data.label_column); with data.{key}=auto it has")
+    assert f"with data.{key}={value} it has no column 'text' (data.text_column)" in str(caught.value)
+    assert read(path)[0] == [("so", "pos"), ("sad", "neg")]
