@@ -151,7 +151,7 @@ def check_override(override: Override, options: Callable[[str], list[str]]) -> N
     if override.is_delete():
         raise UserError(f"'{line}': nothing can be removed; set a key to null where it may be empty")
     if value == "":
-        expected = expected_text(key) if key in KEYS else f"one of {', '.join(valid)}"
+        expected = expected_text(key) if key in KEYS else f"one of {', '.join(valid)}" if valid else "keys"
         raise UserError(f"'{line}' has no value; expected {expected}")
     if key == "experiment" and not override.is_add():
         raise UserError(f"'{line}' needs one plus: use +experiment={value_text(value)}")
