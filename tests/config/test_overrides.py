@@ -15,9 +15,10 @@ from pipeline.config.validate import KEYS
 from pipeline.runtime.paths import project_root
 
 TEXTS = [
-    *("a,b", "a b", " a ", "it's", 'say "x"', "$HOME", "${seed}", r"\${seed}", "a${", "{x}", "{", "[x]", "]", "(x", "x(1)"),
-    *("a=b", "#x", "!x", "~x", "a\\b", "a\\", "\\'", "`id`", "$(id)", "ü ñ 😀", "-x", "--y", "null", "true", "False", "1e3"),
-    *("007", "+1", "nan", "no", "a;b", "a|b", "a&b", "*", "?", "a\tb", "a\nb", "%", "@x", ":", "'", '"', "''", "a,'b"),
+    *("a,b", "a b", " a ", "it's", 'say "x"', "$HOME", "${seed}", r"\${seed}", "a${", "{x}", "{", "[x]", "]", "(x"),
+    *("x(1)", "a=b", "#x", "!x", "~x", "a\\b", "a\\", "\\'", "`id`", "$(id)", "ü ñ 😀", "-x", "--y", "null", "true"),
+    *("False", "1e3", "007", "+1", "nan", "no", "a;b", "a|b", "a&b", "*", "?", "a\tb", "a\nb"),
+    *("%", "@x", ":", "'", '"', "''", "a,'b"),
 ]  # fmt: skip
 # A command line and a file name hold no NUL, and UTF-8 no lone surrogate; `???` is OmegaConf's mark of a missing value.
 any_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
@@ -51,7 +52,7 @@ def test_texts_that_mean_something_to_a_shell_or_to_hydra_are_read_back():
 @pytest.mark.parametrize("value", [None, True, False, 3, 0.1, 1e-05, [], [1, None], ["a", "b"], "plain/text-1.csv"])
 def test_what_needs_no_quotes_has_none(value):
     line = override_text("data.name", value)
-    assert "'" not in line and '"' not in line
+    assert not {"'", '"'} & set(line)
     assert parse_override(line).value() == value
 
 
@@ -70,8 +71,11 @@ def test_every_path_is_absolute_and_quoted(tmp_path: Path, monkeypatch):
     files = [f"./{name}" for name in names]
     relative = {
         **{key: files[number] for number, key in enumerate(PATHS[:3])},
-        **{"probe.similarity_files": files[:2], "probe.transfer_path": "./a b.txt", "paths.root": "out", "paths.dvc": "d"},
-    }  # fmt: skip
+        "probe.similarity_files": files[:2],
+        "probe.transfer_path": "./a b.txt",
+        "paths.root": "out",
+        "paths.dvc": "d",
+    }
     assert relative.keys() == set(PATHS)
     config = compose(["data=files", *(override_text(key, value) for key, value in relative.items())])
     words = repeatable(["data=files", *(f"{key}=x" for key in PATHS)], config)
