@@ -1,6 +1,7 @@
 """Overrides as printed: a shell and Hydra read the same values back, from any folder."""
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -102,3 +103,18 @@ def test_what_is_no_path_stays(monkeypatch):
 def test_all_keys_of_paths_are_listed():
     named = {key for key in KEYS if key.endswith(("path", "_files", "extra_text")) or key.startswith("paths.")}
     assert named == set(PATHS)
+
+
+def documented() -> list[str]:
+    """The complete commands in README, docs/ and the headers of conf/: no placeholder, no subcommand."""
+    root = project_root()
+    files = [root / "README.md", *root.glob("docs/*.md"), *root.glob("conf/*/*.yaml")]
+    lines = "\n".join(path.read_text("utf-8").replace("\\\n", " ") for path in files)
+    commands = re.findall(r"^(?:# )?(?:python -m pipeline|\./scripts/run) (.*)$", lines, re.M)
+    return sorted(line for line in commands if re.match(r"-m |\S+=", line) and not re.search(r"[|…]|\b[A-Z]{3,}|hydra/launcher", line))
+
+
+@pytest.mark.parametrize("line", documented())
+def test_a_documented_command_composes(line: str):
+    words = shlex.split(line, comments=True)
+    assert compose_all([word for word in words if word != "-m"], multirun="-m" in words)
