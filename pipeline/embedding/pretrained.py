@@ -77,7 +77,8 @@ def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> 
         raise UserError(f"{path}: no such file (embedding.path)")
     try:
         with _open(path) as stream:
-            layout = _layout(path, stream.read(BLOCK) + stream.readline(), dim)
+            start = stream.read(BLOCK)
+            layout = _layout(path, start if start.count(b"\n") > 2 else start + stream.readline(1 << 20), dim)
         if format not in ("auto", layout.format):  # text read as binary floats would give finite nonsense
             problem = f"embedding.format={format}, but the file looks like {layout.format}"
             raise UserError(f"{path}: {problem}: set embedding.format=auto")
@@ -97,7 +98,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _layout(path: Path, start: bytes, dim: int) -> Layout:
-    """Detect the layout of a file that begins with `start`, whole lines; refuse a file of certainly another format.
+    """Detect the layout of a file that begins with `start`; refuse a file of certainly another format.
 
     `dim` decides where the rows allow several dimensions: without a header, `a 1 2` may be the word `a 1`.
     """
@@ -113,8 +114,6 @@ def _layout(path: Path, start: bytes, dim: int) -> Layout:
     match = _HEADER.fullmatch(first)
     header = (int(match[1]), int(match[2])) if match else None
     lines = [line for line in (rest if header else start).split(b"\n") if line.strip()]
-    if len(lines) > 1 and not start.endswith(b"\n"):
-        del lines[-1]  # it may be truncated
     blank = b"\t" if lines and lines[0].count(b"\t") > lines[0].count(b" ") else b" "
     readings = [(separator, *_count_numbers(lines, separator)) for separator in (blank, b",", b";")]
     separator, counts, _ = max(readings, key=lambda reading: reading[-1])
@@ -125,7 +124,9 @@ def _layout(path: Path, start: bytes, dim: int) -> Layout:
         control = any(byte < 32 and byte not in b"\t\n\r" for byte in rest)
         if control or len(rest.decode("utf-8", errors="ignore").encode()) < len(rest) - 3:
             return Layout("word2vec_binary", header[1], header)
-    dims = _dimensions(counts, header[1] if header else None)
+    if not start.endswith(b"\n"):
+        del counts[-1:]  # the last line may be incomplete
+    dims = _dimensions(counts, header[1] if header else None) or (dim,)
     return Layout("word2vec_text" if header else "glove", dim if dim in dims else min(dims), header, separator)
 
 
@@ -141,9 +142,12 @@ def _split(line: bytes, separator: bytes, dim: int = -1) -> list[bytes]:
 
 def _count_numbers(lines: Sequence[bytes], separator: bytes) -> tuple[list[int], int]:
     """Count the numbers at the end of each line after its first field, and the lines that have nothing else there."""
-    rows = [_split(line, separator)[1:] for line in lines]
-    counts = [sum(1 for _ in takewhile(_NUMBER.fullmatch, reversed(row))) for row in rows]
-    return counts, sum(0 < len(row) == n for row, n in zip(rows, counts, strict=True))
+    counts, regular = [], 0
+    for line in lines:
+        _, *fields = _split(line, separator)
+        counts.append(sum(1 for _ in takewhile(_NUMBER.fullmatch, reversed(fields))))
+        regular += 0 < len(fields) == counts[-1]
+    return counts, regular
 
 
 def _dimensions(counts: Sequence[int], announced: int | None) -> Collection[int]:
@@ -153,11 +157,11 @@ def _dimensions(counts: Sequence[int], announced: int | None) -> Collection[int]
     count that is at least a tenth as frequent as the most frequent one. A few lines prove neither: both are returned.
     """
     frequency = Counter(filter(None, counts))
-    usual, lines = max(frequency.items(), key=lambda item: item[1], default=(announced or 0, 0))
-    smallest = min((n for n, times in frequency.items() if 10 * times >= lines), default=usual)
-    if announced is not None and (announced in (usual, *counts) or (len(counts) < 10 and announced < smallest)):
-        return (announced,)
-    return (smallest, usual)
+    usual, lines = max(frequency.items(), key=lambda item: item[1], default=(announced, 0))
+    smallest = min((n for n, times in frequency.items() if 10 * times >= lines), default=announced)
+    if announced in (usual, *counts) or (announced and smallest and len(counts) < 10 and announced < smallest):
+        return {announced} - {None}
+    return {smallest, usual}
 
 
 def _select(path: Path, stream: IO[bytes], layout: Layout, words: Sequence[str]) -> Vectors:
@@ -188,18 +192,16 @@ def _select(path: Path, stream: IO[bytes], layout: Layout, words: Sequence[str])
     if not total:
         raise UserError(f"{path}: has no row of a word and its vector: the file is truncated")
     remarks["zero"] = [word for word in dict.fromkeys(remarks["zero"]) if word not in selected]
-    notes = _notes(layout, total, remarks)
+    notes = _notes(path.name, layout, total, remarks)
     for ours in sorted(vocabulary & MASKS.keys() - selected.keys()):
         for theirs in [word for word in MASKS[ours] if word in selected][:1]:
             selected[ours] = selected[theirs]
-            notes.append(f"there is no vector for {_quoted(ours)}: it starts with that of {_quoted(theirs)}")
+            notes.append(f"{path.name}: no vector for {_quoted(ours)}: it starts with that of {_quoted(theirs)}")
     if vocabulary:
         selected = {word: row for word, row in selected.items() if word in vocabulary}
         if not selected:
             problem = f"none of the vocabulary's {len(vocabulary):,} words has a vector in its {total:,} rows"
             raise UserError(f"{path}: {problem}")
-    notes.insert(0, f"{len(selected):,} words have a vector ({layout.format}, {SEPARATORS[layout.separator]})")
-    notes = [f"{path.name}: {note}" for note in notes]
     for note in notes:
         log.info("note: %s", note)
     texts = [word.decode("utf-8", "backslashreplace") for word in selected]
@@ -209,16 +211,16 @@ def _select(path: Path, stream: IO[bytes], layout: Layout, words: Sequence[str])
     return Vectors(texts, np.zeros(len(texts), dtype=np.int64), matrix, info)
 
 
-def _notes(layout: Layout, rows: int, remarks: Remarks) -> list[str]:
-    """Sentences on a header that the rows contradict, and on the remarks."""
-    notes = []
+def _notes(name: str, layout: Layout, rows: int, remarks: Remarks) -> list[str]:
+    """Sentences on the layout, on a header that the rows contradict, and on the remarks."""
+    notes = [f"{rows:,} rows, read as {layout.format} with {SEPARATORS[layout.separator]} between fields"]
     if layout.header not in (None, (rows, layout.dim)):
-        announced = "the header announces {:,} rows of {} dimensions".format(*layout.header)
-        notes.append(f"{announced}, the file has {rows:,} of {layout.dim}: all were read")
+        notes.append("the header announces {:,} rows of {} dimensions".format(*layout.header))
+        notes[-1] += f", the file has {rows:,} of {layout.dim}: all were read"
     for key, words in remarks.items():
         if words:
             notes.append(REMARKS[key].format(n=f"{len(words):,}", words=_quoted(*words[:3]), dim=layout.dim))
-    return notes
+    return [f"{name}: {note}" for note in notes]
 
 
 def _numbers(path: Path, position: str, word: bytes, row: bytes | list[bytes]) -> NDArray[np.float32]:
@@ -246,8 +248,12 @@ def _text_rows(
                 continue
         content = line.rstrip()
         word, _, row = content.partition(separator)
-        if blank and row and requested and word not in requested and row.count(separator) == dim - 1:
+        word = word.strip(b" \t")
+        regular = blank and row and row.count(separator) == dim - 1
+        if regular and requested and word not in requested:
             yield number, word, b""
+        elif regular and len(values := row.split()) == dim:
+            yield number, word, values
         elif content:
             word, *values = _split(content, separator, dim)
             parts = word.split()
