@@ -5,18 +5,17 @@ of all rows (2.4 GB for 2 million words of 300 dimensions), parses every number,
 damaged file is wrong. The tests check that both readers agree on intact files.
 """
 
-import gzip
 import re
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from itertools import count, takewhile
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.text_file import open_bytes, readable
 from pipeline.embedding.word_vectors import Vectors
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.log import log
@@ -31,7 +30,6 @@ OTHER_FILES = {
     b"\x93NUMPY": "a numpy array without words",
     b"\xba\x16\x4f\x2f": "a fastText model: use its .vec file",
     b"\xff\xfe": "UTF-16 text: convert it to UTF-8",
-    b"PK\x03\x04": "a zip archive: unpack it",
 }
 REMARKS = {
     "repeated": "{n} rows repeat a word (such as {words}): the first row of each word counts",
@@ -39,7 +37,7 @@ REMARKS = {
     "numbers": "{n} words (such as {words}) have blanks and end in a number: the last {dim} numbers are the vector",
     "not_utf8": "{n} words (such as {words}) are not UTF-8: no word of the vocabulary equals them",
 }
-_HEADER = re.compile(rb"\s*(\d+)[ \t,;]+(\d+)\s*")
+_HEADER = re.compile(rb"\s*(\d+)[ \t,;]+([1-9]\d*)\s*")
 _NUMBER = re.compile(rb"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)\s*", re.IGNORECASE)
 
 Row = tuple[int, bytes, bytes | list[bytes]]  # its number, its word, and its values (b"": not requested)
@@ -65,8 +63,8 @@ def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> 
     words, values are counted but not parsed. Word counts are 0: the files hold none.
 
     `info` has the numbers of rows that were read, kept and repeated, and under `notes` a sentence for each guess.
-    Gzip is recognised by its content; `format` is `word2vec_text`, `word2vec_binary`, `glove` (no header line), or
-    `auto` to detect it.
+    Compressed files are recognised by their content; `format` is `word2vec_text`, `word2vec_binary`, `glove` (no header
+    line), or `auto` to detect it.
 
     Raises UserError for a file that is missing, a pickle or another container, of other dimensions, truncated, or with
     a value that is no finite number. The message names the file, and the row if there is one.
@@ -75,26 +73,17 @@ def read_pretrained(path: Path, format: str, dim: int, words: Sequence[str]) -> 
         raise UserError(f"embedding.format={format}: no such format{nearest(format, FORMATS)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file (embedding.path)")
-    try:
-        with _open(path) as stream:
-            start = stream.read(BLOCK)
-            layout = _layout(path, start if start.count(b"\n") > 2 else start + stream.readline(1 << 20), dim)
-        if format not in ("auto", layout.format):  # text read as binary floats would give finite nonsense
-            problem = f"embedding.format={format}, but the file looks like {layout.format}"
-            raise UserError(f"{path}: {problem}: set embedding.format=auto")
-        if layout.dim != dim:
-            problem = f"its vectors have {layout.dim} dimensions, embedding.dim={dim}"
-            raise UserError(f"{path}: {problem}: set embedding.dim={layout.dim}")
-        with _open(path) as stream:
-            return _select(path, stream, layout, words)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged or truncated gzip file ({error})") from error
-
-
-def _open(path: Path) -> IO[bytes]:
-    with path.open("rb") as stream:
-        zipped = stream.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+    with readable(path), open_bytes(path) as stream:
+        start = stream.read(BLOCK)
+        layout = _layout(path, start if start.count(b"\n") > 2 else start + stream.readline(1 << 20), dim)
+    if format not in ("auto", layout.format):  # text read as binary floats would give finite nonsense
+        problem = f"embedding.format={format}, but the file looks like {layout.format}"
+        raise UserError(f"{path}: {problem}: set embedding.format=auto")
+    if layout.dim != dim:
+        problem = f"its vectors have {layout.dim} dimensions, embedding.dim={dim}"
+        raise UserError(f"{path}: {problem}: set embedding.dim={layout.dim}")
+    with readable(path), open_bytes(path) as stream:
+        return _select(path, stream, layout, words)
 
 
 def _layout(path: Path, start: bytes, dim: int) -> Layout:
@@ -126,7 +115,7 @@ def _layout(path: Path, start: bytes, dim: int) -> Layout:
             return Layout("word2vec_binary", header[1], header)
     if not start.endswith(b"\n"):
         del counts[-1:]  # the last line may be incomplete
-    dims = _dimensions(counts, header[1] if header else None) or (dim,)
+    dims = _dimensions(counts, header[1] if header else None) or {dim}
     return Layout("word2vec_text" if header else "glove", dim if dim in dims else min(dims), header, separator)
 
 
@@ -150,21 +139,23 @@ def _count_numbers(lines: Sequence[bytes], separator: bytes) -> tuple[list[int],
     return counts, regular
 
 
-def _dimensions(counts: Sequence[int], announced: int | None) -> Collection[int]:
+def _dimensions(counts: Sequence[int], announced: int | None) -> set[int]:
     """The dimensions that the numbers at the end of lines allow: those of the header, unless the lines contradict it.
 
     A word that ends in numbers adds to its line's count, and a damaged row has too few: the dimensions are the smallest
     count that is at least a tenth as frequent as the most frequent one. A few lines prove neither: both are returned.
     """
     frequency = Counter(filter(None, counts))
-    usual, lines = max(frequency.items(), key=lambda item: item[1], default=(announced, 0))
-    smallest = min((n for n, times in frequency.items() if 10 * times >= lines), default=announced)
-    if announced in (usual, *counts) or (announced and smallest and len(counts) < 10 and announced < smallest):
-        return {announced} - {None}
+    if not frequency:
+        return set() if announced is None else {announced}
+    (usual, lines), *_ = frequency.most_common()
+    smallest = min(n for n, times in frequency.items() if 10 * times >= lines)
+    if announced is not None and (announced in frequency or (len(counts) < 10 and announced < smallest)):
+        return {announced}
     return {smallest, usual}
 
 
-def _select(path: Path, stream: IO[bytes], layout: Layout, words: Sequence[str]) -> Vectors:
+def _select(path: Path, stream: BinaryIO, layout: Layout, words: Sequence[str]) -> Vectors:
     """Convert the rows of `words`, or of all words; their values go to one bytearray."""
     vocabulary = {word.encode("utf-8", "surrogatepass") for word in words}
     requested = vocabulary | {theirs for ours in vocabulary & MASKS.keys() for theirs in MASKS[ours]}
@@ -236,7 +227,7 @@ def _numbers(path: Path, position: str, word: bytes, row: bytes | list[bytes]) -
 
 
 def _text_rows(
-    path: Path, stream: IO[bytes], layout: Layout, requested: Collection[bytes], remarks: Remarks
+    path: Path, stream: BinaryIO, layout: Layout, requested: Collection[bytes], remarks: Remarks
 ) -> Iterator[Row]:
     """Yield the rows of a text file, each checked for its number of values."""
     _, dim, header, separator = layout
@@ -252,22 +243,22 @@ def _text_rows(
         regular = blank and row and row.count(separator) == dim - 1
         if regular and requested and word not in requested:
             yield number, word, b""
-        elif regular and len(values := row.split()) == dim:
-            yield number, word, values
         elif content:
-            word, *values = _split(content, separator, dim)
+            values = row.split() if regular else []
+            if len(values) != dim:
+                word, *values = _split(content, separator, dim)
             parts = word.split()
-            if len(values) < dim or len(parts) > max(dim, 20):  # or two rows in one line
-                n = len(values) + len(parts[1:])
-                truncated = n < dim and not line.endswith(b"\n")
-                problem = f"{n} of {dim} values: the file is truncated" if truncated else f"{n} values, expected {dim}"
-                raise UserError(f"{path}: line {number} ({_quoted(word)}) has {problem}")
-            if len(parts) > 1 and _NUMBER.fullmatch(parts[-1]):
+            where = f"{path}: line {number} ({_quoted(word)}) has {len(values) + len(parts[1:])}"
+            if not line.endswith(b"\n") and (len(values) < dim or not _NUMBER.fullmatch(values[-1])):
+                raise UserError(f"{where} of {dim} values: the file is truncated")
+            if len(values) < dim or len(parts) > max(dim, 20):  # such a long word is another row in the same line
+                raise UserError(f"{where} values, expected {dim}")
+            if parts[1:] and _NUMBER.fullmatch(parts[-1]):
                 remarks["numbers"].append(word)
             yield number, word, values
 
 
-def _binary_rows(path: Path, stream: IO[bytes], layout: Layout) -> Iterator[Row]:
+def _binary_rows(path: Path, stream: BinaryIO, layout: Layout) -> Iterator[Row]:
     """Yield the rows of a binary file: a word, a space, `dim` little-endian float32, and often a newline."""
     stream.readline(BLOCK)
     size, announced = 4 * layout.dim, layout.header[0] if layout.header else 0
