@@ -32,10 +32,10 @@ OTHER_FILES = {
     b"\xff\xfe": "UTF-16 text: convert it to UTF-8",
 }
 REMARKS = {
-    "repeated": "{n} rows repeat a word (such as {words}): the first row of each word counts",
-    "zero": "{n} words (such as {words}) have a vector of zeros: they start at random, like words that the file lacks",
-    "numbers": "{n} words (such as {words}) have blanks and end in a number: the last {dim} numbers are the vector",
-    "not_utf8": "{n} words (such as {words}) are not UTF-8: no word of the vocabulary equals them",
+    "repeated": "rows that repeat a word: {n}, such as {words}; the first row of each word counts",
+    "zero": "words with a vector of zeros: {n}, such as {words}; they start at random, like words that the file lacks",
+    "numbers": "words with blanks that end in a number: {n}, such as {words}; the last {dim} numbers are the vector",
+    "not_utf8": "words that are not UTF-8: {n}, such as {words}; no word of the vocabulary equals them",
 }
 _HEADER = re.compile(rb"\s*(\d+)[ \t,;]+([1-9]\d*)\s*")
 _NUMBER = re.compile(rb"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)\s*", re.IGNORECASE)
@@ -99,6 +99,8 @@ def _layout(path: Path, start: bytes, dim: int) -> Layout:
     for magic, name in OTHER_FILES.items():
         if start.startswith(magic):
             raise UserError(f"{path}: is {name}, {expected}")
+    if b"\r" in start.rstrip() and b"\n" not in start:
+        raise UserError(f"{path}: its lines end in carriage returns alone: convert them to newlines")
     first, _, rest = start.removeprefix(BOM).partition(b"\n")
     match = _HEADER.fullmatch(first)
     header = (int(match[1]), int(match[2])) if match else None
@@ -106,12 +108,13 @@ def _layout(path: Path, start: bytes, dim: int) -> Layout:
     blank = b"\t" if lines and lines[0].count(b"\t") > lines[0].count(b" ") else b" "
     readings = [(separator, *_count_numbers(lines, separator)) for separator in (blank, b",", b";")]
     separator, counts, _ = max(readings, key=lambda reading: reading[-1])
-    if not any(counts[:1]):
-        if header is None:
-            raise UserError(f"{path}: line 1 is neither a word2vec header nor a word and its numbers, {expected}")
+    if header is None and not counts[0]:
+        raise UserError(f"{path}: line 1 is neither a word2vec header nor a word and its numbers, {expected}")
+    if header and (not counts or counts[0] < header[1]):
         # Binary numbers soon hold control characters or invalid UTF-8. The block may end inside a character.
         control = any(byte < 32 and byte not in b"\t\n\r" for byte in rest)
-        if control or len(rest.decode("utf-8", errors="ignore").encode()) < len(rest) - 3:
+        valid = len(rest.decode("utf-8", errors="ignore").encode())
+        if control or valid < len(rest) - 3 * (len(start) >= BLOCK):
             return Layout("word2vec_binary", header[1], header)
     if not start.endswith(b"\n"):
         del counts[-1:]  # the last line may be incomplete

@@ -135,7 +135,7 @@ def test_the_first_of_two_rows_of_a_word_counts(tmp_path, caplog):
     assert ours.words == ["a", "c"]
     assert ours.vectors.tolist() == [[1, 2], [9, 9]]
     assert ours.info["repeated"] == 1
-    note = "v.txt: 1 rows repeat a word (such as 'a'): the first row of each word counts"
+    note = "v.txt: rows that repeat a word: 1, such as 'a'; the first row of each word counts"
     assert ours.info["notes"][1:] == [note]
     assert f"note: {note}" in caplog.text
 
@@ -160,7 +160,7 @@ def test_the_last_fields_are_the_values_whatever_separates_them(tmp_path, rows, 
     assert ours.words == ["at 24 7", ". . .", "24", "d"]
     np.testing.assert_array_equal(ours.vectors, np.float32([[1, 2, 3], [4, 5, 6], [7, 8, 9], [-1, 0.5, 0.2]]))
     assert ours.info["notes"][1:] == [
-        "v.txt: 1 words (such as 'at 24 7') have blanks and end in a number: the last 3 numbers are the vector"
+        "v.txt: words with blanks that end in a number: 1, such as 'at 24 7'; the last 3 numbers are the vector"
     ]
     some = read_pretrained(path, "auto", 3, ["24", "at", "."])  # none of the words is the beginning of another
     assert (some.words, some.vectors.tolist()) == (["24"], [[7, 8, 9]])
@@ -263,7 +263,7 @@ def test_vectors_of_zeros_count_as_absent(tmp_path, caplog):
     ours = read_pretrained(path, "auto", 2, ["a", "b", "c", "d"])
     assert (ours.words, ours.vectors.tolist()) == (["b", "d"], [[1, 2], [3, 4]])  # d has a second row
     assert (ours.info["zero"], ours.info["repeated"]) == (2, 1)
-    note = "2 words (such as 'a', 'c') have a vector of zeros: they start at random, like words that the file lacks"
+    note = "words with a vector of zeros: 2, such as 'a', 'c'; they start at random, like words that the file lacks"
     assert f"v.txt: {note}" in ours.info["notes"]
     assert note in caplog.text
     assert read_pretrained(path, "auto", 2, ["b", "d"]).info["zero"] == 0  # zeros of other words are no matter
@@ -301,8 +301,8 @@ def test_words_that_are_not_utf8_are_counted(tmp_path):
         path.write_bytes(header + b"caf\xe9 1 2\nna\xefve 3 4\nb 5 6\n")
         ours = read_pretrained(path, "auto", 2, ["café", "b"])
         assert ours.words == ["b"]
-        note = r"v.txt: 2 words (such as 'caf\\xe9', 'na\\xefve') are not UTF-8: no word of the vocabulary equals them"
-        assert note in ours.info["notes"]
+        note = r"words that are not UTF-8: 2, such as 'caf\\xe9', 'na\\xefve'; no word of the vocabulary equals them"
+        assert f"v.txt: {note}" in ours.info["notes"]
         assert read_pretrained(path, "auto", 2, []).words == [r"caf\xe9", r"na\xefve", "b"]
 
 
@@ -444,6 +444,7 @@ def binary_infinite(path):
         ("v.txt", content(b"a 1 2 3\n\nb 1 2\n"), "auto", ["line 3 ('b') has 2 values, expected 3"]),
         ("v.txt", content(b"a 1 2 3\n 1 2\n"), "auto", ["line 2 ('') has 2 values, expected 3"]),
         ("v.txt", content(b"a 1 2 3\nb" + b" 1 2 3 b" * 7 + b" 4 5 6\n"), "auto", ["line 2 ('b 1 2", "has 31 values"]),
+        ("v.txt", content(b"a 1 2 3\rb 1 2 3\r"), "auto", ["carriage returns alone"]),
         ("v.txt", content(b"a\t0,1\t0,2\t0,3\n"), "auto", ["line 1 is neither"]),
         ("v.bin", content(b"\xba\x16\x4f\x2f" + bytes(99)), "auto", ["a fastText model: use its .vec file"]),
         ("v.txt", content("a 1 2 3\n".encode("utf-16")), "auto", ["UTF-16 text: convert it to UTF-8"]),
