@@ -16,6 +16,7 @@ from pipeline.config.schema import DataConfig
 from pipeline.data.clean_rows import Source, SourceSplit, label_value, numbered_rows
 from pipeline.data.local_files import SPLIT_NAMES, check_columns
 from pipeline.data.source import HUB_REVISIONS, location
+from pipeline.data.tweet_eval import is_text_folder, open_text_folder
 from pipeline.runtime.errors import UserError, nearest, one_line
 from pipeline.runtime.log import log
 
@@ -38,9 +39,9 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     `cache` is the cache folder of `datasets` for a local folder; a hub id uses the user's ordinary cache. Raises
     UserError where the data set cannot be loaded, or lacks a training split or the columns.
     """
-    if config.source == "tweet_eval" and not config.name:
-        raise UserError(f"data.name is not set; data=tweet_eval has {', '.join(TWEET_EVAL_LABELS)} and more")
     folder_or_id = location(config)
+    if config.source == "tweet_eval" and isinstance(folder_or_id, Path) and is_text_folder(folder_or_id):
+        return open_text_folder(folder_or_id, config)
     loaded = load_splits(config, folder_or_id, cache)
     title = str(folder_or_id) + (f" ({config.name})" if config.name else "")
     datasets_by_split = named_splits(loaded, title)
