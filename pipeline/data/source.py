@@ -18,10 +18,10 @@ def location(config: DataConfig) -> Path | str:
     """The local folder or file that `data.path` names (of TweetEval the folder of the task), or else the hub id."""
     path = config.path or HUB_IDS.get(config.source)
     if not path:
-        raise UserError("data.path is not set; data=hub reads the hub id or local folder it names")
+        raise UserError("data.path is not set; data=hub reads the hub id, local folder or file it names")
     local = Path(path).expanduser().absolute()
     if not local.exists() and not HUB_ID.fullmatch(path):
-        raise UserError(f"data.path={path} is no local folder, and no hub id either (owner/name)")
+        raise UserError(f"data.path={path} is no local file or folder, and no hub id either (owner/name)")
     if config.source != "tweet_eval":
         return local if local.exists() else path
     if local.is_file():

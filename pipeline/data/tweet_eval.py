@@ -1,19 +1,41 @@
 """TweetEval's tasks: class names, the folder of a task in a local copy, and the reader of its original text files."""
 
 import re
-from collections.abc import Iterator, Mapping
-from itertools import chain, zip_longest
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import Row, Source, SourceSplit, quoted
-from pipeline.data.text_file import open_text
+from pipeline.data.class_labels import used_names
+from pipeline.data.clean_rows import Codes, Row, Source, SourceSplit, quoted
+from pipeline.data.text_file import text_file
 from pipeline.runtime.errors import UserError, nearest
 
 STANCE = ("none", "against", "favor")
 # The names of the hub's data set cardiffnlp/tweet_eval; in the original repository, mapping.txt holds them.
 TASKS: dict[str, tuple[str, ...]] = {
-    "emoji": tuple("❤ 😍 😂 💕 🔥 😊 😎 ✨ 💙 😘 📷 🇺🇸 ☀ 💜 😉 💯 😁 🎄 📸 😜".split()),
+    "emoji": (
+        "❤",
+        "😍",
+        "😂",
+        "💕",
+        "🔥",
+        "😊",
+        "😎",
+        "✨",
+        "💙",
+        "😘",
+        "📷",
+        "🇺🇸",
+        "☀",
+        "💜",
+        "😉",
+        "💯",
+        "😁",
+        "🎄",
+        "📸",
+        "😜",
+    ),
     "emotion": ("anger", "joy", "optimism", "sadness"),
     "hate": ("non-hate", "hate"),
     "irony": ("non_irony", "irony"),
@@ -82,52 +104,55 @@ def open_text_folder(folder: Path, config: DataConfig) -> Source:
     """
     notes: list[str] = []
     names = class_names(folder, str(config.name), notes)
+    used = used_names(tuple(names.values()), config)
+    codes: Codes = {str(code): name for code, name in names.items()} if used else {}
     splits = {}
     for split, prefix in FILES.items():
         texts, labels = folder / f"{prefix}_text.txt", folder / f"{prefix}_labels.txt"
         if texts.is_file() and split != "train" and not labels.is_file():
             notes.append(f"{texts.name}: there is no {labels.name}, so the split is not used")
         elif texts.is_file():
-            splits[split] = SourceSplit(texts.name, text_rows(texts, labels, names, config.encoding))
-    return Source(splits, tuple(names.values()) or None, notes=notes)
+            rows = text_rows(texts, labels, config.encoding)
+            splits[split] = SourceSplit(texts.name, rows, codes=codes)
+    return Source(splits, used or None, notes=notes)
 
 
-def class_names(folder: Path, name: str, notes: list[str]) -> dict[str, str]:
+def class_names(folder: Path, name: str, notes: list[str]) -> dict[int, str]:
     """Class name of each id, in the order of the ids; empty where neither `mapping.txt` nor `TASKS` has names."""
     published = TASKS.get(name, ())
     paths = [folder / "mapping.txt", *([folder.parent / "mapping.txt"] if folder.parent.name == "stance" else [])]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        return {str(index): class_name for index, class_name in enumerate(published)}
+        return dict(enumerate(published))
     names: dict[int, str] = {}
-    with open_text(path)[0] as file:
-        for number, line in enumerate(file, 1):
-            index, _, class_name = line.strip().partition("\t")
-            class_name = class_name.split("\t")[0].strip()  # the mapping of emoji has a third column
-            if line.strip() and not (index.isdecimal() and class_name and int(index) not in names):
-                raise UserError(f"{path}, line {number}: found {quoted(line.strip())}, expected a new id, a tab, a name")
-            if line.strip():
-                names[int(index)] = class_name
+    for number, line in enumerate(text_file(path).lines(), 1):
+        index, class_name = [*map(str.strip, line.split("\t")), ""][:2]  # the mapping of emoji has a third column
+        if line.strip() and not (index.isdecimal() and class_name and int(index) not in names):
+            raise UserError(f"{path}, line {number}: found {quoted(line.strip())}, expected a new id, a tab, a name")
+        if line.strip():
+            names[int(index)] = class_name
     # The first version of the repository's mapping of `offensive` had its two names swapped.
-    stems = [[re.sub("^no[nt][-_]", "not-", class_name) for class_name in order] for order in (names.values(), published)]
+    stems = [
+        [re.sub("^no[nt][-_]", "not-", class_name) for class_name in order] for order in (names.values(), published)
+    ]
     if sorted(stems[0]) == sorted(stems[1]) and stems[0] != stems[1]:
         notes.append(
             f"{path.name} names the classes {', '.join(names.values())}, but {name} is published as "
             f"{', '.join(published)}: is the file wrong?"
         )
-    return {str(index): names[index] for index in sorted(names)}
+    return dict(sorted(names.items()))
 
 
-def text_rows(texts: Path, labels: Path, names: Mapping[str, str], encoding: str) -> Iterator[Row]:
+def text_rows(texts: Path, labels: Path, encoding: str) -> Iterator[Row]:
     """Rows of two parallel text files; a blank line is a row without a text, so that no label moves."""
     if not labels.is_file():
         raise UserError(f"{labels}: no such file; expected the labels of {texts.name}, one per line")
-    with open_text(texts, encoding)[0] as text_file, open_text(labels)[0] as label_file:
-        pairs = zip_longest(text_file, label_file)
-        for number, (text, label) in enumerate(pairs, 1):
-            if text is None or label is None:
-                longer = number + sum(1 for _ in pairs)
-                counts = (number - 1, longer) if text is None else (longer, number - 1)
-                raise UserError(f"{texts}: {counts[0]} lines, but {labels.name} has {counts[1]}; expected one per text")
-            label = label.strip()
-            yield Row(number, text.removesuffix("\n").removesuffix("\r"), names.get(label, label))
+    pairs = zip_longest(text_file(texts, encoding).lines(), text_file(labels).lines())
+    for number, (text, label) in enumerate(pairs, 1):
+        if text is None or label is None:
+            longer = number + sum(1 for _ in pairs)
+            counts = (number - 1, longer) if text is None else (longer, number - 1)
+            raise UserError(
+                f"{texts}: {counts[0]} lines, but {labels.name} has {counts[1]}; expected one label per line"
+            )
+        yield Row(number, text.removesuffix("\n").removesuffix("\r"), label.strip())
