@@ -13,6 +13,8 @@ def declared_names(path: Path, column: str) -> tuple[str, ...]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if path.suffix.lower() != ".parquet":
+        return ()
     try:
         metadata = pq.read_schema(path).metadata or {}
         feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
@@ -26,13 +28,14 @@ def used_names(names: Sequence[str], config: DataConfig) -> tuple[str, ...]:
     return () if config.labels and not {str(label) for label in config.labels} & {*names} else tuple(names)
 
 
-def codes_of(names: Sequence[str], *, text: bool = False) -> Codes:
-    """The name of each code; -1 stands for a missing label, as in data sets of the hub.
+def class_codes(declared: Sequence[str], config: DataConfig, *, text: bool = False) -> tuple[tuple[str, ...], Codes]:
+    """The names of the classes, and of each code; -1 is a missing label. Both are empty where none are declared.
 
     text : whether the labels come from a text file, where a code is a string. Elsewhere a string that is a name is no
     code, as in `ClassLabel.cast_storage` of `datasets`.
     """
-    codes: dict[object, str | None] = {-1: None, "-1": None}
+    names = used_names(declared, config)
+    codes: dict[object, str | None] = {-1: None, "-1": None} if declared else {}
     for code, name in enumerate(names):
         codes |= {code: name, str(code): name}
-    return codes if text else codes | {name: name for name in names}
+    return names, codes if text else codes | {name: name for name in names}

@@ -20,7 +20,7 @@ from datasets import ClassLabel, Dataset, DatasetBuilder, Features
 from pipeline.config.schema import DataConfig
 from pipeline.data import sentiment140
 from pipeline.data.arrow import in_batches
-from pipeline.data.class_labels import codes_of, declared_names, used_names
+from pipeline.data.class_labels import class_codes, declared_names, used_names
 from pipeline.data.clean_rows import BATCH, Codes, Source, SourceSplit, numbered_rows
 from pipeline.data.local_files import (
     SPLIT_NAMES,
@@ -232,9 +232,7 @@ def label_names(train: Content, features: Features | None, config: DataConfig) -
         declared = () if isinstance(train, Dataset) else declared_names(train[0], config.label_column)
     if not declared and config.source == "tweet_eval":
         declared = TASKS.get(str(config.name), ())
-    names = used_names(declared, config)
-    text = not isinstance(train, Dataset) and suffix(train[0]) in TEXT_SUFFIXES
-    return names, codes_of(names, text=text) if declared else {}
+    return class_codes(declared, config, text=not isinstance(train, Dataset) and suffix(train[0]) in TEXT_SUFFIXES)
 
 
 def read_split(split: str, content: Content, title: str, config: DataConfig, notes: list[str]) -> SourceSplit | None:
