@@ -5,47 +5,26 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from pipeline.config.schema import DataConfig
+from pipeline.config.schema import TWEET_EVAL, DataConfig
 from pipeline.data.class_labels import used_names
 from pipeline.data.clean_rows import Codes, Row, Source, SourceSplit, quoted
 from pipeline.data.text_file import text_file
 from pipeline.runtime.errors import UserError, nearest
 
+EMOJI = (
+    "❤", "😍", "😂", "💕", "🔥", "😊", "😎", "✨", "💙", "😘",
+    "📷", "🇺🇸", "☀", "💜", "😉", "💯", "😁", "🎄", "📸", "😜",
+)  # fmt: skip
 STANCE = ("none", "against", "favor")
 # The names of the hub's data set cardiffnlp/tweet_eval; in the original repository, mapping.txt holds them.
 TASKS: dict[str, tuple[str, ...]] = {
-    "emoji": (
-        "❤",
-        "😍",
-        "😂",
-        "💕",
-        "🔥",
-        "😊",
-        "😎",
-        "✨",
-        "💙",
-        "😘",
-        "📷",
-        "🇺🇸",
-        "☀",
-        "💜",
-        "😉",
-        "💯",
-        "😁",
-        "🎄",
-        "📸",
-        "😜",
-    ),
+    "emoji": EMOJI,
     "emotion": ("anger", "joy", "optimism", "sadness"),
     "hate": ("non-hate", "hate"),
     "irony": ("non_irony", "irony"),
     "offensive": ("non-offensive", "offensive"),
     "sentiment": ("negative", "neutral", "positive"),
-    "stance_abortion": STANCE,
-    "stance_atheism": STANCE,
-    "stance_climate": STANCE,
-    "stance_feminist": STANCE,
-    "stance_hillary": STANCE,
+    **dict.fromkeys((task for task in TWEET_EVAL if task.startswith("stance_")), STANCE),
 }
 FILES = {"train": "train", "validation": "val", "test": "test"}
 
