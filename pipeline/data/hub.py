@@ -31,8 +31,9 @@ from pipeline.data.local_files import (
     read_splits,
     split_files,
 )
+from pipeline.data.records import check_columns
 from pipeline.data.source import HUB_REVISIONS, location
-from pipeline.data.tables import SUFFIXES, TEXT_SUFFIXES, check_columns, read_table
+from pipeline.data.tables import SUFFIXES, TEXT_SUFFIXES, read_table
 from pipeline.data.text_file import content_name
 from pipeline.data.tweet_eval import TASKS, declared_tasks, is_text_folder, open_text_folder
 from pipeline.runtime.errors import UserError, nearest, one_line

@@ -9,7 +9,8 @@ from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
 from pipeline.data.class_labels import class_codes, declared_names
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
-from pipeline.data.tables import SUFFIXES, Layout, open_table
+from pipeline.data.records import Layout
+from pipeline.data.tables import SUFFIXES, open_table
 from pipeline.data.text_file import content_name, readable, text_file
 from pipeline.runtime.errors import UserError
 
@@ -32,9 +33,8 @@ def open_files(config: DataConfig) -> Source:
     files = split_files(path) if path.is_dir() else {"train": path}
     names, codes = class_codes(declared_names(files["train"], config.label_column), config)
     splits = read_splits(files, config, notes)
-    return Source(
-        {name: replace(split, codes=codes) for name, split in splits.items()}, names or None, unlabelled, notes=notes
-    )
+    splits = {name: replace(split, codes=codes) for name, split in splits.items()}
+    return Source(splits, names or None, unlabelled, notes=notes)
 
 
 def data_path(config: DataConfig) -> Path:

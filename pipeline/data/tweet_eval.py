@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.config.schema import TWEET_EVAL, DataConfig
 from pipeline.data.class_labels import used_names
-from pipeline.data.clean_rows import Codes, Row, Source, SourceSplit, quoted
+from pipeline.data.clean_rows import Codes, Row, Source, SourceSplit
+from pipeline.data.labels import quoted
 from pipeline.data.text_file import text_file
 from pipeline.runtime.errors import UserError, nearest
 
