@@ -3,11 +3,12 @@
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.clean_rows import Row
-from pipeline.data.text_file import content_name, is_valid, open_bytes, readable
+from pipeline.data.text_file import content_name, is_valid, text_file
 from pipeline.runtime.errors import UserError
 
 NAMES = ("negative", "positive")
@@ -35,13 +36,12 @@ def file_config(path: Path, config: DataConfig, notes: list[str]) -> DataConfig:
     """The keys that read `path`: those of the original layout where its first line has it, or else `config`."""
     if Path(content_name(path)).suffix.lower() != ".csv":
         return config
-    with readable(path), open_bytes(path) as file:
-        fields = next(csv.reader([file.readline().decode("latin-1")]), [])
-    if len(fields) != ORIGINAL_COLUMNS or not (fields[0] in CODES or fields[0] in NEUTRAL):
-        return config
     encoding = config.encoding
     if encoding == "auto":
         encoding = "utf-8" if is_valid(path, "utf-8") else "latin-1"
+    fields = next(csv.reader(islice(text_file(path, encoding).lines(), 1)), [])
+    if len(fields) != ORIGINAL_COLUMNS or not (fields[0] in CODES or fields[0] in NEUTRAL):
+        return config
     notes.append(f"{path.name}: read as {encoding}, without a header, label in column 0 and text in column 5")
     return replace(
         config,
