@@ -1,10 +1,14 @@
 """Local files as a data source: one file, or a folder of train, validation and test files (`data=files`)."""
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
+from pipeline.data.class_labels import class_codes, declared_names
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
 from pipeline.data.records import Layout
 from pipeline.data.tables import SUFFIXES, open_table
@@ -27,8 +31,11 @@ def open_files(config: DataConfig) -> Source:
     path, notes = data_path(config), list[str]()
     texts = path / "unlabelled.txt"
     unlabelled = line_batches(texts) if texts.is_file() else None
-    splits = read_splits(split_files(path) if path.is_dir() else {"train": path}, config, notes)
-    return Source(splits, unlabelled=unlabelled, notes=notes)
+    files = split_files(path) if path.is_dir() else {"train": path}
+    names, codes = class_codes(declared_names(files["train"], config.label_column), config)
+    splits = read_splits(files, config, notes)
+    splits = {name: replace(split, codes=codes) for name, split in splits.items()}
+    return Source(splits, names or None, unlabelled, notes=notes)
 
 
 def data_path(config: DataConfig) -> Path:
@@ -40,6 +47,17 @@ def data_path(config: DataConfig) -> Path:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"data.path: no file or folder {path}{did_you_mean(path.name, siblings)}")
     return path
+
+
+def is_plain(path: Path) -> bool:
+    """Whether `data=hub` reads a local file or folder as `data=files` does: no data card says anything else about it."""
+    card = path / "README.md"
+    if card.is_file() and re.search("^(configs|dataset_info):", card.read_text("utf-8", "replace"), re.MULTILINE):
+        return False
+    try:
+        return path.is_file() or bool(split_files(path))
+    except UserError:
+        return False
 
 
 def split_files(folder: Path) -> dict[str, Path]:
@@ -78,10 +96,11 @@ def read_file(path: Path, config: DataConfig, notes: list[str]) -> SourceSplit:
     """
     with readable(path):
         records = open_table(path, columns_of(config), layout_of(config), notes)
+        first = list(islice(records, 1))  # JSON and Parquet files check their columns when they are read
 
     def rows() -> Iterator[Row]:
         with readable(path):
-            for number, line, values, problem in records:
+            for number, line, values, problem in chain(first, records):
                 text, label = values or (None, None)
                 yield Row(number, text, label, line, problem)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
+from pipeline.data.tweet_eval import check_task, task_folder
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import file_fingerprint, fingerprint
 from pipeline.runtime.nltk_data import find_corpus
@@ -15,24 +16,25 @@ NLTK_FILES = {"positive": "positive_tweets.json", "negative": "negative_tweets.j
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def location(config: DataConfig) -> Path | str:
-    """The local folder that `data.path` names, or else the hub id."""
+def location(config: DataConfig, key: str = "data.path") -> Path | str:
+    """The local folder or file that `data.path` names (of TweetEval the folder of the task), or else the hub id.
+
+    `key` : the key that messages name.
+    """
     path = config.path or HUB_IDS.get(config.source)
     if not path:
-        raise UserError("data.path is not set; data=hub reads the hub id or local folder it names")
-    return folder_or_id("data.path", path, "; data=files reads a file")
-
-
-def folder_or_id(key: str, path: str, hint: str = "") -> Path | str:
-    """The local folder that `path`, the value of `key`, names, or else the hub id; `hint` : what to do with a file."""
-    folder = Path(path).expanduser().absolute()
-    if folder.is_dir():
-        return folder
-    if folder.is_file():
-        raise UserError(f"{key}={path} is a file, expected a folder{hint}")
-    if not HUB_ID.fullmatch(path):
-        raise UserError(f"{key}={path} is no local folder, and no hub id either (owner/name)")
-    return path
+        raise UserError("data.path is not set; data=hub reads the hub id, local folder or file it names")
+    local = Path(path).expanduser().absolute()
+    if not local.exists() and not HUB_ID.fullmatch(path):
+        raise UserError(f"{key}={path} is no local file or folder, and no hub id either (owner/name)")
+    if config.source != "tweet_eval":
+        return local if local.exists() else path
+    if local.is_file():
+        hint = "; data=files reads a file" if key == "data.path" else ""
+        raise UserError(f"{key}={path} is a file, data=tweet_eval expects a folder{hint}")
+    if not config.name or not local.exists():  # a local copy may have other tasks
+        check_task(config.name)
+    return task_folder(local, str(config.name)) if local.exists() else path
 
 
 def corpus_path(config: DataConfig) -> Path:

@@ -19,12 +19,15 @@ def closest(name: str, valid: Iterable[str]) -> str | None:
     return options[close[0]] if close else None
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """The closest of `valid` to `name`, as the end of an error line: `; did you mean 'x'?`, or the list of all."""
+def nearest(name: str, valid: Iterable[str], *, every: bool = False) -> str:
+    """The closest of `valid` to `name`, as the end of an error line: `; did you mean 'x'?`, or the list of all.
+
+    With `every`, the list follows in any case.
+    """
     options = list(valid)
-    if close := closest(name, options):
-        return f"; did you mean '{close}'?"
-    return f"; valid: {', '.join(options)}" if options else ""
+    close = closest(name, options)
+    hint = f"; did you mean '{close}'?" if close else ""
+    return f"{hint}; valid: {', '.join(options)}" if options and (every or not close) else hint
 
 
 def one_line(error: BaseException) -> str:

@@ -1,12 +1,11 @@
 """Checks of input files before any work, without slow libraries: they exist, and tables have their columns."""
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.config.schema import Config, DataConfig
-from pipeline.data.source import folder_or_id, source_fingerprint
+from pipeline.data.source import location, source_fingerprint
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.nltk_data import OPINIONS, STOP_WORDS, find_corpus
 
@@ -22,12 +21,12 @@ def check_inputs(configs: Sequence[Config]) -> None:
 def check_source(config: DataConfig) -> None:
     """Raise UserError where the data source is absent; a data set on the hub is not asked for."""
     source_fingerprint(config, lambda paths: "")
-    if config.source == "files":
-        from pipeline.data.local_files import open_files
-        from pipeline.data.tables import JSON_SAMPLE
+    if config.source in ("files", "hub"):
+        from pipeline.data.local_files import is_plain, open_files
 
-        for split in open_files(config).splits.values():
-            deque(islice(split.rows, JSON_SAMPLE + 1), maxlen=0)  # the columns of JSON are known after so many rows
+        if config.source == "files" or (isinstance(path := location(config), Path) and is_plain(path)):
+            for split in open_files(config).splits.values():
+                next(iter(split.rows), None)
 
 
 def check_files(config: Config) -> None:
@@ -42,8 +41,9 @@ def check_files(config: Config) -> None:
         require_file("probe.similarity_files", path)
     if config.probe.polarity == "nltk":
         find_corpus(*OPINIONS)
-    if set(config.probe.transfer) - {"sample_topic"}:
-        folder_or_id("probe.transfer_path", config.probe.transfer_path)
+    for name in set(config.probe.transfer) - {"sample_topic"}:
+        task = replace(config.data, source="tweet_eval", path=config.probe.transfer_path, name=name)
+        location(task, "probe.transfer_path")
 
 
 def require_file(key: str, path: str | None) -> None:
