@@ -145,7 +145,7 @@ class TestRefused:
             (["seed=0,1"], "'seed=0,1' holds several values: add -m to run each"),
             (["--cfg", "job", "train.lrr=1"], "unknown key 'train.lrr'; did you mean 'train.lr_head'?"),
             (["--multrun"], "unknown flag --multrun; did you mean '--multirun'?"),
-            (["--config-nam"], "unknown flag --config-nam; did you mean '--config-dir'?"),
+            (["--config-pth"], "unknown flag --config-pth; did you mean '--config-dir'?"),
             (["--help", "experimnt"], "unknown key 'experimnt'; did you mean 'experiment'?"),
             (["data=files", "data.path=nothing.csv"],
              "data.path: no file or folder {folder}/nothing.csv"),
