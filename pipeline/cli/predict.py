@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from pipeline.prediction.text_stream import Input
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+CHOICES = {"quoting": ("auto", "double", "backslash", "none"), "header": ("auto", "true", "false")}
 LAYOUT = {
     "delimiter": "comma, tab, semicolon, pipe, space, or one character",
-    "quoting": "double, backslash or none",
-    "header": "whether line 1 names the columns: true or false (columns are 0, 1, 2 …)",
+    "quoting": 'double ("" inside "…"), backslash (\\" inside "…") or none',
+    "header": "whether line 1 names the columns: true, or false (they are 0, 1, 2 …)",
 }
 MAX_LISTED = 20  # texts without a prediction that are named one by one
 
@@ -72,7 +73,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     table.add_argument("--text-column", metavar="NAME", help="column of the texts (default: as in the run's data)")
     table.add_argument("--columns", metavar="NAME,…", help="columns to repeat in the output, such as id")
     for name, meaning in LAYOUT.items():
-        table.add_argument(f"--{name}", default="auto", help=meaning)
+        table.add_argument(f"--{name}", default="auto", choices=CHOICES.get(name), help=meaning)
     output = parser.add_argument_group("output")
     output.add_argument("--to", type=Path, metavar="FILE", help="file to write (default: stdout)")
     output.add_argument("--format", choices=("jsonl", "csv"), help="default: by the ending of --to, else jsonl")
@@ -95,6 +96,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     for name in ("text_column", "columns", *LAYOUT) if parsed.file is None else ():
         if getattr(parsed, name) != parser.get_default(name):
             raise UserError(f"--{name.replace('_', '-')} is about the columns of a table: give the table as --file")
+    if (parsed.encoding, parsed.delimiter) != ("auto", "auto"):
+        from pipeline.config.validate import check_layout
+
+        check_layout(parsed.encoding, parsed.delimiter, "--")
     if parsed.to is not None:
         check_output(parsed.to)
         parsed.format = parsed.format or FORMATS.get(parsed.to.suffix.lower())
@@ -146,10 +151,9 @@ def _labels(names: list[str], configured: Any, options: argparse.Namespace) -> l
 
 def _batches(options: argparse.Namespace, text_column: str, notes: list[str]) -> Iterator[list["Input"]]:
     """The texts of the command line, of `--file` or of stdin, in batches; `text_column` is that of the run's data."""
-    from pipeline.data.text_file import check_encoding
+    from pipeline.data.tables import Layout
     from pipeline.prediction.text_stream import TextLines, checked, file_lines, is_table, table_rows
 
-    check_encoding("--encoding", options.encoding)
     column = options.text_column or text_column
     if options.texts:
         # Bytes of an argument that are not UTF-8 arrive as surrogates.
@@ -162,8 +166,6 @@ def _batches(options: argparse.Namespace, text_column: str, notes: list[str]) ->
         return iter(TextLines(cast("BufferedReader", sys.stdin.buffer), "stdin", options.encoding, column))
     if options.text_column is None and not options.columns and not is_table(options.file):
         return file_lines(options.file, options.encoding, column, notes)
-    from pipeline.data.tables import Layout
-
     layout = Layout(options.encoding, options.delimiter, options.quoting, options.header, "--")
     return table_rows(options.file, options.text_column, options.columns, layout, text_column, notes)
 

@@ -31,6 +31,14 @@ MAX_LABELS = 20  # different values in the sample of a column that is suggested 
 RECORDS = "pandas writes one object per line with to_json(path, orient='records', lines=True)"
 
 
+class MissingColumnError(UserError):
+    """A table lacks `column`; `names` are the columns that it has."""
+
+    def __init__(self, message: str, column: str, names: Sequence[str]):
+        super().__init__(message)
+        self.column, self.names = column, names
+
+
 class Record(NamedTuple):
     """One row: its values in the order of the requested columns, or a problem.
 
@@ -105,7 +113,8 @@ def check_columns(
         if column not in names:
             hint = nearest(column, names)
             hint = hint if hint.startswith("; did you mean") else suggestion()
-            raise UserError(f"{path}: no column {column!r} ({key}); columns: {', '.join(shortened(names))}{hint}")
+            message = f"{path}: no column {column!r} ({key}); columns: {', '.join(shortened(names))}{hint}"
+            raise MissingColumnError(message, column, names)
         if names.count(column) > 1:
             raise UserError(f"{path}: {names.count(column)} columns are called {column!r} ({key}), expected one")
 
@@ -123,6 +132,7 @@ class DelimitedTable:
     file: TextFile
     delimiter: str
     quoting: str  # as configured
+    key: str  # of the quoting, in messages
     header: bool
     skipped: int
     names: list[str]
@@ -141,15 +151,15 @@ class DelimitedTable:
         width, name = len(self.names), self.file.path.name
         reading, other = ("text", "double") if dialect.quoting == "none" else ("quoting", "none")
         if evidence is Quoting.UNCERTAIN:
-            notes.append(f"{name}: quotes around whole fields are read as {reading}; data.quoting={other} differs")
+            notes.append(f"{name}: quotes around whole fields are read as {reading}; {self.key}={other} differs")
         elif evidence is Quoting.CERTAIN and self.quoting == "auto" and (reading == "text") != self.tabbed:
-            notes.append(f"{name}: quotes are read as {reading}, with data.quoting={dialect.quoting} (detected)")
+            notes.append(f"{name}: quotes are read as {reading}, with {self.key}={dialect.quoting} (detected)")
         rows = split_records(self.lines(), dialect, self.skipped + 1)
         if self.header:
             next(rows)
         for number, row in enumerate(rows, 1):
             if row.problem is not None:
-                yield Record(number, row.line, None, f"{row.problem}; expected quotes in pairs, or data.quoting=none")
+                yield Record(number, row.line, None, f"{row.problem}; expected quotes in pairs, or {self.key}=none")
             elif len(row.values) != width:
                 count = "1 field" if len(row.values) == 1 else f"{len(row.values)} fields"
                 expected = f"expected {width} ({', '.join(shortened(self.names))})"
@@ -158,7 +168,7 @@ class DelimitedTable:
                 if row.lines > 2 and (swallowed := self.rows_inside(row.values)):
                     notes.append(
                         f"{name}, row {number} (line {row.line}): a quoted text holds {swallowed} lines that look like "
-                        "rows; data.quoting=none reads them as rows"
+                        f"rows; {self.key}=none reads them as rows"
                     )
                 yield Record(number, row.line, tuple(row.values[index] for index in indices))
 
@@ -192,7 +202,8 @@ def delimited_table(
     if not header:
         names = [str(position) for position in range(len(names))]
     check_columns(file.path, names, columns, lambda: suggested_columns(rows, names, columns, layout))
-    return DelimitedTable(file, delimiter, layout.quoting, header, skipped, names, tabbed, detected)
+    key = f"{layout.prefix}quoting"
+    return DelimitedTable(file, delimiter, layout.quoting, key, header, skipped, names, tabbed, detected)
 
 
 def suggested_columns(
@@ -212,11 +223,11 @@ def suggested_columns(
     label = min(
         (column for column in counts if 2 <= counts[column] <= MAX_LABELS), key=counts.__getitem__, default=None
     )
-    guesses = {f"{layout.prefix}text_column": text, f"{layout.prefix}label_column": label}
+    guesses = {"text_column": text, "label_column": label}
     no_header = layout.header != "false" and label is not None and rows[0][label] in cells[label]
     settings = [f"{layout.prefix}header=false"] if no_header else []
     for key, column in columns.items():
-        guess = guesses.get(key)
+        guess = guesses.get(key.removeprefix(layout.prefix).replace("-", "_"))
         if guess is not None and (no_header or column not in names):
             settings.append(f"{key}={shlex.quote(str(guess) if no_header else names[guess])}")
     reason = "line 1 looks like a row, " if no_header else ""

@@ -8,22 +8,20 @@ from collections.abc import Iterator, Sequence
 from io import BufferedIOBase
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
+from pipeline.data.tables import SUFFIXES, Layout, MissingColumnError, Record, read_table
 from pipeline.data.text_file import BOMS, content_name, detect_encoding, open_bytes, readable, without_mark
 from pipeline.runtime.errors import UserError
-
-if TYPE_CHECKING:
-    from pipeline.data.tables import Layout, Record
 
 BATCH = 256  # texts
 BLOCK = 1 << 16  # bytes
 MAX_TEXT = 1 << 20  # characters
 SURROGATE = re.compile("[\ud800-\udfff]")
 FIRST_BYTE = 0xDC00  # added to a byte that cannot be decoded: the lone surrogate that stands for it, as in PEP 383
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".xlsx", ".xls", ".ods")
+SPREADSHEETS = (".xlsx", ".xls", ".ods")  # which the reader of tables refuses in its own words
 USUAL_NAMES = ("text", "tweet", "content", "sentence", "review", "comment", "message")  # of a text column
-SAMPLE = 1_000  # rows of a table of which at least one must have a text
+SAMPLE = 1_000  # rows, which show whether a column is empty or missing
 
 
 def surrogates(error: UnicodeError) -> tuple[str, int]:
@@ -53,7 +51,7 @@ def checked(where: str, text: object, columns: tuple[Any, ...] = (), encoding: s
     if isinstance(text, int | float):
         text = str(text)
     if not isinstance(text, str):
-        problem = f"holds a {type(text).__name__}, expected text"
+        problem = f"holds {type(text).__name__}, expected text"
     elif len(text) > MAX_TEXT:
         problem = f"longer than {MAX_TEXT:,} characters"
     elif "\0" in text:
@@ -140,8 +138,9 @@ def is_json(line: str) -> bool:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table by its name, compressed or not."""
-    return Path(content_name(path)).suffix.lower() in TABLE_SUFFIXES
+    """Whether a file is a table by its name, compressed or not; `.txt` is not."""
+    suffix = Path(content_name(path)).suffix.lower()
+    return suffix != ".txt" and suffix in (*SUFFIXES, *SPREADSHEETS)
 
 
 def file_lines(path: Path, encoding: str, column: str, notes: list[str]) -> Iterator[list[Input]]:
@@ -161,7 +160,7 @@ def file_lines(path: Path, encoding: str, column: str, notes: list[str]) -> Iter
 
 
 def table_rows(
-    path: Path, text_column: str | None, columns: Sequence[str], layout: "Layout", default: str, notes: list[str]
+    path: Path, text_column: str | None, columns: Sequence[str], layout: Layout, default: str, notes: list[str]
 ) -> Iterator[list[Input]]:
     """The rows of a table in batches, each with its text and the values of `columns`.
 
@@ -169,29 +168,29 @@ def table_rows(
     layout, notes : as in `pipeline.data.tables.read_table`, whose errors are raised.
     """
     from pipeline.data.arrow import in_batches
-    from pipeline.data.tables import MissingColumn, read_table
 
-    def read(column: str) -> Iterator["Record"]:
+    def read(column: str) -> Iterator[Record]:
         return read_table(path, {"--text-column": column} | {f"--columns={c}": c for c in columns}, layout, notes)
 
-    column, first = text_column or default, list["Record"]()
+    column, first = text_column or default, list[Record]()
     try:
         records = read(column)
         first += islice(records, SAMPLE)
-        if not any(record.values and record.values[0] is not None for record in first):
-            deque(records, 0)  # at the end of a JSON file it is known which columns it has
+        values = [record.values for record in first if record.values]
+        if not all(any(value is not None for value in cells) for cells in zip(*values, strict=True)):
+            deque(records, 0)  # a JSON file shows at its end which columns it has
             records, first = read(column), []
-    except MissingColumn as missing:
+    except MissingColumnError as missing:
         usual = [name for name in missing.names if len(missing.names) == 1 or name.lower() in USUAL_NAMES]
         if text_column is not None or missing.column != column or len(usual) != 1:
             raise
-        records, column = read(usual[0]), usual[0]
+        records, first, column = read(usual[0]), [], usual[0]
         notes.append(f"{path.name}: read the texts of column {column!r}; --text-column chooses another")
     for batch in in_batches(chain(first, records), BATCH):
         yield [_input(record, column) for record in batch]
 
 
-def _input(record: "Record", column: str) -> Input:
+def _input(record: Record, column: str) -> Input:
     """A row of a table as an input."""
     where = f"row {record.number:,}" + (f" (line {record.line:,})" if record.line is not None else "")
     if record.values is None:
