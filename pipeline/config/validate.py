@@ -212,6 +212,7 @@ def _check_combinations(config: Config) -> None:
     if (data.source == "sample") != (data.sample is not None):
         raise UserError(f"data.source={data.source}: choose the source with data={data.source}")
     check_layout(data.encoding, data.delimiter)
+    check_layout(cbow.extra_encoding, "auto", "cbow.extra_")
     if data.source in ("hub", "files") and data.path is None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")

@@ -21,13 +21,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.data.arrow import in_batches, write_texts
+from pipeline.data.text_file import SURROGATE
 from pipeline.runtime.errors import UserError, nearest
 
 BATCH = 10_000
 MAX_LABELS = 1_000
 MAX_LISTED = 20  # rows per split that are reported one by one
 FAST_LABEL_TYPES = frozenset({str, int})  # not bool and float: they compare equal to numbers that are other labels
-SURROGATE = re.compile("[\ud800-\udfff]")
 INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 MISSING_WORDS = frozenset({"nan", "na", "n/a", "null", "none", "nil", "missing", "unknown", "?", "-", "#n/a", "<na>"})

@@ -1,13 +1,14 @@
 """Local files as a data source: one file, or a folder of train, validation and test files (`data=files`)."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
 from pipeline.data.tables import SUFFIXES, Layout, open_table
-from pipeline.data.text_file import content_name, readable, text_file
+from pipeline.data.text_file import COMPRESSION_SUFFIXES, content_name, readable, text_lines
 from pipeline.runtime.errors import UserError
 
 SPLIT_NAMES = {
@@ -24,8 +25,11 @@ def open_files(config: DataConfig) -> Source:
     files for one split.
     """
     path, notes = data_path(config), list[str]()
-    texts = path / "unlabelled.txt"
-    unlabelled = line_batches(texts) if texts.is_file() else None
+    texts = [path / f"unlabelled.txt{suffix}" for suffix in ("", *COMPRESSION_SUFFIXES)]
+    lines = [
+        text_lines(text, config.encoding, column=config.text_column, notes=notes) for text in texts if text.is_file()
+    ]
+    unlabelled = in_batches(chain(*lines), BATCH) if lines else None
     splits = read_splits(split_files(path) if path.is_dir() else {"train": path}, config, notes)
     return Source(splits, unlabelled=unlabelled, notes=notes)
 
@@ -95,9 +99,3 @@ def columns_of(config: DataConfig) -> dict[str, str]:
 def layout_of(config: DataConfig) -> Layout:
     """The configured layout of text files."""
     return Layout(config.encoding, config.delimiter, config.quoting, config.header)
-
-
-def line_batches(path: Path) -> Iterator[list[str]]:
-    """The lines of a text file that are not blank, in batches."""
-    lines = (line.rstrip("\r\n") for line in text_file(path).lines())
-    yield from in_batches((line for line in lines if line.strip()), BATCH)

@@ -51,6 +51,7 @@ def load(config: DataConfig, cache: Path) -> Splits:
         scratch = Path(folder)
         source = open_source(config, scratch)
         stored = {name: store_split(split, scratch / f"{name}.arrow") for name, split in source.splits.items()}
+        unlabelled = write_texts(source.unlabelled, cache / "unlabelled.arrow") if source.unlabelled else None
         notes = list(source.notes)  # readers add to them while they read
         coding = label_coding(list(stored.values()), config.labels, source.label_names, notes)
         names = coding.names
@@ -59,7 +60,6 @@ def load(config: DataConfig, cache: Path) -> Splits:
         drop_duplicates(selections, config.deduplicate, notes)
         check_classes(selections, names, notes)
         tables = {split: write_split(selection, cache / f"{split}.arrow") for split, selection in selections.items()}
-        unlabelled = write_texts(source.unlabelled, cache / "unlabelled.arrow") if source.unlabelled else None
     labelled = (tables["train"], tables.get("validation"), tables["test"])
     return Splits(*labelled, unlabelled or None, names, source.generated, notes)
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from pipeline.config.schema import DELIMITERS
 from pipeline.data.dialect import Dialect, Quoting, column_name, detect_delimiter, detect_quoting, split_records
-from pipeline.data.text_file import TextFile, content_name, open_bytes, readable, text_file
+from pipeline.data.text_file import TextFile, content_name, is_json, open_bytes, readable, text_file
 from pipeline.runtime.errors import UserError, nearest, one_line
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
@@ -254,7 +254,7 @@ def read_json(file: TextFile, columns: Mapping[str, str], start: str) -> Iterato
     path = file.path
     try:
         with file.open() as stream:
-            whole = json.load(stream) if start.startswith("[") or not parses(start) else None
+            whole = json.load(stream) if start.startswith("[") or not is_json(start) else None
     except (ValueError, RecursionError) as error:
         if start.startswith("["):
             raise UserError(f"{path}: not JSON ({one_line(error)}); expected a list of objects") from None
@@ -296,15 +296,6 @@ def parsed_lines(file: TextFile) -> Iterator[tuple[int | None, Any]]:
                 yield number, json.loads(line)
             except (ValueError, RecursionError) as error:
                 yield number, error
-
-
-def parses(line: str) -> bool:
-    """Whether a line is JSON by itself."""
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def read_parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Record]:

@@ -4,7 +4,9 @@ import bz2
 import codecs
 import gzip
 import io
+import json
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from pipeline.runtime.errors import UserError, one_line
 COMPRESSED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 ZIP = b"PK\x03\x04"
 COMPRESSION_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
+TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xls", ".ods")  # suffixes
 BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -27,7 +30,19 @@ BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
 }
 SAMPLE = 1 << 16  # bytes that the detection of an encoding without invalid bytes looks at
 BLOCK = 1 << 20
+FIRST_BYTE = 0xDC00  # added to a byte that cannot be decoded: the lone surrogate that stands for it, as in PEP 383
+SURROGATE = re.compile("[\ud800-\udfff]")
 DAMAGED = 0.2  # at most this share of the lines with non-ASCII bytes is invalid in a damaged UTF-8 file
+
+
+def surrogates(error: UnicodeError) -> tuple[str, int]:
+    """Replace each byte that cannot be decoded by a lone surrogate, in any encoding; a codec error handler."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(FIRST_BYTE + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(surrogates.__name__, surrogates)
 
 
 class Encoding(NamedTuple):
@@ -53,8 +68,7 @@ class TextFile:
 
     def open(self) -> TextIO:
         """The text without its byte order mark; lines keep their ends."""
-        errors = "surrogateescape" if self.invalid_lines else "strict"
-        return io.TextIOWrapper(open_bytes(self.path), self.codec, errors, newline=self.newline)
+        return io.TextIOWrapper(open_bytes(self.path), self.codec, surrogates.__name__, newline=self.newline)
 
     def lines(self) -> Iterator[str]:
         """The lines with their ends, from the beginning of the file."""
@@ -110,20 +124,71 @@ def open_text(path: Path, encoding: str = "auto", key: str = "data.encoding") ->
     return file.open(), file.encoding
 
 
-def text_file(path: Path, encoding: str = "auto", key: str = "data.encoding") -> TextFile:
+def text_file(path: Path, encoding: str = "auto", key: str = "data.encoding", *, check_all: bool = True) -> TextFile:
     """The file with its encoding, detected for `auto`, see `detect_encoding`; `key` is the option that messages name.
 
-    Raises UserError where the file cannot be read, or holds bytes that are not valid in the encoding.
+    Raises UserError where the file cannot be read, or holds bytes that are not valid in the encoding. Without
+    `check_all`, the encoding follows from the first bytes alone, and invalid ones after them are no error.
     """
     with readable(path):
-        name, invalid = detect_encoding(path, key) if encoding == "auto" else Encoding(checked(path, encoding, key))
         with open_bytes(path) as file:
             start = file.read(SAMPLE)
+        if encoding != "auto":
+            name, invalid = Encoding(checked(path, encoding, key))
+        else:
+            name, invalid = detect_encoding(path, key) if check_all else Encoding(unicode_name(start) or "utf-8")
         codec = next((bom for mark, bom in BOMS.items() if start.startswith(mark) and same_family(bom, name)), name)
         codec = "utf-8-sig" if codecs.lookup(codec).name == "utf-8" else codec
         head = codecs.getincrementaldecoder(codec)("replace").decode(start)
         newline = "\r" if "\r" in head.rstrip("\r") and "\n" not in head else "\n"
         return TextFile(path, name, invalid, codec, newline)
+
+
+def text_lines(
+    path: Path, encoding: str = "auto", key: str = "data.encoding", column: str = "text", notes: list[str] | None = None
+) -> Iterator[str]:
+    """The lines of a text file with one text per line, without line ends and blank lines.
+
+    Lines with NUL bytes or damaged UTF-8 are left out; `notes` gets their number at the end. Raises UserError where the
+    file cannot be read, has another encoding, or is a table, with a column `column` or by its name.
+    """
+    ending = PurePath(content_name(path)).suffix.lower()
+    kind = "a table by its name" if ending in TABLES else None
+    with readable(path):
+        file, left_out = text_file(path, encoding, key, check_all=False), 0
+        for number, line in enumerate(file.lines(), 1):
+            if number == 1 and (kind := kind or table_kind(line.rstrip("\r\n"), column)):
+                raise UserError(f"{path}: {kind}, expected one text per line; write its texts alone to a .txt file")
+            if "\0" in line or (not line.isascii() and SURROGATE.search(line)):
+                if not left_out and encoding == "auto":
+                    detect_encoding(path, key)
+                left_out += 1
+            elif not line.isspace():
+                yield line.rstrip("\r\n")
+    if left_out and notes is not None:
+        notes.append(f"{path.name}: {left_out:,} lines left out, with NUL bytes or bytes that are not {file.encoding}")
+
+
+def table_kind(line: str, column: str) -> str | None:
+    """What a first line is where it is no text: a header with `column`, JSON, or a line in fastText's format.
+
+    A header is only recognised where its fields are words of letters, digits, `_` and `-`.
+    """
+    fields = re.split(r"[,;|\t]", line.replace('"', ""))
+    if line.startswith("__label__"):
+        return "a line in fastText's format"
+    if len(fields) > 1 and column in fields and all(re.fullmatch(r"[\w-]+", field) for field in fields):
+        return "the header of a table"
+    return "JSON" if line.startswith(("{", "[{")) and is_json(line) else None
+
+
+def is_json(line: str) -> bool:
+    """Whether a line is JSON by itself."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def same_family(first: str, second: str) -> bool:
@@ -158,11 +223,8 @@ def detect_encoding(path: Path, key: str = "data.encoding") -> Encoding:
     """
     with open_bytes(path) as file:
         start = file.read(SAMPLE)
-        for mark, name in BOMS.items():
-            if start.startswith(mark):
-                return Encoding(name)
-        if wide := without_mark(start):
-            return Encoding(wide)
+        if name := unicode_name(start):
+            return Encoding(name)
         decoder = codecs.getincrementaldecoder("utf-8")()
         block = start
         try:
@@ -173,6 +235,11 @@ def detect_encoding(path: Path, key: str = "data.encoding") -> Encoding:
             return Encoding("utf-8")
         except UnicodeDecodeError:
             return invalid_utf8(path, key)
+
+
+def unicode_name(start: bytes) -> str | None:
+    """The encoding whose byte order mark a file begins with, or UTF-16 without one."""
+    return next((name for mark, name in BOMS.items() if start.startswith(mark)), None) or without_mark(start)
 
 
 def without_mark(start: bytes) -> str | None:

@@ -1,37 +1,34 @@
 """Read texts in constant memory: the lines of a stream or text file, or the text column of a table."""
 
 import codecs
-import json
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from io import BufferedIOBase
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
-from pipeline.data.tables import SUFFIXES, Layout, MissingColumnError, Record, read_table
-from pipeline.data.text_file import BOMS, content_name, detect_encoding, open_bytes, readable, without_mark
+from pipeline.data.tables import Layout, MissingColumnError, Record, read_table
+from pipeline.data.text_file import (
+    BOMS,
+    FIRST_BYTE,
+    SURROGATE,
+    TABLES,
+    content_name,
+    detect_encoding,
+    open_bytes,
+    readable,
+    surrogates,
+    table_kind,
+    unicode_name,
+)
 from pipeline.runtime.errors import UserError
 
 BATCH = 256  # texts
 BLOCK = 1 << 16  # bytes
 MAX_TEXT = 1 << 20  # characters
-SURROGATE = re.compile("[\ud800-\udfff]")
-FIRST_BYTE = 0xDC00  # added to a byte that cannot be decoded: the lone surrogate that stands for it, as in PEP 383
-SPREADSHEETS = (".xlsx", ".xls", ".ods")  # which the reader of tables refuses in its own words
 USUAL_NAMES = ("text", "tweet", "content", "sentence", "review", "comment", "message")  # of a text column
 SAMPLE = 1_000  # rows, which show whether a column is empty or missing
-
-
-def surrogates(error: UnicodeError) -> tuple[str, int]:
-    """Replace each byte that cannot be decoded by a lone surrogate, in any encoding; a codec error handler."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return "".join(chr(FIRST_BYTE + byte) for byte in error.object[error.start : error.end]), error.end
-
-
-codecs.register_error(surrogates.__name__, surrogates)
 
 
 class Input(NamedTuple):
@@ -83,8 +80,7 @@ class TextLines:
         while block and any(mark.startswith(block) for mark in BOMS) and (more := self.stream.read1(BLOCK)):
             block += more
         if self.encoding == "auto":
-            marked = (name for mark, name in BOMS.items() if block.startswith(mark))
-            self.encoding = next(marked, without_mark(block) or "utf-8")
+            self.encoding = unicode_name(block) or "utf-8"
         decoder = codecs.getincrementaldecoder(self.encoding)(surrogates.__name__)
         rest, ended = "", False
         while not ended:
@@ -94,12 +90,18 @@ class TextLines:
                 lines += rest.removesuffix("\r").split("\r") if not self.lines else [rest]
             if lines and not self.lines:
                 lines[0] = lines[0].removeprefix("\ufeff")
-                if sign := table_sign(self.name, lines[0].removesuffix("\r"), self.column):
-                    raise UserError(sign)
+                if kind := table_kind(lines[0].removesuffix("\r"), self.column):
+                    self._raise(kind)
             for start in range(0, len(lines), BATCH):
                 yield [self._input(line) for line in lines[start : start + BATCH]]
             rest = rest[: MAX_TEXT + 2]  # enough to see that the line is too long
             block = b"" if ended else self.stream.read1(BLOCK)
+
+    def _raise(self, kind: str) -> NoReturn:
+        column = self.column if kind.startswith("the header") else "text"
+        by_column = ".txt" in self.name and kind != "JSON"
+        remedy = f"--text-column={column}" if by_column else "--file with a name that ends in .csv, .txt or .jsonl"
+        raise UserError(f"{self.name}, line 1: {kind}, expected one text per line; {remedy} reads it")
 
     def _input(self, line: str) -> Input:
         self.lines += 1
@@ -108,39 +110,9 @@ class TextLines:
         return item
 
 
-def table_sign(name: str, line: str, column: str) -> str | None:
-    """What is wrong where the first line of a text file is no text: a header with `column`, JSON, or a fastText label.
-
-    A header is only recognised where its fields are words of letters, digits, `_` and `-`.
-    """
-    fields = re.split(r"[,;|\t]", line.replace('"', ""))
-    ending = "csv"
-    if line.startswith("__label__"):
-        kind, column = "a line in fastText's format", "text"
-    elif len(fields) > 1 and column in fields and all(re.fullmatch(r"[\w-]+", field) for field in fields):
-        kind = "the header of a table"
-    elif line.startswith(("{", "[{")) and is_json(line):
-        kind, ending = "JSON", "jsonl"
-    else:
-        return None
-    reads = (
-        f"--text-column={column}" if ".txt" in name and kind != "JSON" else f"--file with a name ending in .{ending}"
-    )
-    return f"{name}, line 1: {kind}, expected one text per line; {reads} reads it"
-
-
-def is_json(line: str) -> bool:
-    """Whether a line is JSON by itself."""
-    try:
-        return bool(json.loads(line))
-    except (ValueError, RecursionError):
-        return False
-
-
 def is_table(path: Path) -> bool:
     """Whether a file is a table by its name, compressed or not; `.txt` is not."""
-    suffix = Path(content_name(path)).suffix.lower()
-    return suffix != ".txt" and suffix in (*SUFFIXES, *SPREADSHEETS)
+    return Path(content_name(path)).suffix.lower() in TABLES
 
 
 def file_lines(path: Path, encoding: str, column: str, notes: list[str]) -> Iterator[list[Input]]:
@@ -167,7 +139,6 @@ def table_rows(
     text_column : if None, it is `default` where the table has it, else the only column with a usual name.
     layout, notes : as in `pipeline.data.tables.read_table`, whose errors are raised.
     """
-    from pipeline.data.arrow import in_batches
 
     def read(column: str) -> Iterator[Record]:
         return read_table(path, {"--text-column": column} | {f"--columns={c}": c for c in columns}, layout, notes)
@@ -186,8 +157,9 @@ def table_rows(
             raise
         records, first, column = read(usual[0]), [], usual[0]
         notes.append(f"{path.name}: read the texts of column {column!r}; --text-column chooses another")
-    for batch in in_batches(chain(first, records), BATCH):
-        yield [_input(record, column) for record in batch]
+    inputs = (_input(record, column) for record in chain(first, records))
+    while batch := list(islice(inputs, BATCH)):
+        yield batch
 
 
 def _input(record: Record, column: str) -> Input:

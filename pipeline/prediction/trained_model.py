@@ -1,7 +1,7 @@
 """Read and write a trained model as plain files: configuration, labels, vocabulary, embedding and weights."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class TrainedModel:
     words: list[str]
     embedding_VE: NDArray[np.float32]
     layers: dict[str, NDArray[np.float32]]
-    data: Mapping[str, Any]
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_model(folder: Path) -> TrainedModel:
