@@ -151,8 +151,9 @@ def _labels(names: list[str], configured: Any, options: argparse.Namespace) -> l
 
 def _batches(options: argparse.Namespace, text_column: str, notes: list[str]) -> Iterator[list["Input"]]:
     """The texts of the command line, of `--file` or of stdin, in batches; `text_column` is that of the run's data."""
-    from pipeline.data.tables import Layout
-    from pipeline.prediction.text_stream import TextLines, checked, file_lines, is_table, table_rows
+    from pipeline.data.records import Layout
+    from pipeline.data.text_lines import is_table
+    from pipeline.prediction.text_stream import TextLines, checked, file_lines, table_rows
 
     column = options.text_column or text_column
     if options.texts:

@@ -7,8 +7,10 @@ from pathlib import Path
 from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
-from pipeline.data.tables import SUFFIXES, Layout, open_table
-from pipeline.data.text_file import COMPRESSION_SUFFIXES, content_name, readable, text_lines
+from pipeline.data.records import Layout
+from pipeline.data.tables import SUFFIXES, open_table
+from pipeline.data.text_file import COMPRESSION_SUFFIXES, content_name, readable
+from pipeline.data.text_lines import text_lines
 from pipeline.runtime.errors import UserError
 
 SPLIT_NAMES = {

@@ -4,7 +4,6 @@ import bz2
 import codecs
 import gzip
 import io
-import json
 import lzma
 import re
 import zipfile
@@ -20,7 +19,6 @@ from pipeline.runtime.errors import UserError, one_line
 COMPRESSED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 ZIP = b"PK\x03\x04"
 COMPRESSION_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
-TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xls", ".ods")  # suffixes
 BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -133,62 +131,26 @@ def text_file(path: Path, encoding: str = "auto", key: str = "data.encoding", *,
     with readable(path):
         with open_bytes(path) as file:
             start = file.read(SAMPLE)
-        if encoding != "auto":
-            name, invalid = Encoding(checked(path, encoding, key))
-        else:
+        name, invalid = encoding, 0
+        if encoding == "auto":
             name, invalid = detect_encoding(path, key) if check_all else Encoding(unicode_name(start) or "utf-8")
-        codec = next((bom for mark, bom in BOMS.items() if start.startswith(mark) and same_family(bom, name)), name)
-        codec = "utf-8-sig" if codecs.lookup(codec).name == "utf-8" else codec
+        codec = codec_of(name, start)
+        if encoding != "auto":
+            check_bytes(path, codec, f"{key}={encoding}", key)
         head = codecs.getincrementaldecoder(codec)("replace").decode(start)
         newline = "\r" if "\r" in head.rstrip("\r") and "\n" not in head else "\n"
         return TextFile(path, name, invalid, codec, newline)
 
 
-def text_lines(
-    path: Path, encoding: str = "auto", key: str = "data.encoding", column: str = "text", notes: list[str] | None = None
-) -> Iterator[str]:
-    """The lines of a text file with one text per line, without line ends and blank lines.
-
-    Lines with NUL bytes or damaged UTF-8 are left out; `notes` gets their number at the end. Raises UserError where the
-    file cannot be read, has another encoding, or is a table, with a column `column` or by its name.
-    """
-    ending = PurePath(content_name(path)).suffix.lower()
-    kind = "a table by its name" if ending in TABLES else None
-    with readable(path):
-        file, left_out = text_file(path, encoding, key, check_all=False), 0
-        for number, line in enumerate(file.lines(), 1):
-            if number == 1 and (kind := kind or table_kind(line.rstrip("\r\n"), column)):
-                raise UserError(f"{path}: {kind}, expected one text per line; write its texts alone to a .txt file")
-            if "\0" in line or (not line.isascii() and SURROGATE.search(line)):
-                if not left_out and encoding == "auto":
-                    detect_encoding(path, key)
-                left_out += 1
-            elif not line.isspace():
-                yield line.rstrip("\r\n")
-    if left_out and notes is not None:
-        notes.append(f"{path.name}: {left_out:,} lines left out, with NUL bytes or bytes that are not {file.encoding}")
-
-
-def table_kind(line: str, column: str) -> str | None:
-    """What a first line is where it is no text: a header with `column`, JSON, or a line in fastText's format.
-
-    A header is only recognised where its fields are words of letters, digits, `_` and `-`.
-    """
-    fields = re.split(r"[,;|\t]", line.replace('"', ""))
-    if line.startswith("__label__"):
-        return "a line in fastText's format"
-    if len(fields) > 1 and column in fields and all(re.fullmatch(r"[\w-]+", field) for field in fields):
-        return "the header of a table"
-    return "JSON" if line.startswith(("{", "[{")) and is_json(line) else None
-
-
-def is_json(line: str) -> bool:
-    """Whether a line is JSON by itself."""
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
+def codec_of(encoding: str, start: bytes) -> str:
+    """The codec that reads a file of this encoding from its first bytes on, with or without a byte order mark."""
+    family = next(
+        (bom for mark, bom in BOMS.items() if start.startswith(mark) and same_family(bom, encoding)), encoding
+    )
+    name = codecs.lookup(family).name
+    if name in ("utf-16", "utf-32") and not start.startswith(tuple(BOMS)):
+        return without_mark(start) or f"{name}-le"
+    return "utf-8-sig" if name == "utf-8" else name
 
 
 def same_family(first: str, second: str) -> bool:
@@ -196,9 +158,9 @@ def same_family(first: str, second: str) -> bool:
     return codecs.lookup(first).name[:6].rstrip("-") == codecs.lookup(second).name[:6].rstrip("-")
 
 
-def checked(path: Path, encoding: str, key: str) -> str:
-    """`encoding`, if all bytes of the file are valid in it; otherwise a UserError that names the first line."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+def check_bytes(path: Path, codec: str, setting: str, key: str) -> None:
+    """Raise UserError that names the first line of the file with bytes that are not valid in `codec`."""
+    decoder = codecs.getincrementaldecoder(codec)()
     lines, block = 0, b" "
     with open_bytes(path) as file:
         while block:
@@ -208,11 +170,10 @@ def checked(path: Path, encoding: str, key: str) -> str:
             except UnicodeDecodeError as error:
                 line, byte = lines + error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
                 raise UserError(
-                    f"{path}, line {line}: byte {byte:#04x} is not valid in {key}={encoding}; {key}=auto detects UTF-8 "
-                    "and UTF-16, and suggests another encoding"
+                    f"{path}, line {line}: byte {byte:#04x} is not valid in {setting}; {key}=auto detects UTF-8 and "
+                    "UTF-16, and suggests another encoding"
                 ) from None
             lines += block.count(b"\n")
-    return encoding
 
 
 def detect_encoding(path: Path, key: str = "data.encoding") -> Encoding:
@@ -286,6 +247,7 @@ def likely_encoding(path: Path, sample: bytes) -> str:
 def is_valid(path: Path, encoding: str) -> bool:
     """Whether all bytes of the file are valid in `encoding`."""
     try:
-        return bool(checked(path, encoding, ""))
+        check_bytes(path, encoding, encoding, "")
     except UserError:
         return False
+    return True

@@ -8,20 +8,20 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, cast
 
-from pipeline.data.tables import Layout, MissingColumnError, Record, read_table
+from pipeline.data.records import Layout, MissingColumnError, Record
+from pipeline.data.tables import read_table
 from pipeline.data.text_file import (
     BOMS,
     FIRST_BYTE,
     SURROGATE,
-    TABLES,
-    content_name,
+    codec_of,
     detect_encoding,
     open_bytes,
     readable,
     surrogates,
-    table_kind,
     unicode_name,
 )
+from pipeline.data.text_lines import table_kind
 from pipeline.runtime.errors import UserError
 
 BATCH = 256  # texts
@@ -81,7 +81,7 @@ class TextLines:
             block += more
         if self.encoding == "auto":
             self.encoding = unicode_name(block) or "utf-8"
-        decoder = codecs.getincrementaldecoder(self.encoding)(surrogates.__name__)
+        decoder = codecs.getincrementaldecoder(codec_of(self.encoding, block))(surrogates.__name__)
         rest, ended = "", False
         while not ended:
             ended = not block
@@ -108,11 +108,6 @@ class TextLines:
         item = checked(f"line {self.lines:,}", line.removesuffix("\r"), encoding=self.encoding.upper())
         self.undecodable += item.problem is not None and self.encoding == "utf-8" and SURROGATE.search(line) is not None
         return item
-
-
-def is_table(path: Path) -> bool:
-    """Whether a file is a table by its name, compressed or not; `.txt` is not."""
-    return Path(content_name(path)).suffix.lower() in TABLES
 
 
 def file_lines(path: Path, encoding: str, column: str, notes: list[str]) -> Iterator[list[Input]]:

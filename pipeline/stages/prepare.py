@@ -151,7 +151,7 @@ def write_unlabelled(
 def unlabelled_texts(config: Config, folder: Path, notes: list[str]) -> dict[str, Iterable[str]]:
     """The configured unlabelled text, by source; `notes` gets what is left out while it is read."""
     from pipeline.data.arrow import read_texts
-    from pipeline.data.text_file import text_lines
+    from pipeline.data.text_lines import text_lines
 
     sources: dict[str, Iterable[str]] = {}
     if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():

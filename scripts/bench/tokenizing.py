@@ -22,7 +22,7 @@ from tweets import unlabelled
 from pipeline.config.compose import compose
 from pipeline.config.schema import TextConfig
 from pipeline.data.arrow import in_batches
-from pipeline.data.text_file import text_lines
+from pipeline.data.text_lines import text_lines
 from pipeline.text.batch_encoder import BatchEncoder
 from pipeline.text.clean import clean
 from pipeline.text.corpus import CorpusWriter

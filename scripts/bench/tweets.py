@@ -12,7 +12,7 @@ from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import RunResult, Task
 from pipeline.config.schema import SampleConfig
 from pipeline.data.sample.generate import labelled_batches, unlabelled_batches
-from pipeline.data.text_file import text_lines
+from pipeline.data.text_lines import text_lines
 from pipeline.runtime.errors import RunError
 from pipeline.text.vocabulary import Vocabulary
 
