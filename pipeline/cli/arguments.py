@@ -29,6 +29,9 @@ class Parser(argparse.ArgumentParser):
             epilog = f'A text that begins with a dash goes after two dashes: {prog} -- "-_- meh"'
         super().__init__(prog=prog, description=description, epilog=epilog)
         self.texts = texts
+        for text in before_dashes(texts or ())[0]:
+            if re.match("-h.", text):  # argparse would print the help, as for -h
+                self.error(f"unrecognized arguments: {text}")
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError instead of printing the usage and exiting."""

@@ -32,7 +32,8 @@ def text_lines(
             elif not line.isspace():
                 yield line.rstrip("\r\n")
     if left_out and notes is not None:
-        notes.append(f"{path.name}: {left_out:,} lines left out, with NUL bytes or bytes that are not {file.encoding}")
+        reason = f"for NUL bytes, or bytes that are not {file.encoding.upper()}"
+        notes.append(f"{path.name}: lines left out {reason}: {left_out:,}")
 
 
 def is_table(path: Path) -> bool:
