@@ -144,15 +144,46 @@ def test_bytes_that_are_not_utf8_are_named_and_the_other_lines_answered(folder):
     assert done.returncode == 1
     answers = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
     assert [line["text"] for line in answers] == [None, "fine 😀", None]
-    assert answers[0] == {"text": None, "label": None, "error": "line 1: byte 0xe9 is not UTF-8"}
+    assert answers[0] == {"text": None, "label": None, "error": "line 1: byte 0xe9 is not UTF-8 (see --encoding)"}
     assert done.stderr.decode().splitlines() == [
-        "stdin, line 1: byte 0xe9 is not UTF-8",
+        "stdin, line 1: byte 0xe9 is not UTF-8 (see --encoding)",
         "stdin, line 3: holds NUL bytes, expected text",
         "error: texts without a prediction: 2 of 3; their label is empty",
     ]
     done = subprocess.run([*command, b"caf\xe9", "fine"], env=environment, capture_output=True, check=False)
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [None, "fine"]
     assert done.stderr.startswith(b"arguments, text 1: byte 0xe9 is not UTF-8\n")
+
+
+LATIN = b"the caf\xe9 was great\nthe bus was neat\n"
+NUL = b"the soup was great\nthe soup was\0awful\nthe bus was neat\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "texts"),
+    [
+        (LATIN, [], [None, "the bus was neat"]),
+        (LATIN, ["--encoding=latin-1"], ["the café was great", "the bus was neat"]),
+        (NUL, [], ["the soup was great", None, "the bus was neat"]),
+        (b"\xff\xfet\0h\0e\0", [], ["the"]),
+        (b"t\0h\0e\0\n\0b\0u\0s\0", [], ["the", "bus"]),
+        (b"\0t\0h\0e", ["--encoding=utf-16-be"], ["the"]),
+        (b"one\rtwo\r", [], ["one", "two"]),
+        (b"", [], []),
+    ],
+)
+def test_text_files_in_other_encodings(predict, tmp_path, content, arguments, texts):
+    path = tmp_path / "texts.txt"
+    path.write_bytes(content)
+    code, lines, err = predict("--no-words", "--file", str(path), *arguments)
+    assert (code, [line["text"] for line in lines]) == (int(None in texts), texts)
+    assert ("--encoding=" in err) == (texts[:1] == [None])
+    usable = [text for text in texts if text is not None]
+    assert [line for line in lines if line["label"]] == answers(predict, [("", text) for text in usable] or [("", "")])[
+        : len(usable)
+    ]
+    code, through_stdin, _ = predict("--no-words", *arguments, stdin=content)
+    assert (code, through_stdin) == (int(None in texts), lines)
 
 
 @pytest.mark.parametrize("text", ["-_-", "-x", "--", "--run", "--_--", "-:", "-1", "-hmm", "-h", "-_- meh", "- a\nb"])

@@ -51,7 +51,7 @@ def test_lines_do_not_depend_on_the_block_sizes(parts, sizes):
         try:
             expected.append("NUL" if b"\0" in line else line.decode())
         except UnicodeDecodeError as error:
-            expected.append(f"byte {line[error.start]:#04x} is not UTF-8")
+            expected.append(f"byte {line[error.start]:#04x} is not UTF-8 (see --encoding)")
     actual = [line if isinstance(line, str) else line[0] for line in all_lines(content, sizes, encoding="utf-8")]
     assert ["NUL" if line.startswith("holds NUL bytes") else line for line in actual] == expected
 
@@ -95,15 +95,15 @@ def test_a_bad_line_has_a_problem_and_the_others_are_texts():
     stream = TextLines(io.BufferedReader(io.BytesIO(content)), "stdin")
     assert [(item.where, item.text, item.problem) for batch in stream for item in batch] == [
         ("line 1", "fine", None),
-        ("line 2", None, "byte 0xff is not UTF-8"),
+        ("line 2", None, "byte 0xff is not UTF-8 (see --encoding)"),
         ("line 3", "\ufffd", None),
         ("line 4", None, "holds NUL bytes, expected text"),
-        ("line 5", None, "byte 0xe9 is not UTF-8"),
+        ("line 5", None, "byte 0xe9 is not UTF-8 (see --encoding)"),
     ]
     assert stream.undecodable == 2
-    assert all_lines("fine\nod".encode("utf-16") + b"d") == ["fine", ("byte 0x64 is not UTF-16",)]
+    assert all_lines("fine\nod".encode("utf-16") + b"d") == ["fine", ("byte 0x64 is not UTF-16 (see --encoding)",)]
     assert all_lines(b"caf\xe9\n\xa4", encoding="iso8859-15") == ["café", "€"]
-    assert all_lines(b"ok\n\x81\n", encoding="cp1252") == ["ok", ("byte 0x81 is not CP1252",)]
+    assert all_lines(b"ok\n\x81\n", encoding="cp1252") == ["ok", ("byte 0x81 is not CP1252 (see --encoding)",)]
 
 
 class LongLine:
@@ -184,7 +184,7 @@ def test_the_encoding_that_is_suggested_reads_the_file(tmp_path: Path):
     (tmp_path / "french.txt").write_bytes("\n".join(lines).encode("cp1252"))
     texts, (note,) = file_texts(tmp_path / "french.txt")
     assert texts == [None, None, "the bus was neat", None]
-    assert "line 1: byte 0xe9 is not UTF-8" in note
+    assert "line 1: byte 0xe9 is not UTF-8; the encoding may be" in note
     encoding = note.partition("--encoding=")[2].split()[0]
     assert file_texts(tmp_path / "french.txt", encoding) == (lines, [])
     # One damaged line among others in UTF-8 asks for no other encoding.
