@@ -17,6 +17,9 @@ SPECIALS = 2
 PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
 
 
+STANCE_TARGETS = ("abortion", "atheism", "climate", "feminist", "hillary")
+TWEET_EVAL = ("emoji", "emotion", "hate", "irony", "offensive", "sentiment", *(f"stance_{x}" for x in STANCE_TARGETS))
+
 # Names of `data.delimiter`, for characters that a shell or Hydra would interpret.
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " "}
 
@@ -176,7 +179,7 @@ class ProbeConfig:
     neighbours: int = within(1)
     polarity: str = choice("auto", "sample", "nltk", "none")
     antonyms: bool = MISSING
-    transfer: list[str] = choice("sample_topic", "emotion", "irony", "offensive", "sentiment")  # noqa: RUF009
+    transfer: list[str] = choice("sample_topic", *TWEET_EVAL)  # noqa: RUF009
     transfer_path: str = MISSING
 
 

@@ -1,11 +1,13 @@
 """Local files as a data source: one file, or a folder of train, validation and test files (`data=files`)."""
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
+from pipeline.data.class_labels import class_codes, declared_names
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
 from pipeline.data.records import Layout
 from pipeline.data.tables import SUFFIXES, open_table
@@ -32,8 +34,11 @@ def open_files(config: DataConfig) -> Source:
         text_lines(text, config.encoding, column=config.text_column, notes=notes) for text in texts if text.is_file()
     ]
     unlabelled = in_batches(chain(*lines), BATCH) if lines else None
-    splits = read_splits(split_files(path) if path.is_dir() else {"train": path}, config, notes)
-    return Source(splits, unlabelled=unlabelled, notes=notes)
+    files = split_files(path) if path.is_dir() else {"train": path}
+    names, codes = class_codes(declared_names(files["train"], config.label_column), config)
+    splits = read_splits(files, config, notes)
+    splits = {name: replace(split, codes=codes) for name, split in splits.items()}
+    return Source(splits, names or None, unlabelled, notes=notes)
 
 
 def data_path(config: DataConfig) -> Path:
@@ -83,10 +88,11 @@ def read_file(path: Path, config: DataConfig, notes: list[str]) -> SourceSplit:
     """
     with readable(path):
         records = open_table(path, columns_of(config), layout_of(config), notes)
+        first = list(islice(records, 1))  # JSON and Parquet files check their columns when they are read
 
     def rows() -> Iterator[Row]:
         with readable(path):
-            for number, line, values, problem in records:
+            for number, line, values, problem in chain(first, records):
                 text, label = values or (None, None)
                 yield Row(number, text, label, line, problem)
 

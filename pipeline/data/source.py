@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
+from pipeline.data.tweet_eval import check_task, task_folder
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import file_fingerprint, fingerprint
 
@@ -14,18 +15,20 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def location(config: DataConfig) -> Path | str:
-    """The local folder that `data.path` names, or else the hub id."""
+    """The local folder or file that `data.path` names (of TweetEval the folder of the task), or else the hub id."""
     path = config.path or HUB_IDS.get(config.source)
     if not path:
-        raise UserError("data.path is not set; data=hub reads the hub id or local folder it names")
-    folder = Path(path).expanduser().absolute()
-    if folder.is_dir():
-        return folder
-    if folder.is_file():
-        raise UserError(f"data.path={path} is a file, data={config.source} expects a folder; data=files reads a file")
-    if not HUB_ID.fullmatch(path):
-        raise UserError(f"data.path={path} is no local folder, and no hub id either (owner/name)")
-    return path
+        raise UserError("data.path is not set; data=hub reads the hub id, local folder or file it names")
+    local = Path(path).expanduser().absolute()
+    if not local.exists() and not HUB_ID.fullmatch(path):
+        raise UserError(f"data.path={path} is no local file or folder, and no hub id either (owner/name)")
+    if config.source != "tweet_eval":
+        return local if local.exists() else path
+    if local.is_file():
+        raise UserError(f"data.path={path} is a file, data=tweet_eval expects a folder; data=files reads a file")
+    if not config.name or not local.exists():  # a local copy may have other tasks
+        check_task(config.name)
+    return task_folder(local, str(config.name)) if local.exists() else path
 
 
 def source_fingerprint(

@@ -105,7 +105,9 @@ class TextLines:
 
     def _input(self, line: str) -> Input:
         self.lines += 1
-        item = checked(f"line {self.lines:,}", line.removesuffix("\r"), encoding=f"{self.encoding.upper()} (see --encoding)")
+        item = checked(
+            f"line {self.lines:,}", line.removesuffix("\r"), encoding=f"{self.encoding.upper()} (see --encoding)"
+        )
         self.undecodable += item.problem is not None and self.encoding == "utf-8" and SURROGATE.search(line) is not None
         return item
 

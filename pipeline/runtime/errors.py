@@ -12,13 +12,15 @@ class RunError(Exception):
     """A run failed although its configuration is valid: one line for the user, exit code 1."""
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """The closest of `valid` to `name`, as the end of an error line: `; did you mean 'x'?`, or the list of all."""
+def nearest(name: str, valid: Iterable[str], *, every: bool = False) -> str:
+    """The closest of `valid` to `name`, as the end of an error line: `; did you mean 'x'?`, or the list of all.
+
+    With `every`, the list follows in any case.
+    """
     options = list(valid)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; valid: {', '.join(options)}" if options else ""
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return f"{hint}; valid: {', '.join(options)}" if options and (every or not close) else hint
 
 
 def one_line(error: BaseException) -> str:
