@@ -45,7 +45,7 @@ def findings(report: dict[str, Any]) -> list[Finding]:
     return sorted(listed, key=lambda finding: (finding.severity != "warning", finding.code, finding.text))
 
 
-def make_finding(code: str, warns: bool = True, **values: Any) -> Finding:
+def make_finding(code: str, warns: bool = True, /, **values: Any) -> Finding:
     """The finding `code` with its text."""
     return Finding(code, "warning" if warns else "note", TEXTS[code].format(**values), values)
 

@@ -16,7 +16,7 @@ def remedy(finding: Mapping[str, Any], report: Mapping[str, Any], config: Config
     code, values = finding["code"], finding["values"]
     match code:
         case "label_leak" | "shortcut" | "deciding_tokens":
-            name = _of_tokens(report["leaks"]["deciding"]["tokens"], config)
+            name = _of_tokens(report["leaks"]["deciding"]["tokens"], config) or code
         case "duplicates_between_splits":
             name = _of_duplicates(values)
         case "class_shares":
@@ -49,7 +49,7 @@ def _of_tokens(deciding: list[dict[str, Any]], config: Config) -> str:
             return "strip_handles" if token == HANDLE else "mask_handles"
         if token == LINK and text.links == "mask":
             return "strip_links"
-        return "sample_leak" if sample is not None and sample.leak else "tokens"
+        return "sample_leak" if sample is not None and sample.leak else ""
 
     tweets = Counter[str]()
     for record in deciding:

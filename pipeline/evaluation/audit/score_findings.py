@@ -1,7 +1,6 @@
 """Findings of a run's scores: test below the most frequent label or at chance, validation far above test."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +27,11 @@ def score_findings(
     label, total = int(tweets.argmax()), int(tweets.sum())
     accuracy, majority, recall = int(test.trace()) / total, int(tweets[label]) / total, macro_recall(test)
     listed = _drop(confusions, intervals)
-    values: dict[str, Any] = {"label": label_names[label], "chosen_epoch": chosen_epoch, "drops": bool(listed)}
+    values = {"label": label_names[label], "chosen_epoch": chosen_epoch, "drops": bool(listed)}
     if accuracy < majority:
         low, high = of_test["accuracy"]
-        listed.append(
-            make_finding("below_majority", accuracy=accuracy, majority=majority, low=low, high=high, **values)
-        )
+        scores = {"accuracy": accuracy, "majority": majority, "low": low, "high": high}
+        listed.append(make_finding("below_majority", **values, **scores))
     (low, high), chance = of_test["macro_recall"], 1 / np.count_nonzero(tweets)
     if low <= chance:
         values["predicts_majority"] = bool(predicted[label] >= MAJORITY_PREDICTED * total)
@@ -65,5 +63,5 @@ def _drop(confusions: Mapping[str, Counts], intervals: Mapping[str, Intervals]) 
     }
     if drop < NOTABLE_DROP or ends["low"] <= 0:
         return []
-    values: dict[str, Any] = scores | {name: 100 * value for name, value in ends.items()}
-    return [make_finding("validation_above_test", **values, drop=100 * drop, drops=True)]
+    points = {name: 100 * value for name, value in ends.items()}
+    return [make_finding("validation_above_test", **scores, **points, drop=100 * drop, drops=True)]
