@@ -10,7 +10,9 @@ from pipeline.evaluation.audit.findings import Finding, make_finding
 Counts = npt.NDArray[np.integer]  # (C, C), true labels as rows
 Intervals = Mapping[str, tuple[float, float]]  # by score: `accuracy`, `macro_recall`
 NOTABLE_DROP = 0.05  # of macro recall from validation to test
-MAJORITY_PREDICTED = 0.9  # share of test tweets from which on a model predicts little but the most frequent label
+# A model learned class shares alone if it predicts the most frequent label for this share of test tweets, where that
+# label is this many times as frequent as the average one.
+MAJORITY_PREDICTED, NOTABLE_MAJORITY = 0.9, 1.2
 
 
 def score_findings(
@@ -34,7 +36,8 @@ def score_findings(
         listed.append(make_finding("below_majority", **values, **scores))
     (low, high), chance = of_test["macro_recall"], 1 / np.count_nonzero(tweets)
     if low <= chance:
-        values["predicts_majority"] = bool(predicted[label] >= MAJORITY_PREDICTED * total)
+        unequal = majority >= NOTABLE_MAJORITY * chance
+        values["predicts_majority"] = bool(unequal and predicted[label] >= MAJORITY_PREDICTED * total)
         scores = {"recall": recall, "chance": chance, "low": low, "high": high}
         listed.append(make_finding("at_chance", **values, **scores))
     return listed

@@ -97,11 +97,11 @@ def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
     Returns `models:/NAME@champion`; None if no record kept its embedding or, after a warning, MLflow cannot be reached.
     """
     cells: dict[tuple[str, str, str, str], list[tuple[float, str, Path, bool]]] = defaultdict(list)
-    leaking = []
+    leaking = 0
     for folder in folders:
         stored = read_record(folder)
         if stored.has_leak:
-            leaking.append(folder.name)
+            leaking += 1
             continue
         tags, monitor = stored.header["tags"], stored.config.get("train", {}).get("monitor", "accuracy")
         if (score := stored.metrics.get(f"validation/{monitor}")) is not None:
@@ -109,7 +109,7 @@ def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
             higher_is_better = -score if monitor == "nll" else score
             cells[key].append((higher_is_better, folder.name, folder, keeps_model(folder, stored)))
     if leaking:
-        log.warning("MLflow: %d runs cannot become champion: their data has a label leak", len(leaking))
+        log.warning("%d of the runs cannot become champion: their data has a label leak", leaking)
     means = {key: fmean(score for score, *_ in runs) for key, runs in cells.items()}
     for key in sorted(cells, key=lambda key: (-means[key], key)):
         if candidates := [run for run in cells[key] if run[-1]]:

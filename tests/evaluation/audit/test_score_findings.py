@@ -41,6 +41,8 @@ def test_the_share_itself_is_not_below():
     assert found["at_chance"].values["predicts_majority"]
     assert "Macro recall on test is 0.500" in found["at_chance"].text
     assert "not above 0.500, which one label" in found["at_chance"].text
+    assert not codes([[50, 0], [50, 0]])["at_chance"].values["predicts_majority"], "the classes are equally frequent"
+    assert not codes([[30, 30], [20, 20]])["at_chance"].values["predicts_majority"], "both labels are predicted"
 
 
 def test_at_chance_counts_the_classes_of_the_test_split():
