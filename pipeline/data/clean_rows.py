@@ -7,8 +7,10 @@ Memory therefore grows by two bytes per row.
 import math
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -17,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.data.arrow import in_batches, write_texts
+from pipeline.data.labels import LabelCoding, label_value, quoted
 from pipeline.runtime.errors import UserError, nearest
 
 BATCH = 10_000
@@ -24,7 +27,6 @@ MAX_LABELS = 1_000
 MAX_LISTED = 20  # rows per split that are reported one by one
 FAST_LABEL_TYPES = frozenset({str, int})  # not bool and float: they compare equal to numbers that are other labels
 SURROGATE = re.compile("[\ud800-\udfff]")
-INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
 
 
 class Row(NamedTuple):
@@ -97,26 +99,11 @@ def numbered_rows(pairs: Iterable[tuple[object, object]]) -> Iterator[Row]:
     return (Row(number, text, label) for number, (text, label) in enumerate(pairs, 1))
 
 
-def label_value(value: object) -> str | None:
-    """The label as text, None for a missing one: `1`, `1.0`, `"1"` and `" 1.0 "` are the same label."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    text = str(value).strip()
-    integer = INTEGER.fullmatch(text)
-    return integer[1] if integer else text or None
-
-
 def text_value(value: object) -> object:
     """The text: a number as a string, NaN as None, anything else unchanged."""
     if isinstance(value, float) and math.isnan(value):
         return None
     return str(value) if isinstance(value, int | float) else value
-
-
-def quoted(value: object) -> str:
-    """`value` for a message: quoted, on one line, at most 40 characters."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}…{text[-1]}"
 
 
 def is_usable(text: object) -> bool:
@@ -137,8 +124,10 @@ def row_problem(split: SourceSplit, text: object, label: str | None, raw_label: 
         problems.append(f"column {split.text_column!r} holds half a surrogate pair, expected valid Unicode")
     if label is None:
         problems.append(f"no label (column {split.label_column!r} is {'missing' if raw_label is None else 'empty'})")
-    elif not isinstance(raw_label, str | int | float):
+    elif not isinstance(raw_label, str | int | float | Decimal):
         problems.append(f"column {split.label_column!r} holds {quoted(raw_label)}, expected a label")
+    elif SURROGATE.search(label):
+        problems.append(f"column {split.label_column!r} holds bytes that are not valid text")
     return f"{' and '.join(problems)}; expected a text and a label" if problems else None
 
 
@@ -181,58 +170,29 @@ def store_split(split: SourceSplit, path: Path) -> StoredSplit:
     return StoredSplit(split, texts, np.frombuffer(codes, dtype=np.int16), labels, bad_rows, bad_count)
 
 
-def label_names(
-    splits: Sequence[StoredSplit], configured: Sequence[str] | None, declared: Sequence[str] | None
-) -> list[str]:
-    """The names of the classes, in the order of their indices.
-
-    They are `configured` (`data.labels`), or else `declared` by the source, or else the values in the rows, sorted
-    (as numbers where all are integers). Raises UserError where the first split has no usable row, `configured` names a
-    label twice, or there are fewer than two labels.
-    """
-    values = {value for split in splits for value in split.labels}
+def label_counts(splits: Sequence[StoredSplit]) -> Counter[str]:
+    """The number of rows of each label value; UserError where the first split has no usable row."""
     first = splits[0]
     if not first.labels:
         reason = first.bad_rows[0].describe(first.source.name) if first.bad_rows else "it has no rows"
         raise UserError(f"{first.source.name}: no usable row; {reason}")
-    if configured is not None:
-        names = [label_value(name) or "" for name in configured]
-        if len(set(names)) < len(names) or "" in names or not names:
-            raise UserError(f"data.labels={list(configured)} holds a label twice, an empty one or none")
-    elif declared is not None:
-        names = list(declared)
-    else:
-        names = sorted(values, key=int) if all(map(INTEGER.fullmatch, values)) else sorted(values)
-    if len(names) < 2:
-        raise UserError(f"{first.source.name}: only one label, {quoted(names[0])}; a classifier needs at least two")
-    return names
+    counts: Counter[str] = Counter()
+    for split in splits:
+        counts.update({value: label.count for value, label in split.labels.items()})
+    return counts
 
 
-def class_indices(splits: Sequence[StoredSplit], names: Sequence[str]) -> dict[str, int]:
-    """Class index of each label value that is one of `names`.
-
-    Where no row holds a name and every value is an index into `names`, the values are these indices: a source coded
-    0, 1, 2 is named by `data.labels=[negative,neutral,positive]`.
-    """
-    values = {value for split in splits for value in split.labels}
-    by_index = {str(index): index for index in range(len(names))}
-    if values and not values & set(names) and values <= by_index.keys():
-        return by_index
-    return {name: index for index, name in enumerate(names)}
-
-
-def encode_labels(
-    split: StoredSplit, classes: dict[str, int], names: Sequence[str]
-) -> tuple[NDArray[np.signedinteger], list[str]]:
+def encode_labels(split: StoredSplit, coding: LabelCoding) -> tuple[NDArray[np.signedinteger], list[str]]:
     """Class of each stored row, (N,), -1 for a label outside `names`; and messages about at most `MAX_LISTED` bad rows.
 
     The array has the smallest integer type that holds all classes.
     """
+    classes, names = coding.classes, coding.names
     class_of_code = np.array([classes.get(value, -1) for value in split.labels], dtype=np.min_scalar_type(-len(names)))
     bad_rows, total = list(split.bad_rows), split.bad_count
     for value, label in split.labels.items():
         if value not in classes:
-            problem = f"label {quoted(value)}, expected one of {', '.join(names)}"
+            problem = f"label {quoted(value)}, expected one of {', '.join(classes)}"
             bad_rows += [row._replace(problem=problem) for row in label.first]
             total += label.count
     messages = [row.describe(split.source.name) for row in sorted(bad_rows)[:MAX_LISTED]]

@@ -97,6 +97,7 @@ def run_record(
     for split, probabilities in result.probabilities.items():
         texts, labels = open_rows(prepared.folder / f"{split}.arrow")["text"], inputs.splits[split].labels
         predictions[split] = Predictions(texts, np.asarray(labels, np.int64), probabilities)
+    chosen_epoch = result.chosen_epoch if "validation" in inputs.splits else None
     return RunRecord(
         name=name,
         title=run_title(config, facts["generated"]),
@@ -110,8 +111,8 @@ def run_record(
             "device": result.device,
         },
         label_names=facts["label_names"],
-        notes=[*facts["notes"], *vector_notes(prepared, vectors), *course_notes(config)],
-        warnings=run_warnings(config, audited.outcome, predictions, facts["label_names"], result.chosen_epoch),
+        notes=[*facts["notes"], *vector_notes(prepared, vectors, inputs), *course_notes(config)],
+        warnings=run_warnings(config, audited.outcome, predictions, facts["label_names"], chosen_epoch),
         dataset={
             "name": data_name(config.data),
             "source": config.data.path or config.data.source,
@@ -138,7 +139,7 @@ def run_record(
         keep_embedding=config.tracking.keep_embedding,
         environment=environment(project_root(), result.device),
         overrides=with_absolute_paths(config, overrides),
-        chosen_epoch=result.chosen_epoch if "validation" in inputs.splits else None,
+        chosen_epoch=chosen_epoch,
     )
 
 
@@ -198,10 +199,10 @@ def course_notes(config: Config) -> list[str]:
     ]
 
 
-def vector_notes(prepared: Stage, vectors: Stage | None) -> list[str]:
-    """How much text the word vectors read, and whether training them again gives the same bits."""
+def vector_notes(prepared: Stage, vectors: Stage | None, inputs: "RunInputs") -> list[str]:
+    """How much text the word vectors read and whether their bits repeat, or how a file of vectors was read."""
     if vectors is None:
-        return []
+        return list(inputs.vectors.info["notes"]) if inputs.vectors else []
     corpus = prepared.outcome["corpus"]
     texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
     kind = "bit-reproducible (one worker)" if vectors.outcome["reproducible"] else "not bit-reproducible (many workers)"
