@@ -42,11 +42,8 @@ def figures(scale: Scale) -> Iterator[Figure]:
             shares.append(100 * (at[LOGGED] - at[RECORDED]) / at[""])
             audits.append(100 * (at[AUDITED] - at[STARTED]) / at[""])
             lengths.append(at[""])
-        what, whole = (
-            f"of a first run ({' '.join(recipe) or 'default'})",
-            ", ".join(f"{length:.1f}" for length in lengths),
-        )
-        note = f"whole runs of {whole} s, {scale.cores} cores, new store"
+        what = f"of a first run ({' '.join(recipe) or 'default'})"
+        note = f"whole runs of {', '.join(f'{length:.1f}' for length in lengths)} s, {scale.cores} cores, new store"
         yield Figure("Start-up", f"the audit's share {what}", "%", tuple(audits), "", (), "≤ 5 %", note)
         yield Figure(
             "Start-up",
