@@ -69,6 +69,7 @@ def facts(config: Config, prepared: Stage) -> dict[str, Any]:
     columns = [f"column {data.text_column}", f"label {data.label_column}"] if data.source in ("files", "hub") else []
     return {
         "source": [text for text in (data.source, data.path, data.name, *columns) if text],
+        "encoding": data.encoding,
         "notes": prepared.outcome["notes"],
         "generated": prepared.outcome["generated"],
         "vocabulary": prepared.outcome["vocabulary"],
