@@ -21,7 +21,7 @@ QUANTILES = (0, 0.05, 0.5, 0.95, 1)
 
 
 def look(config: Config, prepared: Stage, overrides: Sequence[str]) -> None:
-    """Print what was read, with the findings of the audit and the commands to go on with; write it to results/looks/."""
+    """Print what was read, the findings of the audit and the commands to go on with; write all to results/looks/."""
     from pipeline.prediction.explain.terminal import page_text, print_text
 
     audited = audit(config, prepared)
@@ -73,9 +73,7 @@ def facts(config: Config, prepared: Stage) -> dict[str, Any]:
         "notes": prepared.outcome["notes"],
         "generated": prepared.outcome["generated"],
         "vocabulary": prepared.outcome["vocabulary"],
-        "examples": [
-            {"row": row, "label": names[encoded["train"].labels[row]], "text": text} for row, text in shown
-        ],
+        "examples": [{"row": row, "label": names[encoded["train"].labels[row]], "text": text} for row, text in shown],
         "lengths": lengths,
         "histogram": {"step": step, "counts": counts.tolist()},
         "decoding_errors": decoding_errors(text for split in encoded for text in read_texts(prepared.folder, split)),
@@ -118,6 +116,4 @@ def look_page(report: dict[str, Any]) -> str:
     def visible(text: str) -> str:
         return truncated(text.translate({9: "\\t", 10: "\\n", 13: "\\r"}), 300)
 
-    return render(
-        "pipeline.stages", "look.html.j2", **report, show=printable, label=token_label, visible=visible
-    )
+    return render("pipeline.stages", "look.html.j2", **report, show=printable, label=token_label, visible=visible)
