@@ -1,4 +1,4 @@
-"""The stage `look`: what a run would read, as a page of text and as JSON, in seconds and before anything is trained."""
+"""The stage `look`: what a run would read, as a page and as JSON, before anything is trained."""
 
 import shlex
 import unicodedata
@@ -14,7 +14,7 @@ from pipeline.stages.audit import audit
 from pipeline.stages.paths import root, short
 
 COLUMNS = 100
-ROWS = 5  # of the training split that are shown
+ROWS = 5  # of the training split on the page
 BARS, LONGEST = 10, 0.99  # of the histogram of lengths, which ends at this quantile
 LARGE = 100_000  # training rows from which on the smaller study is proposed
 QUANTILES = (0, 0.05, 0.5, 0.95, 1)
@@ -26,7 +26,7 @@ def look(config: Config, prepared: Stage, overrides: Sequence[str]) -> None:
 
     audited = audit(config, prepared)
     report = {**audited.outcome, **facts(config, prepared), "commands": next_commands(config, prepared, overrides)}
-    page = page_text(look_page(report), COLUMNS) + "\n"
+    page = page_text(look_page(report), COLUMNS)
 
     def write(folder: Path) -> None:
         write_json(folder / "look.json", report)
@@ -58,7 +58,7 @@ def facts(config: Config, prepared: Stage) -> dict[str, Any]:
     texts = {split: open_rows(prepared.folder / f"{split}.arrow")["text"] for split in encoded}
     train = len(encoded["train"])
     drawn = np.sort(np.random.default_rng(config.seed).choice(train, min(ROWS, train), replace=False))
-    shown = zip(drawn.tolist(), texts["train"].take(pa.array(drawn)).to_pylist(), strict=True)
+    examples = zip(drawn.tolist(), texts["train"].take(pa.array(drawn)).to_pylist(), strict=True)
     lengths = {}
     for split, rows in encoded.items():
         sizes = {"characters": pc.utf8_length(texts[split]).to_numpy(), "tokens": np.diff(rows.offsets)}
@@ -73,7 +73,9 @@ def facts(config: Config, prepared: Stage) -> dict[str, Any]:
         "notes": prepared.outcome["notes"],
         "generated": prepared.outcome["generated"],
         "vocabulary": prepared.outcome["vocabulary"],
-        "examples": [{"row": row, "label": names[encoded["train"].labels[row]], "text": text} for row, text in shown],
+        "examples": [
+            {"row": row, "label": names[encoded["train"].labels[row]], "text": text} for row, text in examples
+        ],
         "lengths": lengths,
         "histogram": {"step": step, "counts": counts.tolist()},
         "decoding_errors": decoding_errors(text for split in encoded for text in read_texts(prepared.folder, split)),

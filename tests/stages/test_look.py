@@ -2,6 +2,7 @@
 
 import csv
 import os
+import random
 import shlex
 import subprocess
 import sys
@@ -19,16 +20,14 @@ from pipeline.runtime.paths import project_root
 from pipeline.stages.look import COLUMNS, similar_labels
 
 Rows = Sequence[tuple[str, str]]
-WORDS = "red blue green round square tall short warm cold soft hard loud".split()
+WORDS = ["red", "blue", "green", "round", "square", "tall", "short", "warm", "cold", "soft", "hard", "loud"]
 
 
 def plain(start: int, count: int) -> list[tuple[str, str]]:
     """Different texts whose words say nothing about the label."""
-    words = [[WORDS[(row * step) % 12] for step in (1, 5, 7, 11)] for row in range(start, start + count)]
-    return [
-        (f"{' '.join(text)} thing number{row}", ("bad", "good")[row % 2])
-        for row, text in enumerate(words, start)
-    ]  # fmt: skip
+    rng = random.Random(start)
+    rows = range(start, start + count)
+    return [(f"{' '.join(rng.sample(WORDS, 5))} thing number{row}", ("bad", "good")[row % 2]) for row in rows]
 
 
 def planted() -> dict[str, list[tuple[str, str]]]:
@@ -102,7 +101,7 @@ class TestPlantedFaults:
         assert any("2 of 417 rows left out" in note for note in report["notes"])
         assert any(finding["code"] == "label_leak" for finding in report["findings"])
         assert sum(report["histogram"]["counts"]) == 415
-        assert report["lengths"]["train"]["tokens"][0] == 2.0
+        assert report["lengths"]["train"]["characters"][0] == len("second cafÃ©") == 12
         assert report["lengths"]["test"]["characters"][4] == max(len(text) for text, _ in planted()["test"])
         assert len(report["examples"]) == 5
         rows = [(text, label.strip()) for text, label in planted()["train"]]
@@ -115,7 +114,7 @@ class TestPlantedFaults:
         text = " ".join(page.split())
         assert "bad\\u200b" in text
         assert "2 texts hold UTF-8 that was decoded as another encoding. It is so in the source" in text
-        assert "of test that stand in train 1 1 0" in text
+        assert "of test that stand in train 1 1" in text
         assert "leakword good 200 100.0 20 100.0" in text
         assert "Labels that differ in case, blanks or invisible characters alone: “Good”, “good”." in text
         assert all(" ".join(finding["text"].split()) in text for finding in report["findings"])

@@ -30,18 +30,18 @@ def print_text(text: str) -> None:
 
 
 def page_text(page: str, columns: int = COLUMNS) -> str:
-    """The headings, paragraphs, lists and tables of a page in well-formed XML, in lines of at most `columns`.
+    """The headings, paragraphs, items and tables of a page in well-formed XML, in lines of at most `columns`.
 
     Text in `pre` stays as it is.
     """
     lines: list[str] = []
     for element in ElementTree.fromstring(page).iter():
         text = "".join(element.itertext())
-        if element.tag in ("h1", "p"):
-            lines += ["", *_wrapped(text, columns)]
-        elif element.tag == "li":
+        if element.get("class") == "item":
             first, *others = _wrapped(text, columns - len(GAP))
             lines += [f"– {first}", *(GAP + line for line in others)]
+        elif element.tag in ("h1", "p"):
+            lines += ["", *_wrapped(text, columns)]
         elif element.tag == "pre":
             lines.append(text)
         elif element.tag == "h2":
