@@ -1,29 +1,42 @@
 """The stage `look`: what a run would read, as a page and as JSON, before anything is trained."""
 
 import shlex
-import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import Config, data_name
+from pipeline.config.schema import Config, DataConfig, data_name
 from pipeline.runtime.cached_folder import Stage, ensure_folder
+from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import write_json
 from pipeline.runtime.log import log
 from pipeline.stages.audit import audit
 from pipeline.stages.paths import root, short
+from pipeline.stages.prepare import prepare
 
 COLUMNS = 100
-ROWS = 5  # of the training split on the page
+ROWS = 5  # of the training split, or of a file that cannot be read
+ESCAPES = {ord(char): escape for char, escape in {"\t": "\\t", "\n": "\\n", "\r": "\\r"}.items()}
 BARS, LONGEST = 10, 0.99  # of the histogram of lengths, which ends at this quantile
 LARGE = 100_000  # training rows from which on the smaller study is proposed
 QUANTILES = (0, 0.05, 0.5, 0.95, 1)
 
 
-def look(config: Config, prepared: Stage, overrides: Sequence[str]) -> None:
-    """Print what was read, the findings of the audit and the commands to go on with; write all to results/looks/."""
+def look(config: Config, overrides: Sequence[str]) -> None:
+    """Print what was read, the findings of the audit and the commands to go on with; write all to results/looks/.
+
+    Where a file cannot be read as configured, its first lines are printed before the UserError.
+    """
     from pipeline.prediction.explain.terminal import page_text, print_text
 
+    try:
+        prepared = prepare(config)
+    except UserError:
+        with suppress(UserError):
+            print_text("".join(f"{line}\n" for line in first_lines(config.data)))
+        raise
     audited = audit(config, prepared)
     report = {**audited.outcome, **facts(config, prepared), "commands": next_commands(config, prepared, overrides)}
     page = page_text(look_page(report), COLUMNS)
@@ -38,12 +51,28 @@ def look(config: Config, prepared: Stage, overrides: Sequence[str]) -> None:
     log.info("look: %s holds this page, %s its numbers", short(folder / "look.txt"), short(folder / "look.json"))
 
 
+def first_lines(data: DataConfig) -> list[str]:
+    """The first lines of the training file, with escapes, below a title; none where it is no text file."""
+    from pipeline.data.local_files import data_path, split_files
+    from pipeline.data.text_file import text_file
+    from pipeline.prediction.explain.printable import truncated
+
+    path = data_path(data) if data.source == "files" else None
+    if path is not None and path.is_dir():
+        path = split_files(path)["train"]
+    if path is None or path.suffix == ".parquet":
+        return []
+    file = text_file(path, data.encoding)
+    lines = [truncated(line.rstrip("\r\n").translate(ESCAPES), COLUMNS - 1) for line in islice(file.lines(), ROWS)]
+    return [f"The first lines of {path.name}, read as {file.encoding}:", *lines]
+
+
 def facts(config: Config, prepared: Stage) -> dict[str, Any]:
     """What the audit does not report.
 
     `source`: what was read. `notes`: guesses about its layout, and rows left out. `examples`: training rows drawn by
     the seed. `lengths`: characters and tokens of the texts, as quantiles; `histogram`: training texts by tokens.
-    `decoding_errors` of all texts. `similar_labels`: labels that differ in case, blanks or invisible characters alone.
+    `decoding_errors` of all texts.
     """
     import numpy as np
     import pyarrow as pa
@@ -79,17 +108,7 @@ def facts(config: Config, prepared: Stage) -> dict[str, Any]:
         "lengths": lengths,
         "histogram": {"step": step, "counts": counts.tolist()},
         "decoding_errors": decoding_errors(text for split in encoded for text in read_texts(prepared.folder, split)),
-        "similar_labels": similar_labels(names),
     }
-
-
-def similar_labels(names: Sequence[str]) -> list[list[str]]:
-    """Groups of labels that differ in case, blanks, compatibility forms or invisible characters alone."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        folded = unicodedata.normalize("NFKC", name).casefold()
-        groups.setdefault("".join(c for c in folded if unicodedata.category(c)[0] not in "CZ"), []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def next_commands(config: Config, prepared: Stage, overrides: Sequence[str]) -> dict[str, str]:
@@ -115,7 +134,7 @@ def look_page(report: dict[str, Any]) -> str:
     from pipeline.prediction.explain.printable import printable, token_label, truncated
     from pipeline.runtime.templates import render
 
-    def visible(text: str) -> str:
-        return truncated(text.translate({9: "\\t", 10: "\\n", 13: "\\r"}), 300)
+    def visible(text: str, columns: int = 300) -> str:
+        return truncated(text.translate(ESCAPES), columns)
 
     return render("pipeline.stages", "look.html.j2", **report, show=printable, label=token_label, visible=visible)

@@ -19,14 +19,14 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
     Returns the folder of the run's record, or None where `config.stage` comes before it. Raises UserError where the
     configuration or an input file is wrong, RunError where the run itself failed.
     """
-    if logs := config.tracking.enabled and config.stage not in ("look", "prepare", "cbow"):
+    if config.stage == "look":
+        look(config, overrides)
+        return None
+    if logs := config.tracking.enabled and config.stage not in ("prepare", "cbow"):
         from pipeline.tracking.mlflow.background import background_logger
 
         mlflow = background_logger()
     prepared = prepare(config)
-    if config.stage == "look":
-        look(config, prepared, overrides)
-        return None
     if config.stage in ("prepare", "cbow"):
         copy_stage(config, prepared if config.stage == "prepare" else cbow(config, prepared))
         log.info("next: the same command without stage=%s trains a classifier on it", config.stage)

@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import re
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.run import main
@@ -17,7 +20,7 @@ from pipeline.config.compose import compose
 from pipeline.prediction.explain.printable import width
 from pipeline.runtime.files import read_json
 from pipeline.runtime.paths import project_root
-from pipeline.stages.look import COLUMNS, similar_labels
+from pipeline.stages.look import COLUMNS
 
 Rows = Sequence[tuple[str, str]]
 WORDS = ["red", "blue", "green", "round", "square", "tall", "short", "warm", "cold", "soft", "hard", "loud"]
@@ -87,7 +90,7 @@ class TestPlantedFaults:
         assert [split["split"] for split in report["splits"]] == ["train", "validation", "test"]
         assert train["classes"] == {"Good": 2, "bad": 200 + 6 + 1 + 3, "bad\u200b": 1, "good": 200 + 1 + 1}
         assert (train["texts"], validation["texts"], test["texts"]) == (415, 40, 41)
-        assert report["similar_labels"] == [["Good", "good"], ["bad", "bad\u200b"]]
+        assert any("labels differ in case, blanks or invisible characters alone" in note for note in report["notes"])
         assert report["decoding_errors"] == {
             "mojibake": {"texts": 2, "examples": ["cafÃ© one two", "second cafÃ©"]},
             "control": {"texts": 1, "examples": ["bell\x07 rings"]},
@@ -101,7 +104,7 @@ class TestPlantedFaults:
         assert any("2 of 417 rows left out" in note for note in report["notes"])
         assert any(finding["code"] == "label_leak" for finding in report["findings"])
         assert sum(report["histogram"]["counts"]) == 415
-        assert report["lengths"]["train"]["characters"][0] == len("second cafÃ©") == 12
+        assert report["lengths"]["train"]["characters"][0] == len("bell\x07 rings") == 11
         assert report["lengths"]["test"]["characters"][4] == max(len(text) for text, _ in planted()["test"])
         assert len(report["examples"]) == 5
         rows = [(text, label.strip()) for text, label in planted()["train"]]
@@ -116,7 +119,8 @@ class TestPlantedFaults:
         assert "2 texts hold UTF-8 that was decoded as another encoding. It is so in the source" in text
         assert "of test that stand in train 1 1" in text
         assert "leakword good 200 100.0 20 100.0" in text
-        assert "Labels that differ in case, blanks or invisible characters alone: “Good”, “good”." in text
+        (joined,) = re.findall(r"join them with 'data.labels=(\[.*?\])'", text)
+        assert joined == '["bad","good"]'
         assert all(" ".join(finding["text"].split()) in text for finding in report["findings"])
         assert lines[-1] == report["commands"]["study"]
 
@@ -190,9 +194,29 @@ def test_many_classes_with_long_names(look, tmp_path):
     assert len(report["splits"][0]["classes"]) == 1000
 
 
-def test_labels_are_similar_by_case_blanks_and_invisible_characters():
-    names = ["positive", "Positive", "POSITIVE", "pos itive", "positive\u200b", "neg", "ｎｅｇ", "neutral", "0", "1"]
-    assert similar_labels(names) == [names[:5], names[5:7]]
+def test_a_wrong_column_shows_the_first_lines_before_the_error(tmp_path, capsys):
+    file = tmp_path / "mine.csv"
+    rows = [f"{row};{'gut' if row % 2 else 'mies'};Text\t{row} ä\n" for row in range(30)]
+    file.write_text("".join(["id;Stimmung;Text\n", *rows]), "cp1252")
+    overrides = ["stage=look", "data=files", f"data.path={file}", f"paths.root={tmp_path}", "data.encoding=cp1252"]
+    assert main(overrides) == 2
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1:4] == ["id;Stimmung;Text", "0;mies;Text\\t0 ä", "1;gut;Text\\t1 ä"]
+    assert len(out.splitlines()) == 6
+    errors = [line for line in err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "no column 'text' (data.text_column)" in errors[0]
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_file_and_a_parquet_file_have_no_first_lines(tmp_path, capsys):
+    table = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"a": ["b"]}), table)
+    for path in (table, tmp_path / "absent.csv"):
+        assert main(["stage=look", "data=files", f"data.path={path}", f"paths.root={tmp_path}"]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert str(path) in err
 
 
 @pytest.mark.parametrize("data", ["nltk_twitter", "tweet_eval"])
