@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config.schema import Config
+from pipeline.runtime.files import read_json
 from pipeline.runtime.log import log
 from pipeline.stages.dvc import copy_record, copy_stage
 from pipeline.stages.look import look
@@ -36,6 +37,8 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
     if logs:
         mlflow.prepare(uri)
     folder = train(config, prepared, vectors(config, prepared), overrides)
+    for warning in read_json(folder / "run.json")["warnings"]:
+        log.info("warning: %s %s", warning["text"], warning["remedy"])
     copy_record(config, folder)
     if logs:
         logged = mlflow.log_run(folder, uri, config.tracking.experiment, root(config) / "artifacts" / "mlflow")
