@@ -29,6 +29,7 @@ def look(config: Config, overrides: Sequence[str]) -> None:
 
     Where a file cannot be read as configured, its first lines are printed before the UserError.
     """
+    from pipeline.evaluation.audit.remedies import remedy
     from pipeline.prediction.explain.terminal import page_text, print_text
 
     try:
@@ -38,7 +39,11 @@ def look(config: Config, overrides: Sequence[str]) -> None:
             print_text("".join(f"{line}\n" for line in first_lines(config.data)))
         raise
     audited = audit(config, prepared)
-    report = {**audited.outcome, **facts(config, prepared), "commands": next_commands(config, prepared, overrides)}
+    findings = [
+        finding | {"remedy": remedy(finding, audited.outcome, config)} for finding in audited.outcome["findings"]
+    ]
+    report = {**audited.outcome, "findings": findings, **facts(config, prepared)}
+    report["commands"] = next_commands(config, prepared, overrides)
     page = page_text(look_page(report), COLUMNS)
 
     def write(folder: Path) -> None:

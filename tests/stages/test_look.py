@@ -122,6 +122,9 @@ class TestPlantedFaults:
         (joined,) = re.findall(r"join them with 'data.labels=(\[.*?\])'", text)
         assert joined == '["bad","good"]'
         assert all(" ".join(finding["text"].split()) in text for finding in report["findings"])
+        assert all(" ".join(finding["remedy"].split()) in text for finding in report["findings"])
+        (duplicates,) = [f for f in report["findings"] if f["code"] == "duplicates_between_splits"]
+        assert "data.deduplicate=" in duplicates["remedy"]
         assert lines[-1] == report["commands"]["study"]
 
     def test_a_newline_and_a_control_character_are_visible(self, look, tmp_path):

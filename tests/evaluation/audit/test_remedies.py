@@ -126,7 +126,9 @@ def test_duplicates_of_training_texts_are_dropped(tmp_path: Path, handles: list[
 
 def test_near_duplicates_name_no_key(tmp_path: Path):
     near = [(text + "!", y) for text, y in labelled(10, 700)]
-    data = write(tmp_path / "data", train=[*labelled(600), *near], validation=labelled(60, 610), test=labelled(100, 700))
+    data = write(
+        tmp_path / "data", train=[*labelled(600), *near], validation=labelled(60, 610), test=labelled(100, 700)
+    )
     keys, text = followed(data, "duplicates_between_splits")
     assert (keys, text) == ([], TEXTS["remedies"]["near"])
     assert followed([*data, "data.deduplicate=masked"], "duplicates_between_splits")[0] == []
@@ -139,7 +141,9 @@ def test_duplicates_of_validation_and_test_name_no_key(tmp_path: Path):
 
 def test_words_too_rare_for_the_vocabulary(tmp_path: Path):
     rare = [(f"q{n}x", "good" if n % 2 else "bad") for n in range(30)]
-    data = write(tmp_path / "data", train=[*labelled(600), *rare], validation=labelled(60, 610), test=labelled(100, 700))
+    data = write(
+        tmp_path / "data", train=[*labelled(600), *rare], validation=labelled(60, 610), test=labelled(100, 700)
+    )
     assert followed(data, "unknown_texts") == (["text.min_count=1"], None)
 
 
