@@ -18,7 +18,7 @@ from pipeline.config.compose import compose
 from pipeline.config.schema import Config
 from pipeline.prediction.explain.lesson import lesson_page
 from pipeline.prediction.explain.model import TrainedRun, read_trained_run
-from pipeline.prediction.explain.terminal import lesson_text
+from pipeline.prediction.explain.terminal import lesson_text, print_text
 from pipeline.prediction.explain.trace import trace_text
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.stages.learn import run_inputs, train_one
@@ -64,8 +64,7 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(dataclasses.asdict(trace), indent=2))
     elif options.html is None:
-        encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
-        print(lesson_text(trace).encode(encoding, "replace").decode(encoding), end="")
+        print_text(lesson_text(trace))
     return DONE
 
 

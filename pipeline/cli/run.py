@@ -116,6 +116,8 @@ def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: 
             log.info(label)
         _run_stage(compose.to_typed(composed), overrides)
         return None
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if tracebacks:
             traceback.print_exc()

@@ -250,7 +250,7 @@ class Config:
     search: SearchConfig = MISSING
     paths: PathsConfig = MISSING
     seed: int = within(0, 2**32 - 1)
-    stage: str = choice("prepare", "cbow", "train", "compare", "search", "all")
+    stage: str = choice("look", "prepare", "cbow", "train", "compare", "search", "all")
     force: bool = MISSING
     workers: int = within(1)
 

@@ -57,7 +57,7 @@ def test_a_key_has_meaning_default_and_range(capsys):
         "  expected: a whole number from 0 to 4,294,967,295",
     ]
     text = printed(capsys, "--help", "stage")
-    assert "expected: one of prepare, cbow, train, compare, search, all" in text
+    assert "expected: one of look, prepare, cbow, train, compare, search, all" in text
     assert "search (hyper-parameters, then a comparison)" in " ".join(text.split())
 
 
