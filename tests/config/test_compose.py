@@ -145,6 +145,7 @@ class TestComposed:
             ("data=sentiment140", "data.validation_size", 0.02),
             ("text=course", "text.min_count", 1),
             ("text=whitespace", "text.handles", "keep"),
+            ("text=sentence", "text.lowercase", False),
             ("cbow=fast", "cbow.workers", cpu_count()),
             ("cbow=skipgram", "cbow.sg", 1),
             ("cbow=fasttext", "cbow.algorithm", "fasttext"),
