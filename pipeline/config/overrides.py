@@ -5,6 +5,7 @@ Hydra accepts `+train.lrr=1` silently and reports most other errors over many li
 
 from collections.abc import Callable, Sequence
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, OverrideParseException
@@ -31,13 +32,24 @@ def quote_values(overrides: Sequence[str]) -> list[str]:
     quoted = []
     for text in overrides:
         key, _, value = text.partition("=")
-        if holds_text(key.lstrip("+")) and value and value[0] not in "'\"[{":
+        if key == "data.labels" and value[:1] in ("[", "{") and is_flow(value):
+            text = text_override(key, value)  # Hydra's grammar has no quoted keys, and takes null for no value
+        elif holds_text(key.lstrip("+")) and value and value[0] not in "'\"[{":
             try:
                 parse_override(text)
             except UserError:
                 text = text_override(key, value)
         quoted.append(text)
     return quoted
+
+
+def is_flow(value: str) -> bool:
+    """Whether `value` is one list or mapping of YAML's flow style, and no sweep over several."""
+    try:
+        yaml.load(value, yaml.BaseLoader)
+    except yaml.YAMLError:
+        return False
+    return True
 
 
 def text_override(key: str, value: str) -> str:

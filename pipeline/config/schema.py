@@ -17,9 +17,13 @@ SPECIALS = 2
 PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
 
 
-def choice(*names: str, default: Any = MISSING) -> Any:
+# Names of `data.delimiter`, for characters that a shell or Hydra would interpret.
+DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " "}
+
+
+def choice(*names: str) -> Any:
     """A string key that takes one of `names`, or a list of them."""
-    return field(default=default, metadata={"choices": names})
+    return field(default=MISSING, metadata={"choices": names})
 
 
 def within(low: float, high: float = float("inf"), *, above: bool = False) -> Any:
@@ -48,17 +52,17 @@ class DataConfig:
     revision: str | None = MISSING
     text_column: str = MISSING
     label_column: str = MISSING
-    labels: Any = None  # a list of names, or a mapping from a value of the label column to a name
+    encoding: str = MISSING
+    delimiter: str = MISSING
+    quoting: str = choice("auto", "double", "backslash", "none")
+    header: str = choice("auto", "true", "false")
+    labels: Any = MISSING  # a list of names, or a mapping from a value of the label column to a name
     validation_size: float = within(0)
     test_size: float = within(0)
     split_seed: int = within(0)
     label_budget: int | None = within(1)
     deduplicate: str = choice("none", "exact", "masked")
     sample: SampleConfig | None = None
-    encoding: str = "auto"
-    delimiter: str = "auto"
-    quoting: str = choice("auto", "double", "backslash", "none", default="auto")
-    header: str = choice("auto", "true", "false", default="auto")
 
 
 @dataclass

@@ -3,6 +3,7 @@
 Every error is a UserError of one line that names the key, the value found and the value expected.
 """
 
+import codecs
 import dataclasses
 import difflib
 import math
@@ -11,17 +12,33 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.config.launchers import require_extra
-from pipeline.config.schema import Config
+from pipeline.config.schema import DELIMITERS, Config, DataConfig
 from pipeline.runtime.errors import UserError, nearest
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys with values"}
+TYPE_NAMES[Any] = "a list of names, or a mapping from value to name"  # data.labels
 
 # Sources without a validation split of their own: the pipeline splits it off the training tweets.
 SPLIT_SOURCES = ("sample", "nltk_twitter")
+
+ENCODINGS = (
+    "auto",
+    "utf-8",
+    "utf-16",
+    "latin-1",
+    "cp1252",
+    "cp1250",
+    "cp1251",
+    "shift_jis",
+    "gb18030",
+    "euc_kr",
+    "big5",
+)
 
 STORES = ("sqlite:////", "http://", "https://", "postgresql", "mysql", "mssql", "databricks")
 
@@ -53,6 +70,10 @@ FIELDS |= {
 
 def check(values: dict[str, Any]) -> Config:
     """Turn plain nested values into a `Config`; raises UserError for the first value that is wrong."""
+    data = values.get("data")
+    if isinstance(data, dict):
+        header, labels = data.get("header", "auto"), data.get("labels")
+        data |= {"labels": label_names(labels), "header": value_text(header) if isinstance(header, bool) else header}
     try:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
     except ConfigKeyError as error:
@@ -69,6 +90,34 @@ def check(values: dict[str, Any]) -> Config:
         _check_value(key, KEYS[key], value_at(typed_values, key))
     _check_combinations(config)
     return config
+
+
+def label_names(value: Any) -> list[str] | dict[str, str] | None:
+    """`data.labels` with every label as text, as it stands in the command or file.
+
+    A command is parsed by YAML without its types, so that `true`, `null`, `1e3` and `+1` are these characters. Raises
+    UserError where a configuration file holds a value that YAML has read as no text and no whole number.
+    """
+    if value is None:
+        return None
+    shape = 'data.labels: expected a list [negative,positive] or a mapping {"0": negative, "4": positive}'
+    if isinstance(value, str):
+        try:
+            parsed = yaml.load(value, yaml.BaseLoader)
+            if isinstance(parsed, dict) and "" in parsed.values():  # {0:negative}: YAML wants a blank after the colon
+                parsed = yaml.load(re.sub(r":(?=\S)", ": ", value), yaml.BaseLoader)
+        except yaml.YAMLError:
+            raise UserError(f"{shape}, found {value}") from None
+    else:
+        parsed = value
+    if not isinstance(parsed, list | dict):
+        raise UserError(f"{shape}, found {value}")
+    for item in [*parsed, *(parsed.values() if isinstance(parsed, dict) else [])]:
+        if isinstance(item, bool) or not isinstance(item, str | int):
+            raise UserError(f"data.labels holds {item!r}, which is no text: write the label in quotes")
+    if isinstance(parsed, dict):
+        return {str(key): str(name) for key, name in parsed.items()}
+    return [str(item) for item in parsed]
 
 
 def unknown_key(key: str) -> UserError:
@@ -88,7 +137,8 @@ def holds_text(key: str) -> bool:
 
 def holds_list(key: str) -> bool:
     """Whether `key` is a key of lists."""
-    return key in KEYS and any(get_origin(kind) is list for kind in (KEYS[key].type, *get_args(KEYS[key].type)))
+    kinds = (KEYS[key].type, *get_args(KEYS[key].type)) if key in KEYS else ()
+    return key == "data.labels" or any(get_origin(kind) is list for kind in kinds)
 
 
 def value_text(value: Any) -> str:
@@ -143,11 +193,25 @@ def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
             raise UserError(f"{key}={value_text(value)}: expected {TYPE_NAMES[type(item)]} {range_text(field)}")
 
 
+def _check_layout(data: DataConfig) -> None:
+    """Raise UserError for an encoding that does not exist, or a delimiter that is no character."""
+    try:
+        text_encoding = data.encoding == "auto" or codecs.lookup(data.encoding)._is_text_encoding
+    except LookupError:
+        text_encoding = False
+    if not text_encoding:
+        raise UserError(f"data.encoding={data.encoding}: no such text encoding{nearest(data.encoding, ENCODINGS)}")
+    if data.delimiter not in ("auto", *DELIMITERS) and (len(data.delimiter) != 1 or data.delimiter in '"\\\r\n'):
+        names = ", ".join(("auto", *DELIMITERS))
+        raise UserError(f"data.delimiter={data.delimiter}: expected one character, or one of {names}")
+
+
 def _check_combinations(config: Config) -> None:
     """Raise UserError for values that are valid on their own and wrong together."""
     data, cbow, embedding = config.data, config.cbow, config.embedding
     if (data.source == "sample") != (data.sample is not None):
         raise UserError(f"data.source={data.source}: choose the source with data={data.source}")
+    _check_layout(data)
     if data.source in ("hub", "files") and data.path is None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")

@@ -14,8 +14,9 @@ from datasets import ClassLabel, Dataset, DatasetDict
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.clean_rows import Source, SourceSplit, label_value, numbered_rows
-from pipeline.data.local_files import SPLIT_NAMES, check_columns
+from pipeline.data.local_files import SPLIT_NAMES
 from pipeline.data.source import HUB_REVISIONS, location
+from pipeline.data.tables import check_columns
 from pipeline.runtime.errors import UserError, nearest, one_line
 from pipeline.runtime.log import log
 
@@ -51,7 +52,9 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     if config.source == "sentiment140":
         candidates = (label_column, "sentiment", "label")
         label_column = next((column for column in candidates if column in train.column_names), label_column)
-    check_columns(title, train.column_names, config.text_column, label_column)
+    check_columns(
+        title, train.column_names, {"data.text_column": config.text_column, "data.label_column": label_column}
+    )
     feature = train.features[label_column]
     if config.source == "sentiment140":
         names = ("negative", "positive")
@@ -62,7 +65,11 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     splits = {}
     name_of = label_namer(config.source, names)
     for split, dataset in datasets_by_split.items():
-        check_columns(f"{title} {split}", dataset.column_names, config.text_column, label_column)
+        check_columns(
+            f"{title} {split}",
+            dataset.column_names,
+            {"data.text_column": config.text_column, "data.label_column": label_column},
+        )
         if config.source == "sentiment140":
             codes = dataset.data.column(label_column).cast(pa.string())
             neutral = pc.equal(codes, SENTIMENT140_NEUTRAL).fill_null(False).to_numpy()

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import StoredSplit, class_indices, encode_labels
+from pipeline.data.clean_rows import LabelCoding, StoredSplit, encode_labels
 from pipeline.data.duplicates import digests, is_member
 from pipeline.data.label_budget import IntArray, index_dtype, stratified_order
 from pipeline.runtime.errors import UserError
@@ -33,19 +33,16 @@ class Selection:
             start, low = start + len(texts), high
 
 
-def select_usable(
-    stored_splits: dict[str, StoredSplit], names: list[str], notes: list[str], *, drop_empty: bool
-) -> dict[str, Selection]:
+def select_usable(stored_splits: dict[str, StoredSplit], coding: LabelCoding, notes: list[str]) -> dict[str, Selection]:
     """The rows of each split that have a text and one of the labels; `notes` get a message about the others.
 
-    Hub data sets often publish a test split whose labels are secret: with `drop_empty` it counts as absent.
+    A validation or test split in which no row has a label counts as absent: the labels of many are secret.
     """
-    classes = class_indices(list(stored_splits.values()), names)
     selections = {}
     for split, stored in stored_splits.items():
-        labels, messages = encode_labels(stored, classes, names)
+        labels, messages = encode_labels(stored, coding)
         rows = np.flatnonzero(labels >= 0).astype(index_dtype(len(labels)))
-        if len(rows) == 0 and split != "train" and drop_empty:
+        if not stored.labels and split != "train" and stored.bad_count:
             notes.append(f"{stored.source.name}: no row has a label, so the split is not used")
             continue
         if len(rows) == 0:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.schema import DataConfig, SampleConfig
 from pipeline.data.arrow import write_rows, write_texts
-from pipeline.data.clean_rows import BATCH, Source, SourceSplit, label_names, numbered_rows, store_split
+from pipeline.data.clean_rows import BATCH, Source, SourceSplit, label_coding, numbered_rows, store_split
 from pipeline.data.make_splits import Selection, check_classes, drop_duplicates, make_splits, select_usable
 from pipeline.runtime.files import fingerprint
 
@@ -50,10 +50,11 @@ def load(config: DataConfig, cache: Path) -> Splits:
     with TemporaryDirectory(dir=cache, prefix=".rows-") as folder:
         scratch = Path(folder)
         source = open_source(config, scratch)
-        notes = list(source.notes)
         stored = {name: store_split(split, scratch / f"{name}.arrow") for name, split in source.splits.items()}
-        names = label_names(list(stored.values()), config.labels, source.label_names)
-        selections = select_usable(stored, names, notes, drop_empty=config.source == "hub")
+        notes = list(source.notes)  # readers add to them while they read
+        coding = label_coding(list(stored.values()), config.labels, source.label_names, notes)
+        names = coding.names
+        selections = select_usable(stored, coding, notes)
         make_splits(selections, config, notes)
         drop_duplicates(selections, config.deduplicate, notes)
         check_classes(selections, names, notes)

@@ -60,7 +60,8 @@ class TestRefused:
             ("data.text_column=[a]", "data.text_column=[a]: expected text"),
             ("model.widths=[3,wide]", "model.widths=[3,wide]: expected a list, each a whole number"),
             ("model.widths=3", "model.widths=3: expected a list, each a whole number"),
-            ("data.labels=yes", "data.labels=yes: expected a list, each text or null"),
+            ("data.labels=yes", "data.labels: expected a list [negative,positive] or a mapping "
+                                '{"0": negative, "4": positive}, found yes'),
             ("paths=3", "paths=3: expected keys with values"),
             ("data.sample=5", "data.sample=5: expected keys with values"),
             ("train.batch_size=0", "train.batch_size=0: expected a whole number from 1"),

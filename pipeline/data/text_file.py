@@ -1,0 +1,224 @@
+"""Text files as streams: decompression, and detection of the character encoding."""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, NamedTuple, TextIO, cast
+
+from pipeline.runtime.errors import UserError, one_line
+
+COMPRESSED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+ZIP = b"PK\x03\x04"
+COMPRESSION_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
+BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+SAMPLE = 1 << 16  # bytes that the detection of an encoding without invalid bytes looks at
+BLOCK = 1 << 20
+DAMAGED = 0.2  # at most this share of the lines with non-ASCII bytes is invalid in a damaged UTF-8 file
+
+
+class Encoding(NamedTuple):
+    """The encoding of a file, and the number of its lines that are not valid in it."""
+
+    name: str
+    invalid_lines: int = 0
+
+
+@dataclass(frozen=True)
+class TextFile:
+    r"""A text file whose encoding is known.
+
+    `newline` is "\n", or "\r" where the file has no other line end. Lines that are not valid in the `encoding` hold
+    lone surrogates instead of their invalid bytes.
+    """
+
+    path: Path
+    encoding: str
+    invalid_lines: int
+    codec: str
+    newline: str
+
+    def open(self) -> TextIO:
+        """The text without its byte order mark; lines keep their ends."""
+        errors = "surrogateescape" if self.invalid_lines else "strict"
+        return io.TextIOWrapper(open_bytes(self.path), self.codec, errors, newline=self.newline)
+
+    def lines(self) -> Iterator[str]:
+        """The lines with their ends, from the beginning of the file."""
+        with self.open() as file:
+            yield from file
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """The content of a file, decompressed where its first bytes are those of gzip, bzip2, xz or zip.
+
+    Raises UserError for a zip archive that does not hold exactly one file.
+    """
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start.startswith(ZIP):
+        with zipfile.ZipFile(path) as archive:
+            return cast(BinaryIO, archive.open(zip_member(archive)))
+    opener = next((opener for magic, opener in COMPRESSED.items() if start.startswith(magic)), None)
+    return cast(BinaryIO, opener(path)) if opener else path.open("rb")
+
+
+def zip_member(archive: zipfile.ZipFile) -> str:
+    """The name of the only file in a zip archive; macOS adds a folder of metadata, which does not count."""
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if len(names) != 1:
+        raise UserError(f"{archive.filename}: holds {len(names)} files, expected one; unpack it")
+    return names[0]
+
+
+def content_name(path: Path) -> str:
+    """The name of a file without the suffix of its compression; for a zip archive that of the file in it."""
+    if path.suffix.lower() not in COMPRESSION_SUFFIXES:
+        return path.name
+    if path.suffix.lower() == ".zip" and path.is_file() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return PurePath(zip_member(archive)).name
+    return path.stem
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn the errors of opening and decompressing `path` into a UserError of one line."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise UserError(f"{path}: cannot be read ({reason}); is it damaged or truncated?") from None
+
+
+def open_text(path: Path, encoding: str = "auto", key: str = "data.encoding") -> tuple[TextIO, str]:
+    """The stream of `text_file`, and the encoding."""
+    file = text_file(path, encoding, key)
+    return file.open(), file.encoding
+
+
+def text_file(path: Path, encoding: str = "auto", key: str = "data.encoding") -> TextFile:
+    """The file with its encoding, detected for `auto`, see `detect_encoding`; `key` is the option that messages name.
+
+    Raises UserError where the file cannot be read, or holds bytes that are not valid in the encoding.
+    """
+    with readable(path):
+        name, invalid = detect_encoding(path, key) if encoding == "auto" else Encoding(checked(path, encoding, key))
+        with open_bytes(path) as file:
+            start = file.read(SAMPLE)
+        codec = next((bom for mark, bom in BOMS.items() if start.startswith(mark) and same_family(bom, name)), name)
+        codec = "utf-8-sig" if codecs.lookup(codec).name == "utf-8" else codec
+        head = codecs.getincrementaldecoder(codec)("replace").decode(start)
+        newline = "\r" if "\r" in head.rstrip("\r") and "\n" not in head else "\n"
+        return TextFile(path, name, invalid, codec, newline)
+
+
+def same_family(first: str, second: str) -> bool:
+    """Whether both names are of UTF-8, of UTF-16 or of UTF-32, whatever the order of the bytes."""
+    return codecs.lookup(first).name[:6].rstrip("-") == codecs.lookup(second).name[:6].rstrip("-")
+
+
+def checked(path: Path, encoding: str, key: str) -> str:
+    """`encoding`, if all bytes of the file are valid in it; otherwise a UserError that names the first line."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    lines, block = 0, b" "
+    with open_bytes(path) as file:
+        while block:
+            block = file.read(BLOCK)
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                line, byte = lines + error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+                raise UserError(
+                    f"{path}, line {line}: byte {byte:#04x} is not valid in {key}={encoding}; {key}=auto detects UTF-8 "
+                    "and UTF-16, and suggests another encoding"
+                ) from None
+            lines += block.count(b"\n")
+    return encoding
+
+
+def detect_encoding(path: Path, key: str = "data.encoding") -> Encoding:
+    """UTF-8, UTF-16 or UTF-32 by the byte order mark, by NUL bytes, or because all bytes are valid in it.
+
+    A file with few invalid lines among its non-ASCII ones is damaged UTF-8. Any other 8-bit encoding is never certain:
+    it is a UserError that suggests the encoding which charset-normalizer holds for most likely.
+    """
+    with open_bytes(path) as file:
+        start = file.read(SAMPLE)
+        for mark, name in BOMS.items():
+            if start.startswith(mark):
+                return Encoding(name)
+        if wide := without_mark(start):
+            return Encoding(wide)
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        block = start
+        try:
+            while block:
+                decoder.decode(block)
+                block = file.read(BLOCK)
+            decoder.decode(b"", final=True)
+            return Encoding("utf-8")
+        except UnicodeDecodeError:
+            return invalid_utf8(path, key)
+
+
+def without_mark(start: bytes) -> str | None:
+    """UTF-16 where every other byte of the first text is NUL, as in Latin script without a byte order mark."""
+    even, odd = start[0::2].count(0), start[1::2].count(0)
+    half = len(start) / 2
+    if max(even, odd) < 0.4 * half or min(even, odd) > 0.05 * half:
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"
+
+
+def invalid_utf8(path: Path, key: str) -> Encoding:
+    """Whether a file is damaged UTF-8; otherwise a UserError with the likely encoding."""
+    valid, invalid, first = 0, list[bytes](), ""
+    count = 0
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.isascii():
+                continue
+            try:
+                line.decode()
+                valid += 1
+            except UnicodeDecodeError as error:
+                count += 1
+                first = first or f"{path}, line {number}: byte {line[error.start]:#04x} is not UTF-8"
+                if len(invalid) < 2000:
+                    invalid.append(line)
+    if count <= DAMAGED * (valid + count):
+        return Encoding("utf-8", count)
+    raise UserError(f"{first}; the encoding may be {key}={likely_encoding(path, b''.join(invalid))}")
+
+
+def likely_encoding(path: Path, sample: bytes) -> str:
+    """The 8-bit or multibyte encoding in which `sample` is most likely written, and the whole file valid."""
+    from charset_normalizer import from_bytes
+
+    names = [match.encoding for match in from_bytes(sample)]
+    # Western European text is valid in several code pages with few different letters: the most common one comes first.
+    if "cp1252" in names:
+        names.insert(0, "cp1252")
+    return next((name for name in names if is_valid(path, name)), "latin-1")
+
+
+def is_valid(path: Path, encoding: str) -> bool:
+    """Whether all bytes of the file are valid in `encoding`."""
+    try:
+        return bool(checked(path, encoding, ""))
+    except UserError:
+        return False
