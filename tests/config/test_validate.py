@@ -81,7 +81,7 @@ class TestRefused:
             ("data.path=''", "'data.path=''' has no value; null means none"),
             ("data.labels=[a,'']", "data.labels has an empty value; null means none"),
             ("+experiment=", "'+experiment=' has no value; valid: cbow_finetuned, cbow_frozen, compare, course, "
-                             "emoticon_leak, random_frozen, random_trainable, search"),
+                             "emoticon_leak, random_frozen, random_trainable, search, trec"),
             ("train.lr_head=${foo}", "train.lr_head: Interpolation key 'foo' not found"),
             ("cbow.epochs=???", "cbow.epochs is not set"),
             ("data=hub", "data=hub needs data.path=…, owner/name or a local folder"),
