@@ -4,13 +4,11 @@ Every source is a stream of rows. Texts go to an Arrow file in batches; labels a
 Memory therefore grows by two bytes per row.
 """
 
-import json
 import math
 import re
-import unicodedata
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.data.arrow import in_batches, write_texts
+from pipeline.data.labels import LabelCoding, label_value, quoted
 from pipeline.runtime.errors import UserError, nearest
 
 BATCH = 10_000
@@ -28,9 +27,6 @@ MAX_LABELS = 1_000
 MAX_LISTED = 20  # rows per split that are reported one by one
 FAST_LABEL_TYPES = frozenset({str, int})  # not bool and float: they compare equal to numbers that are other labels
 SURROGATE = re.compile("[\ud800-\udfff]")
-INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-MISSING_WORDS = frozenset({"nan", "na", "n/a", "null", "none", "nil", "missing", "unknown", "?", "-", "#n/a", "<na>"})
 
 
 class Row(NamedTuple):
@@ -103,26 +99,11 @@ def numbered_rows(pairs: Iterable[tuple[object, object]]) -> Iterator[Row]:
     return (Row(number, text, label) for number, (text, label) in enumerate(pairs, 1))
 
 
-def label_value(value: object) -> str | None:
-    """The label as text, None for a missing one: `1`, `1.0`, `"1"` and `" 1.0 "` are the same label."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    text = str(value).strip()
-    integer = INTEGER.fullmatch(text)
-    return integer[1] if integer else text or None
-
-
 def text_value(value: object) -> object:
     """The text: a number as a string, NaN as None, anything else unchanged."""
     if isinstance(value, float) and math.isnan(value):
         return None
     return str(value) if isinstance(value, int | float) else value
-
-
-def quoted(value: object) -> str:
-    """`value` for a message: quoted, on one line, at most 40 characters."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}…{text[-1]}"
 
 
 def is_usable(text: object) -> bool:
@@ -189,107 +170,16 @@ def store_split(split: SourceSplit, path: Path) -> StoredSplit:
     return StoredSplit(split, texts, np.frombuffer(codes, dtype=np.int16), labels, bad_rows, bad_count)
 
 
-@dataclass(frozen=True)
-class LabelCoding:
-    """The names of the classes in the order of their indices, and the class of each label value that has one."""
-
-    names: list[str]
-    classes: dict[str, int]
-
-
-def label_coding(
-    splits: Sequence[StoredSplit],
-    configured: Sequence[str] | Mapping[str, str] | None,
-    declared: Sequence[str] | None,
-    notes: list[str],
-) -> LabelCoding:
-    """The classes of the label values that the rows hold.
-
-    `configured` (`data.labels`) names them, or else `declared` by the source, or else the values themselves, sorted
-    (as numbers where all are). A mapping gives the name of each value; several values may have one name. `notes` gets
-    a sentence for values that are joined, or that probably should be. Raises UserError where the first split has no
-    usable row, `configured` names a label twice, or there are fewer than two labels.
-    """
-    counts: Counter[str] = Counter()
-    for split in splits:
-        counts.update({value: label.count for value, label in split.labels.items()})
+def label_counts(splits: Sequence[StoredSplit]) -> Counter[str]:
+    """The number of rows of each label value; UserError where the first split has no usable row."""
     first = splits[0]
     if not first.labels:
         reason = first.bad_rows[0].describe(first.source.name) if first.bad_rows else "it has no rows"
         raise UserError(f"{first.source.name}: no usable row; {reason}")
-    if configured is not None:
-        name_of = configured_names(configured)
-    elif declared is not None:
-        name_of = {name: name for name in declared}
-    else:
-        name_of = {value: value for value in default_classes(counts)}
-        notes.extend(label_variants(first.source.name, {value: counts[value] for value in name_of}))
-    names = list(dict.fromkeys(name_of.values()))
-    if len(names) < 2:
-        raise UserError(f"{first.source.name}: only one label, {quoted(names[0])}; a classifier needs at least two")
-    index = {value: names.index(name) for value, name in name_of.items()}
-    by_position = {str(position): position for position in range(len(names))}
-    if not isinstance(configured, Mapping) and not counts.keys() & index.keys() and counts.keys() <= by_position.keys():
-        return LabelCoding(
-            names, by_position
-        )  # a source coded 0, 1, 2 is named by data.labels=[negative,neutral,positive]
-    joined = {} if configured is None else spelling_variants(counts, index)
-    for value, label in joined.items():
-        rows = f"{counts[value]:,} rows with the label {quoted(value)}"
-        notes.append(f"{first.source.name}: {rows} count as {names[label]}")
-    return LabelCoding(names, index | joined)
-
-
-def configured_names(configured: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
-    """The class name of each label value that `data.labels` holds."""
-    pairs = list(configured.items()) if isinstance(configured, Mapping) else [(name, name) for name in configured]
-    name_of = {label_value(value) or "": label_value(name) or "" for value, name in pairs}
-    if len(name_of) < len(pairs) or not pairs or "" in {*name_of, *name_of.values()}:
-        raise UserError(f"data.labels={list(configured)} holds a label twice, an empty one or none")
-    return name_of
-
-
-def default_classes(values: Iterable[str]) -> list[str]:
-    """The label values that are classes, sorted; words for missing values beside numbers are none."""
-    ordered = sorted(values)
-    numbers = [value for value in ordered if NUMBER.fullmatch(value)]
-    if len(numbers) >= 2 and all(value.casefold() in MISSING_WORDS for value in {*ordered} - {*numbers}):
-        return sorted(numbers, key=float)
-    return ordered
-
-
-def folded(value: str) -> str:
-    """A label without case, invisible characters, compatibility forms and repeated blanks; a number by its value."""
-    if NUMBER.fullmatch(value):
-        return f"{float(value):g}"
-    text = unicodedata.normalize("NFKC", value)
-    return " ".join("".join(char for char in text if unicodedata.category(char) != "Cf").split()).casefold()
-
-
-def spelling_variants(values: Iterable[str], classes: Mapping[str, int]) -> dict[str, int]:
-    """The class of each value that is none of the `classes`, but equals a single one of them when folded."""
-    by_fold: dict[str, set[int]] = defaultdict(set)
-    for value, label in classes.items():
-        by_fold[folded(value)].add(label)
-    others = {value: by_fold.get(folded(value), set()) for value in values if value not in classes}
-    return {value: next(iter(labels)) for value, labels in others.items() if len(labels) == 1}
-
-
-def label_variants(name: str, counts: Mapping[str, int]) -> list[str]:
-    """A message where labels differ in case, blanks, invisible characters or the form of a number alone."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for value in sorted(counts, key=lambda value: (-counts[value], value)):
-        groups[folded(value)].append(value)
-    doubtful = [
-        f"{quoted(value)} ({counts[value]:,} rows)" for group in groups.values() if len(group) > 1 for value in group
-    ]
-    if not doubtful:
-        return []
-    names = ",".join(sorted(json.dumps(group[0], ensure_ascii=False) for group in groups.values()))
-    return [
-        f"{name}: labels differ in case, blanks or invisible characters alone: {', '.join(doubtful[:MAX_LISTED])}; "
-        f"join them with 'data.labels=[{names}]'"
-    ]
+    counts: Counter[str] = Counter()
+    for split in splits:
+        counts.update({value: label.count for value, label in split.labels.items()})
+    return counts
 
 
 def encode_labels(split: StoredSplit, coding: LabelCoding) -> tuple[NDArray[np.signedinteger], list[str]]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 DETECTED = (",", "\t", ";", "|")  # a blank is never detected: every text has some
 MAX_FIELD_SIZE = 10_000_000  # characters; Python's own limit of 131,072 would refuse a whole file for one long text
 MAX_RECORD_LINES = 1_000  # a quoted field over more lines is taken for one that is never closed
+THROUGHOUT = 0.9  # of the lines of a file whose writer quotes every text
 MAX_LABELS = 1_000  # different values of the label column that are counted
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
@@ -40,8 +41,9 @@ class Fields(NamedTuple):
 def split_records(lines: Iterable[str], dialect: Dialect, first_line: int = 1) -> Iterator[Fields]:
     """The records of a file; blank lines are no records.
 
-    Where a record breaks the rules of quoting, its first line alone is a record with a problem, and the next record
-    begins on the line after it: one stray quote does not swallow the rows that follow.
+    Where a record breaks the rules of quoting, or spans lines and has a stray quote or not as many fields as the first
+    one, its first line alone is a record with a problem. The next record begins on the line after it, so that a stray
+    quote swallows no rows.
     """
     if dialect.quoting == "none":
         for number, line in enumerate(lines, first_line):
@@ -52,6 +54,7 @@ def split_records(lines: Iterable[str], dialect: Dialect, first_line: int = 1) -
     csv.field_size_limit(MAX_FIELD_SIZE)
     source, pending = iter(lines), list[str]()
     record: list[str] = []  # the lines of the current record, to be read again after an error
+    quoted = quoted_field(dialect.delimiter)
     escape = protected(dialect.delimiter) if dialect.quoting == "backslash" else None
 
     def consumed() -> Iterator[str]:
@@ -60,9 +63,11 @@ def split_records(lines: Iterable[str], dialect: Dialect, first_line: int = 1) -
             if line is None:
                 return
             record.append(line)
+            if dialect.skip_blanks:
+                line = quoted.sub(lambda match: match[0].strip(" "), line)
             yield escape(line) if escape else line
 
-    number = first_line
+    number, width = first_line, 0
     while True:
         reader = csv.reader(
             consumed(),
@@ -73,6 +78,10 @@ def split_records(lines: Iterable[str], dialect: Dialect, first_line: int = 1) -
         )
         try:
             for values in reader:
+                width = width or len(values)
+                stray = len(record) > 1 and not escape and '"' in quoted.sub("", "".join(record))
+                if stray or (len(values) != width and len(record) > 1):
+                    raise csv.Error("a quoted field is never closed, or the record has too many or too few fields")
                 if values and (len(values) > 1 or values[0].strip()):
                     yield Fields(number, len(record), values)
                 number += len(record)
@@ -143,7 +152,7 @@ class Quoting(Enum):
 
     UNUSED = "no field begins with a quote, and no backslash occurs"
     CERTAIN = "the rows decide"
-    UNCERTAIN = "quotes around whole fields may be text"
+    UNCERTAIN = "quotes around fields, or backslashes, may be text"
 
 
 def detect_quoting(
@@ -152,33 +161,90 @@ def detect_quoting(
     """The quoting in which most records have as many fields as the first one.
 
     Equally good readings differ in the number of labels, then of records. If those are equal too, quotes around whole
-    fields count as quoting where the file keeps the rules of a writer that quotes, see `quoted_by_rule`.
+    fields count as quoting where the file keeps the rules of a writer that quotes, see `QuotedLines`.
 
     read_lines : opens the file once more. quoting : as in `data.quoting`; unless `auto`, it is the result.
     tabbed : whether quoting is unusual in files of this name.
     """
-    plain, quoted = Dialect(delimiter, "none"), Dialect(delimiter, "double")
-    text_quotes = any(starts_quoted(line, delimiter) for line in read_lines())
-    if not text_quotes and not any("\\" in line for line in read_lines()):
+    plain, quoted, escaped = (Dialect(delimiter, quoting) for quoting in ("none", "double", "backslash"))
+    if quoting in ("backslash", "none"):
+        return Dialect(delimiter, quoting), Quoting.CERTAIN
+    lines = QuotedLines.of(read_lines(), delimiter)
+    if not lines.any_quote and not lines.any_backslash:
         return plain, Quoting.UNUSED
-    by_rule = quoted_by_rule(read_lines(), delimiter) if text_quotes else False
-    candidates = [quoted, Dialect(delimiter, "backslash"), Dialect(delimiter, "double", skip_blanks=True)]
-    candidates.insert(2 if by_rule or (by_rule is None and not tabbed) else 0, plain)
-    candidates = [candidate for candidate in candidates if quoting in ("auto", candidate.quoting)]
-    readings = [assess(split_records(read_lines(), candidate), label_column) for candidate in candidates]
-    best = readings.index(min(readings))
-    uncertain = by_rule is None and readings.count(readings[best]) > 1
-    return candidates[best], Quoting.UNCERTAIN if uncertain else Quoting.CERTAIN
+    text_quotes, by_rule = lines.any_quote, lines.by_rule
+    escapes = escaped_characters(read_lines(), delimiter) if lines.any_backslash else set[str]()
+    if '"' in escapes or (escapes - {"\\"} and not text_quotes):
+        candidates = [escaped, quoted, plain]
+    elif by_rule or (by_rule is None and not tabbed) or (escapes and text_quotes):
+        candidates = [quoted, escaped, plain]
+    else:
+        candidates = [plain, quoted, escaped]
+    candidates.append(Dialect(delimiter, "double", skip_blanks=True))
+    readings: dict[Dialect, Reading] = {}
+    for candidate in candidates:
+        good = any(reading.bad_records == 0 for reading in readings.values())
+        hopeless = {plain: lines.quoting + lines.ragged > 0, candidates[-1]: True}.get(candidate, False)
+        if quoting not in ("auto", candidate.quoting) or (candidate is escaped and not lines.any_backslash):
+            continue
+        if not (good and hopeless):
+            counted = lines.quoting if candidate is plain else 0
+            readings[candidate] = assess(split_records(read_lines(), candidate), label_column, counted)
+    best = min(readings, key=readings.__getitem__)
+    if best is plain and text_quotes and readings.get(escaped) == readings[plain] and readings[quoted].bad_records:
+        best = escaped  # every field that begins with a quote ends with one, if \" inside it is no end
+    tie = list(readings.values()).count(readings[best]) > 1 and (by_rule is None or bool(escapes))
+    uncertain = tie or (best is plain and lines.quoting > 0)
+    return best, Quoting.UNCERTAIN if uncertain else Quoting.CERTAIN
 
 
-def starts_quoted(line: str, delimiter: str) -> bool:
-    """Whether a field of the line begins with a quote."""
-    return '"' in line and (line[0] == '"' or f'{delimiter}"' in line or f'{delimiter} "' in line)
+def quoted_field(delimiter: str) -> re.Pattern[str]:
+    """A pattern of one field in quotes, with its content as the group."""
+    end = re.escape(delimiter)
+    return re.compile(rf'(?:^|(?<={end})) *"((?:[^"]|"")*)" *(?={end}|[\r\n]*$)')
 
 
-def assess(records: Iterator[Fields], label_column: int | None) -> Reading:
-    """Read all records and count what speaks against the dialect."""
-    bad, width, good, labels = 0, 0, 0, set[str]()
+class QuotedLines(NamedTuple):
+    """Counts of lines by their quotes; only fields that end on their line count as quoted."""
+
+    any_quote: bool  # at the beginning of a field
+    any_backslash: bool
+    quoting: int  # lines with a field that needs its quotes, or all lines where nearly every one has a quoted field
+    stray: int  # lines with a quote that is neither around a field nor doubled inside it
+    ragged: int  # lines with another number of delimiters than the first
+    needless: bool  # whether fields are quoted that need no quotes, in a file that quotes just some fields
+
+    @property
+    def by_rule(self) -> bool | None:
+        """Whether a writer that quotes has written the file; None where a person may have written quotes as text."""
+        return False if self.stray > self.quoting else None if self.needless else True
+
+    @classmethod
+    def of(cls, lines: Iterable[str], delimiter: str) -> "QuotedLines":
+        """Count the lines of a file."""
+        quoted = quoted_field(delimiter)
+        total = any_quote = any_backslash = needed = with_quoted = stray = ragged = delimiters = 0
+        for line in lines:
+            delimiters = delimiters if total else line.count(delimiter)
+            ragged += line.count(delimiter) != delimiters
+            total += 1
+            any_backslash |= "\\" in line
+            if '"' not in line:
+                continue
+            any_quote |= line[0] == '"' or f'{delimiter}"' in line or f'{delimiter} "' in line
+            fields = quoted.findall(line)
+            with_quoted += bool(fields)
+            needed += any(delimiter in field or '""' in field for field in fields)
+            stray += '"' in (quoted.sub("", line) if fields else line)
+        throughout = with_quoted >= THROUGHOUT * total
+        quoting = with_quoted if throughout else needed
+        needless = with_quoted > needed and not throughout
+        return cls(bool(any_quote), bool(any_backslash), quoting if quoting >= stray else 0, stray, ragged, needless)
+
+
+def assess(records: Iterator[Fields], label_column: int | None, bad: int) -> Reading:
+    """Read all records and count what speaks against the dialect, besides `bad` lines counted before."""
+    width, good, labels = 0, 0, set[str]()
     for record in records:
         width = width or len(record.values)
         if record.problem is not None or len(record.values) != width:
@@ -190,19 +256,16 @@ def assess(records: Iterator[Fields], label_column: int | None) -> Reading:
     return Reading(bad, len(labels), -good)
 
 
-def quoted_by_rule(lines: Iterator[str], delimiter: str) -> bool | None:
-    """Whether a writer that quotes has written these lines, given that each of them is one record.
+def escaped_characters(lines: Iterable[str], delimiter: str) -> set[str]:
+    """The characters that stand behind backslashes, if a writer that escapes can have written them all.
 
-    Such a writer quotes every field of a column, or just the fields that need it. A field with quotes that is not in
-    quotes speaks against it. None where fields are in quotes that need none: a person may have written them.
+    Empty where a backslash stands before any other character, or a quote inside a field has none.
     """
-    needless = False
-    columns: dict[int, bool] = {}  # whether all fields of a column are in quotes
+    pattern, characters = re.compile(rf'\\(["\\{re.escape(delimiter)}])'), set[str]()
     for line in lines:
-        for column, field in enumerate(line.rstrip("\r\n").split(delimiter)):
-            in_quotes = len(field) > 1 and field[0] == field[-1] == '"'
-            columns[column] = columns.get(column, True) and in_quotes
-            if '"' in field and not in_quotes:
-                return False
-            needless = needless or (in_quotes and '""' not in field[1:-1] and '\\"' not in field)
-    return None if needless and not any(columns.values()) else True
+        if "\\" in line or '"' in line:
+            characters |= {*pattern.findall(line)}
+            rest = pattern.sub("", line)
+            if "\\" in rest or any('"' in field.strip("\r\n")[1:-1] for field in rest.split(delimiter)):
+                return set()
+    return characters

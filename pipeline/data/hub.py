@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import Source, SourceSplit, label_value, numbered_rows
+from pipeline.data.clean_rows import Source, SourceSplit, numbered_rows
+from pipeline.data.labels import label_value
 from pipeline.data.local_files import SPLIT_NAMES
+from pipeline.data.records import check_columns
 from pipeline.data.source import HUB_REVISIONS, location
-from pipeline.data.tables import check_columns
 from pipeline.runtime.errors import UserError, nearest, one_line
 from pipeline.runtime.log import log
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
-from pipeline.data.tables import SUFFIXES, Layout, open_table
+from pipeline.data.records import Layout
+from pipeline.data.tables import SUFFIXES, open_table
 from pipeline.data.text_file import content_name, readable, text_file
 from pipeline.runtime.errors import UserError
 

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.clean_rows import LabelCoding, StoredSplit, encode_labels
+from pipeline.data.clean_rows import StoredSplit, encode_labels
 from pipeline.data.duplicates import digests, is_member
 from pipeline.data.label_budget import IntArray, index_dtype, stratified_order
+from pipeline.data.labels import LabelCoding
 from pipeline.runtime.errors import UserError
 
 

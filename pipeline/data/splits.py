@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from pipeline.config.schema import DataConfig, SampleConfig
 from pipeline.data.arrow import write_rows, write_texts
-from pipeline.data.clean_rows import BATCH, Source, SourceSplit, label_coding, numbered_rows, store_split
+from pipeline.data.clean_rows import BATCH, Source, SourceSplit, label_counts, numbered_rows, store_split
+from pipeline.data.labels import label_coding
 from pipeline.data.make_splits import Selection, check_classes, drop_duplicates, make_splits, select_usable
 from pipeline.runtime.files import fingerprint
 
@@ -52,7 +53,8 @@ def load(config: DataConfig, cache: Path) -> Splits:
         source = open_source(config, scratch)
         stored = {name: store_split(split, scratch / f"{name}.arrow") for name, split in source.splits.items()}
         notes = list(source.notes)  # readers add to them while they read
-        coding = label_coding(list(stored.values()), config.labels, source.label_names, notes)
+        counts = label_counts(list(stored.values()))
+        coding = label_coding(source.splits["train"].name, counts, config.labels, source.label_names, notes)
         names = coding.names
         selections = select_usable(stored, coding, notes)
         make_splits(selections, config, notes)

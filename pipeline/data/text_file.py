@@ -116,14 +116,26 @@ def text_file(path: Path, encoding: str = "auto", key: str = "data.encoding") ->
     Raises UserError where the file cannot be read, or holds bytes that are not valid in the encoding.
     """
     with readable(path):
-        name, invalid = detect_encoding(path, key) if encoding == "auto" else Encoding(checked(path, encoding, key))
+        name, invalid = detect_encoding(path, key) if encoding == "auto" else Encoding(encoding)
         with open_bytes(path) as file:
             start = file.read(SAMPLE)
-        codec = next((bom for mark, bom in BOMS.items() if start.startswith(mark) and same_family(bom, name)), name)
-        codec = "utf-8-sig" if codecs.lookup(codec).name == "utf-8" else codec
+        codec = codec_of(name, start)
+        if encoding != "auto":
+            check_bytes(path, codec, f"{key}={encoding}", key)
         head = codecs.getincrementaldecoder(codec)("replace").decode(start)
         newline = "\r" if "\r" in head.rstrip("\r") and "\n" not in head else "\n"
         return TextFile(path, name, invalid, codec, newline)
+
+
+def codec_of(encoding: str, start: bytes) -> str:
+    """The codec that reads a file of this encoding from its first bytes on, with or without a byte order mark."""
+    family = next(
+        (bom for mark, bom in BOMS.items() if start.startswith(mark) and same_family(bom, encoding)), encoding
+    )
+    name = codecs.lookup(family).name
+    if name in ("utf-16", "utf-32") and not start.startswith(tuple(BOMS)):
+        return without_mark(start) or f"{name}-le"
+    return "utf-8-sig" if name == "utf-8" else name
 
 
 def same_family(first: str, second: str) -> bool:
@@ -131,9 +143,9 @@ def same_family(first: str, second: str) -> bool:
     return codecs.lookup(first).name[:6].rstrip("-") == codecs.lookup(second).name[:6].rstrip("-")
 
 
-def checked(path: Path, encoding: str, key: str) -> str:
-    """`encoding`, if all bytes of the file are valid in it; otherwise a UserError that names the first line."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+def check_bytes(path: Path, codec: str, setting: str, key: str) -> None:
+    """Raise UserError that names the first line of the file with bytes that are not valid in `codec`."""
+    decoder = codecs.getincrementaldecoder(codec)()
     lines, block = 0, b" "
     with open_bytes(path) as file:
         while block:
@@ -143,11 +155,10 @@ def checked(path: Path, encoding: str, key: str) -> str:
             except UnicodeDecodeError as error:
                 line, byte = lines + error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
                 raise UserError(
-                    f"{path}, line {line}: byte {byte:#04x} is not valid in {key}={encoding}; {key}=auto detects UTF-8 "
-                    "and UTF-16, and suggests another encoding"
+                    f"{path}, line {line}: byte {byte:#04x} is not valid in {setting}; {key}=auto detects UTF-8 and "
+                    "UTF-16, and suggests another encoding"
                 ) from None
             lines += block.count(b"\n")
-    return encoding
 
 
 def detect_encoding(path: Path, key: str = "data.encoding") -> Encoding:
@@ -219,6 +230,7 @@ def likely_encoding(path: Path, sample: bytes) -> str:
 def is_valid(path: Path, encoding: str) -> bool:
     """Whether all bytes of the file are valid in `encoding`."""
     try:
-        return bool(checked(path, encoding, ""))
+        check_bytes(path, encoding, encoding, "")
     except UserError:
         return False
+    return True

@@ -107,7 +107,7 @@ def run_record(
             "device": result.device,
         },
         label_names=facts["label_names"],
-        notes=[*facts["notes"], *vector_notes(prepared, vectors), *course_notes(config)],
+        notes=[*facts["notes"], *vector_notes(prepared, vectors, inputs), *course_notes(config)],
         dataset={
             "name": data_name(config.data),
             "source": config.data.path or config.data.source,
@@ -167,10 +167,10 @@ def course_notes(config: Config) -> list[str]:
     ]
 
 
-def vector_notes(prepared: Stage, vectors: Stage | None) -> list[str]:
-    """How much text the word vectors read, and whether training them again gives the same bits."""
+def vector_notes(prepared: Stage, vectors: Stage | None, inputs: "RunInputs") -> list[str]:
+    """How much text the word vectors read and whether their bits repeat, or how a file of vectors was read."""
     if vectors is None:
-        return []
+        return list(inputs.vectors.info["notes"]) if inputs.vectors else []
     corpus = prepared.outcome["corpus"]
     texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
     kind = "bit-reproducible (one worker)" if vectors.outcome["reproducible"] else "not bit-reproducible (many workers)"

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.__main__ import main
 from pipeline.embedding.pretrained import read_pretrained
@@ -60,6 +62,23 @@ def test_words_with_blanks_load(tmp_path, binary):
     assert loaded.vectors.tobytes() == vectors.tobytes()
     ours = read_pretrained(path, "auto", 3, names)
     assert (ours.words, ours.vectors.tobytes()) == (names, vectors.tobytes())
+
+
+@given(
+    words=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), min_size=1, max_size=6, unique=True),
+    binary=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_any_words_read_back(tmp_path_factory, words, binary, seed):
+    names = without_blanks(words)
+    vectors = np.random.default_rng(seed).normal(size=(len(words), 3)).astype(np.float32)
+    path = tmp_path_factory.mktemp("words") / "v"
+    write_word2vec(path, names, vectors, binary=binary)
+    loaded = KeyedVectors.load_word2vec_format(str(path), binary=binary)
+    ours = read_pretrained(path, "auto", 3, [])
+    assert ours.words == loaded.index_to_key == names
+    assert ours.vectors.tobytes() == loaded.vectors.tobytes() == vectors.tobytes()
+    assert read_pretrained(path, "auto", 3, names).words == names
 
 
 def test_an_existing_file_is_replaced_only_by_a_whole_one(tmp_path, monkeypatch):

@@ -323,6 +323,40 @@ class TestPretrained:
         assert np.array_equal(load_embedding(folder)[1][2:], rows[2:])
         assert metrics(folder)["coverage/tokens"] > 0.9
 
+    def test_what_was_guessed_about_the_file_stands_in_the_record(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ):
+        caplog.set_level(logging.INFO)
+        texts = ["@pal the soup is good http://t.co/a", "@pal the soup is bad http://t.co/b"]
+        (tmp_path / "t.csv").write_text(
+            "text,label\n" + "".join(f"{texts[i % 2]}{i},{i % 2}\n" for i in range(80)), "utf-8"
+        )
+        path = tmp_path / "glove.txt"
+        path.write_text("9 3\n<user>\t1\t2\t3\n<url>\t4\t5\t6\ngood\t7\t8\t9\nbad\t0\t0\t0\ngood\t1\t1\t1\n", "utf-8")
+        data = ("data=files", f"data.path={tmp_path / 't.csv'}", "train.max_epochs=1", "embedding.trainable=false")
+        vectors = ("embedding=pretrained", f"embedding.path={path}")
+        with pytest.raises(UserError, match=r"glove\.txt: .*: set embedding\.dim=3$") as caught:
+            run_data(tmp_path, *data, *vectors, "embedding.dim=12")
+        folder = run_data(tmp_path, *data, *vectors, str(caught.value).rpartition("set ")[2])
+        words, initial = read_json(folder / "vocabulary.json")["words"], load_embedding(folder)[0]
+        rows = dict(zip(words, initial.tolist(), strict=True))
+        assert (rows["@user"], rows["http"], rows["good"]) == ([1, 2, 3], [4, 5, 6], [7, 8, 9])
+        assert any(rows["bad"])
+        notes = [
+            "5 rows, read as word2vec_text with tabs between fields",
+            "the header announces 9 rows of 3 dimensions, the file has 5 of 3: all were read",
+            "words with a vector of zeros: 1, such as 'bad'; they start at random, like words that the file lacks",
+            "rows that repeat a word: 1, such as 'good'; the first row of each word counts",
+            "no vector for '@user': it starts with that of '<user>'",
+            "no vector for 'http': it starts with that of '<url>'",
+        ]
+        assert [note for note in read_json(folder / "run.json")["notes"] if "glove" in note] == [
+            f"glove.txt: {note}" for note in notes
+        ]
+        assert all(f"note: glove.txt: {note}" in caplog.messages for note in notes)
+        assert "a vector of zeros" in (folder / "note.md").read_text("utf-8").partition("## Result")[0]
+        assert metrics(folder)["coverage/types"] == pytest.approx(3 / 7)  # of @user http good bad the soup is
+
 
 class TestProcesses:
     def command(self, root: Path, *overrides: str) -> "subprocess.Popen[str]":
