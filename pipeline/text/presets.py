@@ -1,4 +1,4 @@
-"""Tokenizer presets `tweet`, `course`, `whitespace` and `treebank`: cleaning, tokens, rules for handles and links.
+"""Tokenizer presets `tweet`, `course`, `whitespace`, `treebank`: cleaning, tokens, rules for handles and links.
 
 Tokens never hold white space, since it separates the tokens of a corpus line. NLTK's phone numbers and spaced ellipses,
 its only tokens with white space, are joined by `_`.

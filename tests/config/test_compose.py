@@ -112,10 +112,10 @@ class TestComposed:
                 "model.dropout": 0.0, "train.max_epochs": config["train.max_epochs"], "train.patience": None,
             },
             "trec": {
-                "data.source": "files", "data.path": str(Path("trec").absolute()), "data.sample": None, "text.tokenizer": "treebank",
-                "text.lowercase": False, "text.handles": "keep", "text.links": "keep", "text.min_count": 1,
-                "cbow.vector_size": 300, "embedding.dim": 300, "embedding.scale": 0.144, "model.encoder": "cnn",
-                "model.dropout": 0.5, "train.batch_size": 50, "train.monitor": "accuracy",
+                "data.source": "files", "data.path": str(Path("trec").absolute()), "data.sample": None,
+                "text.tokenizer": "treebank", "text.lowercase": False, "text.handles": "keep", "text.links": "keep",
+                "text.min_count": 1, "cbow.vector_size": 300, "embedding.dim": 300, "embedding.scale": 0.144,
+                "model.encoder": "cnn", "model.dropout": 0.5, "train.batch_size": 50, "train.monitor": "accuracy",
             },
         }[name]  # fmt: skip
 
