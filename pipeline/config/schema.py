@@ -72,7 +72,8 @@ class DataConfig:
 class TextConfig:
     """From text to token ids."""
 
-    tokenizer: str = choice("tweet", "course", "whitespace")
+    tokenizer: str = choice("tweet", "course", "whitespace", "treebank")
+    lowercase: bool = MISSING
     handles: str = choice("keep", "mask", "strip")
     links: str = choice("keep", "mask", "strip")
     emoticons: str = choice("keep", "strip", "strip_fragments")

@@ -220,6 +220,8 @@ def _check_combinations(config: Config) -> None:
         settings = f"data.validation_size=0 with train.patience={config.train.patience}"
         advice = "early stopping needs validation tweets; set train.patience=null or data.validation_size=0.1"
         raise UserError(f"{settings}: {advice}")
+    if not config.text.lowercase and config.text.tokenizer in ("tweet", "course"):
+        raise UserError(f"text.lowercase=false: {config.text.tokenizer} tokens are lower-case; see text=sentence")
     if not config.model.widths:
         raise UserError("model.widths=[]: expected at least one width, such as [3,4,5]")
     names = [*config.probe.similarity, *(PurePath(path).stem for path in config.probe.similarity_files)]

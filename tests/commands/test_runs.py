@@ -536,6 +536,17 @@ class TestRealTweets:
         assert 0.73 <= fragments["test/accuracy"] < stripped["test/accuracy"]
 
     @pytest.mark.slow
+    def test_trec_scores_are_those_published(self, shared: Callable[[str], Path], tmp_path: Path):
+        def accuracy(*overrides: str) -> float:
+            runs = [run_data(tmp_path, *overrides, f"data.path={shared('trec')}", f"seed={seed}") for seed in (0, 1)]
+            return float(np.mean([metrics(folder)["test/accuracy"] for folder in runs]))
+
+        assert abs(accuracy("+experiment=trec") - 0.912) <= 0.01
+        sentence, tweet = (accuracy("data=files", f"text={text}") for text in ("sentence", "tweet"))
+        assert 0.86 <= sentence <= 0.88
+        assert tweet < sentence
+
+    @pytest.mark.slow
     def test_tweet_eval_sentiment(self, shared: Callable[[str], Path], tmp_path: Path):
         data = ("data=tweet_eval", f"data.path={shared('hub/cardiffnlp/tweet_eval')}")
         extra = (
