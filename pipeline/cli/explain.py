@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.cli.arguments import Parser, add_run, find_run, newest_run
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.compose import compose
+from pipeline.config.overrides import override_text
 from pipeline.config.schema import Config
 from pipeline.prediction.explain.lesson import lesson_page
 from pipeline.prediction.explain.model import TrainedRun, read_trained_run
@@ -79,7 +80,7 @@ def _trained(options: argparse.Namespace) -> TrainedRun:
     if not fresh:
         print(f"no finished run in {results}: training a small model on generated tweets", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="explain-") as folder:
-        return train_fresh(compose([*FRESH, *options.set, f"paths.root={folder}"]))
+        return train_fresh(compose([*FRESH, *options.set, override_text("paths.root", folder)]))
 
 
 def train_fresh(config: Config) -> TrainedRun:

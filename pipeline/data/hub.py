@@ -25,11 +25,11 @@ from pipeline.data.clean_rows import BATCH, Codes, Source, SourceSplit, numbered
 from pipeline.data.local_files import (
     SPLIT_NAMES,
     columns_of,
+    is_plain,
     layout_of,
     line_batches,
     open_files,
     read_splits,
-    split_files,
 )
 from pipeline.data.records import check_columns
 from pipeline.data.source import HUB_REVISIONS, location
@@ -55,7 +55,7 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     origin = location(config)
     original: Mapping[str, Path] = {}
     if isinstance(origin, Path):
-        if config.source == "hub" and (origin.is_file() or is_plain_folder(origin)):
+        if config.source == "hub" and is_plain(origin):
             return open_files(config)
         if config.source == "tweet_eval" and is_text_folder(origin):
             return open_text_folder(origin, config)
@@ -82,17 +82,6 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     if isinstance(origin, Path) and (origin / "unlabelled.txt").is_file():  # as with data=files
         unlabelled = line_batches(origin / "unlabelled.txt")
     return Source(splits, names or None, unlabelled, notes=notes)
-
-
-def is_plain_folder(folder: Path) -> bool:
-    """Whether `data=files` reads a folder, and no data card says anything else about it."""
-    card = folder / "README.md"
-    if card.is_file() and re.search("^(configs|dataset_info):", card.read_text("utf-8", "replace"), re.MULTILINE):
-        return False
-    try:
-        return bool(split_files(folder))
-    except UserError:
-        return False
 
 
 def load_contents(

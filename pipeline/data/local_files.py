@@ -1,5 +1,6 @@
 """Local files as a data source: one file, or a folder of train, validation and test files (`data=files`)."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice
@@ -50,6 +51,17 @@ def data_path(config: DataConfig) -> Path:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"data.path: no file or folder {path}{did_you_mean(path.name, siblings)}")
     return path
+
+
+def is_plain(path: Path) -> bool:
+    """Whether `data=hub` reads a local file or folder as `data=files` does: no data card says anything else about it."""
+    card = path / "README.md"
+    if card.is_file() and re.search("^(configs|dataset_info):", card.read_text("utf-8", "replace"), re.MULTILINE):
+        return False
+    try:
+        return path.is_file() or bool(split_files(path))
+    except UserError:
+        return False
 
 
 def split_files(folder: Path) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from nltk.tokenize.casual import HANDLES_RE
 
 from pipeline.config.schema import TextConfig
 from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.nltk_data import STOP_WORDS, find_corpus
 from pipeline.text import tweet_tokenizer
 from pipeline.text.clean import clean, is_context_free, is_emoticon, strip_emoticons, strip_fragments
 from pipeline.text.tweet_tokenizer import CachedTweetTokenizer, ChunkGroups, Memo, SimpleChunks
@@ -228,14 +229,8 @@ def _storable(token: str) -> str:
 
 def english_stop_words() -> frozenset[str]:
     """Return NLTK's English stop words; where the corpus is missing, a UserError with the remedies."""
-    try:
-        return frozenset(stopwords.words("english"))
-    except LookupError as error:
-        raise UserError(
-            "text=course needs NLTK's stop words, which are not on this machine: run `python -m nltk.downloader "
-            "stopwords twitter_samples` (if that fails, the network may be missing), or set NLTK_DATA to a folder that "
-            "holds corpora/stopwords"
-        ) from error
+    find_corpus(*STOP_WORDS)
+    return frozenset(stopwords.words("english"))
 
 
 PRESETS: dict[str, type[Preset]] = {"tweet": Tweet, "course": Course, "whitespace": Whitespace, "treebank": Treebank}

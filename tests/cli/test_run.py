@@ -61,8 +61,10 @@ def fail_for(*variants: str, error: Exception) -> Run:
 
 
 class TestOneRun:
-    def test_done(self, stages, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    def test_done(self, stages, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch, tmp_path_factory):
         configs = stages()
+        monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        Path("~/a(1).csv").expanduser().write_text("text,label\nso good,a\n")
         assert main(["+experiment=cbow_frozen", "seed=4", "paths.root=out", "data=files", "data.path=~/a(1).csv"]) == 0
         (config,) = configs
         assert isinstance(config, Config)

@@ -178,7 +178,7 @@ def test_missing_stop_words_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(
         presets, "stopwords", LazyCorpusLoader("stopwords", WordListCorpusReader, r"(?!README|\.).*", encoding="utf8")
     )
-    with pytest.raises(UserError, match=r"python -m nltk\.downloader stopwords twitter_samples.*network.*NLTK_DATA"):
+    with pytest.raises(UserError, match=r"python -m nltk\.downloader stopwords; .*network.*NLTK_DATA.*text=tweet"):
         build_tokenizer(COURSE)
 
 
