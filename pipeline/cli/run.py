@@ -121,6 +121,8 @@ def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: 
         config = compose.to_typed(composed)
         _run_stage(config, repeatable([*overrides, *search_path], config))
         return None
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if tracebacks:
             traceback.print_exc()

@@ -2,8 +2,8 @@
 
 A row is a set of runs whose configurations differ in the seed alone; of runs that differ in nothing, the newest counts.
 A column is added for each key that differs between rows. Scores are the mean over seeds ± half the width of its 95 %
-t-interval: it covers what other seeds would change, not what other test tweets would. With `--studies`, the answers and
-main tables of all finished studies.
+t-interval: it covers what other seeds would change, not what other test tweets would. The last column names the codes
+of warnings, if any run has one. With `--studies`, the answers and main tables of all finished studies.
 """
 
 import sys
@@ -88,6 +88,7 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
     frame = pd.DataFrame([settings(run) for run in runs])
     keys, varying = list(frame), _varying_keys(frame)
     score_columns = [f"{split}/{name}" for name in SCORES]
+    warned = any(run.warning_codes for run in runs)
     frame = frame.fillna("").assign(seed=[run.header["tags"]["seed"] for run in runs])
     rows = []
     for _, repetitions in frame.drop_duplicates([*keys, "seed"], keep="last").groupby(keys, sort=False):
@@ -100,9 +101,12 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
         labels = members[0].header["dataset"]["labelled_used"]
         trainable = int(members[0].metrics["params/trainable"] or 0)
         variant = PROSE_NAMES.get(values["variant"], values["variant"])
-        rows.append([data, *values[varying], f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"])
+        codes = ", ".join(dict.fromkeys(code for run in members for code in run.warning_codes))
+        row = [data, *values[varying], f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"]
+        rows.append([*row, *([codes] if warned else [])])
     rows.sort(key=lambda row: (*row[: 1 + len(varying)], int(row[1 + len(varying)].replace(",", "")), row))
-    return table(["data", *varying, "labels", "variant", "seeds", *score_columns, "trainable parameters"], rows)
+    columns = ["data", *varying, "labels", "variant", "seeds", *score_columns, "trainable parameters"]
+    return table([*columns, *(["warnings"] if warned else [])], rows)
 
 
 def _varying_keys(frame: pd.DataFrame) -> list[str]:

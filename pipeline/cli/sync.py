@@ -82,7 +82,7 @@ def whole_folders(folder: Path, damaged: list[tuple[Path, str]]) -> list[Path]:
     """The whole records or studies in a folder, oldest first; adds the others to `damaged`, each with the reason."""
     whole = []
     for path in sorted(folder.glob("[!.]*/")):
-        if path.name in STUDY_FOLDERS:
+        if path.name in (*STUDY_FOLDERS, "looks"):
             continue
         manifest = read_manifest(path)
         sizes = file_sizes(path)

@@ -12,7 +12,8 @@ from pipeline.data.class_labels import class_codes, declared_names
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
 from pipeline.data.records import Layout
 from pipeline.data.tables import SUFFIXES, open_table
-from pipeline.data.text_file import content_name, readable, text_file
+from pipeline.data.text_file import COMPRESSION_SUFFIXES, content_name, readable
+from pipeline.data.text_lines import text_lines
 from pipeline.runtime.errors import UserError
 
 SPLIT_NAMES = {
@@ -29,8 +30,11 @@ def open_files(config: DataConfig) -> Source:
     files for one split.
     """
     path, notes = data_path(config), list[str]()
-    texts = path / "unlabelled.txt"
-    unlabelled = line_batches(texts) if texts.is_file() else None
+    texts = [path / f"unlabelled.txt{suffix}" for suffix in ("", *COMPRESSION_SUFFIXES)]
+    lines = [
+        text_lines(text, config.encoding, column=config.text_column, notes=notes) for text in texts if text.is_file()
+    ]
+    unlabelled = in_batches(chain(*lines), BATCH) if lines else None
     files = split_files(path) if path.is_dir() else {"train": path}
     names, codes = class_codes(declared_names(files["train"], config.label_column), config)
     splits = read_splits(files, config, notes)
@@ -115,9 +119,3 @@ def columns_of(config: DataConfig) -> dict[str, str]:
 def layout_of(config: DataConfig) -> Layout:
     """The configured layout of text files."""
     return Layout(config.encoding, config.delimiter, config.quoting, config.header)
-
-
-def line_batches(path: Path) -> Iterator[list[str]]:
-    """The lines of a text file that are not blank, in batches."""
-    lines = (line.rstrip("\r\n") for line in text_file(path).lines())
-    yield from in_batches((line for line in lines if line.strip()), BATCH)

@@ -133,6 +133,7 @@ def compare_runs(runs: StudyRuns, choices: Sequence[str] | None = None) -> Study
         audits=audits,
         failures=runs.failures,
         notes=runs.notes,
+        config=config,
         missing=[note for note in facts["notes"] if "no row has the label" in note],
     )
     return replace(results, warnings=study_warnings(inputs))

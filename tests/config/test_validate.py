@@ -36,6 +36,7 @@ class TestRefused:
             ("tracking.uri=foo://bar", "tracking.uri=foo://bar: expected sqlite:////absolute/path.db or the "
                                        "http address of a server"),
             ("paths.root=/no/100%", "paths.root=/no/100%: MLflow cannot have %, ? or # in the path of its store"),
+            ("text.lowercase=false", "text.lowercase=false: tweet tokens are lower-case; see text=sentence"),
             ("model.widths=[]", "model.widths=[]: expected at least one width, such as [3,4,5]"),
             ("probe.similarity_files=[a/x.txt,b/x.txt]", "probe.similarity_files: two sets of word pairs are named "
                                                          "'x'; rename a file"),
@@ -81,7 +82,7 @@ class TestRefused:
             ("data.labels=[a,'']", "data.labels has an empty value; expected a list of names, or a mapping from "
                                 "value to name"),
             ("+experiment=", "'+experiment=' has no value; expected one of cbow_finetuned, cbow_frozen, compare, "
-                             "course, emoticon_leak, random_frozen, random_trainable, search"),
+                             "course, emoticon_leak, random_frozen, random_trainable, search, trec"),
             ("train.lr_head=${foo}", "train.lr_head: Interpolation key 'foo' not found"),
             ("cbow.epochs=???", "cbow.epochs is not set"),
             ("data=hub", "data=hub needs data.path=…, owner/name or a local folder"),

@@ -20,7 +20,7 @@ from pipeline.runtime.errors import one_line
 from pipeline.runtime.files import file_fingerprint, read_json
 from pipeline.runtime.log import log
 from pipeline.runtime.paths import script
-from pipeline.tracking.mlflow.models import log_model
+from pipeline.tracking.mlflow.models import PARENT_TAG, log_model
 from pipeline.tracking.mlflow.store import LOCK_SECONDS, mlflow_client
 from pipeline.tracking.mlflow.values import NEIGHBOURS, datasets, fit_note, metric_names, mlflow_params, run_tags
 from pipeline.tracking.read_record import read_record
@@ -95,7 +95,7 @@ def _log_folder(
     stored = read_record(folder)
     content = file_fingerprint([folder / "manifest.json", folder / "metrics.json"])
     experiment_id = _experiment_id(client, experiment, artifact_root)
-    nested = {} if parent is None else {"mlflow.parentRunId": parent}
+    nested = {} if parent is None else {PARENT_TAG: parent}
     if logged := _logged_run(client, experiment_id, RUN_TAG, folder.name, content, times[1]):
         if nested.items() - logged.data.tags.items():
             client.set_tag(logged.info.run_id, *next(iter(nested.items())))
