@@ -37,11 +37,7 @@ FRESH = (
 @command
 def main(arguments: list[str]) -> int:
     """Explain one text as terminal text, as an HTML page or as JSON."""
-    parser = Parser(
-        "explain",
-        "Walk one text through a trained run, then train one step on it.",
-        'A text that begins with a dash goes after two dashes: python -m pipeline explain -- "-_- meh"',
-    )
+    parser = Parser("explain", "Walk one text through a trained run, then train one step on it.", texts=arguments)
     parser.add_argument("text", nargs="?", default=EXAMPLE, help=f"the text (default: {EXAMPLE!r})")
     parser.add_argument("--label", help="label to train the step on (default: the likeliest that was not predicted)")
     parser.add_argument(

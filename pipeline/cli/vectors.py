@@ -4,7 +4,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from pipeline.cli.arguments import Parser, add_run, find_run
+from pipeline.cli.arguments import Parser, add_run, check_output, find_run
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.schema import SPECIALS
 from pipeline.prediction.export import is_export
@@ -33,9 +33,7 @@ def main(arguments: list[str]) -> int:
     format = options.format or ENDINGS.get(Path(options.to.name.removesuffix(".gz")).suffix)
     if format is None:
         raise UserError(f"--to {options.to}: expected a name that ends in {', '.join(ENDINGS)} (or add --format)")
-    if options.to.is_dir() or not options.to.parent.is_dir():
-        problem = "is a folder" if options.to.is_dir() else f"there is no folder {options.to.parent}"
-        raise UserError(f"--to {options.to}: {problem}; expected a file in a folder that exists")
+    check_output(options.to)
     folder = find_run(options.run, options.root, options.uri)
     if is_export(folder):
         raise UserError(f"--run {folder}: is an export, which holds no word vectors; give a run")

@@ -88,6 +88,7 @@ class CbowConfig:
     algorithm: str = choice("word2vec", "fasttext")
     use_unlabelled: bool = MISSING
     extra_text: str | None = MISSING
+    extra_encoding: str = MISSING
     vector_size: int = within(1)
     seed: int = within(0, 2**32 - 1)
     sg: int = within(0, 1)

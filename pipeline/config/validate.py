@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.config.launchers import require_extra
-from pipeline.config.schema import DELIMITERS, Config, DataConfig
+from pipeline.config.schema import DELIMITERS, Config
 from pipeline.runtime.errors import UserError, nearest
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys with values"}
@@ -193,17 +193,17 @@ def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
             raise UserError(f"{key}={value_text(value)}: expected {TYPE_NAMES[type(item)]} {range_text(field)}")
 
 
-def _check_layout(data: DataConfig) -> None:
+def check_layout(encoding: str, delimiter: str, prefix: str = "data.") -> None:
     """Raise UserError for an encoding that does not exist, or a delimiter that is no character."""
     try:
-        text_encoding = data.encoding == "auto" or codecs.lookup(data.encoding)._is_text_encoding
+        text_encoding = encoding == "auto" or codecs.lookup(encoding)._is_text_encoding
     except LookupError:
         text_encoding = False
     if not text_encoding:
-        raise UserError(f"data.encoding={data.encoding}: no such text encoding{nearest(data.encoding, ENCODINGS)}")
-    if data.delimiter not in ("auto", *DELIMITERS) and (len(data.delimiter) != 1 or data.delimiter in '"\\\r\n'):
+        raise UserError(f"{prefix}encoding={encoding}: no such text encoding{nearest(encoding, ENCODINGS)}")
+    if delimiter not in ("auto", *DELIMITERS) and (len(delimiter) != 1 or delimiter in '"\\\r\n'):
         names = ", ".join(("auto", *DELIMITERS))
-        raise UserError(f"data.delimiter={data.delimiter}: expected one character, or one of {names}")
+        raise UserError(f"{prefix}delimiter={delimiter}: expected one character, or one of {names}")
 
 
 def _check_combinations(config: Config) -> None:
@@ -211,7 +211,8 @@ def _check_combinations(config: Config) -> None:
     data, cbow, embedding = config.data, config.cbow, config.embedding
     if (data.source == "sample") != (data.sample is not None):
         raise UserError(f"data.source={data.source}: choose the source with data={data.source}")
-    _check_layout(data)
+    check_layout(data.encoding, data.delimiter)
+    check_layout(cbow.extra_encoding, "auto", "cbow.extra_")
     if data.source in ("hub", "files") and data.path is None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")

@@ -5,7 +5,6 @@ Memory therefore grows by two bytes per row.
 """
 
 import math
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,13 +19,13 @@ from numpy.typing import NDArray
 
 from pipeline.data.arrow import in_batches, write_texts
 from pipeline.data.labels import LabelCoding, label_value, quoted
+from pipeline.data.text_file import SURROGATE
 from pipeline.runtime.errors import UserError, nearest
 
 BATCH = 10_000
 MAX_LABELS = 1_000
 MAX_LISTED = 20  # rows per split that are reported one by one
 FAST_LABEL_TYPES = frozenset({str, int})  # not bool and float: they compare equal to numbers that are other labels
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Row(NamedTuple):

@@ -11,7 +11,8 @@ from pipeline.data.class_labels import class_codes, declared_names
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
 from pipeline.data.records import Layout
 from pipeline.data.tables import SUFFIXES, open_table
-from pipeline.data.text_file import content_name, readable, text_file
+from pipeline.data.text_file import COMPRESSION_SUFFIXES, content_name, readable
+from pipeline.data.text_lines import text_lines
 from pipeline.runtime.errors import UserError
 
 SPLIT_NAMES = {
@@ -28,13 +29,20 @@ def open_files(config: DataConfig) -> Source:
     files for one split.
     """
     path, notes = data_path(config), list[str]()
-    texts = path / "unlabelled.txt"
-    unlabelled = line_batches(texts) if texts.is_file() else None
     files = split_files(path) if path.is_dir() else {"train": path}
     names, codes = class_codes(declared_names(files["train"], config.label_column), config)
     splits = read_splits(files, config, notes)
     splits = {name: replace(split, codes=codes) for name, split in splits.items()}
-    return Source(splits, names or None, unlabelled, notes=notes)
+    return Source(splits, names or None, unlabelled_texts(path, config, notes), notes=notes)
+
+
+def unlabelled_texts(folder: Path, config: DataConfig, notes: list[str]) -> Iterator[list[str]] | None:
+    """The lines of `unlabelled.txt`, compressed or not, in batches; None where the folder has no such file."""
+    paths = [folder / f"unlabelled.txt{suffix}" for suffix in ("", *COMPRESSION_SUFFIXES)]
+    texts = [
+        text_lines(path, config.encoding, column=config.text_column, notes=notes) for path in paths if path.is_file()
+    ]
+    return in_batches(chain(*texts), BATCH) if texts else None
 
 
 def data_path(config: DataConfig) -> Path:
@@ -103,9 +111,3 @@ def columns_of(config: DataConfig) -> dict[str, str]:
 def layout_of(config: DataConfig) -> Layout:
     """The configured layout of text files."""
     return Layout(config.encoding, config.delimiter, config.quoting, config.header)
-
-
-def line_batches(path: Path) -> Iterator[list[str]]:
-    """The lines of a text file that are not blank, in batches."""
-    lines = (line.rstrip("\r\n") for line in text_file(path).lines())
-    yield from in_batches((line for line in lines if line.strip()), BATCH)

@@ -282,6 +282,24 @@ class TestOwnFile:
         assert "3 texts from extra_text" in caplog.text
         assert "left out 1 unlabelled texts" in caplog.text
 
+    def test_extra_text_in_another_encoding_or_damaged(self, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+        path, extra = self.table(tmp_path / "tweets.csv"), tmp_path / "more.txt"
+        extra.write_bytes("le café était très bon\ndéjà vu à la plage\n".encode("cp1252"))
+        arguments = ("stage=prepare", "data=files", f"data.path={path}", f"cbow.extra_text={extra}")
+
+        def prepared(*overrides: str) -> None:
+            stages.run(compose([f"paths.root={tmp_path}", QUIET, *overrides]), overrides)
+
+        with pytest.raises(UserError, match=r"more\.txt, line 1: byte 0xe9 is not UTF-8.*extra_encoding=cp1252"):
+            prepared(*arguments)
+        with caplog.at_level(logging.INFO, "pipeline"):
+            prepared(*arguments, "cbow.extra_encoding=cp1252")
+            extra.write_bytes("déjà\n".encode() * 9 + b"d\xe9j\xe0\n")
+            prepared(*arguments)
+        assert "2 texts from extra_text" in caplog.text
+        assert "9 texts from extra_text" in caplog.text
+        assert "note: more.txt: lines left out for NUL bytes, or bytes that are not UTF-8: 1" in caplog.text
+
 
 class TestWrongInput:
     @pytest.mark.parametrize(
