@@ -58,7 +58,7 @@ def data_path(config: DataConfig) -> Path:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether `data=hub` reads a local file or folder as `data=files` does: no data card says anything else about it."""
+    """Whether `data=hub` reads a file or folder as `data=files` does: no data card says anything else about it."""
     card = path / "README.md"
     if card.is_file() and re.search("^(configs|dataset_info):", card.read_text("utf-8", "replace"), re.MULTILINE):
         return False
