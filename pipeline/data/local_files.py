@@ -30,16 +30,20 @@ def open_files(config: DataConfig) -> Source:
     files for one split.
     """
     path, notes = data_path(config), list[str]()
-    texts = [path / f"unlabelled.txt{suffix}" for suffix in ("", *COMPRESSION_SUFFIXES)]
-    lines = [
-        text_lines(text, config.encoding, column=config.text_column, notes=notes) for text in texts if text.is_file()
-    ]
-    unlabelled = in_batches(chain(*lines), BATCH) if lines else None
     files = split_files(path) if path.is_dir() else {"train": path}
     names, codes = class_codes(declared_names(files["train"], config.label_column), config)
     splits = read_splits(files, config, notes)
     splits = {name: replace(split, codes=codes) for name, split in splits.items()}
-    return Source(splits, names or None, unlabelled, notes=notes)
+    return Source(splits, names or None, unlabelled_texts(path, config, notes), notes=notes)
+
+
+def unlabelled_texts(folder: Path, config: DataConfig, notes: list[str]) -> Iterator[list[str]] | None:
+    """The lines of `unlabelled.txt`, compressed or not, in batches; None where the folder has no such file."""
+    paths = [folder / f"unlabelled.txt{suffix}" for suffix in ("", *COMPRESSION_SUFFIXES)]
+    texts = [
+        text_lines(path, config.encoding, column=config.text_column, notes=notes) for path in paths if path.is_file()
+    ]
+    return in_batches(chain(*texts), BATCH) if texts else None
 
 
 def data_path(config: DataConfig) -> Path:
