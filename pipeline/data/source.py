@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
-from pipeline.data.tweet_eval import check_task, task_folder
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import file_fingerprint, fingerprint
 from pipeline.runtime.nltk_data import find_corpus
@@ -29,6 +28,8 @@ def location(config: DataConfig, key: str = "data.path") -> Path | str:
         raise UserError(f"{key}={path} is no local file or folder, and no hub id either (owner/name)")
     if config.source != "tweet_eval":
         return local if local.exists() else path
+    from pipeline.data.tweet_eval import check_task, task_folder
+
     if local.is_file():
         hint = "; data=files reads a file" if key == "data.path" else ""
         raise UserError(f"{key}={path} is a file, data=tweet_eval expects a folder{hint}")

@@ -56,6 +56,7 @@ class TestProcess:
 
     def test_a_run_from_another_folder(self, tmp_path: Path):
         body = "def run(config, overrides=()): print(config.cbow.extra_text, config.embedding.init)"
+        (tmp_path / "t.gz").touch()
         done = command("+experiment=cbow_frozen", "cbow.extra_text=t.gz", "paths.root=.", cwd=tmp_path, body=body)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"{tmp_path / 't.gz'} cbow\n"

@@ -20,7 +20,7 @@ from pipeline.tracking.model_card import EXAMPLES
 # The modules below pipeline/ that the served code imports, and the packages that these modules import.
 CODE = (
     "__init__.py",
-    *(f"runtime/{name}.py" for name in ("__init__", "errors", "files")),
+    *(f"runtime/{name}.py" for name in ("__init__", "errors", "files", "nltk_data", "paths")),
     *(f"config/{name}.py" for name in ("__init__", "schema")),
     *(f"classifier/{name}.py" for name in ("__init__", "model", "batch")),
     *(f"text/{name}.py" for name in ("__init__", "clean", "batch_encoder", "presets", "tweet_tokenizer")),

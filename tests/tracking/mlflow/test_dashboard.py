@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import time
@@ -8,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from pipeline.config.compose import compose
 from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.paths import project_root
 from pipeline.tracking.mlflow.log import log_run
@@ -37,7 +39,9 @@ def processes(parent):
 def test_without_a_store_it_names_the_command_to_run_first(tmp_path):
     done = subprocess.run([DASHBOARD, tmp_path], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "./scripts/run +experiment=cbow_frozen" in done.stderr
+    script, *words = shlex.split(done.stderr.partition("make a run first: ")[2])
+    assert script == str(DASHBOARD.with_name("run"))
+    assert compose(words).paths.root == str(tmp_path)
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
