@@ -160,7 +160,7 @@ def _shingle_hashes(keys: list[str]) -> tuple[Hashes, Ints]:
 def candidate_pairs(signatures: Hashes) -> Ints:
     """Pairs of columns that agree in all values of at least one band, (P, 2), sorted, the lower number first.
 
-    Equal bands are neighbours in the order of their hashes, which are sorted together with the numbers of their columns:
+    Equal bands are neighbours in the order of their hashes. Hash and column number are sorted as one integer, which is
     faster than `np.argsort`. The bins of a band are drawn at random, as a short text has the same value in many
     consecutive bins.
     """
