@@ -2,30 +2,68 @@
 
 import argparse
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
 from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.errors import UserError, nearest
-from pipeline.runtime.paths import project_root
+from pipeline.runtime.paths import project_root, script
 
-FIRST_RUN = "./scripts/run +experiment=cbow_frozen"
+
+def run_command(recipe: str, root: Path) -> str:
+    """The command of a recipe whose results are those below `root`."""
+    from pipeline.config.overrides import override_text  # loads Hydra, which `predict` does not need
+
+    folder = [] if root == project_root() else [override_text("paths.root", str(root.absolute()))]
+    return f"{script('run')} {shlex.join([f'+experiment={recipe}', *folder])}"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are a UserError of one line that names the nearest valid option."""
+    """A parser whose errors are a UserError of one line that names the nearest valid option.
 
-    def __init__(self, subcommand: str, description: str, epilog: str | None = None):
-        super().__init__(prog=f"python -m pipeline {subcommand}", description=description, epilog=epilog)
+    `texts` are the arguments of a command that takes texts: a text that looks like an option is answered with advice.
+    """
+
+    def __init__(
+        self, subcommand: str, description: str, epilog: str | None = None, texts: Sequence[str] | None = None
+    ):
+        prog = f"python -m pipeline {subcommand}"
+        if texts is not None:
+            epilog = f'A text that begins with a dash goes after two dashes: {prog} -- "-_- meh"'
+        super().__init__(prog=prog, description=description, epilog=epilog)
+        self.texts = texts
+        for text in before_dashes(texts or ())[0]:
+            if re.match("-h.", text):  # argparse would print the help, as for -h
+                self.error(f"unrecognized arguments: {text}")
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError instead of printing the usage and exiting."""
-        unrecognized = re.match(r"unrecognized arguments: (\S+)", message)
-        if unrecognized and unrecognized[1].startswith("-"):
+        unknown = message.removeprefix("unrecognized arguments: ").split(" ")
+        if message.startswith("unrecognized arguments: -"):
             options = [option for option in self._option_string_actions if option.startswith("--")]
-            raise UserError(f"unknown option {unrecognized[1]}{nearest(unrecognized[1].partition('=')[0], options)}")
+            hint = nearest(unknown[0].partition("=")[0], options)
+            if self.texts is not None and not (unknown[0].startswith("--") and hint.startswith("; did you mean")):
+                options, texts = before_dashes(self.texts)
+                command = [option for option in options if option not in unknown] + ["--", *texts, *unknown]
+                hint = f"; a text that begins with a dash goes after two dashes: {self.prog} {shlex.join(command)}"
+            raise UserError(f"unknown option {unknown[0]}{hint}")
         raise UserError(f"{message}; see {self.prog} --help")
+
+
+def before_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments before the first `--`, and those after it, which are texts."""
+    end = [*arguments, "--"].index("--")
+    return list(arguments[:end]), list(arguments[end + 1 :])
+
+
+def check_output(path: Path) -> None:
+    """Raise UserError where `--to` names no file in a folder that exists."""
+    if (path.exists() and not path.is_file()) or not path.parent.is_dir():
+        problem = "is no regular file" if path.exists() else f"there is no folder {path.parent}"
+        raise UserError(f"--to {path}: {problem}; expected a file in a folder that exists")
 
 
 def add_root(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
@@ -66,7 +104,7 @@ def find_run(reference: str | None, root: Path, uri: str | None) -> Path:
     if reference is None:
         if newest := newest_run(results):
             return newest
-        raise UserError(f"{results}: no finished run that kept its embedding; try {FIRST_RUN}")
+        raise UserError(f"{results}: no finished run that kept its embedding; try {run_command('cbow_frozen', root)}")
     if reference.startswith("models:/") or re.fullmatch("[0-9a-f]{32}", reference):
         from pipeline.tracking.mlflow.models import find_model
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.cli.arguments import FIRST_RUN, Parser, add_root, run_folders
+from pipeline.cli.arguments import Parser, add_root, run_command, run_folders
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.variants import PROSE_NAMES
 from pipeline.runtime.cached_folder import MANIFEST
@@ -42,16 +42,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--studies", action="store_true", help="the digests of all finished studies instead")
     add_root(parser, positional=True)
     options = parser.parse_args(arguments)
-    results = Path(options.root) / "results"
+    options.root = Path(options.root)
+    results = options.root / "results"
     if options.studies:
         digests = [path.parent / "digest.md" for path in sorted(results.glob(f"studies/[!.]*/{MANIFEST}"))]
         if not digests:
-            raise UserError(f"{results / 'studies'}: no finished study; try ./scripts/run +experiment=compare")
+            raise UserError(f"{results / 'studies'}: no finished study; try {run_command('compare', options.root)}")
         print("\n".join(path.read_text("utf-8") for path in digests))
     elif runs := read_runs(results):
         print(summary_table(runs, options.split))
     else:
-        raise UserError(f"{results}: no finished run; try {FIRST_RUN}")
+        raise UserError(f"{results}: no finished run; try {run_command('cbow_frozen', options.root)}")
     return DONE
 
 

@@ -1,10 +1,11 @@
 """`python -m pipeline vectors`: the word vectors of a run as a word2vec file, which gensim loads."""
 
+import json
 from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from pipeline.cli.arguments import Parser, add_run, find_run
+from pipeline.cli.arguments import Parser, add_run, check_output, find_run
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.schema import SPECIALS
 from pipeline.prediction.export import is_export
@@ -33,9 +34,7 @@ def main(arguments: list[str]) -> int:
     format = options.format or ENDINGS.get(Path(options.to.name.removesuffix(".gz")).suffix)
     if format is None:
         raise UserError(f"--to {options.to}: expected a name that ends in {', '.join(ENDINGS)} (or add --format)")
-    if options.to.is_dir() or not options.to.parent.is_dir():
-        problem = "is a folder" if options.to.is_dir() else f"there is no folder {options.to.parent}"
-        raise UserError(f"--to {options.to}: {problem}; expected a file in a folder that exists")
+    check_output(options.to)
     folder = find_run(options.run, options.root, options.uri)
     if is_export(folder):
         raise UserError(f"--run {folder}: is an export, which holds no word vectors; give a run")
@@ -60,6 +59,7 @@ def main(arguments: list[str]) -> int:
     if changed:
         word, name = changed[0]
         print(f"words with blanks: {len(changed):,}, each blank written as _, such as {word!r} as {name!r}")
-    load = f'KeyedVectors.load_word2vec_format("{options.to}", binary={format == "binary"})'
+    path = json.dumps(str(options.to), ensure_ascii=False)
+    load = f"KeyedVectors.load_word2vec_format({path}, binary={format == 'binary'})"
     print(f"load it: from gensim.models import KeyedVectors; vectors = {load}")
     return DONE

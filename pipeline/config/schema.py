@@ -17,6 +17,9 @@ SPECIALS = 2
 PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
 
 
+STANCE_TARGETS = ("abortion", "atheism", "climate", "feminist", "hillary")
+TWEET_EVAL = ("emoji", "emotion", "hate", "irony", "offensive", "sentiment", *(f"stance_{x}" for x in STANCE_TARGETS))
+
 # Names of `data.delimiter`, for characters that a shell or Hydra would interpret.
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " "}
 
@@ -69,7 +72,8 @@ class DataConfig:
 class TextConfig:
     """From text to token ids."""
 
-    tokenizer: str = choice("tweet", "course", "whitespace")
+    tokenizer: str = choice("tweet", "course", "whitespace", "treebank")
+    lowercase: bool = MISSING
     handles: str = choice("keep", "mask", "strip")
     links: str = choice("keep", "mask", "strip")
     emoticons: str = choice("keep", "strip", "strip_fragments")
@@ -85,6 +89,7 @@ class CbowConfig:
     algorithm: str = choice("word2vec", "fasttext")
     use_unlabelled: bool = MISSING
     extra_text: str | None = MISSING
+    extra_encoding: str = MISSING
     vector_size: int = within(1)
     seed: int = within(0, 2**32 - 1)
     sg: int = within(0, 1)
@@ -175,7 +180,7 @@ class ProbeConfig:
     neighbours: int = within(1)
     polarity: str = choice("auto", "sample", "nltk", "none")
     antonyms: bool = MISSING
-    transfer: list[str] = choice("sample_topic", "emotion", "irony", "offensive", "sentiment")  # noqa: RUF009
+    transfer: list[str] = choice("sample_topic", *TWEET_EVAL)  # noqa: RUF009
     transfer_path: str = MISSING
 
 
@@ -246,7 +251,7 @@ class Config:
     search: SearchConfig = MISSING
     paths: PathsConfig = MISSING
     seed: int = within(0, 2**32 - 1)
-    stage: str = choice("prepare", "cbow", "train", "compare", "search", "all")
+    stage: str = choice("look", "prepare", "cbow", "train", "compare", "search", "all")
     force: bool = MISSING
     workers: int = within(1)
 

@@ -5,10 +5,9 @@ Memory therefore grows by two bytes per row.
 """
 
 import math
-import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -20,13 +19,13 @@ from numpy.typing import NDArray
 
 from pipeline.data.arrow import in_batches, write_texts
 from pipeline.data.labels import LabelCoding, label_value, quoted
+from pipeline.data.text_file import SURROGATE
 from pipeline.runtime.errors import UserError, nearest
 
 BATCH = 10_000
 MAX_LABELS = 1_000
 MAX_LISTED = 20  # rows per split that are reported one by one
 FAST_LABEL_TYPES = frozenset({str, int})  # not bool and float: they compare equal to numbers that are other labels
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Row(NamedTuple):
@@ -37,6 +36,10 @@ class Row(NamedTuple):
     label: object
     line: int | None = None
     problem: str | None = None
+    file: str = ""  # the name of its file, where the split has several
+
+
+Codes = Mapping[object, str | None]  # the name of each label that is a code; None for the code of a missing label
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,14 @@ class SourceSplit:
     rows: Iterable[Row]
     text_column: str = "text"
     label_column: str = "label"
+    codes: Codes = field(default_factory=dict)
+
+    def label_value(self, label: object) -> str | None:
+        """The label as text, or the name for which it is the code."""
+        if type(label) in FAST_LABEL_TYPES and label in self.codes:
+            return self.codes[label]
+        value = label_value(label)
+        return self.codes.get(value, value)
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class Source:
 class BadRow(NamedTuple):
     """A row that is left out: its position, and the problem with the expected value."""
 
+    file: str
     number: int
     line: int | None
     problem: str
@@ -70,7 +82,7 @@ class BadRow(NamedTuple):
     def describe(self, split: str) -> str:
         """One line for the user."""
         line = f" (line {self.line})" if self.line is not None else ""
-        return f"{split}, row {self.number}{line}: {self.problem}"
+        return f"{self.file or split}, row {self.number}{line}: {self.problem}"
 
 
 @dataclass(slots=True)
@@ -145,12 +157,12 @@ def store_split(split: SourceSplit, path: Path) -> StoredSplit:
             text = row.text
             label = fast_labels.get(row.label) if type(row.label) in FAST_LABEL_TYPES else None
             if label is None or row.problem is not None or not is_usable(text):
-                text, value = text_value(text), label_value(row.label)
+                text, value = text_value(text), split.label_value(row.label)
                 problem = row.problem or row_problem(split, text, value, row.label)
                 if problem is not None or value is None:
                     bad_count += 1
                     if len(bad_rows) < MAX_LISTED:
-                        bad_rows.append(BadRow(row.number, row.line, str(problem)))
+                        bad_rows.append(BadRow(row.file, row.number, row.line, str(problem)))
                     continue
                 if value not in labels and len(labels) == MAX_LABELS:
                     raise UserError(
@@ -159,7 +171,7 @@ def store_split(split: SourceSplit, path: Path) -> StoredSplit:
                     )
                 label = labels.setdefault(value, Label(len(labels)))
                 if len(label.first) < MAX_LISTED:
-                    label.first.append(BadRow(row.number, row.line, ""))
+                    label.first.append(BadRow(row.file, row.number, row.line, ""))
                 elif type(row.label) in FAST_LABEL_TYPES and len(fast_labels) < MAX_LABELS:
                     fast_labels[row.label] = label
             label.count += 1

@@ -22,6 +22,7 @@ class DelimitedTable:
     file: TextFile
     delimiter: str
     quoting: str  # as configured
+    key: str  # of the quoting, in messages
     header: bool
     skipped: int
     names: list[str]
@@ -44,15 +45,15 @@ class DelimitedTable:
         dialect, evidence = detect_quoting(self.lines, self.delimiter, label, self.quoting, tabbed=self.tabbed)
         width, name = len(self.names), self.file.path.name
         if self.quoting == "auto" and evidence is Quoting.UNCERTAIN:
-            notes.append(f"{name}: read with data.quoting={dialect.quoting}; rows allow double, backslash and none")
+            notes.append(f"{name}: read with {self.key}={dialect.quoting}; rows allow double, backslash and none")
         elif evidence is Quoting.CERTAIN and self.quoting == "auto" and dialect.quoting != self.usual_quoting:
-            notes.append(f"{name}: read with data.quoting={dialect.quoting} (detected)")
+            notes.append(f"{name}: read with {self.key}={dialect.quoting} (detected)")
         rows = split_records(self.lines(), dialect, self.skipped + 1)
         if self.header:
             next(rows)
         for number, row in enumerate(rows, 1):
             if row.problem is not None:
-                yield Record(number, row.line, None, f"{row.problem}; expected quotes in pairs, or data.quoting=none")
+                yield Record(number, row.line, None, f"{row.problem}; expected quotes in pairs, or {self.key}=none")
             elif len(row.values) != width:
                 count = "1 field" if len(row.values) == 1 else f"{len(row.values)} fields"
                 expected = f"expected {width} ({', '.join(shortened(self.names))})"
@@ -61,7 +62,7 @@ class DelimitedTable:
                 if row.lines > 2 and (swallowed := self.rows_inside(row.values)):
                     notes.append(
                         f"{name}, row {number} (line {row.line}): a quoted text holds {swallowed} lines that look like "
-                        "rows; data.quoting=none reads them as rows"
+                        f"rows; {self.key}=none reads them as rows"
                     )
                 yield Record(number, row.line, tuple(row.values[index] for index in indices))
 
@@ -95,7 +96,8 @@ def delimited_table(
     if not header:
         names = [str(position) for position in range(len(names))]
     check_columns(file.path, names, columns, lambda: suggested_columns(rows, names, columns, layout))
-    return DelimitedTable(file, delimiter, layout.quoting, header, skipped, names, tabbed, detected)
+    key = f"{layout.prefix}quoting"
+    return DelimitedTable(file, delimiter, layout.quoting, key, header, skipped, names, tabbed, detected)
 
 
 def suggested_columns(
@@ -115,11 +117,11 @@ def suggested_columns(
     label = min(
         (column for column in counts if 2 <= counts[column] <= MAX_LABELS), key=counts.__getitem__, default=None
     )
-    guesses = {f"{layout.prefix}text_column": text, f"{layout.prefix}label_column": label}
+    guesses = {"text_column": text, "label_column": label}
     no_header = layout.header != "false" and label is not None and rows[0][label] in cells[label]
     settings = [f"{layout.prefix}header=false"] if no_header else []
     for key, column in columns.items():
-        guess = guesses.get(key)
+        guess = guesses.get(key.removeprefix(layout.prefix).replace("-", "_"))
         if guess is not None and (no_header or column not in names):
             settings.append(f"{key}={shlex.quote(str(guess) if no_header else names[guess])}")
     reason = "line 1 looks like a row, " if no_header else ""

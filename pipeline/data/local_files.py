@@ -1,14 +1,20 @@
 """Local files as a data source: one file, or a folder of train, validation and test files (`data=files`)."""
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
+from pipeline.data.class_labels import class_codes, declared_names
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
-from pipeline.data.records import Layout
+from pipeline.data.records import Layout, shortened
 from pipeline.data.tables import SUFFIXES, open_table
-from pipeline.data.text_file import content_name, readable, text_file
+from pipeline.data.text_file import COMPRESSION_SUFFIXES, content_name, readable
+from pipeline.data.text_lines import text_lines
 from pipeline.runtime.errors import UserError
 
 SPLIT_NAMES = {
@@ -25,10 +31,22 @@ def open_files(config: DataConfig) -> Source:
     files for one split.
     """
     path, notes = data_path(config), list[str]()
-    texts = path / "unlabelled.txt"
-    unlabelled = line_batches(texts) if texts.is_file() else None
-    splits = read_splits(split_files(path) if path.is_dir() else {"train": path}, config, notes)
-    return Source(splits, unlabelled=unlabelled, notes=notes)
+    files = split_files(path) if path.is_dir() else {"train": path}
+    if others := sorted(file.name for file in tables_in(path) if file not in files.values()):
+        notes.append(f"{path.name}: not read: {', '.join(shortened(others))}")
+    names, codes = class_codes(declared_names(files["train"], config.label_column), config)
+    splits = read_splits(files, config, notes)
+    splits = {name: replace(split, codes=codes) for name, split in splits.items()}
+    return Source(splits, names or None, unlabelled_texts(path, config, notes), notes=notes)
+
+
+def unlabelled_texts(folder: Path, config: DataConfig, notes: list[str]) -> Iterator[list[str]] | None:
+    """The lines of `unlabelled.txt`, compressed or not, in batches; None where the folder has no such file."""
+    paths = [folder / f"unlabelled.txt{suffix}" for suffix in ("", *COMPRESSION_SUFFIXES)]
+    texts = [
+        text_lines(path, config.encoding, column=config.text_column, notes=notes) for path in paths if path.is_file()
+    ]
+    return in_batches(chain(*texts), BATCH) if texts else None
 
 
 def data_path(config: DataConfig) -> Path:
@@ -42,11 +60,32 @@ def data_path(config: DataConfig) -> Path:
     return path
 
 
+def is_plain(path: Path) -> bool:
+    """Whether `data=hub` reads a file or folder as `data=files` does: no data card says anything else about it."""
+    card = path / "README.md"
+    if card.is_file() and re.search("^(configs|dataset_info):", card.read_text("utf-8", "replace"), re.MULTILINE):
+        return False
+    try:
+        return path.is_file() or bool(split_files(path))
+    except UserError:
+        return False
+
+
+def tables_in(folder: Path) -> dict[Path, str]:
+    """The tables in `folder`, each with its name in lower case without suffixes; empty where it is no folder."""
+    tables = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        with suppress(UserError):  # an archive of several files is no table
+            name = Path(content_name(path))
+            if path.is_file() and name.suffix.lower() in SUFFIXES and name.stem != "unlabelled":
+                tables[path] = name.stem.lower()
+    return tables
+
+
 def split_files(folder: Path) -> dict[str, Path]:
     """The file of each split in `folder`."""
     files: dict[str, Path] = {}
-    names = {path: Path(content_name(path)) for path in sorted(folder.iterdir()) if path.is_file()}
-    tables = {path: name.stem.lower() for path, name in names.items() if name.suffix.lower() in SUFFIXES}
+    tables = tables_in(folder)
     for split, aliases in SPLIT_NAMES.items():
         matches = [path for path, stem in tables.items() if stem in aliases]
         if len(matches) > 1:
@@ -78,10 +117,11 @@ def read_file(path: Path, config: DataConfig, notes: list[str]) -> SourceSplit:
     """
     with readable(path):
         records = open_table(path, columns_of(config), layout_of(config), notes)
+        first = list(islice(records, 1))  # JSON and Parquet files check their columns when they are read
 
     def rows() -> Iterator[Row]:
         with readable(path):
-            for number, line, values, problem in records:
+            for number, line, values, problem in chain(first, records):
                 text, label = values or (None, None)
                 yield Row(number, text, label, line, problem)
 
@@ -96,9 +136,3 @@ def columns_of(config: DataConfig) -> dict[str, str]:
 def layout_of(config: DataConfig) -> Layout:
     """The configured layout of text files."""
     return Layout(config.encoding, config.delimiter, config.quoting, config.header)
-
-
-def line_batches(path: Path) -> Iterator[list[str]]:
-    """The lines of a text file that are not blank, in batches."""
-    lines = (line.rstrip("\r\n") for line in text_file(path).lines())
-    yield from in_batches((line for line in lines if line.strip()), BATCH)

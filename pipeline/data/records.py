@@ -31,6 +31,14 @@ class Layout:
     prefix: str = "data."
 
 
+class MissingColumnError(UserError):
+    """A table lacks `column`; `names` are the columns that it has."""
+
+    def __init__(self, message: str, column: str, names: Sequence[str]):
+        super().__init__(message)
+        self.column, self.names = column, names
+
+
 def check_columns(
     path: Path | str, names: Sequence[str], columns: Mapping[str, str], suggestion: Callable[[], str] = lambda: ""
 ) -> None:
@@ -39,7 +47,8 @@ def check_columns(
         if column not in names:
             hint = nearest(column, names)
             hint = hint if hint.startswith("; did you mean") else suggestion()
-            raise UserError(f"{path}: no column {column!r} ({key}); columns: {', '.join(shortened(names))}{hint}")
+            message = f"{path}: no column {column!r} ({key}); columns: {', '.join(shortened(names))}{hint}"
+            raise MissingColumnError(message, column, names)
         if names.count(column) > 1:
             raise UserError(f"{path}: {names.count(column)} columns are called {column!r} ({key}), expected one")
 

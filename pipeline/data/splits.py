@@ -52,6 +52,7 @@ def load(config: DataConfig, cache: Path) -> Splits:
         scratch = Path(folder)
         source = open_source(config, scratch)
         stored = {name: store_split(split, scratch / f"{name}.arrow") for name, split in source.splits.items()}
+        unlabelled = write_texts(source.unlabelled, cache / "unlabelled.arrow") if source.unlabelled else None
         notes = list(source.notes)  # readers add to them while they read
         counts = label_counts(list(stored.values()))
         coding = label_coding(source.splits["train"].name, counts, config.labels, source.label_names, notes)
@@ -61,7 +62,6 @@ def load(config: DataConfig, cache: Path) -> Splits:
         drop_duplicates(selections, config.deduplicate, notes)
         check_classes(selections, names, notes)
         tables = {split: write_split(selection, cache / f"{split}.arrow") for split, selection in selections.items()}
-        unlabelled = write_texts(source.unlabelled, cache / "unlabelled.arrow") if source.unlabelled else None
     labelled = (tables["train"], tables.get("validation"), tables["test"])
     return Splits(*labelled, unlabelled or None, names, source.generated, notes)
 

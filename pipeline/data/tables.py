@@ -8,7 +8,7 @@ others are used.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -125,22 +125,20 @@ def read_json(file: TextFile, columns: Mapping[str, str], start: str, *, alone: 
         lists = [value for value in whole.values() if isinstance(value, list)]
         whole = lists[0] if len(lists) == 1 and not set(columns.values()) <= whole.keys() else [whole]
     rows = enumerated(whole) if whole is not None else parsed_lines(file)
-    names: dict[str, None] = {}
-    number = 0
-    for number, (line, value) in enumerate(rows, 1):
+    head = list(islice(rows, JSON_SAMPLE))
+    names = dict.fromkeys(name for _, value in head if isinstance(value, dict) for name in value)
+    if names:
+        check_columns(path, list(names), columns)
+    for number, (line, value) in enumerate(chain(head, rows), 1):
         if isinstance(value, ValueError | RecursionError):
             yield Record(number, line, None, f"not JSON ({one_line(value)}); expected an object")
         elif not isinstance(value, dict):
             yield Record(number, line, None, f"found {json.dumps(value)[:40]}, expected a JSON object")
         else:
-            if number <= JSON_SAMPLE:
-                names |= dict.fromkeys(value)
             values = tuple(value.get(column) for column in columns.values())
             if number == 1 and len(values) > 0 and all(isinstance(cell, dict | list) for cell in values):
                 raise UserError(f"{path}: the first object holds whole columns, expected one object per row; {RECORDS}")
             yield Record(number, line, values)
-    if names:
-        check_columns(path, list(names), columns)
 
 
 def enumerated(values: Iterable[Any]) -> Iterator[tuple[int | None, Any]]:

@@ -5,6 +5,7 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -27,7 +28,19 @@ BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
 }
 SAMPLE = 1 << 16  # bytes that the detection of an encoding without invalid bytes looks at
 BLOCK = 1 << 20
+FIRST_BYTE = 0xDC00  # added to a byte that cannot be decoded: the lone surrogate that stands for it, as in PEP 383
+SURROGATE = re.compile("[\ud800-\udfff]")
 DAMAGED = 0.2  # at most this share of the lines with non-ASCII bytes is invalid in a damaged UTF-8 file
+
+
+def surrogates(error: UnicodeError) -> tuple[str, int]:
+    """Replace each byte that cannot be decoded by a lone surrogate, in any encoding; a codec error handler."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(FIRST_BYTE + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(surrogates.__name__, surrogates)
 
 
 class Encoding(NamedTuple):
@@ -53,8 +66,7 @@ class TextFile:
 
     def open(self) -> TextIO:
         """The text without its byte order mark; lines keep their ends."""
-        errors = "surrogateescape" if self.invalid_lines else "strict"
-        return io.TextIOWrapper(open_bytes(self.path), self.codec, errors, newline=self.newline)
+        return io.TextIOWrapper(open_bytes(self.path), self.codec, surrogates.__name__, newline=self.newline)
 
     def lines(self) -> Iterator[str]:
         """The lines with their ends, from the beginning of the file."""
@@ -110,15 +122,18 @@ def open_text(path: Path, encoding: str = "auto", key: str = "data.encoding") ->
     return file.open(), file.encoding
 
 
-def text_file(path: Path, encoding: str = "auto", key: str = "data.encoding") -> TextFile:
+def text_file(path: Path, encoding: str = "auto", key: str = "data.encoding", *, check_all: bool = True) -> TextFile:
     """The file with its encoding, detected for `auto`, see `detect_encoding`; `key` is the option that messages name.
 
-    Raises UserError where the file cannot be read, or holds bytes that are not valid in the encoding.
+    Raises UserError where the file cannot be read, or holds bytes that are not valid in the encoding. Without
+    `check_all`, the encoding follows from the first bytes alone, and invalid ones after them are no error.
     """
     with readable(path):
-        name, invalid = detect_encoding(path, key) if encoding == "auto" else Encoding(encoding)
         with open_bytes(path) as file:
             start = file.read(SAMPLE)
+        name, invalid = encoding, 0
+        if encoding == "auto":
+            name, invalid = detect_encoding(path, key) if check_all else Encoding(unicode_name(start) or "utf-8")
         codec = codec_of(name, start)
         if encoding != "auto":
             check_bytes(path, codec, f"{key}={encoding}", key)
@@ -169,11 +184,8 @@ def detect_encoding(path: Path, key: str = "data.encoding") -> Encoding:
     """
     with open_bytes(path) as file:
         start = file.read(SAMPLE)
-        for mark, name in BOMS.items():
-            if start.startswith(mark):
-                return Encoding(name)
-        if wide := without_mark(start):
-            return Encoding(wide)
+        if name := unicode_name(start):
+            return Encoding(name)
         decoder = codecs.getincrementaldecoder("utf-8")()
         block = start
         try:
@@ -184,6 +196,11 @@ def detect_encoding(path: Path, key: str = "data.encoding") -> Encoding:
             return Encoding("utf-8")
         except UnicodeDecodeError:
             return invalid_utf8(path, key)
+
+
+def unicode_name(start: bytes) -> str | None:
+    """The encoding whose byte order mark a file begins with, or UTF-16 without one."""
+    return next((name for mark, name in BOMS.items() if start.startswith(mark)), None) or without_mark(start)
 
 
 def without_mark(start: bytes) -> str | None:
@@ -222,7 +239,7 @@ def likely_encoding(path: Path, sample: bytes) -> str:
 
     names = [match.encoding for match in from_bytes(sample)]
     # Western European text is valid in several code pages with few different letters: the most common one comes first.
-    if "cp1252" in names:
+    if "cp1252" in names or (names and sample.decode(names[0]) == sample.decode("cp1252", "replace")):
         names.insert(0, "cp1252")
     return next((name for name in names if is_valid(path, name)), "latin-1")
 

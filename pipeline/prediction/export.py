@@ -97,7 +97,9 @@ def export(
     temporary = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
     temporary.mkdir(parents=True)
     try:
-        facts = {"format": format, "labels": trained.labels, "text": asdict(trained.text)}
+        facts = {
+            "format": format, "labels": trained.labels, "text": asdict(trained.text), "data": dict(trained.data),
+        }  # fmt: skip
         write_json(temporary / EXPORTED, facts)
         write_json(temporary / VOCABULARY, {"words": trained.words})
         if format == "compact":

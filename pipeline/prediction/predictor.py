@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import SPECIALS, UNK, TextConfig
+from pipeline.runtime.errors import UserError
 from pipeline.text.batch_encoder import BatchEncoder
 from pipeline.text.presets import Preset, build_tokenizer
 
@@ -122,6 +123,16 @@ class Predictor:
         explanations = map(self._explanation, tokens, ids, logits_NC)
         rows = zip(logits_NC.argmax(axis=1), softmax(logits_NC), explanations, strict=True)
         return [Prediction(self.labels[label], row_C, explanation) for label, row_C, explanation in rows]
+
+    def predict_each(self, texts: Sequence[str], *, explain: bool = True) -> list[Prediction | str]:
+        """As `predict`, but a text that cannot be tokenized in time has the error's message for a prediction."""
+        self.tokenizer  # noqa: B018  # its own error concerns all texts
+        try:
+            return list(self.predict(texts, explain=explain))
+        except UserError as error:
+            if len(texts) == 1:
+                return [str(error)]
+            return [prediction for text in texts for prediction in self.predict_each([text], explain=explain)]
 
     def _explanation(self, tokens: list[str], ids: list[int], logits_C: FloatArray) -> Explanation:
         order = np.argsort(-logits_C, kind="stable")

@@ -1,7 +1,9 @@
 """Read and write a trained model as plain files: configuration, labels, vocabulary, embedding and weights."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -16,6 +18,7 @@ from pipeline.runtime.files import read_json, write_json
 CONFIG, RUN, VOCABULARY = "config.yaml", "run.json", "vocabulary.json"
 EMBEDDING, LAYERS = "embedding.safetensors", "model.safetensors"
 CARD = "model_card.md"
+COLUMNS = ("text_column", "label_column", "labels")  # keys of the section `data` that prediction reads
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +27,7 @@ class TrainedModel:
 
     name, title : of the run. labels : the C label names. text, model : sections of the run's configuration.
     words : the vocabulary, V words by id. embedding_VE : embedding matrix as the encoder reads it.
-    layers : weights of encoder and head by name.
+    layers : weights of encoder and head by name. data : the COLUMNS of the run's configuration.
     """
 
     name: str
@@ -35,6 +38,7 @@ class TrainedModel:
     words: list[str]
     embedding_VE: NDArray[np.float32]
     layers: dict[str, NDArray[np.float32]]
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_model(folder: Path) -> TrainedModel:
@@ -57,8 +61,10 @@ def read_model(folder: Path) -> TrainedModel:
             embedding_VE = matrices.get_tensor("final" if "final" in matrices.keys() else "initial")  # noqa: SIM118
         layers = load_file(folder / LAYERS)
         text, model = TextConfig(**config["text"]), ModelConfig(**config["model"])
+        data = {key: value for key, value in config.get("data", {}).items() if key in COLUMNS}
+        names = list(facts["label_names"])
         trained = TrainedModel(
-            facts["name"], facts["title"], list(facts["label_names"]), text, model, list(words), embedding_VE, layers
+            facts["name"], facts["title"], names, text, model, list(words), embedding_VE, layers, data
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot be read as a run's record ({type(error).__name__}: {error})") from error
@@ -73,7 +79,7 @@ def read_model(folder: Path) -> TrainedModel:
 def write_model(source: Path, folder: Path) -> None:
     """Write what prediction needs of a record into an existing folder: no paths or machine names, one matrix."""
     trained = read_model(source)
-    sections = {"text": asdict(trained.text), "model": asdict(trained.model)}
+    sections = {"data": dict(trained.data), "text": asdict(trained.text), "model": asdict(trained.model)}
     (folder / CONFIG).write_text(yaml.safe_dump(sections, sort_keys=False, allow_unicode=True), "utf-8")
     write_json(folder / RUN, {"name": trained.name, "title": trained.title, "label_names": trained.labels})
     write_json(folder / VOCABULARY, {"words": trained.words})

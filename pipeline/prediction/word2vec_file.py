@@ -1,7 +1,6 @@
 """Write word vectors as a word2vec text or binary file, which gensim, fastText and this project read."""
 
 import gzip
-import os
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -10,30 +9,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.runtime.files import whole_file
+
 
 def write_word2vec(path: Path, words: Sequence[str], vectors: NDArray[np.float32], *, binary: bool) -> None:
     """Write one vector per word; gzipped where the file's name ends in `.gz`. A reader gets the same bits back.
 
-    The file is written under a temporary name beside `path` and then renamed, so that `path` is whole or untouched.
-
-    `words` are N distinct words without white space (see `without_blanks`), `vectors` (N, D) their rows; `binary` is
-    little-endian float32 instead of decimal text. Raises OSError where the file cannot be written.
+    `path` is whole or untouched. `words` are N distinct words without white space (see `without_blanks`), `vectors`
+    (N, D) their rows; `binary` is little-endian float32 instead of decimal text. Raises OSError where the file cannot
+    be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     dim = vectors.shape[1]
     numbers = " ".join(["%.9g"] * dim)  # nine significant digits identify a float32
-    try:
-        with temporary.open("wb") as file:
-            # Without name and time, so that equal contents give equal bytes.
-            stream = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if path.suffix == ".gz" else nullcontext(file)
-            with stream as lines:
-                lines.write(f"{len(words)} {dim}\n".encode())
-                for word, vector in zip(words, vectors, strict=True):
-                    values = vector.astype("<f4").tobytes() if binary else (numbers % tuple(vector.tolist())).encode()
-                    lines.write(word.encode() + b" " + values + b"\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        # Without name and time, so that equal contents give equal bytes.
+        stream = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if path.suffix == ".gz" else nullcontext(file)
+        with stream as lines:
+            lines.write(f"{len(words)} {dim}\n".encode())
+            for word, vector in zip(words, vectors, strict=True):
+                values = vector.astype("<f4").tobytes() if binary else (numbers % tuple(vector.tolist())).encode()
+                lines.write(word.encode() + b" " + values + b"\n")
 
 
 def without_blanks(words: Sequence[str]) -> list[str]:

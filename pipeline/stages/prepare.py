@@ -39,6 +39,7 @@ def prepare(config: Config) -> Stage:
         "text": dataclasses.asdict(config.text),
         "unlabelled": config.cbow.use_unlabelled,
         "extra_text": input_fingerprint(config, "cbow.extra_text", config.cbow.extra_text),
+        "extra_encoding": config.cbow.extra_encoding,
         "stop_words": stop_words_used(config),
         "code": code_key(("stages/prepare.py", "data", "text"), libraries),
     }
@@ -83,7 +84,7 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
             yield chunk["text"].to_pylist(), chunk["label"].to_pylist()
 
     with CorpusWriter(folder / CORPUS) as corpus:
-        unlabelled, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus)
+        unlabelled, texts, dropped = write_unlabelled(config, folder, list(labelled), tokenizer, corpus, splits.notes)
         text, least = config.text, config.text.unlabelled_min_count
         frequent = () if least is None else (word for word, count in unlabelled.counts().items() if count >= least)
         required, sources = (*tokenizer.reserved, *frequent), {name: batches(name) for name in labelled}
@@ -107,7 +108,12 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def write_unlabelled(
-    config: Config, folder: Path, splits: Sequence[str], tokenizer: "Preset", corpus: "CorpusWriter"
+    config: Config,
+    folder: Path,
+    splits: Sequence[str],
+    tokenizer: "Preset",
+    corpus: "CorpusWriter",
+    notes: list[str],
 ) -> "tuple[WordCounter, dict[str, int], int]":
     """Write the configured unlabelled text into the corpus, without texts of validation and test.
 
@@ -118,7 +124,7 @@ def write_unlabelled(
     from pipeline.data.duplicates import digests
     from pipeline.text.parallel_tokenize import WordCounter, tokenize_batches
 
-    sources = unlabelled_texts(config, folder)
+    sources = unlabelled_texts(config, folder, notes)
     others = [split for split in splits if split != "train"] if sources else []
     texts_held_out = (batch for split in others for batch in in_batches(read_texts(folder, split), BATCH))
     held_out = digests(texts_held_out, "masked")
@@ -142,14 +148,15 @@ def write_unlabelled(
     return counter, texts, dropped
 
 
-def unlabelled_texts(config: Config, folder: Path) -> dict[str, Iterable[str]]:
-    """The configured unlabelled text, by source."""
+def unlabelled_texts(config: Config, folder: Path, notes: list[str]) -> dict[str, Iterable[str]]:
+    """The configured unlabelled text, by source; `notes` gets what is left out while it is read."""
     from pipeline.data.arrow import read_texts
-    from pipeline.text.corpus import read_lines
+    from pipeline.data.text_lines import text_lines
 
     sources: dict[str, Iterable[str]] = {}
     if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
         sources["unlabelled"] = read_texts(folder, "unlabelled")
     if config.cbow.extra_text is not None:
-        sources["extra_text"] = read_lines(Path(config.cbow.extra_text))
+        path, encoding = Path(config.cbow.extra_text), config.cbow.extra_encoding
+        sources["extra_text"] = text_lines(path, encoding, "cbow.extra_encoding", config.data.text_column, notes)
     return sources

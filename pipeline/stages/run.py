@@ -7,6 +7,7 @@ from pipeline.config.schema import Config
 from pipeline.runtime.files import read_json
 from pipeline.runtime.log import log
 from pipeline.stages.dvc import copy_record, copy_stage
+from pipeline.stages.look import look
 from pipeline.stages.paths import dashboard_command, root, short
 from pipeline.stages.prepare import prepare
 from pipeline.stages.train import train
@@ -19,6 +20,9 @@ def run(config: Config, overrides: Sequence[str] = ()) -> Path | None:
     Returns the folder of the run's record, or None where `config.stage` comes before it. Raises UserError where the
     configuration or an input file is wrong, RunError where the run itself failed.
     """
+    if config.stage == "look":
+        look(config, overrides)
+        return None
     if logs := config.tracking.enabled and config.stage not in ("prepare", "cbow"):
         from pipeline.tracking.mlflow.background import background_logger
 

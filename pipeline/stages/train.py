@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import Config, data_name
-from pipeline.config.validate import value_at
 from pipeline.config.variants import variant_name
 from pipeline.runtime.cached_folder import Stage, ensure_folder
 from pipeline.runtime.log import log
@@ -138,7 +137,7 @@ def run_record(
         tables=probes.tables,
         keep_embedding=config.tracking.keep_embedding,
         environment=environment(project_root(), result.device),
-        overrides=with_absolute_paths(config, overrides),
+        overrides=list(overrides),
         chosen_epoch=chosen_epoch,
     )
 
@@ -168,14 +167,6 @@ def run_warnings(
         {"code": finding["code"], "text": finding["text"], "remedy": remedy(finding, report, config)}
         for finding in findings
     ]
-
-
-def with_absolute_paths(config: Config, overrides: Sequence[str]) -> list[str]:
-    """The command's overrides with absolute paths, so that they can be repeated from any folder."""
-    values = dataclasses.asdict(config)
-    paths = {key: value_at(values, key) for key in ("data.path", "cbow.extra_text", "embedding.path", "paths.root")}
-    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
-    return [f"{key}={paths[key]}" if paths.get(key) else text for key, text in zip(keys, overrides, strict=True)]
 
 
 def run_title(config: Config, generated: bool) -> str:

@@ -33,7 +33,7 @@ def encode_transfer(config: Config, prepared: Stage, task: str, folder: Path) ->
     from pipeline.text.presets import build_tokenizer
     from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
-    read = {"train": read_texts(prepared.folder, "train"), **unlabelled_texts(config, prepared.folder)}
+    read = {"train": read_texts(prepared.folder, "train"), **unlabelled_texts(config, prepared.folder, [])}
     vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
     tokenizer = build_tokenizer(config.text)
     return write_task(task, config.probe.transfer_path, config.data.sample, tokenizer, vocabulary, read, folder)

@@ -25,7 +25,7 @@ def vectors(config: Config, prepared: Stage) -> Stage | None:
 def cbow(config: Config, prepared: Stage) -> Stage:
     """Train word vectors on the corpus; runs of one seed share them."""
     settings = dataclasses.asdict(config.cbow)
-    for name in ("use_unlabelled", "extra_text"):
+    for name in ("use_unlabelled", "extra_text", "extra_encoding"):
         del settings[name]
     # fastText composes vectors for the vocabulary's words, so there the vocabulary counts as well.
     vocabulary_key = prepared.key if config.cbow.algorithm == "fasttext" else None

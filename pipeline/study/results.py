@@ -121,7 +121,7 @@ def compare_runs(runs: StudyRuns, choices: Sequence[str] | None = None) -> Study
         confusion=load_runs.mean_confusion(runs, outcomes, most_labels),
         audit=audit | {"conditions": audits} if len(audits) > 1 else audit,
         methods=methods(design, {**facts, "rows": rows}, config, choices),
-        commands=[" ".join(["python -m pipeline", *map(shlex.quote, words)]) for words in commands if words],
+        commands=[shlex.join(["./scripts/run", *words]) for words in commands if words],
         environment={key: next(iter(records.values())).header["environment"].get(key) for key in ENVIRONMENT},
     )
     inputs = WarningInputs(

@@ -1,14 +1,9 @@
-"""The corpus file that CBOW and PPMI read, and a reader of text files with one text per line."""
+"""The corpus file that CBOW and PPMI read: its writer, size and fingerprint."""
 
-import gzip
 import hashlib
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pipeline.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.text.parallel_tokenize import TokenBatch
@@ -55,32 +50,3 @@ class CorpusWriter:
     def info(self) -> CorpusInfo:
         """Size and fingerprint of the file."""
         return CorpusInfo(self._lines, self._tokens, self._digest.hexdigest())
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """Read the lines of a UTF-8 text file (`.gz`: compressed), without line ends, byte order mark and blank lines.
-
-    Raises UserError: for a missing file immediately; for bytes that are not UTF-8 and for a broken gzip file when they
-    are reached, with the line number.
-    """
-    if not path.is_file():
-        actual = "a folder" if path.is_dir() else "no file"
-        raise UserError(f"{path}: found {actual}; expected a text file with one text per line (.gz if compressed)")
-    return _lines(path)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    number = 0
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            for number, raw in enumerate(stream, 1):
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                if line and not line.isspace():
-                    yield line
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise UserError(f"{path}, line {number}: byte 0x{byte:02x} is not UTF-8; expected UTF-8 text") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}, after line {number}: broken gzip file ({error})") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -22,9 +22,10 @@ from tweets import unlabelled
 from pipeline.config.compose import compose
 from pipeline.config.schema import TextConfig
 from pipeline.data.arrow import in_batches
+from pipeline.data.text_lines import text_lines
 from pipeline.text.batch_encoder import BatchEncoder
 from pipeline.text.clean import clean
-from pipeline.text.corpus import CorpusWriter, read_lines
+from pipeline.text.corpus import CorpusWriter
 from pipeline.text.parallel_tokenize import MIN_POOL_TEXTS, WordCounter, WordIds, tokenize_batches
 from pipeline.text.presets import build_tokenizer
 
@@ -141,7 +142,7 @@ def seconds(path: Path, config: TextConfig, workers: int, rows: int | None = Non
     """Wall time from the lines of a file, or the first `rows` of them, to the ids of their tokens."""
     counter = WordCounter()
     began = time.perf_counter()
-    lines = islice(read_lines(path), rows)
+    lines = islice(text_lines(path), rows)
     for tokens in tokenize_batches(in_batches(lines, BATCH), build_tokenizer(config), workers):
         counter.add(tokens)
     return time.perf_counter() - began

@@ -12,8 +12,8 @@ from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import RunResult, Task
 from pipeline.config.schema import SampleConfig
 from pipeline.data.sample.generate import labelled_batches, unlabelled_batches
+from pipeline.data.text_lines import text_lines
 from pipeline.runtime.errors import RunError
-from pipeline.text.corpus import read_lines
 from pipeline.text.vocabulary import Vocabulary
 
 GENERATED = "generated tweets, as real ones are not on this machine"
@@ -47,7 +47,7 @@ def labelled(scale: Scale, rows: int) -> Labelled:
 def unlabelled(scale: Scale, rows: int) -> tuple[Iterable[str], str]:
     """The first `rows` unlabelled tweets (of 419,159 real ones), and a note of their source."""
     if scale.data is not None:
-        return islice(read_lines(scale.data / "unlabelled" / "tweets.txt.gz"), rows), "unlabelled tweets"
+        return islice(text_lines(scale.data / "unlabelled" / "tweets.txt.gz"), rows), "unlabelled tweets"
     return (text for batch in unlabelled_batches(_sample(unlabelled=rows)) for text in batch), GENERATED
 
 

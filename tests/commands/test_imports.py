@@ -53,6 +53,8 @@ def test_each_stage_loads_what_it_uses(root):
     prepare = loaded("pipeline", *TINY, place, "stage=prepare", frozen, said="prepare: done in")
     assert prepare >= {"nltk", "pyarrow"}
     assert not prepare & {"torch", "gensim", "datasets", "mlflow", "matplotlib"}
+    look = loaded("pipeline", *TINY, place, "stage=look", said="look: ")
+    assert not look & {"torch", "gensim", "datasets", "mlflow", "matplotlib"}
     cbow = loaded("pipeline", *TINY, place, "stage=cbow", frozen, said="cbow: done in")
     assert cbow >= {"gensim"}
     assert not cbow & {"torch", "datasets", "mlflow", "matplotlib", "nltk", "sklearn", "pandas"}

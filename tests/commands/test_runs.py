@@ -380,6 +380,24 @@ class TestOwnFile:
         assert "3 texts from extra_text" in caplog.text
         assert "left out 1 unlabelled texts" in caplog.text
 
+    def test_extra_text_in_another_encoding_or_damaged(self, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+        path, extra = self.table(tmp_path / "tweets.csv"), tmp_path / "more.txt"
+        extra.write_bytes("le café était très bon\ndéjà vu à la plage\n".encode("cp1252"))
+        arguments = ("stage=prepare", "data=files", f"data.path={path}", f"cbow.extra_text={extra}")
+
+        def prepared(*overrides: str) -> None:
+            stages.run(compose([f"paths.root={tmp_path}", QUIET, *overrides]), overrides)
+
+        with pytest.raises(UserError, match=r"more\.txt, line 1: byte 0xe9 is not UTF-8.*extra_encoding=cp1252"):
+            prepared(*arguments)
+        with caplog.at_level(logging.INFO, "pipeline"):
+            prepared(*arguments, "cbow.extra_encoding=cp1252")
+            extra.write_bytes("déjà\n".encode() * 9 + b"d\xe9j\xe0\n")
+            prepared(*arguments)
+        assert "2 texts from extra_text" in caplog.text
+        assert "9 texts from extra_text" in caplog.text
+        assert "note: more.txt: lines left out for NUL bytes, or bytes that are not UTF-8: 1" in caplog.text
+
 
 class TestWrongInput:
     @pytest.mark.parametrize(
@@ -516,6 +534,17 @@ class TestRealTweets:
         assert kept["test/accuracy"] >= 0.99
         assert 0.76 <= stripped["test/accuracy"] <= 0.80
         assert 0.73 <= fragments["test/accuracy"] < stripped["test/accuracy"]
+
+    @pytest.mark.slow
+    def test_trec_scores_are_those_published(self, shared: Callable[[str], Path], tmp_path: Path):
+        def accuracy(*overrides: str) -> float:
+            runs = [run_data(tmp_path, *overrides, f"data.path={shared('trec')}", f"seed={seed}") for seed in (0, 1)]
+            return float(np.mean([metrics(folder)["test/accuracy"] for folder in runs]))
+
+        assert abs(accuracy("+experiment=trec") - 0.912) <= 0.01
+        sentence, tweet = (accuracy("data=files", f"text={text}") for text in ("sentence", "tweet"))
+        assert 0.86 <= sentence <= 0.88
+        assert tweet < sentence
 
     @pytest.mark.slow
     def test_tweet_eval_sentiment(self, shared: Callable[[str], Path], tmp_path: Path):

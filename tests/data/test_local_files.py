@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pandas as pd
@@ -195,6 +196,11 @@ def test_a_folder_of_splits_and_unlabelled_text(tmp_path, data_config):
     assert splits.test.to_pydict() == {"text": ["d", "e"], "label": [0, 1]}
     assert splits.unlabelled.to_pydict() == {"text": ["f g", " h\u2028i"]}
     assert splits.notes == ["validation: no row has the label 'x'"]
+    (tmp_path / "unlabelled.txt").unlink()
+    (tmp_path / "unlabelled.txt.gz").write_bytes(gzip.compress("é\n".encode() * 9 + b"a\0\nf\xe9\n"))
+    splits = load(data_config("files", path=str(tmp_path)), tmp_path / "cache")
+    assert splits.unlabelled.to_pydict() == {"text": ["é"] * 9}
+    assert splits.notes[0] == "unlabelled.txt.gz: lines left out for NUL bytes, or bytes that are not UTF-8: 2"
 
 
 @pytest.mark.parametrize(

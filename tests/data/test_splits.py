@@ -167,7 +167,7 @@ def test_everything_read_counts_in_the_content_fingerprint(csv, tmp_path):
 
 
 def test_source_fingerprints(data_config, tmp_path):
-    assert source_fingerprint(data_config("tweet_eval")) == "cardiffnlp/tweet_eval@main"
+    assert source_fingerprint(data_config("tweet_eval", name="irony")) == "cardiffnlp/tweet_eval@main"
     assert source_fingerprint(data_config("sentiment140")) == "stanfordnlp/sentiment140@refs/convert/parquet"
     assert source_fingerprint(data_config("hub", path="a/b", revision="v1")) == "a/b@v1"
     (tmp_path / "train.csv").write_text("text,label\n", "utf-8")

@@ -46,7 +46,7 @@ def train(corpus, **changes):
 
 
 def test_parameters_are_those_of_the_schema_under_gensims_names():
-    schema = {f.name for f in fields(CbowConfig)} - {"algorithm", "use_unlabelled", "extra_text"}
+    schema = {f.name for f in fields(CbowConfig)} - {"algorithm", "use_unlabelled", "extra_text", "extra_encoding"}
     assert set(FASTTEXT_PARAMETERS) == schema
     assert set(FASTTEXT_PARAMETERS) <= set(inspect.signature(FastText).parameters)
     assert set(WORD2VEC_PARAMETERS) <= set(inspect.signature(Word2Vec).parameters)

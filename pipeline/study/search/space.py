@@ -14,7 +14,7 @@ SECTIONS = ("train.", "model.", "cbow.", "ppmi.")
 # Keys that define the task or say where it is computed. Trials with different train.monitor have no common score.
 FIXED = (
     *("train.device", "train.threads", "train.monitor", "model.encoder"),
-    *("cbow.seed", "cbow.vector_size", "cbow.workers", "cbow.use_unlabelled", "cbow.extra_text"),
+    *("cbow.seed", "cbow.vector_size", "cbow.workers", "cbow.use_unlabelled", "cbow.extra_text", "cbow.extra_encoding"),
 )
 SEARCHABLE = (
     *(key for key in KEYS if key.startswith(SECTIONS) and key not in FIXED),

@@ -19,6 +19,7 @@ from pipeline.runtime.cached_folder import read_manifest
 from pipeline.runtime.errors import one_line
 from pipeline.runtime.files import file_fingerprint, read_json
 from pipeline.runtime.log import log
+from pipeline.runtime.paths import script
 from pipeline.tracking.mlflow.models import PARENT_TAG, log_model
 from pipeline.tracking.mlflow.store import LOCK_SECONDS, mlflow_client
 from pipeline.tracking.mlflow.values import NEIGHBOURS, datasets, fit_note, metric_names, mlflow_params, run_tags
@@ -82,7 +83,7 @@ def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[...
         root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
             f"MLflow at {uri} did not take this run ({one_line(error)}). The results are safe in {folder}; "
-            f"`python -m pipeline sync --root {shlex.quote(str(root))} --uri {shlex.quote(uri)}` logs them later."
+            f"`{script('run')} sync --root {shlex.quote(str(root))} --uri {shlex.quote(uri)}` logs them later."
         )
         return None
 
