@@ -8,7 +8,7 @@ in tweets, and never says that a file has no quoting.
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import islice
 from typing import NamedTuple
@@ -172,11 +172,9 @@ def detect_quoting(
     if quoting in ("backslash", "none"):
         return Dialect(delimiter, quoting), Quoting.CERTAIN
     if quoting == "double":  # the first lines show whether blanks stand before quotes
-        head = list(islice(read_lines(), SAMPLE_LINES))
-        readings = [
-            (assess(split_records(head, Dialect(delimiter, quoting, skip)), None, 0), skip) for skip in (False, True)
-        ]
-        return Dialect(delimiter, quoting, min(readings)[1]), Quoting.CERTAIN
+        head, blanks = list(islice(read_lines(), SAMPLE_LINES)), replace(quoted, skip_blanks=True)
+        closer = assess(split_records(head, blanks), None, 0) < assess(split_records(head, quoted), None, 0)
+        return blanks if closer else quoted, Quoting.CERTAIN
     lines = QuotedLines.of(read_lines(), delimiter)
     if not lines.any_quote and not lines.any_backslash:
         return plain, Quoting.UNUSED
