@@ -26,10 +26,10 @@ from pipeline.data.local_files import (
     SPLIT_NAMES,
     columns_of,
     layout_of,
-    line_batches,
     open_files,
     read_splits,
     split_files,
+    unlabelled_batches,
 )
 from pipeline.data.records import check_columns
 from pipeline.data.source import HUB_REVISIONS, location
@@ -79,8 +79,8 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
                 rows = sentiment140.polar_rows(rows, raw.name, notes)
             splits[split] = dataclasses.replace(raw, rows=rows, codes=codes)
     unlabelled = next((texts(contents[name], config) for name in UNLABELLED if name in contents), None)
-    if isinstance(origin, Path) and (origin / "unlabelled.txt").is_file():  # as with data=files
-        unlabelled = line_batches(origin / "unlabelled.txt")
+    if isinstance(origin, Path):  # as with data=files
+        unlabelled = unlabelled_batches(origin, config, notes) or unlabelled
     return Source(splits, names or None, unlabelled, notes=notes)
 
 

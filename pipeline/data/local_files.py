@@ -29,16 +29,21 @@ def open_files(config: DataConfig) -> Source:
     files for one split.
     """
     path, notes = data_path(config), list[str]()
-    texts = [path / f"unlabelled.txt{suffix}" for suffix in ("", *COMPRESSION_SUFFIXES)]
-    lines = [
-        text_lines(text, config.encoding, column=config.text_column, notes=notes) for text in texts if text.is_file()
-    ]
-    unlabelled = in_batches(chain(*lines), BATCH) if lines else None
+    unlabelled = unlabelled_batches(path, config, notes)
     files = split_files(path) if path.is_dir() else {"train": path}
     names, codes = class_codes(declared_names(files["train"], config.label_column), config)
     splits = read_splits(files, config, notes)
     splits = {name: replace(split, codes=codes) for name, split in splits.items()}
     return Source(splits, names or None, unlabelled, notes=notes)
+
+
+def unlabelled_batches(folder: Path, config: DataConfig, notes: list[str]) -> Iterator[list[str]] | None:
+    """The lines of `unlabelled.txt` in `folder`, compressed or not, in batches; None where there is no such file."""
+    paths = [folder / f"unlabelled.txt{suffix}" for suffix in ("", *COMPRESSION_SUFFIXES)]
+    files = [
+        text_lines(path, config.encoding, column=config.text_column, notes=notes) for path in paths if path.is_file()
+    ]
+    return in_batches(chain(*files), BATCH) if files else None
 
 
 def data_path(config: DataConfig) -> Path:
