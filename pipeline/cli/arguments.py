@@ -11,9 +11,15 @@ from typing import NoReturn
 from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
 from pipeline.runtime.cached_folder import MANIFEST, read_manifest
 from pipeline.runtime.errors import UserError, nearest
-from pipeline.runtime.paths import project_root
+from pipeline.runtime.paths import project_root, script
 
-FIRST_RUN = "./scripts/run +experiment=cbow_frozen"
+
+def run_command(recipe: str, root: Path) -> str:
+    """The command of a recipe whose results are those below `root`."""
+    from pipeline.config.overrides import override_text  # loads Hydra, which `predict` does not need
+
+    folder = [] if root == project_root() else [override_text("paths.root", str(root.absolute()))]
+    return f"{script('run')} {shlex.join([f'+experiment={recipe}', *folder])}"
 
 
 class Parser(argparse.ArgumentParser):
@@ -105,7 +111,7 @@ def find_run(reference: str | None, root: Path, uri: str | None) -> Path:
     if reference is None:
         if newest := newest_run(results):
             return newest
-        raise UserError(f"{results}: no finished run that kept its embedding; try {FIRST_RUN}")
+        raise UserError(f"{results}: no finished run that kept its embedding; try {run_command('cbow_frozen', root)}")
     if reference.startswith("models:/") or re.fullmatch("[0-9a-f]{32}", reference):
         from pipeline.tracking.mlflow.models import find_model
 

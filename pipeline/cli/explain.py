@@ -15,10 +15,11 @@ from typing import Any
 from pipeline.cli.arguments import Parser, add_run, find_run, newest_run
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.compose import compose
+from pipeline.config.overrides import override_text
 from pipeline.config.schema import Config
 from pipeline.prediction.explain.lesson import lesson_page
 from pipeline.prediction.explain.model import TrainedRun, read_trained_run
-from pipeline.prediction.explain.terminal import lesson_text
+from pipeline.prediction.explain.terminal import lesson_text, print_text
 from pipeline.prediction.explain.trace import trace_text
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.stages.learn import run_inputs, train_one
@@ -64,8 +65,7 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(dataclasses.asdict(trace), indent=2))
     elif options.html is None:
-        encoding = sys.stdout.encoding or "utf-8"  # a terminal that lacks a character shows a question mark
-        print(lesson_text(trace).encode(encoding, "replace").decode(encoding), end="")
+        print_text(lesson_text(trace))
     return DONE
 
 
@@ -80,7 +80,7 @@ def _trained(options: argparse.Namespace) -> TrainedRun:
     if not fresh:
         print(f"no finished run in {results}: training a small model on generated tweets", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="explain-") as folder:
-        return train_fresh(compose([*FRESH, *options.set, f"paths.root={folder}"]))
+        return train_fresh(compose([*FRESH, *options.set, override_text("paths.root", folder)]))
 
 
 def train_fresh(config: Config) -> TrainedRun:

@@ -32,7 +32,7 @@ def help_text(words: Sequence[str], folders: Sequence[Path], search_path: Sequen
     overrides = [word for word in words if word not in topics]
     for topic in topics:
         if topic not in (*options, *FIELDS, "all") or topic.startswith(SPACE):
-            raise unknown_key(topic)
+            raise unknown_key(topic, options)
     plain, resolved = composed_values([*overrides, *search_path])
     values = resolved if resolve else plain
     comments = meanings()

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,10 +20,11 @@ from pipeline.cli.help import TEXTS, help_text
 from pipeline.cli.subcommands import SUBCOMMANDS, check_first_word, subcommand
 from pipeline.config import compose, launchers
 from pipeline.config.comments import conf_folder, group_options
-from pipeline.config.overrides import one_line, quote_values, text_override
+from pipeline.config.overrides import one_line, override_text, quote_values, quoted, repeatable
 from pipeline.config.schema import Config
 from pipeline.runtime.errors import RunError, UserError, nearest
 from pipeline.runtime.log import log
+from pipeline.stages.inputs import check_inputs
 
 
 @command
@@ -45,7 +47,7 @@ def _execute(arguments: list[str]) -> int:
         folders.append(Path(os.path.abspath(options.config_dir)))
         if not folders[-1].is_dir():
             raise UserError(f"--config-dir {options.config_dir}: no such folder")
-        search_path.append(f"hydra.searchpath=['{folders[-1]}']")
+        search_path.append(override_text("hydra.searchpath", [str(folders[-1])]))
     if options.help and overrides and overrides[0] in SUBCOMMANDS:
         return subcommand(overrides[0])(["--help"])
     if options.help:
@@ -54,13 +56,14 @@ def _execute(arguments: list[str]) -> int:
     if overrides and not options.shell_completion:
         check_first_word(overrides[0], list(group_options(folders)["experiment"]))
     if options.hydra_help:
-        return _ask_hydra([*flags, *overrides, text_override("hydra.hydra_help.template", TEXTS["hydra_help"])])
+        return _ask_hydra([*flags, *overrides, f"hydra.hydra_help.template={quoted(TEXTS['hydra_help'])}"])
     if options.info or options.shell_completion:
         return _ask_hydra([*flags, *overrides])
     multirun = options.multirun or "hydra.mode=MULTIRUN" in overrides
     configs = compose.compose_all(overrides + search_path, multirun=multirun)
     if options.cfg or options.resolve or (options.run and options.multirun):
         return _ask_hydra([*flags, *overrides])
+    check_inputs(configs)
     return _run(overrides, search_path, configs, multirun=multirun)
 
 
@@ -109,13 +112,17 @@ def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: 
     """
     job = HydraConfig.get()
     overrides = job.overrides.task
-    label = f"job {job.job.num + 1} of {jobs} ({' '.join(overrides)})" if jobs is not None else ""
+    label = f"job {job.job.num + 1} of {jobs} ({shlex.join(overrides)})" if jobs is not None else ""
+    search_path = [text for text in job.overrides.hydra if text.startswith(compose.SEARCH_PATH)]
     try:
         os.chdir(folder)
         if label:
             log.info(label)
-        _run_stage(compose.to_typed(composed), overrides)
+        config = compose.to_typed(composed)
+        _run_stage(config, repeatable([*overrides, *search_path], config))
         return None
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if tracebacks:
             traceback.print_exc()
@@ -149,7 +156,8 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespa
     except argparse.ArgumentError as error:
         raise UserError(str(error)) from None
     if unknown:
-        known = [option for action in parser._actions for option in action.option_strings]
+        actions = [action for action in parser._actions if action.dest not in TEXTS["refused_flags"]]
+        known = [option for action in actions for option in action.option_strings]
         raise UserError(f"unknown flag {unknown[0]}{nearest(unknown[0], known)}")
     for name, reason in TEXTS["refused_flags"].items():
         if getattr(options, name):

@@ -1,12 +1,11 @@
 """The subcommands of `python -m pipeline`, each with one line of help and the module that runs it."""
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from pipeline.config.schema import Config
-from pipeline.runtime.errors import UserError
+from pipeline.runtime.errors import UserError, closest
 
 SUBCOMMANDS = {
     "predict": "label texts, and show the words that carried each decision",
@@ -35,6 +34,6 @@ def check_first_word(word: str, recipes: Sequence[str]) -> None:
     suggestions = {name: name for name in SUBCOMMANDS}
     suggestions |= {name: f"+experiment={name}" for name in recipes}
     suggestions |= {name: f"stage={name}" for name in stages if name not in recipes}
-    close = difflib.get_close_matches(word, suggestions, n=1, cutoff=0.5)
-    hint = f"did you mean '{suggestions[close[0]]}'?" if close else f"valid: {', '.join(SUBCOMMANDS)}, or key=value"
+    close = closest(word, suggestions)
+    hint = f"did you mean '{suggestions[close]}'?" if close else f"valid: {', '.join(SUBCOMMANDS)}, or key=value"
     raise UserError(f"unknown subcommand '{word}'; {hint}")

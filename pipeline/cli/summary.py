@@ -2,8 +2,8 @@
 
 A row is a set of runs whose configurations differ in the seed alone; of runs that differ in nothing, the newest counts.
 A column is added for each key that differs between rows. Scores are the mean over seeds ± half the width of its 95 %
-t-interval: it covers what other seeds would change, not what other test tweets would. With `--studies`, the answers and
-main tables of all finished studies.
+t-interval: it covers what other seeds would change, not what other test tweets would. The last column names the codes
+of warnings, if any run has one. With `--studies`, the answers and main tables of all finished studies.
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.cli.arguments import FIRST_RUN, Parser, add_root, run_folders
+from pipeline.cli.arguments import Parser, add_root, run_command, run_folders
 from pipeline.cli.exit_codes import DONE, command
 from pipeline.config.variants import PROSE_NAMES
 from pipeline.runtime.cached_folder import MANIFEST
@@ -42,16 +42,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--studies", action="store_true", help="the digests of all finished studies instead")
     add_root(parser, positional=True)
     options = parser.parse_args(arguments)
-    results = Path(options.root) / "results"
+    options.root = Path(options.root)
+    results = options.root / "results"
     if options.studies:
         digests = [path.parent / "digest.md" for path in sorted(results.glob(f"studies/[!.]*/{MANIFEST}"))]
         if not digests:
-            raise UserError(f"{results / 'studies'}: no finished study; try ./scripts/run +experiment=compare")
+            raise UserError(f"{results / 'studies'}: no finished study; try {run_command('compare', options.root)}")
         print("\n".join(path.read_text("utf-8") for path in digests))
     elif runs := read_runs(results):
         print(summary_table(runs, options.split))
     else:
-        raise UserError(f"{results}: no finished run; try {FIRST_RUN}")
+        raise UserError(f"{results}: no finished run; try {run_command('cbow_frozen', options.root)}")
     return DONE
 
 
@@ -87,6 +88,7 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
     frame = pd.DataFrame([settings(run) for run in runs])
     keys, varying = list(frame), _varying_keys(frame)
     score_columns = [f"{split}/{name}" for name in SCORES]
+    warned = any(run.warning_codes for run in runs)
     frame = frame.fillna("").assign(seed=[run.header["tags"]["seed"] for run in runs])
     rows = []
     for _, repetitions in frame.drop_duplicates([*keys, "seed"], keep="last").groupby(keys, sort=False):
@@ -99,9 +101,12 @@ def summary_table(runs: Sequence[StoredRun], split: str = "test") -> str:
         labels = members[0].header["dataset"]["labelled_used"]
         trainable = int(members[0].metrics["params/trainable"] or 0)
         variant = PROSE_NAMES.get(values["variant"], values["variant"])
-        rows.append([data, *values[varying], f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"])
+        codes = ", ".join(dict.fromkeys(code for run in members for code in run.warning_codes))
+        row = [data, *values[varying], f"{labels:,}", variant, str(len(members)), *scores, f"{trainable:,}"]
+        rows.append([*row, *([codes] if warned else [])])
     rows.sort(key=lambda row: (*row[: 1 + len(varying)], int(row[1 + len(varying)].replace(",", "")), row))
-    return table(["data", *varying, "labels", "variant", "seeds", *score_columns, "trainable parameters"], rows)
+    columns = ["data", *varying, "labels", "variant", "seeds", *score_columns, "trainable parameters"]
+    return table([*columns, *(["warnings"] if warned else [])], rows)
 
 
 def _varying_keys(frame: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.cli.arguments import FIRST_RUN, Parser, add_root, add_uri
+from pipeline.cli.arguments import Parser, add_root, add_uri, run_command
 from pipeline.cli.exit_codes import DONE, FAILED, command
 from pipeline.config.validate import STORES
 from pipeline.runtime.cached_folder import MANIFEST, file_sizes, read_manifest
@@ -59,7 +59,9 @@ def sync(root: Path, uri: str) -> int:
     for folder, reason in damaged:
         print(f"damaged, left out: {folder}: {reason}", file=sys.stderr)
     if not experiments and not studies:
-        raise (RunError if damaged else UserError)(f"{results}: no finished run; try {FIRST_RUN}")
+        raise (RunError if damaged else UserError)(
+            f"{results}: no finished run; try {run_command('cbow_frozen', root)}"
+        )
     members = {}
     for study in studies:
         rows = read_csv(study / "tables" / "runs.csv")
@@ -80,7 +82,7 @@ def whole_folders(folder: Path, damaged: list[tuple[Path, str]]) -> list[Path]:
     """The whole records or studies in a folder, oldest first; adds the others to `damaged`, each with the reason."""
     whole = []
     for path in sorted(folder.glob("[!.]*/")):
-        if path.name in STUDY_FOLDERS:
+        if path.name in (*STUDY_FOLDERS, "looks"):
             continue
         manifest = read_manifest(path)
         sizes = file_sizes(path)

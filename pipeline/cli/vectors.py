@@ -1,5 +1,6 @@
 """`python -m pipeline vectors`: the word vectors of a run as a word2vec file, which gensim loads."""
 
+import json
 from pathlib import Path
 
 from safetensors.numpy import load_file
@@ -58,6 +59,7 @@ def main(arguments: list[str]) -> int:
     if changed:
         word, name = changed[0]
         print(f"words with blanks: {len(changed):,}, each blank written as _, such as {word!r} as {name!r}")
-    load = f'KeyedVectors.load_word2vec_format("{options.to}", binary={format == "binary"})'
+    path = json.dumps(str(options.to), ensure_ascii=False)
+    load = f"KeyedVectors.load_word2vec_format({path}, binary={format == 'binary'})"
     print(f"load it: from gensim.models import KeyedVectors; vectors = {load}")
     return DONE

@@ -10,6 +10,7 @@ import argparse
 import copy
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -28,9 +29,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import launchers
 from pipeline.config.comments import conf_folder
-from pipeline.config.overrides import check_override, one_line, parse_override, quote_values, selects_file
+from pipeline.config.overrides import (
+    VARIANT_KEYS,
+    check_override,
+    key_of,
+    one_line,
+    override_text,
+    parse_override,
+    quote_values,
+    selects_file,
+)
 from pipeline.config.schema import Config, EmbeddingConfig
-from pipeline.config.validate import FIELDS, KEYS, check, holds_list, value_text
+from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, value_text
 from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.files import flatten
@@ -38,12 +48,16 @@ from pipeline.runtime.paths import cpu_count, project_root
 
 VERSION_BASE = "1.3"
 CONFIG_NAME = "config"
-# The keys that make a variant: a study sets them itself, one variant after the other.
-VARIANT_KEYS = tuple(f"embedding.{key}" for key in ("init", "trainable", "multichannel", "projected", "anchor"))
+SEARCH_PATH = "hydra.searchpath="  # the folders of --config-dir, as an override
 
 
 def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
+
+
+def _absolute_or_id(path: str) -> str:
+    """An absolute path, unless it may be the id of a data set on the hub: owner/name."""
+    return _absolute(path) if path.startswith((".", "~")) or os.path.exists(path) else path
 
 
 def _root(path: str | None) -> str:
@@ -67,7 +81,7 @@ def compose_all(overrides: Sequence[str], *, multirun: bool) -> list[Config]:
 
     With `multirun` there is one job for each combination of the swept values, otherwise a single job.
     """
-    search_path = [text for text in overrides if text.startswith("hydra.searchpath=")]
+    search_path = [text for text in overrides if text.startswith(SEARCH_PATH)]
 
     @cache
     def options(group: str) -> list[str]:
@@ -140,7 +154,7 @@ def study_variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[
     emoticons = KEYS["text.emoticons"].metadata["choices"]
     others = [text for text in overrides if not text.startswith("embedding=")]
     for text in others:
-        if text.lstrip("+").partition("=")[0] in VARIANT_KEYS:
+        if key_of(text) in VARIANT_KEYS:
             raise UserError(f"'{text}': the variants of a study differ in this key; choose them with study.variants")
     study = config.study
     for key, names in (("variants", study.variants), ("pairs", [name for pair in study.pairs for name in pair])):
@@ -152,7 +166,10 @@ def study_variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[
                 raise UserError(f"study.{key}: '{variant}': '{mode}' is not a choice{nearest(mode, emoticons)}")
     if not any(set(pair) <= set(study.variants) for pair in study.pairs):
         setting = f"study.variants={value_text(study.variants)}"
-        raise UserError(f"{setting}: none of study.pairs is among them; set study.pairs=[[first,second]]")
+        if len(study.variants) < 2:
+            raise UserError(f"{setting}: expected two variants or more")
+        pair = f"study.pairs={value_text([study.variants[:2]])}"
+        raise UserError(f"{setting}: none of study.pairs is among them; set {pair}")
     sections = {}
     for variant in study.variants:
         name, _, mode = variant.partition("@")
@@ -185,10 +202,9 @@ def to_typed(composed: DictConfig) -> Config:
     config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
     config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
-    path = config.data.path
-    # Any other value may be the id of a data set on the hub: owner/name.
-    if path and (config.data.source == "files" or path.startswith((".", "~")) or os.path.exists(path)):
-        config.data.path = _absolute(path)
+    config.probe.transfer_path = _absolute_or_id(config.probe.transfer_path)
+    if path := config.data.path:
+        config.data.path = _absolute(path) if config.data.source == "files" else _absolute_or_id(path)
     return config
 
 
@@ -199,7 +215,11 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
     if swept is None:
         return [list(overrides)]
     if not multirun:
-        advice = f", or write {swept.key_or_group}=[…] for a list" if holds_list(swept.key_or_group) else ""
+        key, value = key_of(str(swept.input_line)), str(swept.input_line).partition("=")[2]
+        if holds_list(key):
+            advice = f", or write {shlex.quote(f'{key}=[{value}]')} for a list"
+        else:
+            advice = f", or quote it as one text: {shlex.quote(override_text(key, value))}" if holds_text(key) else ""
         raise UserError(f"'{swept.input_line}' holds several values: add -m to run each{advice}")
     for override in parsed:
         override.config_loader = GlobalHydra.instance().config_loader()
@@ -216,7 +236,8 @@ def _composition_error(error: Exception, files: Sequence[str]) -> UserError:
     line = one_line(error)
     match = re.match(r"Could not override '((.+)\.\w+)'", line)
     if match and match[1] in FIELDS:
-        return UserError(f"{match[1]} cannot be set here: {match[2]} is null in this configuration")
+        option = match[2].replace(".", "=")
+        return UserError(f"{match[1]} cannot be set here: {match[2]} is null; it belongs to {option}")
     if match and match[1].startswith(launchers.LAUNCHER_KEYS):
         launcher = launchers.launcher_of(files) or f"{launchers.GROUP}=basic"
         composed = hydra.compose(CONFIG_NAME, overrides=[launcher], return_hydra_config=True)

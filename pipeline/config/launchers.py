@@ -8,6 +8,7 @@ from importlib import metadata
 
 from pipeline.config.schema import Config
 from pipeline.runtime.errors import RunError, UserError
+from pipeline.runtime.paths import script
 from pipeline.runtime.ray import prepare_ray, ray_address
 
 GROUP = "hydra/launcher"
@@ -25,7 +26,7 @@ def require_extra(key: str, value: str) -> None:
     try:
         metadata.distribution(PLUGINS[extra])
     except metadata.PackageNotFoundError:
-        raise UserError(f"{key}={value} needs the extra '{extra}': ./scripts/setup {extra}") from None
+        raise UserError(f"{key}={value} needs the extra '{extra}': {script('setup')} {extra}") from None
 
 
 def launcher_of(overrides: Sequence[str]) -> str | None:

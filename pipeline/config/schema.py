@@ -72,7 +72,8 @@ class DataConfig:
 class TextConfig:
     """From text to token ids."""
 
-    tokenizer: str = choice("tweet", "course", "whitespace")
+    tokenizer: str = choice("tweet", "course", "whitespace", "treebank")
+    lowercase: bool = MISSING
     handles: str = choice("keep", "mask", "strip")
     links: str = choice("keep", "mask", "strip")
     emoticons: str = choice("keep", "strip", "strip_fragments")
@@ -250,7 +251,7 @@ class Config:
     search: SearchConfig = MISSING
     paths: PathsConfig = MISSING
     seed: int = within(0, 2**32 - 1)
-    stage: str = choice("prepare", "cbow", "train", "compare", "search", "all")
+    stage: str = choice("look", "prepare", "cbow", "train", "compare", "search", "all")
     force: bool = MISSING
     workers: int = within(1)
 

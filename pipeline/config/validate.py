@@ -5,10 +5,9 @@ Every error is a UserError of one line that names the key, the value found and t
 
 import codecs
 import dataclasses
-import difflib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
@@ -18,7 +17,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 
 from pipeline.config.launchers import require_extra
 from pipeline.config.schema import DELIMITERS, Config
-from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.errors import UserError, closest, nearest
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys with values"}
 TYPE_NAMES[Any] = "a list of names, or a mapping from value to name"  # data.labels
@@ -72,10 +71,9 @@ def check(values: dict[str, Any]) -> Config:
     """Turn plain nested values into a `Config`; raises UserError for the first value that is wrong."""
     data = values.get("data")
     if isinstance(data, dict):
-        header, labels = data.get("header", "auto"), data.get("labels")
-        data |= {"labels": label_names(labels), "header": value_text(header) if isinstance(header, bool) else header}
+        data["labels"] = label_names(data.get("labels"))
     try:
-        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), _literal(values)))
     except ConfigKeyError as error:
         raise unknown_key(str(error.full_key)) from None
     except MissingMandatoryValue as error:
@@ -90,6 +88,22 @@ def check(values: dict[str, Any]) -> Config:
         _check_value(key, KEYS[key], value_at(typed_values, key))
     _check_combinations(config)
     return config
+
+
+def escape(text: str) -> str:
+    """A text as OmegaConf reads it back: `${` starts no interpolation."""
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+
+
+def _literal(value: Any, key: str = "") -> Any:
+    """Plain values as OmegaConf reads them back, and the words `true` and `false` as text for a key of texts."""
+    if isinstance(value, dict):
+        return {name: _literal(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item, key) for item in value]
+    if isinstance(value, bool) and holds_text(key):
+        return value_text(value)
+    return escape(value) if isinstance(value, str) else value
 
 
 def label_names(value: Any) -> list[str] | dict[str, str] | None:
@@ -120,14 +134,14 @@ def label_names(value: Any) -> list[str] | dict[str, str] | None:
     return [str(item) for item in parsed]
 
 
-def unknown_key(key: str) -> UserError:
-    """The error for a dotted name that is no key, with the nearest key, or else the keys of its section."""
+def unknown_key(key: str, others: Iterable[str] = ()) -> UserError:
+    """The error for a dotted name that is no key, with the nearest key or one of `others`, or its section."""
     key = key.removeprefix(SPACE)
-    known = [name for name in FIELDS if not name.startswith(SPACE)]
+    known = [*others, *(name for name in FIELDS if not name.startswith(SPACE))]
     siblings = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]
-    close = difflib.get_close_matches(key, siblings or known, cutoff=0.5)
+    close = closest(key, siblings or known)
     top = [field.name for field in dataclasses.fields(Config)]
-    return UserError(f"unknown key '{key}'{nearest(key, close or siblings or top)}")
+    return UserError(f"unknown key '{key}'{nearest(key, [close] if close else siblings or top)}")
 
 
 def holds_text(key: str) -> bool:
@@ -181,7 +195,7 @@ def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
     """Check a value, or each element of a list, against the choices or the range of its key."""
     for item in value if isinstance(value, list) else [value]:
         if item == "":
-            raise UserError(f"{key} has an empty value; null means none")
+            raise UserError(f"{key} has an empty value; expected {expected_text(key)}")
         choices = field.metadata.get("choices")
         if choices and item not in choices:
             raise UserError(f"{key}={value_text(value)}: '{item}' is not a choice{nearest(item, choices)}")
@@ -220,6 +234,8 @@ def _check_combinations(config: Config) -> None:
         settings = f"data.validation_size=0 with train.patience={config.train.patience}"
         advice = "early stopping needs validation tweets; set train.patience=null or data.validation_size=0.1"
         raise UserError(f"{settings}: {advice}")
+    if not config.text.lowercase and config.text.tokenizer in ("tweet", "course"):
+        raise UserError(f"text.lowercase=false: {config.text.tokenizer} tokens are lower-case; see text=sentence")
     if not config.model.widths:
         raise UserError("model.widths=[]: expected at least one width, such as [3,4,5]")
     names = [*config.probe.similarity, *(PurePath(path).stem for path in config.probe.similarity_files)]
@@ -234,7 +250,10 @@ def _check_combinations(config: Config) -> None:
     _check_variant(config)
     _check_study(config)
     if cbow.vector_size != embedding.dim:
-        raise UserError(f"cbow.vector_size={cbow.vector_size}: expected embedding.dim={embedding.dim}; set that alone")
+        raise UserError(
+            f"cbow.vector_size={cbow.vector_size} with embedding.dim={embedding.dim}: expected equal values; leave out "
+            f"the first and set embedding.dim={cbow.vector_size}"
+        )
     if cbow.hs == 0 and cbow.negative == 0:
         raise UserError("cbow.hs=0 with cbow.negative=0: CBOW has no loss; set cbow.hs=1 or cbow.negative=10")
     if cbow.min_alpha > cbow.alpha:

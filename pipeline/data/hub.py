@@ -25,11 +25,11 @@ from pipeline.data.clean_rows import BATCH, Codes, Source, SourceSplit, numbered
 from pipeline.data.local_files import (
     SPLIT_NAMES,
     columns_of,
+    is_plain,
     layout_of,
     open_files,
     read_splits,
-    split_files,
-    unlabelled_batches,
+    unlabelled_texts,
 )
 from pipeline.data.records import check_columns
 from pipeline.data.source import HUB_REVISIONS, location
@@ -55,7 +55,7 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
     origin = location(config)
     original: Mapping[str, Path] = {}
     if isinstance(origin, Path):
-        if config.source == "hub" and (origin.is_file() or is_plain_folder(origin)):
+        if config.source == "hub" and is_plain(origin):
             return open_files(config)
         if config.source == "tweet_eval" and is_text_folder(origin):
             return open_text_folder(origin, config)
@@ -66,33 +66,20 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
         contents, features, config = load_contents(config, origin, cache)
     title = str(origin) + (f" ({config.name})" if config.name else "")
     by_split = named_splits(contents, title)
-    if config.source == "sentiment140":
-        options = [dataclasses.replace(config, label_column=column) for column in sentiment140.LABEL_COLUMNS]
-        config = next((option for option in [config, *options] if has_label(by_split["train"], option)), config)
-    names, codes = label_names(by_split["train"], features, config)
     notes: list[str] = []
-    splits = {}
-    for split, content in by_split.items():
-        if raw := read_split(split, content, title, config, notes):
-            rows = raw.rows
-            if codes and config.source == "sentiment140":
-                rows = sentiment140.polar_rows(rows, raw.name, notes)
-            splits[split] = dataclasses.replace(raw, rows=rows, codes=codes)
+    content = by_split.pop("train")
+    train, config = read_train(content, title, config, notes)
+    names, codes = label_names(content, features, config)
+    raw = {"train": train} | {split: read_split(split, by_split[split], title, config, notes) for split in by_split}
+    splits = {split: dataclasses.replace(source, codes=codes) for split, source in raw.items() if source}
+    if codes and config.source == "sentiment140":
+        for split, source in splits.items():
+            rows = sentiment140.polar_rows(source.rows, source.name, notes)
+            splits[split] = dataclasses.replace(source, rows=rows)
     unlabelled = next((texts(contents[name], config) for name in UNLABELLED if name in contents), None)
-    if isinstance(origin, Path):  # as with data=files
-        unlabelled = unlabelled_batches(origin, config, notes) or unlabelled
+    if isinstance(origin, Path):
+        unlabelled = unlabelled_texts(origin, config, notes) or unlabelled
     return Source(splits, names or None, unlabelled, notes=notes)
-
-
-def is_plain_folder(folder: Path) -> bool:
-    """Whether `data=files` reads a folder, and no data card says anything else about it."""
-    card = folder / "README.md"
-    if card.is_file() and re.search("^(configs|dataset_info):", card.read_text("utf-8", "replace"), re.MULTILINE):
-        return False
-    try:
-        return bool(split_files(folder))
-    except UserError:
-        return False
 
 
 def load_contents(
@@ -213,12 +200,18 @@ def named_splits(contents: Mapping[str, Content], title: str) -> dict[str, Conte
     return splits
 
 
-def has_label(content: Content, config: DataConfig) -> bool:
-    """Whether a training split has the label column."""
-    try:
-        return bool(read_split("train", content, "", config, []))
-    except UserError:
-        return False
+def read_train(
+    content: Content, title: str, config: DataConfig, notes: list[str]
+) -> tuple[SourceSplit | None, DataConfig]:
+    """The training rows, and `config` with the name that the label column has in this copy of Sentiment140."""
+    failures = []
+    for column in (config.label_column, *(sentiment140.LABEL_COLUMNS if config.source == "sentiment140" else ())):
+        option = dataclasses.replace(config, label_column=column)
+        try:
+            return read_split("train", content, title, option, notes), option
+        except UserError as error:
+            failures.append(error)
+    raise failures[0]
 
 
 def label_names(train: Content, features: Features | None, config: DataConfig) -> tuple[tuple[str, ...], Codes]:

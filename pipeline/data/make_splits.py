@@ -13,6 +13,7 @@ from pipeline.data.clean_rows import StoredSplit, encode_labels
 from pipeline.data.duplicates import digests, is_member
 from pipeline.data.label_budget import IntArray, index_dtype, stratified_order
 from pipeline.data.labels import LabelCoding
+from pipeline.data.records import shortened
 from pipeline.runtime.errors import UserError
 
 
@@ -114,13 +115,14 @@ def check_classes(selections: dict[str, Selection], names: list[str], notes: lis
     counts = {split: np.bincount(s.labels[s.rows], minlength=len(names)) for split, s in selections.items()}
     for split, selection in selections.items():
         absent = [name for name, count in zip(names, counts[split], strict=True) if count == 0]
+        labels = ", ".join(shortened(map(repr, absent)))
         if absent and split == "train":
             first = names.index(absent[0])
             others = [f"{counts[other][first]} {other} rows have it" for other in counts if counts[other][first]]
             raise UserError(
-                f"{selection.stored.source.name}: no training row has the label {', '.join(map(repr, absent))}"
+                f"{selection.stored.source.name}: no training row has the label {labels}"
                 f"{' (' + ', '.join(others) + ')' if others else ''}; "
                 "give it more rows, or name the labels to use in data.labels"
             )
         if absent:
-            notes.append(f"{split}: no row has the label {', '.join(map(repr, absent))}")
+            notes.append(f"{split}: no row has the label {labels}")

@@ -1,17 +1,15 @@
 """Reader of NLTK's twitter_samples: 5,000 positive and 5,000 negative tweets, in the course's splits."""
 
-from pathlib import Path
-
 import nltk
 from nltk.corpus.reader import TwitterCorpusReader
-from nltk.data import ZipFilePathPointer
 
 from pipeline.config.schema import DataConfig
 from pipeline.data.clean_rows import Source, SourceSplit, numbered_rows
+from pipeline.data.source import NLTK_FILES as FILES
+from pipeline.data.source import corpus_path
 from pipeline.runtime.errors import UserError, one_line
 
 LABEL_NAMES = ("negative", "positive")
-FILES = {"positive": "positive_tweets.json", "negative": "negative_tweets.json"}
 TWEETS_PER_LABEL = 5_000
 TRAINING_TWEETS_PER_LABEL = 4_000
 
@@ -35,7 +33,7 @@ def open_nltk_twitter(config: DataConfig) -> Source:
 
 def read_corpus(config: DataConfig) -> dict[str, list[str]]:
     """The texts of each label in the corpus's order, as NLTK's reader gives them."""
-    corpus = find_corpus(config)
+    corpus = corpus_pointer(config)
     try:
         reader = TwitterCorpusReader(corpus, list(FILES.values()))
         return {label: reader.strings(file) for label, file in FILES.items()}
@@ -43,32 +41,11 @@ def read_corpus(config: DataConfig) -> dict[str, list[str]]:
         raise UserError(f"data=nltk_twitter: could not read twitter_samples ({one_line(error)})") from error
 
 
-def find_corpus(config: DataConfig) -> nltk.data.PathPointer:
-    """The corpus's folder, or its zip archive, below `data.path` or in NLTK's data folders."""
-    folders = None
-    if config.path:
-        folder = Path(config.path).expanduser().absolute()
-        if not folder.is_dir():
-            raise UserError(f"data.path: no folder {folder}; data=nltk_twitter expects an nltk_data folder")
-        folders = [str(folder)]
-        if folders[0] not in nltk.data.path:
-            # NLTK refuses to read a corpus outside the folders on its list.
-            nltk.data.path.append(folders[0])
-    for resource in ("corpora/twitter_samples", "corpora/twitter_samples.zip/twitter_samples/"):
-        try:
-            return nltk.data.find(resource, paths=folders)
-        except LookupError:
-            continue
-    where = f"in {folders[0]}" if folders else "installed"
-    raise UserError(
-        f"data=nltk_twitter: NLTK's corpus twitter_samples is not {where}: python -m nltk.downloader twitter_samples; "
-        "without a network, set NLTK_DATA or data.path to a copied nltk_data folder, or use data=sample"
-    )
-
-
-def corpus_files(config: DataConfig) -> list[Path]:
-    """The files on disk that hold the corpus."""
-    corpus = find_corpus(config)
-    if isinstance(corpus, ZipFilePathPointer):
-        return [Path(corpus.zipfile.filename)]
-    return [Path(str(corpus)) / file for file in FILES.values()]
+def corpus_pointer(config: DataConfig) -> nltk.data.PathPointer:
+    """The corpus as NLTK's reader takes it: a folder, or a folder in a zip archive."""
+    path = corpus_path(config)
+    if str(path.parents[1]) not in nltk.data.path:
+        # NLTK refuses to read a corpus outside the folders on its list.
+        nltk.data.path.append(str(path.parents[1]))
+    member = f"{path.name}/{path.stem}/" if path.suffix else path.name
+    return nltk.data.find(f"corpora/{member}", paths=[str(path.parents[1])])

@@ -1,4 +1,4 @@
-"""Sentiment140: its label codes, and its original CSV files, which have six columns, no header and latin-1 bytes."""
+"""Sentiment140: label codes, and the original CSV files, which have no header and latin-1 bytes."""
 
 import csv
 from collections.abc import Iterable, Iterator

@@ -8,27 +8,41 @@ from pipeline.config.schema import DataConfig
 from pipeline.data.tweet_eval import check_task, task_folder
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import file_fingerprint, fingerprint
+from pipeline.runtime.nltk_data import find_corpus
 
 HUB_IDS = {"tweet_eval": "cardiffnlp/tweet_eval", "sentiment140": "stanfordnlp/sentiment140"}
 HUB_REVISIONS = {"sentiment140": "refs/convert/parquet"}
+NLTK_FILES = {"positive": "positive_tweets.json", "negative": "negative_tweets.json"}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def location(config: DataConfig) -> Path | str:
-    """The local folder or file that `data.path` names (of TweetEval the folder of the task), or else the hub id."""
+def location(config: DataConfig, key: str = "data.path") -> Path | str:
+    """The local folder or file that `data.path` names (of TweetEval the folder of the task), or else the hub id.
+
+    `key` : the key that messages name.
+    """
     path = config.path or HUB_IDS.get(config.source)
     if not path:
         raise UserError("data.path is not set; data=hub reads the hub id, local folder or file it names")
     local = Path(path).expanduser().absolute()
     if not local.exists() and not HUB_ID.fullmatch(path):
-        raise UserError(f"data.path={path} is no local file or folder, and no hub id either (owner/name)")
+        raise UserError(f"{key}={path} is no local file or folder, and no hub id either (owner/name)")
     if config.source != "tweet_eval":
         return local if local.exists() else path
     if local.is_file():
-        raise UserError(f"data.path={path} is a file, data=tweet_eval expects a folder; data=files reads a file")
+        hint = "; data=files reads a file" if key == "data.path" else ""
+        raise UserError(f"{key}={path} is a file, data=tweet_eval expects a folder{hint}")
     if not config.name or not local.exists():  # a local copy may have other tasks
         check_task(config.name)
     return task_folder(local, str(config.name)) if local.exists() else path
+
+
+def corpus_path(config: DataConfig) -> Path:
+    """The folder or the zip archive of NLTK's twitter_samples, below `data.path` or NLTK's folders."""
+    folder = config.path and str(Path(config.path).expanduser().absolute())
+    if folder and not Path(folder).is_dir():
+        raise UserError(f"data.path: no folder {folder}; data=nltk_twitter expects an nltk_data folder")
+    return find_corpus("twitter_samples", "data=nltk_twitter", "data=sample", folder)
 
 
 def source_fingerprint(
@@ -41,9 +55,8 @@ def source_fingerprint(
     if config.sample is not None:  # exactly with data=sample, see config/validate.py
         return fingerprint(vars(config.sample))
     if config.source == "nltk_twitter":
-        from pipeline.data.nltk_twitter import corpus_files
-
-        return fingerprint_files(corpus_files(config))
+        corpus = corpus_path(config)
+        return fingerprint_files([corpus / file for file in NLTK_FILES.values()] if corpus.is_dir() else [corpus])
     if config.source == "files":
         from pipeline.data.local_files import data_path
 

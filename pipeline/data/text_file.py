@@ -239,7 +239,7 @@ def likely_encoding(path: Path, sample: bytes) -> str:
 
     names = [match.encoding for match in from_bytes(sample)]
     # Western European text is valid in several code pages with few different letters: the most common one comes first.
-    if "cp1252" in names:
+    if "cp1252" in names or (names and sample.decode(names[0]) == sample.decode("cp1252", "replace")):
         names.insert(0, "cp1252")
     return next((name for name in names if is_valid(path, name)), "latin-1")
 

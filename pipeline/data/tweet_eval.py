@@ -1,4 +1,4 @@
-"""TweetEval's tasks: class names, the folder of a task in a local copy, and the reader of its original text files."""
+"""TweetEval's tasks: class names, the folder of a task in a local copy, and the reader of the original files."""
 
 import re
 from collections.abc import Iterator

@@ -12,14 +12,21 @@ class RunError(Exception):
     """A run failed although its configuration is valid: one line for the user, exit code 1."""
 
 
+def closest(name: str, valid: Iterable[str]) -> str | None:
+    """The one of `valid` that is most like `name`, upper and lower case aside; None where none is like it."""
+    options = {option.casefold(): option for option in valid}
+    close = difflib.get_close_matches(name.casefold(), options, n=1, cutoff=0.5)
+    return options[close[0]] if close else None
+
+
 def nearest(name: str, valid: Iterable[str], *, every: bool = False) -> str:
     """The closest of `valid` to `name`, as the end of an error line: `; did you mean 'x'?`, or the list of all.
 
     With `every`, the list follows in any case.
     """
     options = list(valid)
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
+    close = closest(name, options)
+    hint = f"; did you mean '{close}'?" if close else ""
     return f"{hint}; valid: {', '.join(options)}" if options and (every or not close) else hint
 
 

@@ -18,10 +18,10 @@ import yaml
 
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import fingerprint
 from pipeline.runtime.fingerprint_cache import cached_fingerprint
 from pipeline.runtime.paths import project_root
+from pipeline.stages.inputs import require_file
 from pipeline.stages.paths import record_folder, root
 
 _LISTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
@@ -152,11 +152,8 @@ def record_key_and_folder(
 
 def input_fingerprint(config: Config, key: str, path: str | None) -> str | None:
     """The fingerprint of an input file that the configuration names; raises UserError where it does not exist."""
-    if path is None:
-        return None
-    if not Path(path).is_file():
-        raise UserError(f"{key}={path}: no such file")
-    return files_fingerprint(config, [Path(path)])
+    require_file(key, path)
+    return path and files_fingerprint(config, [Path(path)])
 
 
 def files_fingerprint(config: Config, paths: Sequence[Path]) -> str:

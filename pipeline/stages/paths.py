@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.config.schema import Config, data_name
 from pipeline.config.variants import variant_name
 from pipeline.runtime.files import fingerprint
-from pipeline.runtime.paths import project_root
+from pipeline.runtime.paths import project_root, script
 
 
 def root(config: Config) -> Path:
@@ -31,12 +31,12 @@ def record_folder(config: Config, identity: Mapping[str, Any]) -> Path:
 
 
 def short(path: Path) -> str:
-    """`path` relative to the current directory or, outside it, absolute."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    """`path` as a shell reads it: relative to the current directory or, outside it, absolute."""
+    text = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def dashboard_command(config: Config) -> str:
     """The command that shows the store of this configuration."""
-    project = project_root()
-    script = "./scripts/dashboard" if project == Path.cwd() else shlex.quote(str(project / "scripts" / "dashboard"))
-    return script if root(config) == project else f"{script} {shlex.quote(str(root(config)))}"
+    folder = "" if root(config) == project_root() else f" {shlex.quote(str(root(config)))}"
+    return f"{script('dashboard')}{folder}"

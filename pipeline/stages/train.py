@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import Config, data_name
-from pipeline.config.validate import value_at
 from pipeline.config.variants import variant_name
 from pipeline.runtime.cached_folder import Stage, ensure_folder
 from pipeline.runtime.log import log
 from pipeline.runtime.paths import project_root
+from pipeline.stages.audit import audit
 from pipeline.stages.cache_keys import record_key_and_folder
 from pipeline.stages.paths import short
 from pipeline.stages.transfer import transfer
@@ -18,7 +18,7 @@ from pipeline.stages.transfer import transfer
 if TYPE_CHECKING:
     from pipeline.classifier.engine import RunResult
     from pipeline.stages.learn import Request, RunInputs
-    from pipeline.tracking.run_record import RunRecord
+    from pipeline.tracking.run_record import Predictions, RunRecord
 
 LOGGED_SCORES = ("accuracy", "macro_recall")
 NOT_RECORDED = ("study", "search")  # sections of the configuration that a single run does not read
@@ -40,6 +40,7 @@ def train(
     def work(temporary: Path) -> dict[str, Any]:
         from pipeline.stages.learn import run_inputs, train_one
 
+        audited = audit(unforced, prepared)
         inputs = run_inputs(config, prepared, vectors)
         size = f"vocabulary {len(inputs.vocabulary):,} × {config.embedding.dim}"
         log.info("train: %s labelled tweets, %s", f"{len(inputs.rows):,}", size)
@@ -48,7 +49,7 @@ def train(
         # Imported only now, so that training does not wait for what comes after it.
         from pipeline.tracking.write_record import write_record
 
-        record = run_record((config, prepared, vectors), inputs, trained, tasks, folder.name, overrides)
+        record = run_record((config, prepared, vectors), inputs, trained, tasks, audited, folder.name, overrides)
         write_record(temporary, record)
         scores = ", ".join(f"{score} {record.metrics[f'test/{score}']:.4f}" for score in LOGGED_SCORES)
         generated = " (generated tweets)" if prepared.outcome["generated"] else ""
@@ -65,6 +66,7 @@ def run_record(
     inputs: "RunInputs",
     result: "RunResult",
     tasks: Mapping[str, Stage],
+    audited: Stage,
     name: str,
     overrides: Sequence[str],
 ) -> "RunRecord":
@@ -94,6 +96,7 @@ def run_record(
     for split, probabilities in result.probabilities.items():
         texts, labels = open_rows(prepared.folder / f"{split}.arrow")["text"], inputs.splits[split].labels
         predictions[split] = Predictions(texts, np.asarray(labels, np.int64), probabilities)
+    chosen_epoch = result.chosen_epoch if "validation" in inputs.splits else None
     return RunRecord(
         name=name,
         title=run_title(config, facts["generated"]),
@@ -108,6 +111,7 @@ def run_record(
         },
         label_names=facts["label_names"],
         notes=[*facts["notes"], *vector_notes(prepared, vectors, inputs), *course_notes(config)],
+        warnings=run_warnings(config, audited.outcome, predictions, facts["label_names"], chosen_epoch),
         dataset={
             "name": data_name(config.data),
             "source": config.data.path or config.data.source,
@@ -133,17 +137,36 @@ def run_record(
         tables=probes.tables,
         keep_embedding=config.tracking.keep_embedding,
         environment=environment(project_root(), result.device),
-        overrides=with_absolute_paths(config, overrides),
-        chosen_epoch=result.chosen_epoch if "validation" in inputs.splits else None,
+        overrides=list(overrides),
+        chosen_epoch=chosen_epoch,
     )
 
 
-def with_absolute_paths(config: Config, overrides: Sequence[str]) -> list[str]:
-    """The command's overrides with absolute paths, so that they can be repeated from any folder."""
-    values = dataclasses.asdict(config)
-    paths = {key: value_at(values, key) for key in ("data.path", "cbow.extra_text", "embedding.path", "paths.root")}
-    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
-    return [f"{key}={paths[key]}" if paths.get(key) else text for key, text in zip(keys, overrides, strict=True)]
+def run_warnings(
+    config: Config,
+    report: Mapping[str, Any],
+    predictions: "Mapping[str, Predictions]",
+    label_names: list[str],
+    chosen_epoch: int | None,
+) -> list[dict[str, str]]:
+    """The warnings of the data's audit and of the run's scores, each with `code`, `text` and `remedy`."""
+    from pipeline.classifier.metrics import confusion_matrix
+    from pipeline.evaluation.audit.remedies import remedy
+    from pipeline.evaluation.audit.score_findings import score_findings
+    from pipeline.tracking.score_intervals import score_intervals
+
+    confusions = {
+        split: confusion_matrix(of_split.labels, of_split.probabilities.argmax(axis=1), len(label_names))
+        for split, of_split in predictions.items()
+    }
+    intervals = {split: score_intervals(counts) for split, counts in confusions.items()}
+    of_scores = map(dataclasses.asdict, score_findings(confusions, intervals, label_names, chosen_epoch))
+    findings = [finding for finding in (*of_scores, *report["findings"]) if finding["severity"] == "warning"]
+    findings.sort(key=lambda finding: finding["code"] != "label_leak")
+    return [
+        {"code": finding["code"], "text": finding["text"], "remedy": remedy(finding, report, config)}
+        for finding in findings
+    ]
 
 
 def run_title(config: Config, generated: bool) -> str:

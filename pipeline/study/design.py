@@ -8,8 +8,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.config.overrides import key_of, override_text
 from pipeline.config.schema import PLACEMENT, Config, EmbeddingConfig
-from pipeline.config.validate import value_text
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
 
@@ -102,10 +102,9 @@ class Study:
     def command(self, cell: Cell) -> list[str]:
         """The overrides that repeat one run by itself: those of the study that it shares, then its own settings."""
         replaced = {*cell.settings, *_following(self.config)}
-        keys = [text.partition("=")[0].lstrip("+") for text in self.overrides]
-        own = [key in replaced or key.startswith(("study", "search")) for key in keys]
-        shared = [text for text, is_own in zip(self.overrides, own, strict=True) if not is_own]
-        return [*shared, *(f"{key}={value_text(value)}" for key, value in cell.settings.items())]
+        keys = {text: key_of(text) for text in self.overrides}
+        shared = [t for t, key in keys.items() if key not in replaced and not key.startswith(("study", "search"))]
+        return [*shared, *(override_text(key, value) for key, value in cell.settings.items())]
 
     def example(self, cells: Sequence[Cell]) -> list[str]:
         """The command of the first cell, if any, without what only says where results go."""
@@ -246,4 +245,4 @@ def failure(variant: str, budget: int, seed: int | None, reason: str | None) -> 
 
 def without_places(overrides: Sequence[str]) -> list[str]:
     """Overrides without those that only say where and how results are computed and stored."""
-    return [text for text in overrides if not text.lstrip("+").startswith(PLACES)]
+    return [text for text in overrides if not key_of(text).startswith(PLACES)]

@@ -121,7 +121,7 @@ def compare_runs(runs: StudyRuns, choices: Sequence[str] | None = None) -> Study
         confusion=load_runs.mean_confusion(runs, outcomes, most_labels),
         audit=audit | {"conditions": audits} if len(audits) > 1 else audit,
         methods=methods(design, {**facts, "rows": rows}, config, choices),
-        commands=[" ".join(["python -m pipeline", *map(shlex.quote, words)]) for words in commands if words],
+        commands=[shlex.join(["./scripts/run", *words]) for words in commands if words],
         environment={key: next(iter(records.values())).header["environment"].get(key) for key in ENVIRONMENT},
     )
     inputs = WarningInputs(
@@ -133,6 +133,7 @@ def compare_runs(runs: StudyRuns, choices: Sequence[str] | None = None) -> Study
         audits=audits,
         failures=runs.failures,
         notes=runs.notes,
+        config=config,
         missing=[note for note in facts["notes"] if "no row has the label" in note],
     )
     return replace(results, warnings=study_warnings(inputs))

@@ -1,4 +1,4 @@
-"""Tokenizer presets `tweet`, `course` and `whitespace`: cleaning, tokens, rules for handles and links.
+"""Tokenizer presets `tweet`, `course`, `whitespace`, `treebank`: cleaning, tokens, rules for handles and links.
 
 Tokens never hold white space, since it separates the tokens of a corpus line. NLTK's phone numbers and spaced ellipses,
 its only tokens with white space, are joined by `_`.
@@ -7,15 +7,18 @@ its only tokens with white space, are joined by `_`.
 import re
 import string
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 import numpy as np
 from nltk.corpus import stopwords
 from nltk.stem import PorterStemmer
+from nltk.tokenize import NLTKWordTokenizer
 from nltk.tokenize.casual import HANDLES_RE
 
 from pipeline.config.schema import TextConfig
 from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.nltk_data import STOP_WORDS, find_corpus
 from pipeline.text import tweet_tokenizer
 from pipeline.text.clean import clean, is_context_free, is_emoticon, strip_emoticons, strip_fragments
 from pipeline.text.tweet_tokenizer import CachedTweetTokenizer, ChunkGroups, Memo, SimpleChunks
@@ -58,7 +61,7 @@ class Preset(ABC):
         tokens = self._tokens(text)
         return tokens if self.config.max_tokens is None else tokens[: self.config.max_tokens]
 
-    def _apply_rule(self, tokens: list[str]) -> list[str]:
+    def _apply_rule(self, tokens: Iterable[str]) -> list[str]:
         """Apply the preset's rule to each token and drop those that it empties."""
         return list(filter(None, map(self._memo.__getitem__, tokens)))
 
@@ -164,17 +167,22 @@ class Course(Preset):
 
 
 class Whitespace(Preset):
-    """The cleaned text in lower case, split on white space; handles, links and emoticons as configured."""
+    """The cleaned text, split on white space; case, handles, links and emoticons as configured."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__(config)
         self._tweet = CachedTweetTokenizer()
 
     def _tokens(self, text: str) -> list[str]:
-        return self._strip_emoticons(self._apply_rule(clean(text).lower().split()))
+        words = chain.from_iterable(map(self._words, clean(text).split()))
+        return self._strip_emoticons(self._apply_rule(words))
+
+    def _words(self, chunk: str) -> list[str]:
+        """Return the tokens of a chunk, in lower case if so configured."""
+        return [chunk.lower() if self.config.lowercase else chunk]
 
     def simple_chunks(self, chunks: list[str]) -> SimpleChunks:
-        """Treat no chunk as simple: a chunk is one token."""
+        """Treat no chunk as simple."""
         return np.zeros(len(chunks), bool), [], np.zeros(len(chunks), np.uint8)
 
     def normalize_chunk(self, chunk: str) -> str:
@@ -182,8 +190,8 @@ class Whitespace(Preset):
         return clean(chunk)
 
     def tokenize_chunks(self, chunks: list[str]) -> ChunkGroups:
-        """Take each chunk as one token, in lower case."""
-        return [(list(range(len(chunks))), [token for chunk in chunks for token in (chunk.lower(), "\n")])]
+        """Take the words of each chunk as its tokens."""
+        return [(list(range(len(chunks))), [token for chunk in chunks for token in (*self._words(chunk), "\n")])]
 
     def _rule(self, token: str) -> str:
         if self.config.links != "keep":
@@ -195,6 +203,23 @@ class Whitespace(Preset):
         return _storable(token)
 
 
+class Treebank(Whitespace):
+    """NLTK's Penn Treebank tokens of each white-space chunk: punctuation, `'s` and `n't` are tokens of their own.
+
+    A full stop at the end of a chunk is a token too, since a text may hold several sentences. Handles, links and
+    emoticons are replaced before a chunk is split.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__(config)
+        self._split: Callable[[str], list[str]] = NLTKWordTokenizer().tokenize
+
+    def _words(self, chunk: str) -> list[str]:
+        """Return the tokens of a chunk; the tokenizer takes the mask of a handle apart."""
+        words = self._split("".join(map(self._memo.__getitem__, super()._words(chunk))))
+        return " ".join(words).replace(f"@ {HANDLE[1:]}", HANDLE).split()
+
+
 def _storable(token: str) -> str:
     """Return the token with `_` for inner white space and U+FFFD for surrogates, as a UTF-8 corpus line requires."""
     if token.isprintable() and " " not in token:  # other white space and surrogates are not printable
@@ -204,17 +229,11 @@ def _storable(token: str) -> str:
 
 def english_stop_words() -> frozenset[str]:
     """Return NLTK's English stop words; where the corpus is missing, a UserError with the remedies."""
-    try:
-        return frozenset(stopwords.words("english"))
-    except LookupError as error:
-        raise UserError(
-            "text=course needs NLTK's stop words, which are not on this machine: run `python -m nltk.downloader "
-            "stopwords twitter_samples` (if that fails, the network may be missing), or set NLTK_DATA to a folder that "
-            "holds corpora/stopwords"
-        ) from error
+    find_corpus(*STOP_WORDS)
+    return frozenset(stopwords.words("english"))
 
 
-PRESETS: dict[str, type[Preset]] = {"tweet": Tweet, "course": Course, "whitespace": Whitespace}
+PRESETS: dict[str, type[Preset]] = {"tweet": Tweet, "course": Course, "whitespace": Whitespace, "treebank": Treebank}
 
 
 def build_tokenizer(config: TextConfig) -> Preset:

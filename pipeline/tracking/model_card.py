@@ -20,10 +20,10 @@ def registered_name(tags: dict[str, Any]) -> str:
     return f"tweet-sentiment-{tags['data']}"
 
 
-def model_card(folder: Path, run: StoredRun | None = None) -> str:
+def model_card(folder: Path, run: StoredRun | None = None, model_id: str | None = None) -> str:
     """Write the card of the run whose record is in `folder`, as markdown.
 
-    run : that record, if it has been read already.
+    run : that record, if it has been read already. model_id : MLflow's, which names a model that is no champion.
 
     Raises OSError, ValueError or KeyError where the record is incomplete.
     """
@@ -41,7 +41,7 @@ def model_card(folder: Path, run: StoredRun | None = None) -> str:
         n=int(confusion.sum()),
         intervals=score_intervals(confusion),
         counts=counts,
-        uri=f"models:/{registered_name(tags)}@champion",
+        uri=f"models:/{model_id if run.has_leak and model_id else registered_name(tags) + '@champion'}",
         examples=EXAMPLES,
     )
     return text + "\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config.overrides import VARIANT_KEYS, key_of
 from pipeline.config.variants import prose_name
 from pipeline.runtime.markdown import escape, table
 from pipeline.runtime.templates import render
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.tracking.run_record import RunRecord
 
 VARIANTS = ("random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned")
-VARIANT_OVERRIDES = ("+experiment=", "embedding.init=", "embedding.trainable=", "embedding=", "seed=")
 
 
 def run_note(record: "RunRecord", confusion: NDArray[np.integer]) -> str:
@@ -55,10 +55,11 @@ def neighbour_table(neighbours: Iterable[Mapping[str, Any]]) -> str:
 
 def _comparison(overrides: list[str]) -> str:
     """The command of a sweep over variants and seeds in which the run's other settings stay."""
-    recipe = [override for override in overrides if override.startswith("+experiment=")]
+    recipe = [override for override in overrides if key_of(override) == "experiment"]
     if not recipe or recipe[0].partition("=")[2] in VARIANTS:
         variants = ["+experiment=random_trainable,cbow_frozen,cbow_finetuned"]
     else:
         variants = [*recipe, "embedding=random_trainable,cbow_frozen,cbow_finetuned"]
-    settings = [override for override in overrides if not override.startswith(VARIANT_OVERRIDES)]
+    swept = ("experiment", "embedding", "seed", *VARIANT_KEYS)
+    settings = [override for override in overrides if key_of(override) not in swept]
     return shlex.join(["./scripts/run", "-m", *variants, "seed=0,1,2,3,4", *settings])

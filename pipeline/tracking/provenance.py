@@ -13,7 +13,7 @@ from pipeline.runtime.paths import cpu_count
 
 NO_GIT = "no git"
 LIBRARIES = (  # whose release can change a result
-    *("torch", "gensim", "numpy", "scipy", "nltk", "datasets", "scikit-learn", "regex", "datasketch", "statsmodels"),
+    *("torch", "gensim", "numpy", "scipy", "nltk", "datasets", "scikit-learn", "regex", "statsmodels"),
     *("vaderSentiment", "floret"),
 )
 

@@ -32,6 +32,7 @@ class RunRecord:
     weights : encoder and head parameters by name. neighbours, similarity : rows of these two probes.
     tables : rows of the other probes by name, written as NAME.csv.
     keep_embedding : whether vocabulary and embedding matrices are written; they are most of a record's bytes.
+    warnings : what puts the scores in doubt, each with `code`, `text` and `remedy`.
     environment : from `provenance.environment`. overrides : arguments of `./scripts/run` that repeat the run.
     chosen_epoch : epoch whose weights were kept.
     """
@@ -55,6 +56,7 @@ class RunRecord:
     neighbours: list[dict[str, Any]] = field(default_factory=list)
     similarity: list[dict[str, Any]] = field(default_factory=list)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    warnings: list[dict[str, str]] = field(default_factory=list)
     keep_embedding: bool = True
     environment: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] | None = None
@@ -72,3 +74,13 @@ class StoredRun:
     history: list[dict[str, float]]
     neighbours: list[dict[str, str]]
     note: str
+
+    @property
+    def warning_codes(self) -> list[str]:
+        """The codes of its warnings, each once; none in a record of an earlier release."""
+        return list(dict.fromkeys(warning["code"] for warning in self.header.get("warnings", [])))
+
+    @property
+    def has_leak(self) -> bool:
+        """Whether its data has a label leak: it is no champion."""
+        return "label_leak" in self.warning_codes

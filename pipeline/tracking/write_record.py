@@ -22,7 +22,10 @@ from pipeline.tracking.plots import plot_confusion, plot_curves
 from pipeline.tracking.run_record import RunRecord
 
 CHUNK_ROWS = 1 << 17  # predictions written at a time
-HEADER = ("name", "title", "tags", "label_names", "notes", "dataset", "environment", "overrides", "chosen_epoch")
+HEADER = (
+    *("name", "title", "tags", "label_names", "notes", "warnings", "dataset"),
+    *("environment", "overrides", "chosen_epoch"),
+)
 NEIGHBOUR_COLUMNS = ("word", "rank", "before", "before_cosine", "after", "after_cosine")
 SPEARMAN = ("spearman_before", "before_low", "before_high", "spearman", "low", "high")
 SIMILARITY_COLUMNS = ("set", "n", "pairs", "coverage", *SPEARMAN)

@@ -19,7 +19,7 @@ from measure import Scale, Skipped
 
 SECTIONS = (
     *("tokenizing", "cbow", "one_model", "large_table", "many_runs"),
-    *("stacked", "startup", "growth", "prediction", "served"),
+    *("stacked", "startup", "looking", "growth", "prediction", "served"),
 )
 OURS = {"pipeline", *(path.stem for path in Path(__file__).parent.glob("*.py")), *SECTIONS}
 

@@ -60,6 +60,7 @@ def test_traceback_on_request(monkeypatch, capsys):
     ("word", "hint"),
     [
         ("pedict", "did you mean 'predict'?"),
+        ("PREDICT", "did you mean 'predict'?"),
         ("vectros", "did you mean 'vectors'?"),
         ("train", "did you mean 'stage=train'?"),
         ("cbow_frozn", "did you mean '+experiment=cbow_frozen'?"),

@@ -36,7 +36,7 @@ def test_the_first_screen_holds_examples_recipes_and_subcommands(capsys):
 
 def test_examples_are_valid_commands(capsys):
     examples = re.findall(r"^ +python -m pipeline (.*?) +#", printed(capsys, "--help"), re.M)
-    assert len(examples) == 6
+    assert len(examples) == 5
     for example in examples:
         words = [word for word in shlex.split(example) if word not in ("--cfg", "job")]
         if words[0] in SUBCOMMANDS:
@@ -57,7 +57,7 @@ def test_a_key_has_meaning_default_and_range(capsys):
         "  expected: a whole number from 0 to 4,294,967,295",
     ]
     text = printed(capsys, "--help", "stage")
-    assert "expected: one of prepare, cbow, train, compare, search, all" in text
+    assert "expected: one of look, prepare, cbow, train, compare, search, all" in text
     assert "search (hyper-parameters, then a comparison)" in " ".join(text.split())
 
 

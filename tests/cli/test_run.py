@@ -61,8 +61,10 @@ def fail_for(*variants: str, error: Exception) -> Run:
 
 
 class TestOneRun:
-    def test_done(self, stages, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    def test_done(self, stages, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch, tmp_path_factory):
         configs = stages()
+        monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        Path("~/a(1).csv").expanduser().write_text("text,label\nso good,a\n")
         assert main(["+experiment=cbow_frozen", "seed=4", "paths.root=out", "data=files", "data.path=~/a(1).csv"]) == 0
         (config,) = configs
         assert isinstance(config, Config)
@@ -143,6 +145,10 @@ class TestRefused:
             (["seed=0,1"], "'seed=0,1' holds several values: add -m to run each"),
             (["--cfg", "job", "train.lrr=1"], "unknown key 'train.lrr'; did you mean 'train.lr_head'?"),
             (["--multrun"], "unknown flag --multrun; did you mean '--multirun'?"),
+            (["--config-pth"], "unknown flag --config-pth; did you mean '--config-dir'?"),
+            (["--help", "experimnt"], "unknown key 'experimnt'; did you mean 'experiment'?"),
+            (["data=files", "data.path=nothing.csv"],
+             "data.path: no file or folder {folder}/nothing.csv"),
             (["--cfg", "jbo"], "argument --cfg/-c: invalid choice: 'jbo' (choose from 'job', 'hydra', 'all')"),
             (["--experimental-rerun", "x.pickle"],
              "--experimental-rerun is not supported: it would load a pickle; repeat the command line instead"),
@@ -163,7 +169,7 @@ class TestRefused:
     def test_nothing_is_started(self, stages, capsys, arguments: list[str], line: str):
         configs = stages()
         assert main(arguments) == 2
-        assert capsys.readouterr().err == f"error: {line}\n"
+        assert capsys.readouterr().err == f"error: {line.replace('{folder}', os.getcwd())}\n"
         assert configs == []
         assert os.listdir() == []
 

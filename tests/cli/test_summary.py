@@ -56,6 +56,16 @@ def test_seeds_are_taken_together_and_the_newest_of_equal_runs_counts():
     assert row[-1] == "1,234"
 
 
+def test_warnings_of_runs_are_the_last_column_where_there_are_any():
+    warned = run(1, 0.8)
+    warned.header["warnings"] = [{"code": "label_leak", "text": "", "remedy": ""}] * 2
+    lines = summary_table([run(0), warned, run(data="other")]).splitlines()
+    assert lines[0].endswith("| trainable parameters | warnings |")
+    endings = {line.split(" | ")[0]: line.split(" | ")[-2:] for line in lines[2:]}
+    assert endings["| sample (generated)"] == ["1,234", "label_leak |"]
+    assert endings["| other (generated)"] == ["1,234", " |"]
+
+
 def test_a_key_that_differs_within_a_data_set_is_a_column():
     table = cells(summary_table([run(emoticons="strip"), run(), run(data="other", generated="false")]))
     assert table[0][:2] == ["data", "text.emoticons"]

@@ -146,7 +146,7 @@ def test_what_an_unreachable_server_missed_comes_later(root, caplog, capsys):
     assert log_run(folder, REFUSED, "mine", root / "artifacts") is None
     (warning,) = caplog.messages
     assert f"safe in {folder}" in warning
-    assert f"`python -m pipeline sync --root {root} --uri {REFUSED}` logs them later" in warning
+    assert f"`./scripts/run sync --root {root} --uri {REFUSED}` logs them later" in warning
 
     assert run_sync(root, "--uri", REFUSED) == 1
     error = capsys.readouterr().err

@@ -144,7 +144,7 @@ class TestParams:
             stage = (
                 next(part for part in parts if part.startswith("stages/")).removeprefix("stages/").removesuffix(".py")
             )
-            counted[{"vectors": "cbow", "learn": "train"}.get(stage, stage)] = parts
+            counted[{"vectors": "cbow", "learn": "train", "audit": "train"}.get(stage, stage)] = parts
             return {}
 
         for module in ("prepare", "vectors", "cache_keys"):

@@ -169,7 +169,7 @@ class TestReuse:
             caplog.clear()
             run(tmp_path, "+experiment=cbow_finetuned", QUIET)
             said = [text for text in caplog.messages if "reused" in text]
-            assert [text.partition(" reused")[0] for text in said] == ["prepare:", "cbow:"]
+            assert [text.partition(" reused")[0] for text in said] == ["prepare:", "cbow:", "audit:"]
             caplog.clear()
             folder = run(tmp_path, "+experiment=cbow_finetuned", QUIET)
             assert "this run was finished before" in caplog.text
@@ -233,6 +233,104 @@ class TestMlflow:
 
 HEADER = "\ufeffid,text,label\r\n"
 BAD = ['7,"no label here",\r\n', "8,,good\r\n", "9,too,many,fields\r\n"]
+
+
+LEAK = ("+experiment=random_trainable", "data.sample.labelled=1500", "data.sample.leak=0.5", "train.max_epochs=4")
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder of results, and the log of its run."""
+    root = tmp_path_factory.mktemp("leaking")
+    lines: list[str] = []
+    handler, logger = logging.Handler(), logging.getLogger("pipeline")
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    folder = run(root, *LEAK)
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+    return folder, "\n".join(lines)
+
+
+class TestWarnings:
+    """A run on data with a leak: each place where its warnings stand, in the same words."""
+
+    def test_record_note_and_log_say_the_same(self, leaking: tuple[Path, str]):
+        folder, log = leaking
+        warnings = read_json(folder / "run.json")["warnings"]
+        assert warnings[0]["code"] == "label_leak"
+        assert warnings[0]["remedy"].startswith("Set data.sample.leak=0:")
+        assert {warning["code"] for warning in warnings} == {"label_leak", "duplicates_between_splits"}
+        lines = [line for line in log.splitlines() if line.startswith("warning: ")]
+        assert lines == [f"warning: {warning['text']} {warning['remedy']}" for warning in warnings]
+        done = [number for number, line in enumerate(log.splitlines()) if line.startswith("train: done")]
+        assert log.splitlines()[done[0] + 1 : done[0] + 1 + len(lines)] == lines
+        note = (folder / "note.md").read_text("utf-8")
+        section = note.split("## Warnings\n")[1].split("\nThis classifier")[0]
+        assert section.count("\n- `") == section.count("**Remedy**: ") == len(warnings)
+        assert note.index("## Warnings") < note.index("## Result")
+
+    def test_it_is_registered_but_no_champion(self, leaking: tuple[Path, str]):
+        folder, log = leaking
+        client = MlflowClient(f"sqlite:///{folder.parents[1] / 'mlflow.db'}")
+        (experiment,) = client.search_experiments(filter_string="name = 'tweet-embeddings'")
+        (logged,) = client.search_runs([experiment.experiment_id])
+        assert logged.data.tags["warnings"] == "label_leak duplicates_between_splits"
+        assert "## Warnings" in logged.data.tags["mlflow.note.content"]
+        model = client.get_registered_model("tweet-sentiment-sample")
+        assert (len(model.latest_versions), model.aliases) == (1, {})
+        card = str(model.latest_versions[0].description)
+        assert "- `label_leak` Label leak: " in card
+        assert f"--run models:/{logged.outputs.model_outputs[0].model_id}" in card
+        assert f"{folder.name} is not made the champion of tweet-sentiment-sample: its data has a label leak" in log
+
+    def test_the_remedy_ends_the_leak_and_gives_a_champion(self, leaking: tuple[Path, str]):
+        root = leaking[0].parents[1]
+        folder = run(root, *LEAK, "data.sample.leak=0")
+        assert "label_leak" not in {warning["code"] for warning in read_json(folder / "run.json")["warnings"]}
+        model = MlflowClient(f"sqlite:///{root / 'mlflow.db'}").get_registered_model("tweet-sentiment-sample")
+        assert model.aliases == {"champion": 2}
+
+    def test_the_audit_is_done_once_for_all_runs_on_the_data(self, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+        with caplog.at_level(logging.INFO, "pipeline"):
+            run(tmp_path, "+experiment=random_frozen", QUIET)
+            assert "audit: done in" in caplog.text
+            caplog.clear()
+            run(tmp_path, "+experiment=random_frozen", "seed=1", QUIET)
+            assert "audit: reused" in caplog.text
+
+    def test_the_record_does_not_depend_on_when_the_audit_ran(self, tmp_path: Path):
+        first = run(tmp_path / "one", "+experiment=random_frozen", QUIET)
+        from pipeline.stages.audit import audit
+        from pipeline.stages.prepare import prepare
+
+        config = compose([*SMALL, f"paths.root={tmp_path / 'two'}"])
+        audit(config, prepare(config))
+        second = run(tmp_path / "two", "+experiment=random_frozen", QUIET)
+        assert first.name == second.name
+        assert read_json(first / "run.json")["warnings"] == read_json(second / "run.json")["warnings"]
+        identities = [read_json(folder / "manifest.json")["identity"] for folder in (first, second)]
+        assert identities[0] == identities[1]
+
+    def test_hate_speech(self, shared: Callable[[str], Path], tmp_path: Path):
+        """TweetEval's hate speech: validation far above a test score that is below the majority's share."""
+        source = shared("tweeteval_files/hate")
+        for name, split in (("train", "train"), ("val", "validation"), ("test", "test")):
+            texts = (source / f"{name}_text.txt").read_text("utf-8").split("\n")
+            labels = (source / f"{name}_labels.txt").read_text("utf-8").split()
+            with (tmp_path / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows([("text", "label"), *zip(texts, labels, strict=False)])
+        data = ("data=files", f"data.path={tmp_path}", "data.labels=[none,hate]", "train.max_epochs=6")
+        folder = run_data(tmp_path / "root", *data)
+        assert metrics(folder)["test/accuracy"] < 0.56
+        found = {warning["code"]: warning for warning in read_json(folder / "run.json")["warnings"]}
+        assert {"below_majority", "validation_above_test", "duplicates_between_splits", "label_conflicts"} <= set(found)
+        assert "below 0.578, which always predicting “none” gives" in found["below_majority"]["text"]
+        copies = [w for w in read_json(folder / "run.json")["warnings"] if w["code"] == "duplicates_between_splits"]
+        assert "of 2,970 test texts" in copies[0]["text"]
+        assert copies[0]["remedy"].startswith("Set data.deduplicate=exact:")
 
 
 class TestOwnFile:
@@ -408,7 +506,7 @@ class TestProcesses:
         assert list((tmp_path / "results").glob("[!.]*")) == []
         again = self.command(tmp_path, "+experiment=cbow_frozen", QUIET)
         _, log = again.communicate(timeout=240)
-        assert (again.returncode, log.count("reused")) == (0, 2), log
+        assert (again.returncode, log.count("reused")) == (0, 3), log
         (folder,) = (tmp_path / "results").glob("[!.]*")
         assert json.loads((folder / "metrics.json").read_text("utf-8"))["test/accuracy"] > 0
 
@@ -436,6 +534,17 @@ class TestRealTweets:
         assert kept["test/accuracy"] >= 0.99
         assert 0.76 <= stripped["test/accuracy"] <= 0.80
         assert 0.73 <= fragments["test/accuracy"] < stripped["test/accuracy"]
+
+    @pytest.mark.slow
+    def test_trec_scores_are_those_published(self, shared: Callable[[str], Path], tmp_path: Path):
+        def accuracy(*overrides: str) -> float:
+            runs = [run_data(tmp_path, *overrides, f"data.path={shared('trec')}", f"seed={seed}") for seed in (0, 1)]
+            return float(np.mean([metrics(folder)["test/accuracy"] for folder in runs]))
+
+        assert abs(accuracy("+experiment=trec") - 0.912) <= 0.01
+        sentence, tweet = (accuracy("data=files", f"text={text}") for text in ("sentence", "tweet"))
+        assert 0.86 <= sentence <= 0.88
+        assert tweet < sentence
 
     @pytest.mark.slow
     def test_tweet_eval_sentiment(self, shared: Callable[[str], Path], tmp_path: Path):

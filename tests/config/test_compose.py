@@ -27,7 +27,7 @@ from pipeline.config.schema import Config, data_name
 from pipeline.config.validate import FIELDS, KEYS
 from pipeline.config.variants import variant_name
 
-EXPERIMENTS = ("random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned", "course")
+EXPERIMENTS = ("random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned", "course", "trec")
 VARIANTS = EXPERIMENTS[:4]
 FILES = sorted(conf_folder().rglob("*.yaml"))
 
@@ -111,6 +111,12 @@ class TestComposed:
                 "cbow.vector_size": 256, "embedding.dim": 256,
                 "model.dropout": 0.0, "train.max_epochs": config["train.max_epochs"], "train.patience": None,
             },
+            "trec": {
+                "data.source": "files", "data.path": str(Path("trec").absolute()), "data.sample": None,
+                "text.tokenizer": "treebank", "text.lowercase": False, "text.handles": "keep", "text.links": "keep",
+                "text.min_count": 1, "cbow.vector_size": 300, "embedding.dim": 300, "embedding.scale": 0.144,
+                "model.encoder": "cnn", "model.dropout": 0.5, "train.batch_size": 50, "train.monitor": "accuracy",
+            },
         }[name]  # fmt: skip
 
     def test_variants_differ_only_under_embedding(self):
@@ -145,6 +151,7 @@ class TestComposed:
             ("data=sentiment140", "data.validation_size", 0.02),
             ("text=course", "text.min_count", 1),
             ("text=whitespace", "text.handles", "keep"),
+            ("text=sentence", "text.lowercase", False),
             ("cbow=fast", "cbow.workers", cpu_count()),
             ("cbow=skipgram", "cbow.sg", 1),
             ("cbow=fasttext", "cbow.algorithm", "fasttext"),

@@ -36,6 +36,7 @@ class TestRefused:
             ("tracking.uri=foo://bar", "tracking.uri=foo://bar: expected sqlite:////absolute/path.db or the "
                                        "http address of a server"),
             ("paths.root=/no/100%", "paths.root=/no/100%: MLflow cannot have %, ? or # in the path of its store"),
+            ("text.lowercase=false", "text.lowercase=false: tweet tokens are lower-case; see text=sentence"),
             ("model.widths=[]", "model.widths=[]: expected at least one width, such as [3,4,5]"),
             ("probe.similarity_files=[a/x.txt,b/x.txt]", "probe.similarity_files: two sets of word pairs are named "
                                                          "'x'; rename a file"),
@@ -76,11 +77,12 @@ class TestRefused:
             ("stage=tarin", "stage=tarin: 'tarin' is not a choice; did you mean 'train'?"),
             ("probe.similarity=[words]", "probe.similarity=[words]: 'words' is not a choice; did you mean "
                                          "'wordsim353'?"),
-            ("data.path=", "'data.path=' has no value; null means none"),
-            ("data.path=''", "'data.path=''' has no value; null means none"),
-            ("data.labels=[a,'']", "data.labels has an empty value; null means none"),
-            ("+experiment=", "'+experiment=' has no value; valid: cbow_finetuned, cbow_frozen, compare, course, "
-                             "emoticon_leak, random_frozen, random_trainable, search"),
+            ("data.path=", "'data.path=' has no value; expected text or null"),
+            ("data.path=''", "'data.path=''' has no value; expected text or null"),
+            ("data.labels=[a,'']", "data.labels has an empty value; expected a list of names, or a mapping from "
+                                "value to name"),
+            ("+experiment=", "'+experiment=' has no value; expected one of cbow_finetuned, cbow_frozen, compare, "
+                             "course, emoticon_leak, random_frozen, random_trainable, search, trec"),
             ("train.lr_head=${foo}", "train.lr_head: Interpolation key 'foo' not found"),
             ("cbow.epochs=???", "cbow.epochs is not set"),
             ("data=hub", "data=hub needs data.path=…, owner/name or a local folder"),
@@ -95,12 +97,13 @@ class TestRefused:
             ("cbow.alpha=25", "cbow.alpha=25.0: expected a number above 0 to 1"),
             ("cbow.seed=4294967296", "cbow.seed=4294967296: expected a whole number from 0 to 4,294,967,295"),
             ("cbow.min_n=7", "cbow.min_n=7: expected at most cbow.max_n=6"),
-            ("cbow.vector_size=100", "cbow.vector_size=100: expected embedding.dim=200; set that alone"),
+            ("cbow.vector_size=100", "cbow.vector_size=100 with embedding.dim=200: expected equal values; leave out "
+                                     "the first and set embedding.dim=100"),
             ("data.validation_size=0", "data.validation_size=0 with train.patience=5: early stopping needs validation "
                                        "tweets; set train.patience=null or data.validation_size=0.1"),
             ("seed=0,1", "'seed=0,1' holds several values: add -m to run each"),
-            ("data.labels=a,b", "'data.labels=a,b' holds several values: add -m to run each, or write data.labels=[…] "
-                                "for a list"),
+            ("data.labels=a,b", "'data.labels=a,b' holds several values: add -m to run each, or write "
+                                "'data.labels=[a,b]' for a list"),
         ],
     )  # fmt: skip
     def test_one_line(self, override: str, line: str):
@@ -136,7 +139,7 @@ class TestRefused:
 
     def test_a_key_of_an_option_that_is_not_chosen(self):
         line = refusal("data=nltk_twitter", "data.sample.labelled=100")
-        assert line == "data.sample.labelled cannot be set here: data.sample is null in this configuration"
+        assert line == "data.sample.labelled cannot be set here: data.sample is null; it belongs to data=sample"
 
     def test_what_hydra_refuses_is_one_line_too(self):
         assert "'hydra/sweeper/nosuch'" in refusal("hydra/sweeper=nosuch")

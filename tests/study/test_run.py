@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -187,11 +188,12 @@ class TestReport:
 
     def test_the_commands_repeat_the_study_and_a_run(self, finished: FinishedStudy):
         page = (finished.folder / "report.md").read_text("utf-8")
-        commands = re.findall(r"^python -m pipeline .*", page, flags=re.MULTILINE)
+        commands = re.findall(r"^./scripts/run .*", page, flags=re.MULTILINE)
         assert len(commands) == 2
         assert all(text.partition("=")[0] in commands[0] for text in TINY)
         assert "stage=all" in commands[1]
         assert not [command for command in commands if "workers=" in command or "paths.root" in command]
+        assert [compose(shlex.split(command)[1:]).stage for command in commands] == ["compare", "all"]
 
 
 class TestFairness:

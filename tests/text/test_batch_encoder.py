@@ -26,9 +26,19 @@ PLAIN = TextConfig(
 )
 DEFAULT = replace(PLAIN, handles="mask", links="mask", max_tokens=256)
 CONFIGS = [
-    replace(PLAIN, tokenizer=preset, handles=handles, links=handles, emoticons=emoticons, max_tokens=most)
+    replace(
+        PLAIN,
+        tokenizer=preset,
+        lowercase=preset != "treebank",
+        handles=handles,
+        links=handles,
+        emoticons=emoticons,
+        max_tokens=most,
+    )
     for preset, (handles, most), emoticons in product(
-        ("tweet", "whitespace"), (("keep", None), ("mask", 256), ("strip", 3)), ("keep", "strip", "strip_fragments")
+        ("tweet", "whitespace", "treebank"),
+        (("keep", None), ("mask", 256), ("strip", 3)),
+        ("keep", "strip", "strip_fragments"),
     )
 ]
 PIECES = [
@@ -115,7 +125,7 @@ def assert_equal(texts: Iterator[str] | list[str], config: TextConfig) -> int:
     return count
 
 
-@pytest.mark.parametrize("config", [DEFAULT, CONFIGS[8], CONFIGS[17]])
+@pytest.mark.parametrize("config", [DEFAULT, CONFIGS[8], CONFIGS[17], CONFIGS[18], CONFIGS[26]])
 def test_real_texts(
     config: TextConfig, nltk_tweets: dict[str, list[str]], hub_texts: list[str], unlabelled: Iterator[str]
 ) -> None:

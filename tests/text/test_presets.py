@@ -1,6 +1,7 @@
 import pickle
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 
 import nltk
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.corpus.reader import WordListCorpusReader
 from nltk.corpus.util import LazyCorpusLoader
+from nltk.tokenize import NLTKWordTokenizer
 
+from pipeline.config.compose import compose
 from pipeline.config.schema import TextConfig
 from pipeline.runtime.errors import UserError
 from pipeline.text import presets
@@ -27,6 +30,7 @@ TWEET = TextConfig(
 )
 WHITESPACE = replace(TWEET, tokenizer="whitespace")
 COURSE = replace(TWEET, tokenizer="course")
+TREEBANK = replace(TWEET, tokenizer="treebank", lowercase=False)
 MASK = {"handles": "mask", "links": "mask"}
 STRIP = {"handles": "strip", "links": "strip", "emoticons": "strip_fragments"}
 TEXT = r"RT @Bob: \u201cSOOOO good\u201d &amp;amp; fun :-)) ❤️ http://T.co/Ab pic.twitter.com/x1 . . ."
@@ -43,10 +47,31 @@ TEXT = r"RT @Bob: \u201cSOOOO good\u201d &amp;amp; fun :-)) ❤️ http://T.co/A
         (replace(WHITESPACE, **MASK), "rt @user: “soooo good” & fun :-)) ❤️ http http . . ."),
         (replace(WHITESPACE, **STRIP), "rt : “soooo good” & fun . . ."),
         (replace(WHITESPACE, max_tokens=2), "rt @bob:"),
+        (replace(WHITESPACE, lowercase=False, **STRIP), "RT : “SOOOO good” & fun . . ."),
+        (TREEBANK, "RT @ Bob : “ SOOOO good ” & fun : - ) ) ❤️ http : //T.co/Ab pic.twitter.com/x1 . . ."),
+        (replace(TREEBANK, **MASK), "RT @user : “ SOOOO good ” & fun : - ) ) ❤️ http http . . ."),
+        (replace(TREEBANK, lowercase=True, **STRIP), "rt : “ soooo good ” & fun . . ."),
+        (replace(TREEBANK, max_tokens=3), "RT @ Bob"),
     ],
 )
 def test_presets(config: TextConfig, tokens: str) -> None:
     assert build_tokenizer(config)(TEXT) == tokens.split(" ")
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("What 's the U.N. ? It's in N.Y., isn't it?", "What 's the U.N . ? It 's in N.Y. , is n't it ?"),
+        ('He said: "Mr. O\'Neil paid $1,000 at 3:30."', "He said : `` Mr . O'Neil paid $ 1,000 at 3:30 . ''"),
+        ("A well-made film... (not bad at all); 9/10!", "A well-made film ... ( not bad at all ) ; 9/10 !"),
+    ],
+)
+def test_sentences_keep_case_and_split_punctuation(text: str, tokens: str) -> None:
+    config = compose(["text=sentence"]).text
+    assert build_tokenizer(config)(text) == tokens.split(" ")
+    assert build_tokenizer(replace(config, lowercase=True))(text) == tokens.lower().split(" ")
+    pieces = map(NLTKWordTokenizer().tokenize, text.split())
+    assert list(chain.from_iterable(pieces)) == tokens.split(" ")
 
 
 def test_white_space_words_lose_emoticons_glued_to_them() -> None:
@@ -62,13 +87,15 @@ def test_white_space_words_lose_emoticons_glued_to_them() -> None:
     ]
 
 
-@pytest.mark.parametrize("config", [TWEET, WHITESPACE])
+@pytest.mark.parametrize("config", [TWEET, WHITESPACE, TREEBANK])
 def test_empty_texts_have_no_tokens(config: TextConfig) -> None:
     assert build_tokenizer(config)("") == build_tokenizer(config)(" \n\u2028") == []
 
 
 TOKENIZERS = [
-    build_tokenizer(replace(config, **options)) for config in (TWEET, WHITESPACE) for options in ({}, MASK, STRIP)
+    build_tokenizer(replace(config, **options))
+    for config in (TWEET, WHITESPACE, TREEBANK)
+    for options in ({}, MASK, STRIP)
 ]
 
 
@@ -151,7 +178,7 @@ def test_missing_stop_words_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(
         presets, "stopwords", LazyCorpusLoader("stopwords", WordListCorpusReader, r"(?!README|\.).*", encoding="utf8")
     )
-    with pytest.raises(UserError, match=r"python -m nltk\.downloader stopwords twitter_samples.*network.*NLTK_DATA"):
+    with pytest.raises(UserError, match=r"python -m nltk\.downloader stopwords; .*network.*NLTK_DATA.*text=tweet"):
         build_tokenizer(COURSE)
 
 

@@ -57,6 +57,17 @@ def test_a_card_of_real_tweets_has_no_warning(folder):
     assert "needs NLTK's English stop words" in card
 
 
+def test_the_card_names_the_warnings_and_a_model_that_is_no_champion(folder):
+    assert "## Warnings" not in model_card(folder)
+    facts = json.loads((folder / "run.json").read_text())
+    facts["warnings"] = [{"code": "label_leak", "text": "Label leak: one token.", "remedy": ""}]
+    (folder / "run.json").write_text(json.dumps(facts))
+    card = model_card(folder, model_id="m-123")
+    assert "## Warnings\n\n- `label_leak` Label leak: one token.\n\nThe input is a raw tweet." in card
+    assert "predict --run models:/m-123" in card
+    assert "@champion" not in card
+
+
 def test_a_record_that_lacks_a_value_is_an_error_that_names_it(folder):
     facts = json.loads((folder / "run.json").read_text())
     del facts["dataset"]["fingerprint"]

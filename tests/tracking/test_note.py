@@ -32,6 +32,21 @@ def test_the_note_describes_data_variant_and_scores(record):
     assert "with uncommitted changes" in note
 
 
+def test_warnings_stand_at_the_top_with_their_remedies(record):
+    assert "## Warnings" not in run_note(record, CONFUSION)
+    leak = {"code": "label_leak", "text": "Label leak: “*” (good).", "remedy": "Set text.emoticons=strip."}
+    other = {"code": "label_conflicts", "text": "Two texts.", "remedy": ""}
+    lines = run_note(dataclasses.replace(record, warnings=[leak, other]), CONFUSION).splitlines()
+    start = lines.index("## Warnings")
+    assert lines[start + 1 : start + 5] == [
+        "",
+        r"- `label_leak` Label leak: “\*” (good). **Remedy**: Set text.emoticons=strip.",
+        "- `label_conflicts` Two texts.",
+        "",
+    ]
+    assert start < lines.index("## Caveats")
+
+
 def test_generated_tweets_are_named_first_and_real_ones_never_called_so(record):
     note = run_note(record, CONFUSION)
     assert "THESE TWEETS ARE GENERATED" in note[:200]

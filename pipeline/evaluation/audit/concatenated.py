@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.duplicates import digests
+from pipeline.data.duplicates import KEYS
 from pipeline.runtime.errors import RunError
 from pipeline.text.encoded_split import EncodedSplit
 
@@ -31,7 +32,7 @@ class LabelledRows:
     split_names: list[str]  # the splits present, in the order of `SPLITS`
     label_names: list[str]
 
-    @property
+    @cached_property
     def blank(self) -> Bools:
         """(N,) which texts are empty or white space."""
         return np.array([not text or text.isspace() for text in self.texts], dtype=np.bool_)
@@ -53,8 +54,9 @@ class LabelledRows:
 
 @dataclass(frozen=True, eq=False)
 class TextGroups:
-    """The M rows that are not blank, in G groups of texts with equal keys."""
+    """The M rows that are not blank, in G groups of texts with equal keys, in the order of their first rows."""
 
+    keys: list[str]  # of the G groups
     rows: Ints  # (M,) indices into the labelled rows
     group: Ints  # (M,) the group of each of these rows
     splits: Ints  # (M,) of these rows, as `labels`
@@ -65,12 +67,12 @@ class TextGroups:
 
 def group_texts(rows: LabelledRows, kind: str) -> TextGroups:
     """Group equal texts by the key `exact` or `masked` of `pipeline.data.duplicates`; blank texts are left out."""
-    nonblank = np.flatnonzero(~rows.blank)
-    keys = digests([[rows.texts[row] for row in nonblank]], kind)
-    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    nonblank, key, numbers = np.flatnonzero(~rows.blank), KEYS[kind], dict[str, int]()
+    group = np.array([numbers.setdefault(key(rows.texts[row]), len(numbers)) for row in nonblank.tolist()], np.int64)
+    _, first = np.unique(group, return_index=True)
     shape, splits = (len(first), len(rows.split_names)), rows.splits[nonblank]
     counts = np.bincount(group * shape[1] + splits, minlength=shape[0] * shape[1]).reshape(shape)
-    return TextGroups(nonblank, group, splits, rows.labels[nonblank], first, counts)
+    return TextGroups(list(numbers), nonblank, group, splits, rows.labels[nonblank], first, counts)
 
 
 def concatenate(

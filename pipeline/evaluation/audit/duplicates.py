@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.audit.concatenated import EXAMPLES, Bools, Ints, LabelledRows, group_texts
+from pipeline.evaluation.audit.concatenated import EXAMPLES, Bools, Ints, LabelledRows, TextGroups
 
 
-def find_duplicates(rows: LabelledRows, kind: str) -> dict[str, Any]:
+def find_duplicates(rows: LabelledRows, groups: TextGroups) -> dict[str, Any]:
     """Count the duplicates within each split, between every two splits, and those with different labels.
 
-    `kind` is the key of `group_texts` by which texts are equal. Blank texts are not duplicates of each other.
+    Texts of one of the `groups` count as equal. Blank texts are not duplicates of each other.
 
     `within`, one record per split: `rows` that have a duplicate in it, the `groups` of equal texts they form, and
     `repeats` (rows beyond the first of their group).
@@ -19,7 +19,6 @@ def find_duplicates(rows: LabelledRows, kind: str) -> dict[str, Any]:
     `conflicts`: `groups` of equal texts with different labels over all splits, their `rows`, and `train_groups` whose
     training rows alone disagree. Each with a few `examples`, which are lists of rows.
     """
-    groups = group_texts(rows, kind)
     group, counts = groups.group, groups.counts
 
     def examples(selected: Bools, members: Bools, distinct: Ints | None = None) -> list[list[dict[str, Any]]]:

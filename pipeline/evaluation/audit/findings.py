@@ -5,13 +5,13 @@ the study looks for by default. Label leaks start at one tweet in twenty: on few
 80 % accuracy by at most one point.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-TEXTS: dict[str, str] = yaml.safe_load(Path(__file__).with_name("findings.yaml").read_text("utf-8"))
+TEXTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("findings.yaml").read_text("utf-8"))
 
 NOTABLE_SHARE = 0.01  # of the texts of a split
 NOTABLE_COVERAGE = 0.05  # of the training tweets, and of the test tweets, that contain a deciding token
@@ -23,11 +23,12 @@ TOKENS_NAMED = 6
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding; its code is that of its text in `findings.yaml`."""
+    """One finding; its code is that of its text in `findings.yaml`, and its values are those in the text."""
 
     code: str
     severity: Literal["warning", "note"]
     text: str
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 def findings(report: dict[str, Any]) -> list[Finding]:
@@ -44,8 +45,9 @@ def findings(report: dict[str, Any]) -> list[Finding]:
     return sorted(listed, key=lambda finding: (finding.severity != "warning", finding.code, finding.text))
 
 
-def _finding(code: str, warns: bool, **values: Any) -> Finding:
-    return Finding(code, "warning" if warns else "note", TEXTS[code].format(**values))
+def make_finding(code: str, warns: bool = True, /, **values: Any) -> Finding:
+    """The finding `code` with its text."""
+    return Finding(code, "warning" if warns else "note", TEXTS[code].format(**values), values)
 
 
 def _label_leak(deciding: dict[str, Any]) -> list[Finding]:
@@ -66,9 +68,9 @@ def _label_leak(deciding: dict[str, Any]) -> list[Finding]:
     if test["accuracy"] is not None:
         rule += TEXTS["rule_accuracy"].format(accuracy=_percent(test["accuracy"]))
     if train["coverage"] < NOTABLE_COVERAGE:
-        return [_finding("deciding_tokens", False, rule=rule)]
+        return [make_finding("deciding_tokens", False, rule=rule)]
     holds = test["removed"] is not None and test["removed"] >= MIN_REMOVED and test["coverage"] >= NOTABLE_COVERAGE
-    return [_finding("label_leak" if holds else "shortcut", True, rule=rule)]
+    return [make_finding("label_leak" if holds else "shortcut", True, rule=rule)]
 
 
 def _duplicates_between_splits(report: dict[str, Any]) -> list[Finding]:
@@ -82,7 +84,7 @@ def _duplicates_between_splits(report: dict[str, Any]) -> list[Finding]:
         if count:
             values = names | {"count": count, "total": total, "share": _percent(count / total)}
             values |= {"exact": exact, "masked": masked - exact, "near": near}
-            listed.append(_finding("duplicates_between_splits", count / total >= NOTABLE_SHARE, **values))
+            listed.append(make_finding("duplicates_between_splits", count / total >= NOTABLE_SHARE, **values))
     return listed
 
 
@@ -93,7 +95,7 @@ def _duplicates_in_train(report: dict[str, Any]) -> list[Finding]:
     if not masked + near:
         return []
     values = {"count": masked, "total": total, "share": _percent(masked / total)}
-    return [_finding("duplicates_in_train", False, **values, exact=exact, masked=masked - exact, near=near)]
+    return [make_finding("duplicates_in_train", False, **values, exact=exact, masked=masked - exact, near=near)]
 
 
 def _label_conflicts(report: dict[str, Any]) -> list[Finding]:
@@ -103,7 +105,7 @@ def _label_conflicts(report: dict[str, Any]) -> list[Finding]:
         return []
     share = masked["rows"] / total
     values = {"exact": exact["groups"], "masked": masked["groups"], "rows": masked["rows"], "total": total}
-    return [_finding("label_conflicts", share >= NOTABLE_SHARE, **values, share=_percent(share))]
+    return [make_finding("label_conflicts", share >= NOTABLE_SHARE, **values, share=_percent(share))]
 
 
 def _texts_and_tokens(splits: list[dict[str, Any]]) -> list[Finding]:
@@ -113,21 +115,21 @@ def _texts_and_tokens(splits: list[dict[str, Any]]) -> list[Finding]:
         for code, key in (("empty_texts", "without_tokens"), ("unknown_texts", "only_unknown")):
             if count := record[key]:
                 values = {"split": name.capitalize(), "count": count, "total": total, "empty": record["empty"]}
-                listed.append(_finding(code, count / total >= NOTABLE_SHARE, **values))
+                listed.append(make_finding(code, count / total >= NOTABLE_SHARE, **values))
         if (unseen := record["unseen_tokens"]) is not None and unseen >= NOTABLE_UNSEEN:
-            listed.append(_finding("unseen_tokens", False, split=name, share=_percent(unseen)))
+            listed.append(make_finding("unseen_tokens", False, split=name, share=_percent(unseen)))
     return listed
 
 
 def _class_shares(test: dict[str, Any]) -> list[Finding]:
     if test["p"] is None or test["p"] >= SMALL_P:
         return []
-    return [_finding("class_shares", test["v"] >= NOTABLE_V, **test, limit=SMALL_P)]
+    return [make_finding("class_shares", test["v"] >= NOTABLE_V, **test, limit=SMALL_P)]
 
 
 def _near_sampled(near: dict[str, Any]) -> list[Finding]:
     return [
-        _finding("near_sampled", False, split=name, compared=compared, distinct=near["distinct"][name])
+        make_finding("near_sampled", False, split=name, compared=compared, distinct=near["distinct"][name])
         for name, compared in near["compared"].items()
         if compared < near["distinct"][name]
     ]

@@ -9,7 +9,7 @@ from scipy.stats import chi2_contingency
 
 from pipeline.config.schema import UNK
 from pipeline.data.duplicates import KEYS
-from pipeline.evaluation.audit.concatenated import Ints, LabelledRows, concatenate
+from pipeline.evaluation.audit.concatenated import Ints, LabelledRows, concatenate, group_texts
 from pipeline.evaluation.audit.duplicates import find_duplicates
 from pipeline.evaluation.audit.findings import findings
 from pipeline.evaluation.audit.label_leaks import find_label_leaks
@@ -34,11 +34,12 @@ def audit_report(
     rows = concatenate(texts, encoded, label_names)
     ordered = {name: encoded[name] for name in rows.split_names}
     splits = describe_splits(rows, ordered)
+    groups = {kind: group_texts(rows, kind) for kind in KEYS}
     report: dict[str, Any] = {
         "splits": splits,
         "class_shares": compare_class_shares(np.array([list(record["classes"].values()) for record in splits])),
-        "duplicates": {kind: find_duplicates(rows, kind) for kind in KEYS},
-        "near_duplicates": find_near_duplicates(rows),
+        "duplicates": {kind: find_duplicates(rows, groups[kind]) for kind in KEYS},
+        "near_duplicates": find_near_duplicates(rows, groups["masked"]),
         "leaks": find_label_leaks(ordered, list(words), list(label_names)),
     }
     return report | {"findings": [asdict(finding) for finding in findings(report)]}
@@ -53,14 +54,15 @@ def describe_splits(rows: LabelledRows, encoded: dict[str, EncodedSplit]) -> lis
     training text contains, unknown ones included; null for training. Both shares are null where there are no tokens.
     """
     blank = rows.blank
-    seen = np.zeros(0, dtype=np.int64)
+    seen = np.zeros(1 + max((int(np.max(split.ids, initial=0)) for split in encoded.values()), default=0), np.bool_)
     records = []
     for number, name in enumerate(rows.split_names):
         split = encoded[name]
         ids, lengths = np.asarray(split.ids), np.diff(split.offsets)
         known_per_text = np.diff(np.concatenate([[0], np.cumsum(ids != UNK)])[split.offsets])
         if name == "train":
-            seen = np.setdiff1d(ids, [UNK])
+            seen[ids] = True
+            seen[UNK] = False
         classes = np.bincount(rows.labels[rows.splits == number], minlength=len(rows.label_names))
         records.append(
             {
@@ -72,7 +74,7 @@ def describe_splits(rows: LabelledRows, encoded: dict[str, EncodedSplit]) -> lis
                 "classes": dict(zip(rows.label_names, classes.tolist(), strict=True)),
                 "tokens_per_text": {str(q): float(np.quantile(lengths, q)) for q in QUANTILES} if len(lengths) else {},
                 "unknown_tokens": float(np.mean(ids == UNK)) if len(ids) else None,
-                "unseen_tokens": float(np.mean(~np.isin(ids, seen))) if len(ids) and name != "train" else None,
+                "unseen_tokens": float(np.mean(~seen[ids])) if len(ids) and name != "train" else None,
             }
         )
     return records

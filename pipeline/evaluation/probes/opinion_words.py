@@ -1,9 +1,11 @@
 """Opinion lexicons of positive and negative words: Hu and Liu's, or that of the generated tweets."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.data.sample.words import POLARITY
 from pipeline.runtime.errors import UserError, nearest
+from pipeline.runtime.nltk_data import OPINIONS, find_corpus
 
 if TYPE_CHECKING:
     from nltk.data import PathPointer
@@ -21,7 +23,10 @@ def resolve_opinion_words(polarity: str, source: str) -> str | None:
         return None if polarity == "none" else polarity
     if source == "sample":
         return "sample"
-    return "nltk" if _find_lexicon() is not None else None
+    with suppress(UserError):
+        find_corpus(*OPINIONS)
+        return "nltk"
+    return None
 
 
 def opinion_words(kind: str) -> dict[str, int]:
@@ -36,26 +41,13 @@ def opinion_words(kind: str) -> dict[str, int]:
         return dict(POLARITY)
     if kind != "nltk":
         raise UserError(f"probe.polarity={kind}: no such lexicon{nearest(kind, ('sample', 'nltk'))}")
-    folder = _find_lexicon()
-    if folder is None:
-        raise UserError(
-            "probe.polarity=nltk: NLTK's corpus opinion_lexicon is not installed: run python -m nltk.downloader "
-            "opinion_lexicon; without a network, set NLTK_DATA to a copied nltk_data folder, or set "
-            "probe.polarity=none"
-        )
+    find_corpus(*OPINIONS)
+    import nltk  # slow, and not needed for generated tweets
+
+    folder = nltk.data.find("corpora/opinion_lexicon/")  # the slash lets NLTK look into the archive too
     negative, positive = (_read_words(folder, name) for name in FILES)
     both = negative & positive
     return dict.fromkeys(sorted(negative - both), 0) | dict.fromkeys(sorted(positive - both), 1)
-
-
-def _find_lexicon() -> "PathPointer | None":
-    """Find the corpus's folder or zip archive in NLTK's search path."""
-    import nltk  # slow, and not needed for generated tweets
-
-    try:
-        return nltk.data.find("corpora/opinion_lexicon/")  # the slash lets NLTK look into the archive too
-    except LookupError:
-        return None
 
 
 def _read_words(folder: "PathPointer", name: str) -> set[str]:

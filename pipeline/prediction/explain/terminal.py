@@ -1,36 +1,62 @@
-"""Render the lesson's page as plain text for a terminal: 80 columns, no colour, suitable for a pipe."""
+"""Render a page as plain text for a terminal: at most as many columns, no colour, suitable for a pipe."""
 
+import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from pipeline.prediction.explain.lesson import lesson_page
 from pipeline.prediction.explain.printable import truncated, width
-from pipeline.prediction.explain.trace import Trace
+
+if TYPE_CHECKING:
+    from pipeline.prediction.explain.trace import Trace
 
 COLUMNS = 80
 BAR_COLUMNS = 9  # of a bar on each side of its axis
 GAP = "  "
 
 
-def lesson_text(trace: Trace) -> str:
-    """The headings, paragraphs and tables of the lesson's page as lines of at most 80 columns."""
+def lesson_text(trace: "Trace") -> str:
+    """The lesson's page as text."""
+    from pipeline.prediction.explain.lesson import lesson_page
+
+    return page_text(lesson_page(trace))
+
+
+def print_text(text: str) -> None:
+    """Print text; a terminal that lacks a character shows a question mark."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), end="", flush=True)
+
+
+def page_text(page: str, columns: int = COLUMNS) -> str:
+    """The headings, paragraphs, items and tables of a page in well-formed XML, in lines of at most `columns`.
+
+    Text in `pre` stays as it is.
+    """
     lines: list[str] = []
-    for element in ElementTree.fromstring(lesson_page(trace)).iter():
+    for element in ElementTree.fromstring(page).iter():
         text = "".join(element.itertext())
-        if element.tag in ("h1", "p"):
-            lines += ["", *_wrapped(text)]
+        if element.get("class") == "item":
+            first, *others = _wrapped(text, columns - len(GAP))
+            lines += [f"– {first}", *(GAP + line for line in others)]
+        elif element.tag in ("h1", "p"):
+            lines += ["", *_wrapped(text, columns)]
+        elif element.tag == "pre":
+            lines.append(text)
         elif element.tag == "h2":
             lines += ["", "", text, "─" * width(text)]
+        elif element.tag == "h3":
+            lines += ["", text, "─" * columns]
         elif element.tag == "dl":
             lines.append("")
-            lines += [f"{GAP}{name.text:<7} {truncated(value.text or '', COLUMNS - 10)}" for name, value in element]
+            lines += [f"{GAP}{name.text:<7} {truncated(value.text or '', columns - 10)}" for name, value in element]
         elif element.tag == "table":
-            lines += ["", *_table(element)]
+            lines += ["", *_table(element, columns)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _wrapped(text: str, columns: int = COLUMNS) -> list[str]:
+def _wrapped(text: str, columns: int) -> list[str]:
     """Lines of a paragraph; a word longer than a line is broken."""
     lines = [""]
     for word in text.split():
@@ -49,7 +75,7 @@ def _pieces(word: str, columns: int) -> Iterator[str]:
     yield word
 
 
-def _table(table: Element) -> list[str]:
+def _table(table: Element, columns: int) -> list[str]:
     header, *rows = [list(row) for row in table.iter("tr")]
     # Of signed bars, the labels of the header decide where their axis stands.
     left_labels = [cell[0].text or "" for cell in header if len(cell)]
@@ -57,7 +83,7 @@ def _table(table: Element) -> list[str]:
     cells = [[_cell_text(cell, left_columns, bool(left_labels)) for cell in row] for row in [header, *rows]]
     numeric = [cell.get("class") == "number" for cell in header]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
-    excess = sum(widths) + len(GAP) * len(widths) - COLUMNS
+    excess = sum(widths) + len(GAP) * len(widths) - columns
     if excess > 0:  # the widest column of text becomes narrower
         text_columns = [column for column, cell in enumerate(header) if cell.text and not numeric[column]]
         widest = max(text_columns, key=widths.__getitem__)

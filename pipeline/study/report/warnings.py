@@ -1,11 +1,12 @@
 """Warnings of a study, each with a code: what a reader must know before trusting a comparison."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from pipeline.config.schema import Config
 from pipeline.config.variants import prose_name
 from pipeline.study.report.study_results import StudyWarning
 from pipeline.study.statistics.significance import smallest_holm_p
@@ -19,7 +20,8 @@ class WarningInputs:
     """What warnings are made from; frames are those of `StudyResults`.
 
     not_comparable : keys outside `embedding` that differ between runs. audits : reports by `text.emoticons`.
-    notes : what was left out of the design. missing : labels that a split lacks.
+    notes : what was left out of the design. missing : labels that a split lacks. config : names remedies of the audits'
+    warnings, where it is given.
     """
 
     generated: bool
@@ -31,6 +33,7 @@ class WarningInputs:
     failures: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
     missing: Sequence[str] = ()
+    config: Config | None = None
 
 
 def study_warnings(inputs: WarningInputs) -> list[StudyWarning]:
@@ -50,7 +53,7 @@ def study_warnings(inputs: WarningInputs) -> list[StudyWarning]:
         ("below_baseline", _below_baseline(inputs.scores)),
         ("at_chance", _at_chance(inputs.scores)),
         ("learning_rate_at_edge", _edges(inputs.trials)),
-        *_audit_findings(inputs.audits),
+        *_audit_findings(inputs.audits, inputs.config),
         *(("missing_class", f"{note}.") for note in inputs.missing),
         *(("left_out", f"{note}.") for note in inputs.notes),
     ]
@@ -84,13 +87,18 @@ def _edges(trials: pd.DataFrame) -> str:
     )
 
 
-def _audit_findings(audits: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """The audits' warnings, each once, with the values of `text.emoticons` that it holds for where not all."""
+def _audit_findings(audits: Mapping[str, Mapping[str, Any]], config: Config | None) -> list[tuple[str, str]]:
+    """The audits' warnings and remedies, each once, with the `text.emoticons` that it holds for where not all."""
+    from pipeline.evaluation.audit.remedies import remedy
+
     modes: dict[tuple[str, str], list[str]] = {}
     for mode, audit in audits.items():
         for finding in audit["findings"]:
+            text = finding["text"]
+            if config is not None:
+                text += " " + remedy(finding, audit, replace(config, text=replace(config.text, emoticons=mode)))
             if finding["severity"] == "warning":
-                modes.setdefault((finding["code"], finding["text"]), []).append(mode)
+                modes.setdefault((finding["code"], text.strip()), []).append(mode)
     return [
         (code, text if len(values) == len(audits) else f"With text.emoticons={', '.join(values)}: {text}")
         for (code, text), values in modes.items()

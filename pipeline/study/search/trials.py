@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.config.validate import check
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.paths import script
 from pipeline.runtime.worker_pool import TaskResult, WorkerPool
 from pipeline.study.design import Cell, LabelBudget, Settings, Study
 from pipeline.study.jobs import VectorResults, job, run_jobs
@@ -35,7 +36,7 @@ class Trial:
 def require_optuna() -> None:
     """Raise UserError where optuna is not installed."""
     if util.find_spec("optuna") is None:
-        raise UserError("stage=search needs the extra 'search': ./scripts/setup search")
+        raise UserError(f"stage=search needs the extra 'search': {script('setup')} search")
 
 
 class Sampler:

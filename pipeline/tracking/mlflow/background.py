@@ -29,7 +29,7 @@ class BackgroundLogger:
 
     def __init__(self, process: "subprocess.Popen[str] | None") -> None:
         self._process = process
-        self._idle = True
+        self._idle, self._unused = True, True
         atexit.register(self.close)
 
     def prepare(self, uri: str) -> None:
@@ -53,12 +53,17 @@ class BackgroundLogger:
         return cast("str | None", result["run_id"])
 
     def close(self) -> None:
-        """Close the pipes of the process: it finishes a request in progress and ends, and nothing waits for it."""
+        """Close the pipes of the process: it finishes a request in progress and ends, and nothing waits for it.
+
+        A process that was asked for nothing, as the run was refused, is ended while it still imports its libraries.
+        """
         if self._process is None:
             return
         for stream in filter(None, (self._process.stdin, self._process.stdout)):
             with suppress(OSError):
                 stream.close()
+        if self._unused:
+            self._process.terminate()
         if self._idle:
             self._process.wait()
 
@@ -66,7 +71,7 @@ class BackgroundLogger:
         """Write a request to the process and return the stream of its replies; OSError if there is none or it died."""
         if self._process is None or self._process.stdin is None or self._process.stdout is None:
             raise BrokenPipeError("no background process")
-        self._idle = False
+        self._idle = self._unused = False
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return self._process.stdout

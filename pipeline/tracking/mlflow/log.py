@@ -19,7 +19,8 @@ from pipeline.runtime.cached_folder import read_manifest
 from pipeline.runtime.errors import one_line
 from pipeline.runtime.files import file_fingerprint, read_json
 from pipeline.runtime.log import log
-from pipeline.tracking.mlflow.models import log_model
+from pipeline.runtime.paths import script
+from pipeline.tracking.mlflow.models import PARENT_TAG, log_model
 from pipeline.tracking.mlflow.store import LOCK_SECONDS, mlflow_client
 from pipeline.tracking.mlflow.values import NEIGHBOURS, datasets, fit_note, metric_names, mlflow_params, run_tags
 from pipeline.tracking.read_record import read_record
@@ -82,7 +83,7 @@ def _log_or_warn(folder: Path, uri: str, artifact_root: Path, copy: Callable[...
         root = next((path.parent for path in folder.parents if path.name == "results"), Path("ROOT"))
         log.warning(
             f"MLflow at {uri} did not take this run ({one_line(error)}). The results are safe in {folder}; "
-            f"`python -m pipeline sync --root {shlex.quote(str(root))} --uri {shlex.quote(uri)}` logs them later."
+            f"`{script('run')} sync --root {shlex.quote(str(root))} --uri {shlex.quote(uri)}` logs them later."
         )
         return None
 
@@ -94,7 +95,7 @@ def _log_folder(
     stored = read_record(folder)
     content = file_fingerprint([folder / "manifest.json", folder / "metrics.json"])
     experiment_id = _experiment_id(client, experiment, artifact_root)
-    nested = {} if parent is None else {"mlflow.parentRunId": parent}
+    nested = {} if parent is None else {PARENT_TAG: parent}
     if logged := _logged_run(client, experiment_id, RUN_TAG, folder.name, content, times[1]):
         if nested.items() - logged.data.tags.items():
             client.set_tag(logged.info.run_id, *next(iter(nested.items())))

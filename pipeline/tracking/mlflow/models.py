@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION = "champion"
+PARENT_TAG = "mlflow.parentRunId"
 VERSION_TAG = "pipeline.model"  # of a run: the version of its registered model
 MAX_DESCRIPTION = 4900
 
@@ -38,8 +39,8 @@ def keeps_model(folder: Path, stored: StoredRun) -> bool:
 def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run") -> None:
     """Log the model of a record to its MLflow run and register it, once.
 
-    The first version of a name becomes the champion; later, `promote` decides. Models that an interrupted attempt left
-    are deleted. A record without embedding has no model.
+    The first version of a name without a label leak becomes the champion; later, `promote` decides. Models that an
+    interrupted attempt left are deleted. A record without embedding has no model.
     """
     from mlflow.entities import LoggedModelOutput, Metric
     from mlflow.exceptions import MlflowException
@@ -54,7 +55,7 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run
     name, data = registered_name(header), header["data"]
     tags = {"variant": header["variant"], "pipeline.run": folder.name}
     model = client.create_logged_model(experiment_id, "model", run_id, tags, model_type="classifier")
-    card = model_card(folder, stored)
+    card = model_card(folder, stored, model.model_id)
     with TemporaryDirectory() as temporary:
         write_model_folder(folder, Path(temporary), card, run_id, model.model_id)
         client.log_model_artifacts(model.model_id, temporary)
@@ -78,7 +79,10 @@ def log_model(client: "MlflowClient", folder: Path, stored: StoredRun, run: "Run
     try:
         client.get_model_version_by_alias(name, CHAMPION)
     except MlflowException:
-        client.set_registered_model_alias(name, CHAMPION, str(version))
+        if not stored.has_leak:
+            client.set_registered_model_alias(name, CHAMPION, str(version))
+        elif PARENT_TAG not in run.data.tags:  # of a study, `promote` says it once
+            log.warning("%s is not made the champion of %s: its data has a label leak", folder.name, name)
     client.set_tag(run_id, VERSION_TAG, str(version))
 
 
@@ -87,18 +91,25 @@ def promote(folders: Iterable[Path], uri: str, experiment: str) -> str | None:
 
     The best variant and label budget has the highest mean validation score over its seeds, by the score that early
     stopping monitored. Of its models, the one with the best validation score is chosen. Test scores are not read.
+    Runs with a label leak are left out.
     `folders` holds the records of the study's runs, logged before.
 
     Returns `models:/NAME@champion`; None if no record kept its embedding or, after a warning, MLflow cannot be reached.
     """
     cells: dict[tuple[str, str, str, str], list[tuple[float, str, Path, bool]]] = defaultdict(list)
+    leaking = 0
     for folder in folders:
         stored = read_record(folder)
+        if stored.has_leak:
+            leaking += 1
+            continue
         tags, monitor = stored.header["tags"], stored.config.get("train", {}).get("monitor", "accuracy")
         if (score := stored.metrics.get(f"validation/{monitor}")) is not None:
             key = registered_name(tags), tags["variant"], tags["label_budget"], stored.config["text"]["emoticons"]
             higher_is_better = -score if monitor == "nll" else score
             cells[key].append((higher_is_better, folder.name, folder, keeps_model(folder, stored)))
+    if leaking:
+        log.warning("%d of the runs cannot become champion: their data has a label leak", leaking)
     means = {key: fmean(score for score, *_ in runs) for key, runs in cells.items()}
     for key in sorted(cells, key=lambda key: (-means[key], key)):
         if candidates := [run for run in cells[key] if run[-1]]:

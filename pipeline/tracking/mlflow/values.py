@@ -27,6 +27,7 @@ def run_tags(stored: StoredRun, folder: Path) -> dict[str, str]:
     sha, dirty = environment.get("git_sha", "unknown"), environment.get("git_dirty")
     tags = {
         **stored.header["tags"],
+        "warnings": " ".join(stored.warning_codes) or "none",
         "git_sha": sha,
         "git_dirty": "unknown" if dirty is None else str(dirty).lower(),
         "mlflow.runColor": str(variant_style(stored.header["tags"]["variant"])["color"]),

@@ -4,14 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data.duplicates import KEYS, exact_key
-from pipeline.evaluation.audit.concatenated import LabelledRows
-from pipeline.evaluation.audit.duplicates import find_duplicates
+from pipeline.evaluation.audit import duplicates
+from pipeline.evaluation.audit.concatenated import LabelledRows, group_texts
 
 SPLITS = {
     "train": [("good day", 1), ("good  day", 0), ("@a so bad", 0), ("@b So bad", 0), ("  ", 0), ("", 1), ("own", 1)],
     "validation": [("fine", 1), (" ", 0)],
     "test": [("good day", 1), ("@c so bad http://x", 0), ("@c so bad", 1), ("good day", 1), ("fine", 0)],
 }
+
+
+def find_duplicates(rows, kind):
+    return duplicates.find_duplicates(rows, group_texts(rows, kind))
 
 
 def pair(report, first, second):

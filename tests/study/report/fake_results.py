@@ -104,7 +104,7 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
             "Intervals are 95 % t-intervals over seeds.",
             "p-values are exact sign-flip tests & Holm's <step-down>.",
         ],
-        commands=["python -m pipeline +experiment=compare data=tweet_eval 'data.name=sentiment'"],
+        commands=["./scripts/run +experiment=compare data=tweet_eval 'data.name=sentiment'"],
         environment={
             "python": "3.11.9",
             "torch": "2.13.0",

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.config.compose import compose
 from pipeline.study.report.study_results import StudyWarning
 from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.statistics.significance import smallest_holm_p, smallest_p
@@ -121,6 +122,11 @@ def test_learning_rates_at_the_edge_are_counted_among_the_choices():
 def test_the_audits_warnings_are_taken_over_and_notes_are_not():
     leak, note = ("label_leak", "warning", "One token decides."), ("unseen_tokens", "note", "Some are new.")
     assert only(audits={"keep": audit(leak, note)}) == StudyWarning("label_leak", "One token decides.")
+    report = audit(leak)
+    report["findings"][0]["values"] = {}
+    report["leaks"] = {"deciding": {"tokens": [{"token": ":)", "tweets": 5}]}}
+    text = "One token decides. Set text.emoticons=strip: it removes emoticons and emoji."
+    assert only(audits={"keep": report}, config=compose([])) == StudyWarning("label_leak", text)
 
 
 def test_a_warning_of_every_condition_is_given_once():

@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -49,6 +51,11 @@ def test_a_dead_background_process_is_replaced_by_this_one(process, folder, tmp_
     run_id = logger.log_run(folder, uri, "mine", tmp_path / "files")
     assert MlflowClient(uri).get_run(run_id).info.status == "FINISHED"
     logger.close()
+
+
+def test_a_process_that_logged_nothing_is_ended_at_once(process):
+    BackgroundLogger(process).close()
+    assert process.returncode == -signal.SIGTERM
 
 
 def test_a_closed_background_process_leaves_a_complete_store(process, tmp_path):

@@ -250,6 +250,28 @@ def test_the_champion_is_the_best_by_validation_over_seeds(make_run, tmp_path, c
     assert "did not make good1 the champion" in caplog.text
 
 
+def test_a_run_with_a_label_leak_is_no_champion(make_run, tmp_path, caplog):
+    clean = make_run("embedding=random_trainable", name="run0", into=tmp_path)
+    leaking = make_run("embedding=random_trainable", "seed=1", name="run1", into=tmp_path)
+    header = json.loads((leaking / "run.json").read_text())
+    header["warnings"] = [{"code": "label_leak", "text": "Label leak: one token.", "remedy": ""}]
+    (leaking / "run.json").write_text(json.dumps(header))
+    set_scores(clean, validation=0.5, test=0.5)
+    set_scores(leaking, validation=1.0, test=1.0)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert log_run(leaking, uri, "tweets", tmp_path / "artifacts")
+    assert "run1 is not made the champion of tweet-sentiment-sample: its data has a label leak" in caplog.text
+    assert promote([leaking], uri, "tweets") is None
+    with pytest.raises(UserError, match="not found"):
+        find_model(CHAMPION, uri)
+    assert log_run(clean, uri, "tweets", tmp_path / "artifacts")
+    assert read_model(find_model(CHAMPION, uri)).name == "run0"
+    caplog.clear()
+    assert promote([leaking, clean], uri, "tweets") == CHAMPION
+    assert read_model(find_model(CHAMPION, uri)).name == "run0"
+    assert caplog.messages == ["1 of the runs cannot become champion: their data has a label leak"]
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

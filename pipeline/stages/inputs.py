@@ -1,0 +1,52 @@
+"""Checks of input files before any work, without slow libraries: they exist, and tables have their columns."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.config.schema import Config, DataConfig
+from pipeline.data.source import location, source_fingerprint
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.nltk_data import OPINIONS, STOP_WORDS, find_corpus
+
+
+def check_inputs(configs: Sequence[Config]) -> None:
+    """Raise UserError where an input of one of the configurations is absent, or lacks the text or label column."""
+    for data in {repr(config.data): config.data for config in configs}.values():
+        check_source(data)
+    for config in configs:
+        check_files(config)
+
+
+def check_source(config: DataConfig) -> None:
+    """Raise UserError where the data source is absent; a data set on the hub is not asked for."""
+    source_fingerprint(config, lambda paths: "")
+    if config.source in ("files", "hub"):
+        from pipeline.data.local_files import is_plain, open_files
+
+        if config.source == "files" or (isinstance(path := location(config), Path) and is_plain(path)):
+            for split in open_files(config).splits.values():
+                next(iter(split.rows), None)
+
+
+def check_files(config: Config) -> None:
+    """Raise UserError where another file or corpus is absent that the stages of a configuration read."""
+    require_file("cbow.extra_text", config.cbow.extra_text)
+    if config.text.tokenizer == "course":
+        find_corpus(*STOP_WORDS)
+    if config.stage not in ("train", "all", "compare", "search"):
+        return
+    require_file("embedding.path", config.embedding.path)
+    for path in config.probe.similarity_files:
+        require_file("probe.similarity_files", path)
+    if config.probe.polarity == "nltk":
+        find_corpus(*OPINIONS)
+    for name in set(config.probe.transfer) - {"sample_topic"}:
+        task = replace(config.data, source="tweet_eval", path=config.probe.transfer_path, name=name)
+        location(task, "probe.transfer_path")
+
+
+def require_file(key: str, path: str | None) -> None:
+    """Raise UserError where `path`, the value of `key`, is no file."""
+    if path is not None and not Path(path).is_file():
+        raise UserError(f"{key}={path}: {'is a folder, expected a file' if Path(path).is_dir() else 'no such file'}")
