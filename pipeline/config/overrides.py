@@ -14,11 +14,11 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, OverrideParseException
 
 from pipeline.config import launchers
+from pipeline.config.literals import escape
 from pipeline.config.schema import Config
 from pipeline.config.validate import (
     FIELDS,
     KEYS,
-    escape,
     expected_text,
     holds_list,
     holds_text,

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.config.launchers import require_extra
+from pipeline.config.literals import literal
 from pipeline.config.schema import DELIMITERS, Config
 from pipeline.runtime.errors import UserError, closest, nearest
 
@@ -73,7 +74,7 @@ def check(values: dict[str, Any]) -> Config:
     if isinstance(data, dict):
         data["labels"] = label_names(data.get("labels"))
     try:
-        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), _literal(values)))
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), literal(values, holds_text)))
     except ConfigKeyError as error:
         raise unknown_key(str(error.full_key)) from None
     except MissingMandatoryValue as error:
@@ -88,22 +89,6 @@ def check(values: dict[str, Any]) -> Config:
         _check_value(key, KEYS[key], value_at(typed_values, key))
     _check_combinations(config)
     return config
-
-
-def escape(text: str) -> str:
-    """A text as OmegaConf reads it back: `${` starts no interpolation."""
-    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
-
-
-def _literal(value: Any, key: str = "") -> Any:
-    """Plain values as OmegaConf reads them back, and the words `true` and `false` as text for a key of texts."""
-    if isinstance(value, dict):
-        return {name: _literal(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_literal(item, key) for item in value]
-    if isinstance(value, bool) and holds_text(key):
-        return value_text(value)
-    return escape(value) if isinstance(value, str) else value
 
 
 def label_names(value: Any) -> list[str] | dict[str, str] | None:

@@ -108,6 +108,8 @@ def suggested_columns(
     The text column has the longest values. The label column has the fewest different values, at least two. Where line 1
     holds one of its values, the file has no header.
     """
+    from pipeline.config.overrides import override_text  # loads Hydra, which `predict` does not need
+
     body = [row for row in rows[1:] if len(row) == len(names)]
     if len(body) < 2 or len(names) < 2:
         return ""
@@ -123,6 +125,7 @@ def suggested_columns(
     for key, column in columns.items():
         guess = guesses.get(key.removeprefix(layout.prefix).replace("-", "_"))
         if guess is not None and (no_header or column not in names):
-            settings.append(f"{key}={shlex.quote(str(guess) if no_header else names[guess])}")
+            column = str(guess) if no_header else names[guess]
+            settings.append(shlex.quote(override_text(key, column) if key.startswith("data.") else f"{key}={column}"))
     reason = "line 1 looks like a row, " if no_header else ""
     return f"; {reason}try {' '.join(settings)}" if settings else ""

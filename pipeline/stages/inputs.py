@@ -11,16 +11,20 @@ from pipeline.runtime.nltk_data import OPINIONS, STOP_WORDS, find_corpus
 
 
 def check_inputs(configs: Sequence[Config]) -> None:
-    """Raise UserError where an input of one of the configurations is absent, or lacks the text or label column."""
-    for data in {repr(config.data): config.data for config in configs}.values():
-        check_source(data)
+    """Raise UserError where an input of one of the configurations is absent, or lacks the text or label column.
+
+    The stage `look` finds out about columns itself, as it prints the first lines of a file that cannot be read.
+    """
+    for config in {repr(config.data): config for config in configs}.values():
+        source_fingerprint(config.data, lambda paths: "")  # a data set on the hub is not asked for
+        if config.stage != "look":
+            check_columns(config.data)
     for config in configs:
         check_files(config)
 
 
-def check_source(config: DataConfig) -> None:
-    """Raise UserError where the data source is absent; a data set on the hub is not asked for."""
-    source_fingerprint(config, lambda paths: "")
+def check_columns(config: DataConfig) -> None:
+    """Raise UserError where a local file cannot be read or lacks the text or label column."""
     if config.source in ("files", "hub"):
         from pipeline.data.local_files import is_plain, open_files
 

@@ -7,11 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.overrides import VARIANT_KEYS, key_of
 from pipeline.config.schema import Config, DataConfig, data_name
 from pipeline.runtime.cached_folder import Stage, ensure_folder
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import write_json
 from pipeline.runtime.log import log
+from pipeline.runtime.paths import script
 from pipeline.stages.audit import audit
 from pipeline.stages.paths import root, short
 from pipeline.stages.prepare import prepare
@@ -122,16 +124,17 @@ def next_commands(config: Config, prepared: Stage, overrides: Sequence[str]) -> 
     A recipe of the command line stays, then there is one command.
     """
     rows = prepared.outcome["rows"]
-    shared = [text for text in overrides if not text.startswith(("stage=", "force="))]
-    settings = {text.partition("=")[0].lstrip("+") for text in shared}
+    shared = [text for text in overrides if key_of(text) not in ("stage", "force")]
+    settings = set(map(key_of, shared))
     alone = ["train.patience=null"] if "validation" not in rows and config.train.patience is not None else []
     if "experiment" in settings:
-        return {"run": shlex.join(["./scripts/run", *shared, *alone])}
+        return {"run": f"{script('run')} {shlex.join([*shared, *alone])}"}
     commands = {"run": ["+experiment=cbow_frozen", *shared, *alone]}
     if "validation" in rows:
         small = ["study=quick"] if rows["train"] >= LARGE and "study" not in settings else []
-        commands["study"] = ["+experiment=compare", *small, *shared]
-    return {name: shlex.join(["./scripts/run", *words]) for name, words in commands.items()}
+        own = [text for text in shared if key_of(text) not in ("embedding", *VARIANT_KEYS)]
+        commands["study"] = ["+experiment=compare", *small, *own]
+    return {name: f"{script('run')} {shlex.join(words)}" for name, words in commands.items()}
 
 
 def look_page(report: dict[str, Any]) -> str:

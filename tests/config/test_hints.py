@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.compose import compose_all
+from pipeline.config.compose import compose, compose_all
 from pipeline.config.overrides import quote_values
 from pipeline.config.validate import FIELDS, KEYS, expected_text, unknown_key
 from pipeline.runtime.errors import UserError
+from pipeline.stages.inputs import check_inputs
 
 
 def outcome(words: list[str]) -> str:
@@ -100,6 +101,19 @@ def test_a_suggestion_leads_on(command: str, suggestion: str, followed: str, lea
     assert "\n" not in line
     after = outcome(shlex.split(followed.format(*match.groups(), all=command)))
     assert after.startswith(leads_to) if leads_to else after == "", after
+
+
+def test_suggested_columns_are_quoted_for_shell_and_hydra(tmp_path):
+    names = ["Tweet, raw (it's)", "null"]
+    path = tmp_path / "tweets.csv"
+    rows = [names, *([f"a long tweet {n}", "ab"[n % 2]] for n in range(6))]
+    path.write_text("\n".join(",".join(f'"{cell}"' for cell in row) for row in rows), "utf-8")
+    words = ["data=files", f"data.path={path}"]
+    with pytest.raises(UserError, match="try ") as refused:
+        check_inputs([compose(words)])
+    followed = compose([*words, *shlex.split(str(refused.value).partition("; try ")[2])])
+    assert [followed.data.text_column, followed.data.label_column] == names
+    check_inputs([followed])
 
 
 @given(st.sampled_from(sorted(KEYS)), st.integers(0, 40), st.sampled_from("xX_.0"))
