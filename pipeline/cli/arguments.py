@@ -1,6 +1,7 @@
 """What the parsers of the subcommands share: --root, --run, --uri, and finding the run that --run names."""
 
 import argparse
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -60,9 +61,15 @@ def before_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def check_output(path: Path) -> None:
-    """Raise UserError where `--to` names no file in a folder that exists."""
-    if (path.exists() and not path.is_file()) or not path.parent.is_dir():
-        problem = "is no regular file" if path.exists() else f"there is no folder {path.parent}"
+    """Raise UserError where `--to` names no file in a folder that exists and can be written to."""
+    problem = None
+    if not path.parent.is_dir():
+        problem = f"there is no folder {path.parent}"
+    elif path.exists() and not path.is_file():
+        problem = "is no regular file"
+    elif not os.access(path.parent, os.W_OK):
+        problem = f"no permission to write to {path.parent.absolute()}"
+    if problem is not None:
         raise UserError(f"--to {path}: {problem}; expected a file in a folder that exists")
 
 

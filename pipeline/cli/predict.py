@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from pipeline.cli.arguments import Parser, add_run, before_dashes, check_output, find_run
 from pipeline.cli.exit_codes import DONE, FAILED, command, print_error
-from pipeline.runtime.errors import UserError
+from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.files import read_json, whole_file
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parsed.texts += texts
     if parsed.texts and parsed.file is not None:
         raise UserError("give texts or --file, not both")
+    if parsed.file is not None and not parsed.file.exists():
+        siblings = [path.name for path in parsed.file.parent.iterdir()] if parsed.file.parent.is_dir() else []
+        close = nearest(parsed.file.name, siblings)
+        raise UserError(f"--file {parsed.file}: no such file{close if 'did you mean' in close else ''}")
     for name in ("text_column", "columns", *LAYOUT) if parsed.file is None else ():
         if getattr(parsed, name) != parser.get_default(name):
             raise UserError(f"--{name.replace('_', '-')} is about the columns of a table: give the table as --file")

@@ -8,14 +8,16 @@ in tweets, and never says that a file has no quoting.
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import islice
 from typing import NamedTuple
 
 DETECTED = (",", "\t", ";", "|")  # a blank is never detected: every text has some
 MAX_FIELD_SIZE = 10_000_000  # characters; Python's own limit of 131,072 would refuse a whole file for one long text
 MAX_RECORD_LINES = 1_000  # a quoted field over more lines is taken for one that is never closed
 THROUGHOUT = 0.9  # of the lines of a file whose writer quotes every text
+SAMPLE_LINES = 200
 MAX_LABELS = 1_000  # different values of the label column that are counted
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
@@ -169,6 +171,10 @@ def detect_quoting(
     plain, quoted, escaped = (Dialect(delimiter, quoting) for quoting in ("none", "double", "backslash"))
     if quoting in ("backslash", "none"):
         return Dialect(delimiter, quoting), Quoting.CERTAIN
+    if quoting == "double":  # the first lines show whether blanks stand before quotes
+        head, blanks = list(islice(read_lines(), SAMPLE_LINES)), replace(quoted, skip_blanks=True)
+        closer = assess(split_records(head, blanks), None, 0) < assess(split_records(head, quoted), None, 0)
+        return blanks if closer else quoted, Quoting.CERTAIN
     lines = QuotedLines.of(read_lines(), delimiter)
     if not lines.any_quote and not lines.any_backslash:
         return plain, Quoting.UNUSED

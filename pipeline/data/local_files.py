@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -10,7 +11,7 @@ from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
 from pipeline.data.class_labels import class_codes, declared_names
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
-from pipeline.data.records import Layout
+from pipeline.data.records import Layout, shortened
 from pipeline.data.tables import SUFFIXES, open_table
 from pipeline.data.text_file import COMPRESSION_SUFFIXES, content_name, readable
 from pipeline.data.text_lines import text_lines
@@ -31,6 +32,8 @@ def open_files(config: DataConfig) -> Source:
     """
     path, notes = data_path(config), list[str]()
     files = split_files(path) if path.is_dir() else {"train": path}
+    if others := sorted(file.name for file in tables_in(path) if file not in files.values()):
+        notes.append(f"{path.name}: not read: {', '.join(shortened(others))}")
     names, codes = class_codes(declared_names(files["train"], config.label_column), config)
     splits = read_splits(files, config, notes)
     splits = {name: replace(split, codes=codes) for name, split in splits.items()}
@@ -68,11 +71,21 @@ def is_plain(path: Path) -> bool:
         return False
 
 
+def tables_in(folder: Path) -> dict[Path, str]:
+    """The tables in `folder`, each with its name in lower case without suffixes; empty where it is no folder."""
+    tables = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        with suppress(UserError):  # an archive of several files is no table
+            name = Path(content_name(path))
+            if path.is_file() and name.suffix.lower() in SUFFIXES and name.stem != "unlabelled":
+                tables[path] = name.stem.lower()
+    return tables
+
+
 def split_files(folder: Path) -> dict[str, Path]:
     """The file of each split in `folder`."""
     files: dict[str, Path] = {}
-    names = {path: Path(content_name(path)) for path in sorted(folder.iterdir()) if path.is_file()}
-    tables = {path: name.stem.lower() for path, name in names.items() if name.suffix.lower() in SUFFIXES}
+    tables = tables_in(folder)
     for split, aliases in SPLIT_NAMES.items():
         matches = [path for path, stem in tables.items() if stem in aliases]
         if len(matches) > 1:

@@ -16,6 +16,7 @@ def json_writer(stream: TextIO, labels: Sequence[str], columns: Sequence[str]) -
 
     An input with a problem instead of a prediction has null as text and label, and the problem as `error`.
     """
+    encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
     def write(item: Input, prediction: Prediction | str) -> None:
         line: dict[str, Any] = {"columns": dict(zip(columns, item.columns, strict=False))} if columns else {}
@@ -23,7 +24,7 @@ def json_writer(stream: TextIO, labels: Sequence[str], columns: Sequence[str]) -
             line |= {"text": None, "label": None, "error": f"{item.where}: {prediction}"}
         else:
             line |= {"text": item.text} | described(prediction, labels)
-        stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        stream.write(encode(line) + "\n")
 
     return write
 

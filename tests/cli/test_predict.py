@@ -88,7 +88,7 @@ def test_the_newest_run_with_an_embedding_is_the_default(make_run, tmp_path, mon
         (["--run", "toy-run-s1", "x"], b"", "did you mean 'toy-run-s0'"),
         (["--run", "models:/nothing@champion", "x"], b"", "there is no"),
         (["--run", "0" * 32, "x"], b"", "there is no"),
-        (["--run", "toy-run-s0", "--file", "absent.txt"], b"", "absent.txt: cannot be read"),
+        (["--run", "toy-run-s0", "--file", "absent.txt"], b"", "--file absent.txt: no such file"),
         (["--run", "toy-run-s0", "--file", "absent.txt", "x"], b"", "not both"),
         (["--run", "toy-run-s0"], b"id,text\n1,fine\n", "stdin, line 1: the header of a table"),
         (["--run", "toy-run-s0", "--columns", "id"], b"x\n", "--columns is about the columns of a table"),
@@ -98,11 +98,16 @@ def test_the_newest_run_with_an_embedding_is_the_default(make_run, tmp_path, mon
             b"x\n",
             "--encoding=utf8x: no such text encoding; did you mean",
         ),
-        (["--run", "toy-run-s0", "--file", "x", "--delimiter=ab"], b"", "--delimiter=ab: expected one character"),
+        (
+            ["--run", "toy-run-s0", "--file", "../wrong/result"],
+            b"",
+            "wrong/result: no such file; did you mean",
+        ),
+        (["--run", "toy-run-s0", "--file", ".", "--delimiter=ab"], b"", "--delimiter=ab: expected one character"),
         (["--run", "toy-run-s0", "--to", "out.xlsx", "x"], b"", "expected a name that ends in .jsonl"),
         (["--run", "toy-run-s0", "--to", "no/out.csv", "x"], b"", "there is no folder no"),
         (["--run", "toy-run-s0", "--to", ".", "x"], b"", "--to .: is no regular file"),
-        (["--run", "toy-run-s0", "--to", "a.csv", "--file", "../wrong/a.csv"], b"", "--file reads this file"),
+        (["--run", "toy-run-s0", "--to", "a.csv", "--file", "a.csv"], b"", "--file reads this file"),
         (["--run", "toy-run-s0", "--labels", "values", "x"], b"", "does not map one value to each name"),
         (["--run", "toy-bare", "x"], b"", "tracking.keep_embedding=true"),
         (["--run", "toy-gru", "--compact", "x"], b"", "only the mean encoder collapses"),
@@ -118,6 +123,7 @@ def test_what_is_wrong_is_one_line_and_code_two(
     make_run("embedding=random_trainable", "model=gru", name="toy-gru", into=root)
     make_run("embedding=random_trainable", "model=gru", name="toy-bare", keep=False, into=root)
     monkeypatch.chdir(root)
+    (root / "a.csv").write_text("text\nfine\n")
     extra = (
         ["export", "--root", str(root), *arguments[1:]]
         if arguments[0] == "export"

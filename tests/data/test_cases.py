@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import zipfile
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -160,6 +161,19 @@ def test_a_folder_of_a_competition(source, tmp_path, data_config):
     splits = load(data_config(source, path=str(folder)), tmp_path / "cache")
     assert rows_of(splits) == Counter(ROWS)
     assert any("test" in note and "so the split is not used" in note for note in splits.notes)
+    assert "set: not read: sample_submission.csv" in splits.notes
+
+
+def test_tables_of_a_folder_that_are_not_read_are_named(tmp_path, data_config):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name in ("train.csv", "train-2.csv", "notes.txt"):
+        (folder / name).write_text(as_csv(ROWS), "utf-8")
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        archive.writestr("a.png", "")
+        archive.writestr("b.png", "")
+    splits = load(data_config("files", path=str(folder)), tmp_path / "cache")
+    assert "set: not read: notes.txt, train-2.csv" in splits.notes
 
 
 @pytest.mark.parametrize(

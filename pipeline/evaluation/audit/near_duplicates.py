@@ -160,19 +160,24 @@ def _shingle_hashes(keys: list[str]) -> tuple[Hashes, Ints]:
 def candidate_pairs(signatures: Hashes) -> Ints:
     """Pairs of columns that agree in all values of at least one band, (P, 2), sorted, the lower number first.
 
-    Equal bands are neighbours in the order of their hashes. The bins of a band are drawn at random, as a short text has
-    the same value in many consecutive bins.
+    Equal bands are neighbours in the order of their hashes. Hash and column number are sorted as one integer, which is
+    faster than `np.argsort`. The bins of a band are drawn at random, as a short text has the same value in many
+    consecutive bins.
     """
     n = signatures.shape[1]
+    number_bits = np.uint64(n.bit_length())
+    numbers, number_mask = np.arange(n, dtype=np.uint64), (np.uint64(1) << number_bits) - np.uint64(1)
     pairs = []
     for bins in np.random.default_rng(0).permutation(len(signatures)).reshape(BANDS, BAND_SIZE):
         band = np.zeros(n, np.uint64)
         for values in signatures[bins]:
             band = (band ^ values) * np.uint64(0x9E3779B97F4A7C15)
             band ^= band >> np.uint64(29)
-        order = np.argsort(band, kind="stable")
-        band = band[order]
+        both = np.sort((band << number_bits) | numbers)
+        band, order = both >> number_bits, (both & number_mask).astype(np.int64)
         for distance in range(1, MAX_NEIGHBOURS + 1):
             equal = np.flatnonzero(band[distance:] == band[:-distance])
             pairs.append(order[equal] * n + order[equal + distance])
+            if not len(equal):
+                break
     return np.stack(np.divmod(np.unique(np.concatenate(pairs)), n), axis=1)
