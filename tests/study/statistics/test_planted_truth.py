@@ -70,7 +70,8 @@ def test_a_planted_leak_is_found_and_told_with_the_answer(tmp_path: Path):
     (first, *_) = result.told["verdicts"]
     assert "enough to learn" in first["question"]
     assert first["answer"].startswith("These tweets cannot tell, because single tokens give the label away")
-    assert leak in first["evidence"]
+    (evidence,) = [line for line in first["evidence"] if line.startswith("Label leak")]
+    assert leak == f"{evidence} Set data.sample.leak=0: the leak was generated on purpose."
     report = (result.folder / "report.md").read_text("utf-8")
     assert report.index("`label_leak`") < report.index("enough to learn")
     assert "zorbex" in (result.folder / "report.html").read_text("utf-8")
