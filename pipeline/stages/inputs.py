@@ -24,13 +24,19 @@ def check_inputs(configs: Sequence[Config]) -> None:
 
 
 def check_columns(config: DataConfig) -> None:
-    """Raise UserError where a local file cannot be read or lacks the text or label column."""
+    """Raise UserError where the local file with the training rows cannot be read or lacks the text or label column."""
     if config.source in ("files", "hub"):
-        from pipeline.data.local_files import is_plain, open_files
+        from pipeline.data.local_files import columns_of, data_path, is_plain, layout_of, split_files
+        from pipeline.data.tables import TEXT_SUFFIXES, open_table
+        from pipeline.data.text_file import content_name, readable
 
-        if config.source == "files" or (isinstance(path := location(config), Path) and is_plain(path)):
-            for split in open_files(config).splits.values():
-                next(iter(split.rows), None)
+        if config.source == "files" or (isinstance(location(config), Path) and is_plain(data_path(config))):
+            path = data_path(config)
+            train = split_files(path)["train"] if path.is_dir() else path
+            with readable(train):
+                rows = open_table(train, columns_of(config), layout_of(config), [])
+                if not content_name(train).lower().endswith(TEXT_SUFFIXES):
+                    next(rows, None)  # the columns of delimited text alone are checked before its rows are read
 
 
 def check_files(config: Config) -> None:
