@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.data.arrow import in_batches, write_texts
-from pipeline.data.labels import LabelCoding, label_value, quoted
+from pipeline.data.labels import SQL_NULL, LabelCoding, label_value, quoted
 from pipeline.data.text_file import SURROGATE
 from pipeline.runtime.errors import UserError, nearest
 
@@ -112,15 +112,15 @@ def numbered_rows(pairs: Iterable[tuple[object, object]]) -> Iterator[Row]:
 
 
 def text_value(value: object) -> object:
-    """The text: a number as a string, NaN as None, anything else unchanged."""
-    if isinstance(value, float) and math.isnan(value):
+    """The text: a number as a string, NaN and SQL's NULL as None, anything else unchanged."""
+    if (isinstance(value, float) and math.isnan(value)) or value == SQL_NULL:
         return None
     return str(value) if isinstance(value, int | float) else value
 
 
 def is_usable(text: object) -> bool:
     """Whether the text is a string in which `row_problem` finds no problem: the fast check."""
-    if type(text) is not str or not text or text.isspace():
+    if type(text) is not str or not text or text.isspace() or "\0" in text or text == SQL_NULL:
         return False
     return text.isascii() or SURROGATE.search(text) is None
 
@@ -132,6 +132,8 @@ def row_problem(split: SourceSplit, text: object, label: str | None, raw_label: 
         problems.append(f"no text (column {split.text_column!r} is {'missing' if text is None else 'empty'})")
     elif not isinstance(text, str):
         problems.append(f"column {split.text_column!r} holds {quoted(text)}, expected text")
+    elif "\0" in text:
+        problems.append(f"column {split.text_column!r} holds a NUL character")
     elif not text.isascii() and SURROGATE.search(text):
         problems.append(f"column {split.text_column!r} holds half a surrogate pair, expected valid Unicode")
     if label is None:

@@ -51,6 +51,7 @@ class DelimitedTable:
         rows = split_records(self.lines(), dialect, self.skipped + 1)
         if self.header:
             next(rows)
+        first = self.names[indices[0]]
         for number, row in enumerate(rows, 1):
             if row.problem is not None:
                 yield Record(number, row.line, None, f"{row.problem}; expected quotes in pairs, or {self.key}=none")
@@ -58,6 +59,8 @@ class DelimitedTable:
                 count = "1 field" if len(row.values) == 1 else f"{len(row.values)} fields"
                 expected = f"expected {width} ({', '.join(shortened(self.names))})"
                 yield Record(number, row.line, None, f"{count}, {expected}")
+            elif self.header and row.values[indices[0]].strip().endswith(first) and self.is_header(row.values):
+                yield Record(number, row.line, None, "the header once more; expected a text and a label")
             else:
                 if row.lines > 2 and (swallowed := self.rows_inside(row.values)):
                     notes.append(
@@ -65,6 +68,10 @@ class DelimitedTable:
                         f"rows; {self.key}=none reads them as rows"
                     )
                 yield Record(number, row.line, tuple(row.values[index] for index in indices))
+
+    def is_header(self, values: Sequence[str]) -> bool:
+        """Whether a row repeats the header, as in files that were written one after the other."""
+        return list(map(column_name, values)) == self.names
 
     def rows_inside(self, values: Sequence[str]) -> int:
         """The number of lines inside quoted texts that look like rows, where a row has three fields or more."""
@@ -95,6 +102,12 @@ def delimited_table(
         detected |= {} if header else {"header": "false"}
     if not header:
         names = [str(position) for position in range(len(names))]
+    widths = {len(row) for row in rows[1:]}
+    if header and widths == {len(names) + 1}:  # R names its rows in a column without a name; others end rows in a comma
+        names = [*names, ""] if all(row[-1] == "" for row in rows[1:]) else ["", *names]
+        header, skipped = False, skipped + 1
+    elif header and names[-1] == "" and widths == {len(names) - 1}:
+        names, header, skipped = names[:-1], False, skipped + 1
     check_columns(file.path, names, columns, lambda: suggested_columns(rows, names, columns, layout))
     key = f"{layout.prefix}quoting"
     return DelimitedTable(file, delimiter, layout.quoting, key, header, skipped, names, tabbed, detected)

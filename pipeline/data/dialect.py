@@ -172,9 +172,9 @@ def detect_quoting(
     if quoting in ("backslash", "none"):
         return Dialect(delimiter, quoting), Quoting.CERTAIN
     if quoting == "double":  # the first lines show whether blanks stand before quotes
-        head, blanks = list(islice(read_lines(), SAMPLE_LINES)), replace(quoted, skip_blanks=True)
-        closer = assess(split_records(head, blanks), None, 0) < assess(split_records(head, quoted), None, 0)
-        return blanks if closer else quoted, Quoting.CERTAIN
+        head = list(islice(read_lines(), SAMPLE_LINES))
+        of_head = QuotedLines.of(head, delimiter)
+        return replace(quoted, skip_blanks=of_head.spaced > of_head.stray), Quoting.CERTAIN
     lines = QuotedLines.of(read_lines(), delimiter)
     if not lines.any_quote and not lines.any_backslash:
         return plain, Quoting.UNUSED
@@ -186,11 +186,12 @@ def detect_quoting(
         candidates = [quoted, escaped, plain]
     else:
         candidates = [plain, quoted, escaped]
-    candidates.append(Dialect(delimiter, "double", skip_blanks=True))
+    blanks = replace(quoted, skip_blanks=True)
+    candidates = [blanks, *candidates] if lines.spaced > lines.stray else [*candidates, blanks]
     readings: dict[Dialect, Reading] = {}
     for candidate in candidates:
         good = any(reading.bad_records == 0 for reading in readings.values())
-        hopeless = {plain: lines.quoting + lines.ragged > 0, candidates[-1]: True}.get(candidate, False)
+        hopeless = {plain: lines.quoting + lines.ragged > 0, blanks: True}.get(candidate, False)
         if quoting not in ("auto", candidate.quoting) or (candidate is escaped and not lines.any_backslash):
             continue
         if not (good and hopeless):
@@ -218,6 +219,7 @@ class QuotedLines(NamedTuple):
     quoting: int  # lines with a field that needs its quotes, or all lines where nearly every one has a quoted field
     stray: int  # lines with a quote that is neither around a field nor doubled inside it
     ragged: int  # lines with another number of delimiters than the first
+    spaced: int  # lines with a blank between a delimiter and a quoted field
     needless: bool  # whether fields are quoted that need no quotes, in a file that quotes just some fields
 
     @property
@@ -229,7 +231,7 @@ class QuotedLines(NamedTuple):
     def of(cls, lines: Iterable[str], delimiter: str) -> "QuotedLines":
         """Count the lines of a file."""
         quoted = quoted_field(delimiter)
-        total = any_quote = any_backslash = needed = with_quoted = stray = ragged = delimiters = 0
+        total = any_quote = any_backslash = needed = with_quoted = stray = ragged = delimiters = spaced = 0
         for line in lines:
             delimiters = delimiters if total else line.count(delimiter)
             ragged += line.count(delimiter) != delimiters
@@ -240,12 +242,15 @@ class QuotedLines(NamedTuple):
             any_quote |= line[0] == '"' or f'{delimiter}"' in line or f'{delimiter} "' in line
             fields = quoted.findall(line)
             with_quoted += bool(fields)
+            spaced += bool(fields) and f'{delimiter} "' in line
             needed += any(delimiter in field or '""' in field for field in fields)
             stray += '"' in (quoted.sub("", line) if fields else line)
         throughout = with_quoted >= THROUGHOUT * total
         quoting = with_quoted if throughout else needed
         needless = with_quoted > needed and not throughout
-        return cls(bool(any_quote), bool(any_backslash), quoting if quoting >= stray else 0, stray, ragged, needless)
+        return cls(
+            bool(any_quote), bool(any_backslash), quoting if quoting >= stray else 0, stray, ragged, spaced, needless
+        )
 
 
 def assess(records: Iterator[Fields], label_column: int | None, bad: int) -> Reading:

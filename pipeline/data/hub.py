@@ -31,7 +31,7 @@ from pipeline.data.local_files import (
     read_splits,
     unlabelled_texts,
 )
-from pipeline.data.records import check_columns
+from pipeline.data.records import check_columns, shortened
 from pipeline.data.source import HUB_REVISIONS, location
 from pipeline.data.tables import SUFFIXES, TEXT_SUFFIXES, read_table
 from pipeline.data.text_file import content_name
@@ -66,7 +66,11 @@ def open_hub(config: DataConfig, cache: Path) -> Source:
         contents, features, config = load_contents(config, origin, cache)
     title = str(origin) + (f" ({config.name})" if config.name else "")
     by_split = named_splits(contents, title)
-    notes: list[str] = []
+    notes = [
+        f"{split}: {', '.join(shortened(path.name for path in files))}"
+        for split, files in by_split.items()
+        if isinstance(files, list) and len(files) > 1
+    ]
     content = by_split.pop("train")
     train, config = read_train(content, title, config, notes)
     names, codes = label_names(content, features, config)

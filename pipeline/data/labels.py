@@ -14,12 +14,13 @@ INTEGER = re.compile(r"([+-]?\d+)(?:\.0*)?")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 MISSING_WORDS = frozenset({"nan", "na", "n/a", "null", "none", "nil", "missing", "unknown", "?", "-", "#n/a", "<na>"})
 
+SQL_NULL = "\\N"  # as MySQL, Hive and Spark write a missing value into text files
 MAX_LISTED = 20  # spellings in a message
 
 
 def label_value(value: object) -> str | None:
     """The label as text, None for a missing one: `1`, `1.0`, `"1"` and `" 1.0 "` are the same label."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value == SQL_NULL or (isinstance(value, float) and math.isnan(value)):
         return None
     text = str(value).strip()
     integer = INTEGER.fullmatch(text)
@@ -113,17 +114,25 @@ def spelling_variants(values: Iterable[str], classes: Mapping[str, int]) -> dict
 
 
 def label_variants(name: str, counts: Mapping[str, int]) -> list[str]:
-    """A message where labels differ in case, blanks, invisible characters or the form of a number alone."""
+    """Messages where labels differ in spelling alone, or stand for a missing label."""
     groups: dict[str, list[str]] = defaultdict(list)
     for value in sorted(counts, key=lambda value: (-counts[value], value)):
         groups[folded(value)].append(value)
+    missing = [f"{quoted(value)} ({counts[value]:,} rows)" for value in counts if value.casefold() in MISSING_WORDS]
+    others = [value for value in counts if value.casefold() not in MISSING_WORDS]
+    messages = []
+    if missing and len(others) > 1:
+        listed = ",".join(sorted(json.dumps(value, ensure_ascii=False) for value in others))
+        advice = f"'data.labels=[{listed}]' leaves it out"
+        messages.append(f"{name}: {', '.join(missing[:MAX_LISTED])} may stand for a missing label; {advice}")
     doubtful = [
         f"{quoted(value)} ({counts[value]:,} rows)" for group in groups.values() if len(group) > 1 for value in group
     ]
     if not doubtful:
-        return []
+        return messages
     names = ",".join(sorted(json.dumps(group[0], ensure_ascii=False) for group in groups.values()))
     return [
+        *messages,
         f"{name}: labels differ in case, blanks or invisible characters alone: {', '.join(doubtful[:MAX_LISTED])}; "
-        f"join them with 'data.labels=[{names}]'"
+        f"join them with 'data.labels=[{names}]'",
     ]

@@ -1,7 +1,7 @@
 """Local files as a data source: one file, or a folder of train, validation and test files (`data=files`)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
@@ -32,7 +32,7 @@ def open_files(config: DataConfig) -> Source:
     """
     path, notes = data_path(config), list[str]()
     files = split_files(path) if path.is_dir() else {"train": path}
-    if others := sorted(file.name for file in tables_in(path) if file not in files.values()):
+    if others := unread_files(path, list(files.values())):
         notes.append(f"{path.name}: not read: {', '.join(shortened(others))}")
     names, codes = class_codes(declared_names(files["train"], config.label_column), config)
     splits = read_splits(files, config, notes)
@@ -65,10 +65,7 @@ def is_plain(path: Path) -> bool:
     card = path / "README.md"
     if card.is_file() and re.search("^(configs|dataset_info):", card.read_text("utf-8", "replace"), re.MULTILINE):
         return False
-    try:
-        return path.is_file() or bool(split_files(path))
-    except UserError:
-        return False
+    return path.is_file() or any(stem in SPLIT_NAMES["train"] for stem in tables_in(path).values())
 
 
 def tables_in(folder: Path) -> dict[Path, str]:
@@ -80,6 +77,15 @@ def tables_in(folder: Path) -> dict[Path, str]:
             if path.is_file() and name.suffix.lower() in SUFFIXES and name.stem != "unlabelled":
                 tables[path] = name.stem.lower()
     return tables
+
+
+def unread_files(folder: Path, read: Sequence[Path]) -> list[str]:
+    """The names of tables, and of files and folders named like a split, that are not `read`."""
+    named = {name for names in SPLIT_NAMES.values() for name in names}
+    tables = tables_in(folder)
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    unread = [path for path in entries if path in tables or path.name.lower().partition(".")[0] in named]
+    return [path.name for path in unread if path not in read]
 
 
 def split_files(folder: Path) -> dict[str, Path]:

@@ -44,8 +44,9 @@ def select_usable(stored_splits: dict[str, StoredSplit], coding: LabelCoding, no
     for split, stored in stored_splits.items():
         labels, messages = encode_labels(stored, coding)
         rows = np.flatnonzero(labels >= 0).astype(index_dtype(len(labels)))
-        if not stored.labels and split != "train" and stored.bad_count:
-            notes.append(f"{stored.source.name}: no row has a label, so the split is not used")
+        if split != "train" and len(rows) == 0 and len(stored.labels) <= 1 and len(labels) + stored.bad_count:
+            alone = "".join(f" but {value}" for value in stored.labels)
+            notes.append(f"{stored.source.name}: no row has a label{alone}, so the split is not used")
             continue
         if len(rows) == 0:
             raise UserError(f"{stored.source.name}: no usable row; {messages[1] if messages else 'it has no rows'}")

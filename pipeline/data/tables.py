@@ -20,7 +20,7 @@ from pipeline.runtime.errors import UserError, one_line
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, ".parquet")
-FASTTEXT_LABEL = re.compile(r"(?<!\S)__label__(\S+)\s?")
+FASTTEXT_LABEL = re.compile(r"(?<!\S)__label__([^\s,]+),?\s?")
 SAMPLE_LINES = 200
 PARQUET_BATCH = 10_000
 JSON_SAMPLE = 10_000  # objects whose keys are the columns of a JSON file
@@ -78,7 +78,7 @@ def open_as(path: Path, columns: Mapping[str, str], layout: Layout, notes: list[
     if start is None:
         raise UserError(f"{path}: the file holds nothing but blank lines")
     detected = {} if layout.encoding != "auto" or file.encoding == "utf-8" else {"encoding": file.encoding}
-    if suffix in JSON_SUFFIXES:
+    if suffix in JSON_SUFFIXES or start.startswith(('{"', '[{"')):
         records = read_json(file, columns, start, alone=sum(map(bool, map(str.strip, head))) == 1)
     elif FASTTEXT_LABEL.match(start):
         check_columns(path, ["text", "label"], columns)
@@ -124,6 +124,8 @@ def read_json(file: TextFile, columns: Mapping[str, str], start: str, *, alone: 
     if isinstance(whole, dict):
         lists = [value for value in whole.values() if isinstance(value, list)]
         whole = lists[0] if len(lists) == 1 and not set(columns.values()) <= whole.keys() else [whole]
+    if whole is not None and not isinstance(whole, list):
+        raise UserError(f"{path}: found {json.dumps(whole)[:40]}, expected a list of objects or one object per line")
     rows = enumerated(whole) if whole is not None else parsed_lines(file)
     head = list(islice(rows, JSON_SAMPLE))
     names = dict.fromkeys(name for _, value in head if isinstance(value, dict) for name in value)

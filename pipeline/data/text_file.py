@@ -30,6 +30,7 @@ SAMPLE = 1 << 16  # bytes that the detection of an encoding without invalid byte
 BLOCK = 1 << 20
 FIRST_BYTE = 0xDC00  # added to a byte that cannot be decoded: the lone surrogate that stands for it, as in PEP 383
 SURROGATE = re.compile("[\ud800-\udfff]")
+WESTERN = frozenset("äöüÄÖÜßéèêëÉÈÊàâáãåÀÁÂÃÅçÇñÑòóôõÒÓÔÕìíîïÍÎùúûÙÚÛæøÆØœŒÿ¡¿£€°«»“”„‘’‚–—…·•©®™ªº½¼²§´\xa0")
 DAMAGED = 0.2  # at most this share of the lines with non-ASCII bytes is invalid in a damaged UTF-8 file
 
 
@@ -238,8 +239,8 @@ def likely_encoding(path: Path, sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
     names = [match.encoding for match in from_bytes(sample)]
-    # Western European text is valid in several code pages with few different letters: the most common one comes first.
-    if "cp1252" in names or (names and sample.decode(names[0]) == sample.decode("cp1252", "replace")):
+    # Short samples mislead the detection: text whose letters are all Western European in cp1252 is in cp1252.
+    if not {char for char in sample.decode("cp1252", "replace") if char > "\x7f"} - WESTERN:
         names.insert(0, "cp1252")
     return next((name for name in names if is_valid(path, name)), "latin-1")
 

@@ -200,3 +200,118 @@ def test_labels_of_other_types(values, tmp_path, data_config):
     splits = load(data_config("files", path=str(path), validation_size=0, test_size=2), tmp_path / "cache")
     assert splits.label_names in (["a", "b"], ["0", "1"])
     assert sum(rows_of(splits).values()) == 8
+
+
+def row_names():
+    rows = "".join(f'"{row}" "{text}" "{label}"\n' for row, (text, label) in enumerate(ROWS))
+    return "train.txt", f'"text" "label"\n{rows}'.encode(), ROWS, {"delimiter": "space"}
+
+
+def row_names_tabs():
+    rows = "".join(f"{row}\t{text}\t{label}\n" for row, (text, label) in enumerate(ROWS))
+    return "train.tsv", f"text\tlabel\n{rows}".encode(), ROWS, {}
+
+
+def trailing_delimiters():
+    rows = "".join(f"{text},{label},\r\n" for text, label in ROWS)
+    return "train.csv", f"text,label\r\n{rows}".encode(), ROWS, {}
+
+
+def trailing_delimiter_in_the_header():
+    return "train.csv", f"text,label,\n{as_csv(ROWS, None)}".encode(), ROWS, {}
+
+
+def blanks_before_quotes():
+    rows = "".join(f'"{label}", "{text}"\n' for text, label in ROWS)
+    return "train.csv", f"label, text\n{rows}".encode(), ROWS, {}
+
+
+def headers_of_joined_files():
+    table = [row for number, row in enumerate(ROWS) for row in ([("text", "label"), row] if number % 6 == 5 else [row])]
+    return "train.csv", as_csv(table).encode(), ROWS, {}
+
+
+def sql_nulls():
+    rows = [(str(row), text, label) for row, (text, label) in enumerate(ROWS)]
+    rows += [("90", "so happy", "\\N"), ("91", "\\N", "positive")]
+    return "train.tsv", as_csv(rows, ("id", "text", "label"), "\t").encode(), ROWS, {}
+
+
+def nul_characters():
+    return "train.tsv", as_csv([*ROWS, ("so\0happy", "positive")], delimiter="\t").encode(), ROWS, {}
+
+
+def fasttext_with_commas():
+    return "train.csv", "".join(f"__label__{label},{text}\n" for text, label in ROWS).encode(), ROWS, {}
+
+
+def json_lines_of_another_name():
+    records = [{"text": text, "label": label} for text, label in ROWS]
+    return "train.txt", "\n".join(map(json.dumps, records)).encode(), ROWS, {}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        row_names,
+        row_names_tabs,
+        trailing_delimiters,
+        trailing_delimiter_in_the_header,
+        blanks_before_quotes,
+        headers_of_joined_files,
+        sql_nulls,
+        nul_characters,
+        fasttext_with_commas,
+        json_lines_of_another_name,
+    ],
+)
+def test_further_layouts(case, tmp_path, data_config):
+    name, content, expected, keys = case()
+    path = tmp_path / name
+    path.write_bytes(content)
+    splits = load(data_config("files", path=str(path), **keys), tmp_path / "cache")
+    assert rows_of(splits) == Counter(expected)
+
+
+@pytest.mark.parametrize("content", ["12", "true", "NaN", '"a"', "null"])
+def test_json_without_objects_is_one_line(content, tmp_path, data_config):
+    path = tmp_path / "t.json"
+    path.write_text(content, "utf-8")
+    with pytest.raises(UserError, match=r"t\.json: "):
+        load(data_config("files", path=str(path)), tmp_path / "cache")
+
+
+def test_a_test_split_of_placeholders_is_not_used(tmp_path, data_config):
+    (tmp_path / "train.csv").write_text(as_csv(ROWS), "utf-8")
+    (tmp_path / "test.csv").write_text(as_csv([(text, "?") for text, _ in ROWS]), "utf-8")
+    with pytest.raises(UserError, match=r"name the labels to use in data\.labels"):
+        load(data_config("files", path=str(tmp_path)), tmp_path / "cache")
+    names = ["negative", "neutral", "positive"]
+    splits = load(data_config("files", path=str(tmp_path), labels=names), tmp_path / "cache")
+    assert "test.csv: no row has a label but ?, so the split is not used" in splits.notes
+    assert rows_of(splits) == Counter(ROWS)
+
+
+def test_files_named_like_a_split_that_are_not_read_are_named(tmp_path, data_config):
+    (tmp_path / "train.csv").write_text(as_csv(ROWS), "utf-8")
+    (tmp_path / "test.xlsx").write_bytes(b"x")
+    (tmp_path / "dev").mkdir()
+    splits = load(data_config("files", path=str(tmp_path)), tmp_path / "cache")
+    assert f"{tmp_path.name}: not read: dev, test.xlsx" in splits.notes
+
+
+def test_words_for_a_missing_label_beside_text_labels_are_named(tmp_path, data_config):
+    path = tmp_path / "t.csv"
+    path.write_text(as_csv([*ROWS, ("so", "NULL"), ("sad", "NULL"), ("day", "NULL")]), "utf-8")
+    splits = load(data_config("files", path=str(path)), tmp_path / "cache")
+    (note,) = [note for note in splits.notes if "missing label" in note]
+    assert "'NULL' (3 rows) may stand for a missing label" in note
+    assert '\'data.labels=["negative","neutral","positive"]\' leaves it out' in note
+
+
+@pytest.mark.parametrize("source", ["files", "hub"])
+def test_two_files_for_one_split_are_refused(source, tmp_path, data_config):
+    (tmp_path / "train.csv").write_text(as_csv(ROWS), "utf-8")
+    (tmp_path / "train.csv.gz").write_bytes(gzip.compress(as_csv(ROWS).encode()))
+    with pytest.raises(UserError, match=r"expected one train file, found train\.csv, train\.csv\.gz"):
+        load(data_config(source, path=str(tmp_path)), tmp_path / "cache")

@@ -152,7 +152,8 @@ def test_files_of_one_split_follow_each_other(read, tmp_path):
         frame.to_csv(tmp_path / f"train-0000{shard}-of-00002.csv", index=False)
     splits = read("hub", tmp_path, test_size=1)
     assert all_rows(splits) == [("a", "x"), ("b", "y"), ("c", "x"), ("d", "x")]
-    assert splits.notes[:3] == [
+    assert splits.notes[:4] == [
+        "train: train-00000-of-00002.csv, train-00001-of-00002.csv",
         f"{tmp_path} train: 2 of 6 rows left out",
         "train-00000-of-00002.csv, row 3 (line 4): no text (column 'text' is empty); expected a text and a label",
         "train-00001-of-00002.csv, row 2 (line 3): no text (column 'text' is empty); expected a text and a label",

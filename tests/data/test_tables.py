@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 from collections import Counter
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.compose import compose
 from pipeline.data.records import Layout
 from pipeline.data.tables import read_table
 from pipeline.runtime.errors import UserError
@@ -168,6 +170,13 @@ def test_layouts(content, layout, row, tmp_path):
     assert len(rows) == 2
 
 
+def followed(path, error):
+    """Header, text column and label column of the configuration that the suggestion of an error gives."""
+    suggestion = shlex.split(str(error).partition("try ")[2])
+    data = compose(["data=files", f"data.path={path}", *suggestion]).data
+    return data.header, data.text_column, data.label_column
+
+
 def test_a_table_without_header(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('"0","1","so, happy today"\n"4","2","sad, so sad"\n"4","3","bad"\n"0","4","well"\n', "utf-8")
@@ -179,15 +188,16 @@ def test_a_table_without_header(tmp_path):
     assert read(path, Layout(header="false"), by_position)[0] == expected
     with pytest.raises(UserError) as caught:
         read(path)
-    suggestion = "line 1 looks like a row, try data.header=false data.text_column=2 data.label_column=0"
-    assert str(caught.value).endswith(suggestion)
+    assert "line 1 looks like a row, try data.header=false " in str(caught.value)
+    assert followed(path, caught.value) == ("false", "2", "0")
 
 
 def test_the_suggested_columns_are_there(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("id,the tweet,mood\n1,so happy today,pos\n2,so sad today,neg\n3,well well,pos\n", "utf-8")
-    with pytest.raises(UserError, match=r"try data.text_column='the tweet' data.label_column=mood$"):
+    with pytest.raises(UserError) as caught:
         read(path)
+    assert followed(path, caught.value) == ("auto", "the tweet", "mood")
     assert len(read(path, columns={"data.text_column": "the tweet", "data.label_column": "mood"})[0]) == 3
 
 
@@ -210,6 +220,16 @@ def test_an_8_bit_encoding_is_refused_with_one_that_reads_the_file(tmp_path):
         read(path)
     suggested = str(caught.value).rpartition("=")[2]
     assert read(path, Layout(encoding=suggested))[0][0] == ("der Kaffee war schön und süß", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("für alle, für mich", "cp1252"), ("naïve “yes”", "cp1252"), ("привет как дела", "cp1251")]
+)
+def test_the_suggested_encoding_of_short_text(text, encoding, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(f'text,label\n"{text}",1\nso,0\n'.encode(encoding))
+    with pytest.raises(UserError, match=f"data.encoding={encoding}$"):
+        read(path)
 
 
 def test_the_wrong_encoding_is_one_line(tmp_path):
