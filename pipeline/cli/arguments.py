@@ -1,11 +1,11 @@
 """What the parsers of the subcommands share: --root, --run, --uri, and finding the run that --run names."""
 
 import argparse
-import os
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NoReturn
 
 from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
@@ -67,8 +67,12 @@ def check_output(path: Path) -> None:
         problem = f"there is no folder {path.parent}"
     elif path.exists() and not path.is_file():
         problem = "is no regular file"
-    elif not os.access(path.parent, os.W_OK):
-        problem = f"no permission to write to {path.parent.absolute()}"
+    else:
+        try:
+            with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+                pass
+        except OSError as error:
+            problem = f"cannot be written ({error.strerror})"
     if problem is not None:
         raise UserError(f"--to {path}: {problem}; expected a file in a folder that exists")
 

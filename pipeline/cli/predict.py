@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         reader = "read_csv({!r})" if options.format == "csv" else "read_json({!r}, lines=True)"
         script = f"import pandas; print(pandas.{reader.format(str(options.to))})"
         print(f"wrote {options.to}: {texts:,} rows; labels {', '.join(predictor.labels)}")
-        print(f"next: {shlex.join(['python', '-c', script])}")
+        print(f"next: {shlex.join([sys.executable, '-c', script])}")
     for note in dict.fromkeys(notes):
         print(f"note: {note}", file=sys.stderr)
     if problems:
@@ -112,6 +112,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         if parsed.file is not None and parsed.to.resolve() == parsed.file.resolve():
             raise UserError(f"--to {parsed.to}: --file reads this file; choose another name")
     parsed.columns = next(csv.reader([parsed.columns])) if parsed.columns else []
+    if len(set(parsed.columns)) < len(parsed.columns):
+        raise UserError(f"--columns {','.join(parsed.columns)}: a column is named twice")
     parsed.no_words |= parsed.format == "csv"
     return parsed
 

@@ -212,6 +212,8 @@ def _check_combinations(config: Config) -> None:
         raise UserError(f"data.source={data.source}: choose the source with data={data.source}")
     check_layout(data.encoding, data.delimiter)
     check_layout(cbow.extra_encoding, "auto", "cbow.extra_")
+    if data.text_column == data.label_column:
+        raise UserError(f"data.label_column={data.label_column} is data.text_column as well: expected two columns")
     if data.source in ("hub", "files") and data.path is None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")

@@ -133,7 +133,9 @@ def suggested_columns(
         (column for column in counts if 2 <= counts[column] <= MAX_LABELS), key=counts.__getitem__, default=None
     )
     guesses = {"text_column": text, "label_column": label}
-    no_header = layout.header != "false" and label is not None and rows[0][label] in cells[label]
+    numbered = any(name and name.replace(".", "").isdigit() for name in rows[0])  # no column is called 1
+    repeated = label is not None and rows[0][label] in cells[label]
+    no_header = layout.header != "false" and (numbered or repeated)
     settings = [f"{layout.prefix}header=false"] if no_header else []
     for key, column in columns.items():
         guess = guesses.get(key.removeprefix(layout.prefix).replace("-", "_"))

@@ -15,6 +15,8 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 MISSING_WORDS = frozenset({"nan", "na", "n/a", "null", "none", "nil", "missing", "unknown", "?", "-", "#n/a", "<na>"})
 
 SQL_NULL = "\\N"  # as MySQL, Hive and Spark write a missing value into text files
+SPELLINGS = "labels differ in case, blanks or invisible characters alone"
+JOIN = "; join them with "
 MAX_LISTED = 20  # spellings in a message
 
 
@@ -63,6 +65,9 @@ def label_coding(
         name_of = {value: value for value in default_classes(counts)}
         notes.extend(label_variants(source, {value: counts[value] for value in name_of}))
     names = list(dict.fromkeys(name_of.values()))
+    if isinstance(configured, Mapping) and not counts.keys() & name_of.keys() and {*name_of.values()} <= counts.keys():
+        pairs = json.dumps({name: value for value, name in name_of.items()}, ensure_ascii=False)
+        raise UserError(f"data.labels maps values to names, not names to values: try 'data.labels={pairs}'")
     if len(names) < 2:
         raise UserError(f"{source}: only one label, {quoted(names[0])}; a classifier needs at least two")
     index = {value: names.index(name) for value, name in name_of.items()}
@@ -133,6 +138,5 @@ def label_variants(name: str, counts: Mapping[str, int]) -> list[str]:
     names = ",".join(sorted(json.dumps(group[0], ensure_ascii=False) for group in groups.values()))
     return [
         *messages,
-        f"{name}: labels differ in case, blanks or invisible characters alone: {', '.join(doubtful[:MAX_LISTED])}; "
-        f"join them with 'data.labels=[{names}]'",
+        f"{name}: {SPELLINGS}: {', '.join(doubtful[:MAX_LISTED])}{JOIN}'data.labels=[{names}]'",
     ]

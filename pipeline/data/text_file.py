@@ -31,7 +31,6 @@ BLOCK = 1 << 20
 FIRST_BYTE = 0xDC00  # added to a byte that cannot be decoded: the lone surrogate that stands for it, as in PEP 383
 SURROGATE = re.compile("[\ud800-\udfff]")
 WESTERN = frozenset("äöüÄÖÜßéèêëÉÈÊàâáãåÀÁÂÃÅçÇñÑòóôõÒÓÔÕìíîïÍÎùúûÙÚÛæøÆØœŒÿ¡¿£€°«»“”„‘’‚–—…·•©®™ªº½¼²§´\xa0")
-DAMAGED = 0.2  # at most this share of the lines with non-ASCII bytes is invalid in a damaged UTF-8 file
 
 
 def surrogates(error: UnicodeError) -> tuple[str, int]:
@@ -180,8 +179,8 @@ def check_bytes(path: Path, codec: str, setting: str, key: str) -> None:
 def detect_encoding(path: Path, key: str = "data.encoding") -> Encoding:
     """UTF-8, UTF-16 or UTF-32 by the byte order mark, by NUL bytes, or because all bytes are valid in it.
 
-    A file with few invalid lines among its non-ASCII ones is damaged UTF-8. Any other 8-bit encoding is never certain:
-    it is a UserError that suggests the encoding which charset-normalizer holds for most likely.
+    A file is damaged UTF-8 where at least half of its non-ASCII lines are valid. Any other 8-bit encoding is never
+    certain: it is a UserError that suggests the encoding which charset-normalizer holds for most likely.
     """
     with open_bytes(path) as file:
         start = file.read(SAMPLE)
@@ -229,7 +228,7 @@ def invalid_utf8(path: Path, key: str) -> Encoding:
                 first = first or f"{path}, line {number}: byte {line[error.start]:#04x} is not UTF-8"
                 if len(invalid) < 2000:
                     invalid.append(line)
-    if count <= DAMAGED * (valid + count):
+    if count <= valid:
         return Encoding("utf-8", count)
     raise UserError(f"{first}; the encoding may be {key}={likely_encoding(path, b''.join(invalid))}")
 

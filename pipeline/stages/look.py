@@ -31,6 +31,7 @@ def look(config: Config, overrides: Sequence[str]) -> None:
 
     Where a file cannot be read as configured, its first lines are printed before the UserError.
     """
+    from pipeline.evaluation.audit.findings import label_findings
     from pipeline.evaluation.audit.remedies import remedy
     from pipeline.prediction.explain.terminal import page_text, print_text
 
@@ -44,6 +45,7 @@ def look(config: Config, overrides: Sequence[str]) -> None:
     findings = [
         finding | {"remedy": remedy(finding, audited.outcome, config)} for finding in audited.outcome["findings"]
     ]
+    findings = [*label_findings(prepared.outcome["notes"]), *findings]
     report = {**audited.outcome, "findings": findings, **facts(config, prepared)}
     report["commands"] = next_commands(config, prepared, overrides)
     page = page_text(look_page(report), COLUMNS)

@@ -111,7 +111,7 @@ def run_record(
         },
         label_names=facts["label_names"],
         notes=[*facts["notes"], *vector_notes(prepared, vectors, inputs), *course_notes(config)],
-        warnings=run_warnings(config, audited.outcome, predictions, facts["label_names"], chosen_epoch),
+        warnings=run_warnings(config, audited.outcome, predictions, facts, chosen_epoch),
         dataset={
             "name": data_name(config.data),
             "source": config.data.path or config.data.source,
@@ -146,15 +146,17 @@ def run_warnings(
     config: Config,
     report: Mapping[str, Any],
     predictions: "Mapping[str, Predictions]",
-    label_names: list[str],
+    facts: Mapping[str, Any],
     chosen_epoch: int | None,
 ) -> list[dict[str, str]]:
     """The warnings of the data's audit and of the run's scores, each with `code`, `text` and `remedy`."""
     from pipeline.classifier.metrics import confusion_matrix
+    from pipeline.evaluation.audit.findings import label_findings
     from pipeline.evaluation.audit.remedies import remedy
     from pipeline.evaluation.audit.score_findings import score_findings
     from pipeline.tracking.score_intervals import score_intervals
 
+    label_names = facts["label_names"]
     confusions = {
         split: confusion_matrix(of_split.labels, of_split.probabilities.argmax(axis=1), len(label_names))
         for split, of_split in predictions.items()
@@ -163,10 +165,9 @@ def run_warnings(
     of_scores = map(dataclasses.asdict, score_findings(confusions, intervals, label_names, chosen_epoch))
     findings = [finding for finding in (*of_scores, *report["findings"]) if finding["severity"] == "warning"]
     findings.sort(key=lambda finding: finding["code"] != "label_leak")
-    return [
-        {"code": finding["code"], "text": finding["text"], "remedy": remedy(finding, report, config)}
-        for finding in findings
-    ]
+    warnings = [finding | {"remedy": remedy(finding, report, config)} for finding in findings]
+    warnings += label_findings(facts["notes"])
+    return [{key: warning[key] for key in ("code", "text", "remedy")} for warning in warnings]
 
 
 def run_title(config: Config, generated: bool) -> str:

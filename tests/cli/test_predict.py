@@ -404,7 +404,7 @@ def test_a_file_is_written_whole_and_the_next_command_reads_it(folder, tmp_path,
         assert wrote == f"wrote {path}: 2 rows; labels bad, good, meh"
         program, *arguments = shlex.split(then.removeprefix("next: "))
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
-        assert program == "python"
+        assert program == sys.executable
         assert "love" in done.stdout
 
 

@@ -5,11 +5,14 @@ the study looks for by default. Label leaks start at one tweet in twenty: on few
 80 % accuracy by at most one point.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+
+from pipeline.data.labels import JOIN, SPELLINGS
 
 TEXTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("findings.yaml").read_text("utf-8"))
 
@@ -43,6 +46,15 @@ def findings(report: dict[str, Any]) -> list[Finding]:
         *_near_sampled(report["near_duplicates"]),
     ]
     return sorted(listed, key=lambda finding: (finding.severity != "warning", finding.code, finding.text))
+
+
+def label_findings(notes: Iterable[str]) -> list[dict[str, str]]:
+    """The warnings among the notes of a data source: labels that differ in spelling alone, each with its remedy."""
+    parts = [note.partition(JOIN) for note in notes if SPELLINGS in note]
+    return [
+        {"code": "label_spellings", "severity": "warning", "text": f"{text}.", "remedy": f"Set {key}."}
+        for text, _, key in parts
+    ]
 
 
 def make_finding(code: str, warns: bool = True, /, **values: Any) -> Finding:
