@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import dataclasses
 import io
 import shlex
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from pipeline.cli.arguments import Parser, add_run, before_dashes, check_output, find_run
 from pipeline.cli.exit_codes import DONE, FAILED, command, print_error
+from pipeline.config.schema import DataConfig
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.files import read_json, whole_file
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.prediction.text_stream import Input
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
-CHOICES = {"quoting": ("auto", "double", "backslash", "none"), "header": ("auto", "true", "false")}
+CHOICES = {field.name: field.metadata.get("choices") for field in dataclasses.fields(DataConfig)}
 LAYOUT = {
     "delimiter": "comma, tab, semicolon, pipe, space, or one character",
     "quoting": 'double ("" inside "…"), backslash (\\" inside "…") or none',

@@ -192,7 +192,7 @@ def detect_quoting(
     for candidate in candidates:
         good = any(reading.bad_records == 0 for reading in readings.values())
         hopeless = {plain: lines.quoting + lines.ragged > 0, blanks: True}.get(candidate, False)
-        if quoting not in ("auto", candidate.quoting) or (candidate is escaped and not lines.any_backslash):
+        if candidate is escaped and not lines.any_backslash:
             continue
         if not (good and hopeless):
             counted = lines.quoting if candidate is plain else 0

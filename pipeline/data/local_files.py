@@ -11,7 +11,7 @@ from pipeline.config.schema import DataConfig
 from pipeline.data.arrow import in_batches
 from pipeline.data.class_labels import class_codes, declared_names
 from pipeline.data.clean_rows import BATCH, Row, Source, SourceSplit, did_you_mean
-from pipeline.data.records import Layout, shortened
+from pipeline.data.records import Layout, MissingColumnError, shortened
 from pipeline.data.tables import SUFFIXES, open_table
 from pipeline.data.text_file import COMPRESSION_SUFFIXES, content_name, readable
 from pipeline.data.text_lines import text_lines
@@ -109,8 +109,8 @@ def read_splits(files: Mapping[str, Path], config: DataConfig, notes: list[str])
     for split, path in files.items():
         try:
             splits[split] = read_file(path, config, notes)
-        except UserError as error:
-            if split == "train" or "(data.label_column)" not in str(error) or "did you mean" in str(error):
+        except MissingColumnError as error:
+            if split == "train" or error.column != config.label_column or "did you mean" in str(error):
                 raise
             notes.append(f"{path.name}: no column {config.label_column!r}, so the split is not used; predict labels it")
     return splits

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.delimited import delimited_table
+from pipeline.data.dialect import SAMPLE_LINES
 from pipeline.data.records import Layout, Record, check_columns
 from pipeline.data.text_file import TextFile, content_name, open_bytes, readable, text_file
 from pipeline.runtime.errors import UserError, one_line
@@ -21,7 +22,6 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, ".parquet")
 FASTTEXT_LABEL = re.compile(r"(?<!\S)__label__([^\s,]+),?\s?")
-SAMPLE_LINES = 200
 PARQUET_BATCH = 10_000
 JSON_SAMPLE = 10_000  # objects whose keys are the columns of a JSON file
 LAYOUT_KEYS = ("encoding", "delimiter", "quoting", "header")

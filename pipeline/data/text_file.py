@@ -116,12 +116,6 @@ def readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: cannot be read ({reason}); is it damaged or truncated?") from None
 
 
-def open_text(path: Path, encoding: str = "auto", key: str = "data.encoding") -> tuple[TextIO, str]:
-    """The stream of `text_file`, and the encoding."""
-    file = text_file(path, encoding, key)
-    return file.open(), file.encoding
-
-
 def text_file(path: Path, encoding: str = "auto", key: str = "data.encoding", *, check_all: bool = True) -> TextFile:
     """The file with its encoding, detected for `auto`, see `detect_encoding`; `key` is the option that messages name.
 
