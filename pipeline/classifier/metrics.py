@@ -39,13 +39,35 @@ def scores(labels_N: NDArray[np.integer], probabilities_NC: NDArray[np.floating]
         raise ValueError("no labels to score: the split is empty")
     labels_N = np.asarray(labels_N, dtype=np.int64)
     matrix_CC = confusion_matrix(labels_N, probabilities_NC.argmax(axis=1), probabilities_NC.shape[1])
-    true_C, predicted_C, correct_C = matrix_CC.sum(axis=1), matrix_CC.sum(axis=0), np.diag(matrix_CC)
-    is_true_C, is_either_C = true_C > 0, (true_C + predicted_C) > 0
-    true_probability_N = probabilities_NC[np.arange(len(labels_N)), labels_N].astype(np.float64)
     return {
-        "accuracy": float(correct_C.sum() / len(labels_N)),
-        "macro_recall": float((correct_C[is_true_C] / true_C[is_true_C]).mean()),
-        "macro_f1": float((2 * correct_C[is_either_C] / (true_C + predicted_C)[is_either_C]).mean()),
-        "nll": float(-np.log(np.maximum(true_probability_N, np.finfo(np.float32).tiny)).mean()),
+        **counted_scores(matrix_CC),
+        "nll": negative_log_likelihood(probabilities_NC[np.arange(len(labels_N)), labels_N]),
         "ece": expected_calibration_error(labels_N, probabilities_NC),
     }
+
+
+def score(
+    name: str, labels_N: NDArray[np.int64], predicted_N: NDArray[np.integer], true_probability_N: NDArray[np.floating]
+) -> float:
+    """One of `scores` but `ece`, from the predicted classes and the probabilities of the true ones."""
+    if name == "nll":
+        return negative_log_likelihood(true_probability_N)
+    classes = int(max(labels_N.max(), predicted_N.max())) + 1
+    return counted_scores(confusion_matrix(labels_N, predicted_N, classes))[name]
+
+
+def counted_scores(matrix_CC: NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy, macro recall and macro F1 of a confusion matrix."""
+    true_C, predicted_C, correct_C = matrix_CC.sum(axis=1), matrix_CC.sum(axis=0), np.diag(matrix_CC)
+    is_true_C, is_either_C = true_C > 0, (true_C + predicted_C) > 0
+    return {
+        "accuracy": float(correct_C.sum() / true_C.sum()),
+        "macro_recall": float((correct_C[is_true_C] / true_C[is_true_C]).mean()),
+        "macro_f1": float((2 * correct_C[is_either_C] / (true_C + predicted_C)[is_either_C]).mean()),
+    }
+
+
+def negative_log_likelihood(true_probability_N: NDArray[np.floating]) -> float:
+    """Mean negative natural log of the true class's probability, floored at the smallest positive float32."""
+    floored_N = np.maximum(true_probability_N.astype(np.float64), np.finfo(np.float32).tiny)
+    return float(-np.log(floored_N).mean())

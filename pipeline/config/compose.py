@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from operator import attrgetter
 from typing import Any, cast
 
 import hydra
@@ -39,8 +40,9 @@ from pipeline.config.overrides import (
     quote_values,
     selects_file,
 )
-from pipeline.config.schema import Config, EmbeddingConfig
-from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, value_text
+from pipeline.config.schema import Config
+from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, unknown_key, value_text
+from pipeline.config.variants import Variant
 from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.files import flatten
@@ -49,6 +51,7 @@ from pipeline.runtime.paths import cpu_count, project_root
 VERSION_BASE = "1.3"
 CONFIG_NAME = "config"
 SEARCH_PATH = "hydra.searchpath="  # the folders of --config-dir, as an override
+CONDITIONS = ("text.", "embedding.", "cbow.", "ppmi.", "model.", "train.")  # sections of keys in a variant's name
 
 
 def _absolute(path: str) -> str:
@@ -144,41 +147,66 @@ def composed_values(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str,
     return cast(dict[str, Any], plain), cast(dict[str, Any], resolved)
 
 
-def study_variants(overrides: Sequence[str], config: Config) -> dict[str, tuple[EmbeddingConfig, str]]:
-    """The embedding section and `text.emoticons` of each of `study.variants`; everything else they share.
+def study_variants(overrides: Sequence[str], config: Config) -> dict[str, Variant]:
+    """Each of `study.variants`, with its configuration; all that its name does not say they share.
 
-    Hydra must be initialized. Raises UserError where a name is no option of conf/embedding/, or where an override does
-    not fit one of them.
+    A name is an option of conf/embedding/, alone or with a condition: NAME@strip (a value of `text.emoticons`), or
+    NAME@key=value,key=value. Hydra must be initialized. Raises UserError where a name is neither, or where an override
+    does not fit a variant.
     """
     options = GlobalHydra.instance().config_loader().get_group_options("embedding", config_name=CONFIG_NAME)
-    emoticons = KEYS["text.emoticons"].metadata["choices"]
     others = [text for text in overrides if not text.startswith("embedding=")]
     for text in others:
         if key_of(text) in VARIANT_KEYS:
             raise UserError(f"'{text}': the variants of a study differ in this key; choose them with study.variants")
     study = config.study
+    conditions = {}
     for key, names in (("variants", study.variants), ("pairs", [name for pair in study.pairs for name in pair])):
         for variant in names:
-            name, _, mode = variant.partition("@")
+            name, _, condition = variant.partition("@")
             if name not in options:
                 raise UserError(f"study.{key}: '{name}' is no option of conf/embedding/{nearest(name, options)}")
-            if mode and mode not in emoticons:
-                raise UserError(f"study.{key}: '{variant}': '{mode}' is not a choice{nearest(mode, emoticons)}")
+            try:
+                conditions[variant] = _condition(condition)
+            except UserError as error:
+                raise UserError(f"study.{key}: '{variant}': {error}") from None
     if not any(set(pair) <= set(study.variants) for pair in study.pairs):
         setting = f"study.variants={value_text(study.variants)}"
         if len(study.variants) < 2:
             raise UserError(f"{setting}: expected two variants or more")
         pair = f"study.pairs={value_text([study.variants[:2]])}"
         raise UserError(f"{setting}: none of study.pairs is among them; set {pair}")
-    sections = {}
+    variants = {}
     for variant in study.variants:
-        name, _, mode = variant.partition("@")
+        name, own = variant.partition("@")[0], conditions[variant]
+        shared = [text for text in others if key_of(text) not in own]
+        words = [*shared, f"embedding={name}", *(f"{key}={value}" for key, value in own.items())]
         try:
-            embedding = to_typed(hydra.compose(CONFIG_NAME, overrides=[*others, f"embedding={name}"])).embedding
+            of_variant = to_typed(hydra.compose(CONFIG_NAME, overrides=words))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(f"study.variants: {variant}: {one_line(error)}") from None
         except UserError as error:
             raise UserError(f"study.variants: {variant}: {error}") from None
-        sections[variant] = (embedding, mode or config.text.emoticons)
-    return sections
+        settings = {key: attrgetter(key)(of_variant) for key in own}
+        variants[variant] = Variant(of_variant, {"embedding": name, **settings})
+    return variants
+
+
+def _condition(condition: str) -> dict[str, str]:
+    """The keys and values after the @ of a variant's name."""
+    if "=" not in condition:
+        modes = KEYS["text.emoticons"].metadata["choices"]
+        if condition and condition not in modes:
+            raise UserError(f"'{condition}' is not a choice{nearest(condition, modes)}, and no key=value")
+        return {"text.emoticons": condition} if condition else {}
+    pairs = [text.partition("=") for text in condition.split(",")]
+    for key, _, _ in pairs:
+        if key not in KEYS:
+            raise unknown_key(key)
+        if not key.startswith(CONDITIONS):
+            sections = ", ".join(section.rstrip(".") for section in CONDITIONS)
+            raise UserError(f"{key}: the variants of a study differ in keys of {sections} alone")
+    return {key: value for key, _, value in pairs}
 
 
 def to_typed(composed: DictConfig) -> Config:

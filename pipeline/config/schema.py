@@ -205,7 +205,11 @@ class StudyConfig:
     baselines: list[str] = choice("majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext")  # noqa: RUF009
     metric: str = choice("accuracy", "macro_recall")
     lr_factors: list[float] = within(0, above=True)  # noqa: RUF009 - within() makes a field
+    dropouts: list[float | None] = within(0, 0.99)  # noqa: RUF009
+    extra_trials: int = within(0)
+    finalists: int = within(1)
     trial_seeds: int = within(1)
+    cbow_seeds: int | None = within(1)
     smallest_effect: float = within(0, 1, above=True)
     resamples: int = within(100)
     launcher: str = choice("local", "ray")

@@ -267,12 +267,12 @@ def _check_study(config: Config) -> None:
     study = config.study
     if study.launcher != "local":
         require_extra("study.launcher", study.launcher)
-    for key in ("variants", "label_budgets", "baselines", "lr_factors"):
+    for key in ("variants", "label_budgets", "baselines", "lr_factors", "dropouts"):
         values: list[Any] = getattr(study, key)
         for value in values:
             if values.count(value) > 1:
                 raise UserError(f"study.{key}={value_text(values)}: {value_text(value)} is repeated")
-        if not values and key in ("label_budgets", "lr_factors"):
+        if not values and key in ("label_budgets", "lr_factors", "dropouts"):
             raise UserError(f"study.{key}=[]: expected at least one")
     for pair in study.pairs:
         if len(pair) != 2 or pair[0] == pair[1]:

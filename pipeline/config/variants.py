@@ -1,17 +1,30 @@
 """The embedding variants (learned from scratch, CBOW frozen or fine-tuned, …): names, colours and markers."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import yaml
 
-from pipeline.config.schema import EmbeddingConfig
+from pipeline.config.schema import Config, EmbeddingConfig
 
 _WORDS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 VARIANT_STYLES: dict[str, dict[str, str]] = _WORDS["variants"]
 # The same words in log, table, plot, report and README.
 PROSE_NAMES = {name: variant["name"] for name, variant in VARIANT_STYLES.items()}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant of a study: its configuration, and the settings in which it differs from the study's."""
+
+    config: Config
+    settings: Mapping[str, Any]
+
+
+Variants = Mapping[str, Variant]
 
 
 def variant_name(embedding: EmbeddingConfig) -> str:

@@ -22,10 +22,16 @@ def baseline(config: Config, prepared: Stage, name: str) -> Stage:
         "baseline": name,
         "label_budget": config.data.label_budget,
         "seed": config.seed,
-        "trials": len(config.study.lr_factors),
-        "code": code_key(("stages/baseline.py", "evaluation/baselines"), libraries),
+        "trials": baseline_trials(config),
+        "code": code_key(("stages/baseline.py", "evaluation/baselines", "evaluation/line_search.py"), libraries),
     }
     return cached_stage(config, "baseline", key, partial(fit_baseline, config, prepared, name))
+
+
+def baseline_trials(config: Config) -> tuple[int, int, int, str]:
+    """Values of the grid, further ones, finalists, and the score: those of the learning rates of a variant."""
+    study = config.study
+    return len(study.lr_factors), study.extra_trials, study.finalists, config.train.monitor
 
 
 def fit_baseline(config: Config, prepared: Stage, name: str, folder: Path) -> dict[str, Any]:
@@ -37,11 +43,11 @@ def fit_baseline(config: Config, prepared: Stage, name: str, folder: Path) -> di
 
     data = _baseline_data(prepared.folder, tuple(prepared.outcome["label_names"]), **dataclasses.asdict(config.text))
     rows = budget_rows(data.train.labels, config.data.label_budget, config.seed)
-    result = run_baseline(name, data, config.seed, rows, len(config.study.lr_factors))
+    result = run_baseline(name, data, config.seed, rows, *baseline_trials(config))
     np.save(folder / "predicted.npy", result.probabilities.argmax(axis=1).astype(np.int32))
     np.save(folder / "probabilities.npy", result.probabilities)
     metrics = {f"test/{score}": value for score, value in result.scores(data.test.labels).items()}
-    metrics["validation/macro_recall"] = result.validation_macro_recall
+    metrics |= {f"validation/{score}": value for score, value in result.validation.items()}
     metrics |= dict.fromkeys(("params/total", "params/trainable"), float(result.parameters))
     trials = [dataclasses.asdict(trial) for trial in result.trials]
     return {"metrics": metrics, "trials": trials, "notes": list(result.notes)}

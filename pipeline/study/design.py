@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config.overrides import key_of, override_text
-from pipeline.config.schema import PLACEMENT, Config, EmbeddingConfig
+from pipeline.config.schema import PLACEMENT, Config
+from pipeline.config.variants import Variants
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
 
-# The embedding section and `text.emoticons` of each variant.
-Variants = Mapping[str, tuple[EmbeddingConfig, str]]
 # Values by key, as on a command line; `embedding` names an option of conf/embedding/.
 Settings = Mapping[str, Any]
 Pair = tuple[str, str]  # of variants, first minus second
 RunKey = tuple[str, int, int]  # variant (or baseline), label budget, seed
-EMOTICONS, LABELS = "text.emoticons", "data.label_budget"
+LABELS = "data.label_budget"
 
 # Keys that follow another key in conf/, unless the command gives them a value of their own.
 FOLLOWS = {
@@ -63,7 +62,7 @@ class Cell:
 class Study:
     """What all runs of a study share.
 
-    overrides : of the command line. prepared : the encoded tweets for each value of `text.emoticons`.
+    overrides : of the command line. prepared : the encoded tweets of each variant.
     """
 
     config: Config
@@ -77,27 +76,38 @@ class Study:
         outcome: Mapping[str, Any] = next(iter(self.prepared.values())).outcome
         return outcome
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The first variant of each encoding of the tweets, by the settings that make it, those of the first first."""
+        labels: dict[str, str] = {}
+        keys = set()
+        for name, variant in self.variants.items():
+            if (key := self.prepared[name].key) not in keys:
+                keys.add(key)
+                emoticons = f"text.emoticons={variant.config.text.emoticons}"
+                labels[emoticons if emoticons not in labels else name.partition("@")[2]] = name
+        return labels
+
     def cell(self, variant: str, budget: LabelBudget, seed: int, *, largest: bool) -> Cell:
-        """One run with the learning rates of the study; `largest` : whether no label budget of the study is larger."""
-        emoticons = self.variants[variant][1]
+        """One run with the settings of the study; `largest` : whether no label budget of the study is larger."""
+        config, shared = self.variants[variant].config, self.config.study.cbow_seeds
         settings = {
             "stage": "all",
-            "embedding": variant.partition("@")[0],
-            EMOTICONS: emoticons,
+            **self.variants[variant].settings,
             LABELS: budget.configured,
             "seed": seed,
-            **learning_rates(self.config, 1.0),
             # Transfer is measured with the most labels. One embedding of each variant is stored for the report.
             "probe.transfer": self.config.probe.transfer if largest else [],
             "tracking.keep_embedding": largest and seed == 0,
         }
-        config = with_settings(self.config, settings, self.variants)
-        return Cell(variant, budget.tweets, seed, settings, config, self.prepared[emoticons])
+        if shared and "cbow" in config.embedding.init and "cbow.seed" in _following(config):
+            settings["cbow.seed"] = seed % shared
+        return Cell(variant, budget.tweets, seed, settings, with_settings(config, settings), self.prepared[variant])
 
     def changed(self, cell: Cell, settings: Settings) -> Cell:
         """The cell with other or further settings."""
         merged = {**cell.settings, **settings}
-        return replace(cell, settings=merged, config=with_settings(self.config, merged, self.variants))
+        return replace(cell, settings=merged, config=with_settings(self.variants[cell.variant].config, merged))
 
     def command(self, cell: Cell) -> list[str]:
         """The overrides that repeat one run by itself: those of the study that it shares, then its own settings."""
@@ -111,26 +121,43 @@ class Study:
         return without_places(self.command(cells[0])) if cells else []
 
 
+class Setting(NamedTuple):
+    """What trials choose: the factor of both learning rates, and the dropout rate."""
+
+    factor: float
+    dropout: float
+
+    def values(self, config: Config) -> dict[str, float]:
+        """As settings of a cell; rates have six digits, so that 0.003 × 0.3 is written as 0.0009."""
+        rates = {"train.lr_head": config.train.lr_head, "train.lr_embedding": config.train.lr_embedding}
+        rounded = {key: float(f"{rate * self.factor:.6g}") for key, rate in rates.items()}
+        return rounded | {"model.dropout": self.dropout}
+
+
 @dataclass(frozen=True)
 class Choice:
-    """The learning rates of a variant at a label budget: every factor with its mean validation score, and the best."""
+    """The trials of a variant at a label budget, and what its seeds chose.
+
+    scores : the mean validation score of every setting over the trial seeds, None where a trial diverged.
+    chosen : the setting of each seed.
+    """
 
     variant: str
     label_budget: int
-    factor: float
-    scores: dict[float, float | None]
+    scores: Mapping[Setting, float | None]
+    chosen: Mapping[int, Setting]
 
-    @property
-    def at_edge(self) -> bool:
-        """Whether the best factor is the smallest or the largest of several."""
-        return len(self.scores) > 1 and self.factor in (min(self.scores), max(self.scores))
+    def at_edge(self, setting: Setting) -> bool:
+        """Whether its factor is the smallest or the largest of several with the same dropout rate."""
+        factors = [other.factor for other in self.scores if other.dropout == setting.dropout]
+        return len(factors) > 1 and setting.factor in (min(factors), max(factors))
 
 
 @dataclass(frozen=True)
 class StudyRuns:
     """What the runs of a study left on disk, and what is compared.
 
-    folders : of the records. baselines : their outcomes. audits : by `text.emoticons`. transfers : by task.
+    folders : of the records. baselines : their outcomes. audits : as `Study.texts`. transfers : by task.
     planned, others : pairs to compare, with and without a test.
     varied : keys outside `embedding` that differ between runs on purpose, besides those of every study.
     failures : a row for each run or trial that failed. notes : what was left out of the design.
@@ -162,14 +189,14 @@ def study_cells(study: Study, budgets: Sequence[LabelBudget]) -> list[Cell]:
     ]
 
 
-def with_settings(config: Config, settings: Settings, variants: Variants | None = None) -> Config:
-    """The configuration that a command with these settings gives: a copy of `config` with other values."""
+def with_settings(config: Config, settings: Settings) -> Config:
+    """The configuration that a command with these settings gives: a copy of `config` with other values.
+
+    `embedding` names the option that `config` has already.
+    """
     changed = copy.deepcopy(config)
     for key, value in settings.items():
-        if key == "embedding":
-            sections = {name.partition("@")[0]: section for name, (section, _) in (variants or {}).items()}
-            changed.embedding = copy.deepcopy(sections[value])
-        else:
+        if key != "embedding":
             _set_value(changed, key, copy.deepcopy(value))
     for key in _following(config):
         if key not in settings:
@@ -192,18 +219,11 @@ def _following(config: Config) -> list[str]:
     return [key for key, source in FOLLOWS.items() if value_of(config, key) == value_of(config, source)]
 
 
-def learning_rates(config: Config, factor: float) -> dict[str, float]:
-    """The settings of both learning rates times `factor`, to six digits, so that 0.003 × 0.3 is written as 0.0009."""
-    rates = {"train.lr_head": config.train.lr_head, "train.lr_embedding": config.train.lr_embedding}
-    return {key: float(f"{rate * factor:.6g}") for key, rate in rates.items()}
-
-
-def label_budgets(config: Config, prepared: Stage) -> tuple[list[LabelBudget], list[str]]:
-    """The label budgets of the study, ascending; and a note for each that is left out.
+def label_budgets(config: Config, rows: int) -> tuple[list[LabelBudget], list[str]]:
+    """The label budgets of the study with so many training tweets, ascending; and a note for each that is left out.
 
     A budget of exactly all training tweets is the same as None. Where every budget is larger, all tweets are used.
     """
-    rows = int(prepared.outcome["rows"]["train"])
     configured = config.study.label_budgets
     smaller = sorted(budget for budget in configured if budget is not None and budget < rows)
     larger = sorted(budget for budget in configured if budget is not None and budget > rows)
@@ -224,10 +244,17 @@ def other_pairs(study: Study, planned: Sequence[Pair]) -> list[Pair]:
     return [pair for pair in combinations(study.variants, 2) if pair not in planned and pair[::-1] not in planned]
 
 
-def varied_keys(planned: Sequence[Pair]) -> frozenset[str]:
-    """`text.emoticons` where every planned pair is one variant with two values of it, else no key."""
-    of_emoticons = all(first.partition("@")[0] == second.partition("@")[0] for first, second in planned)
-    return frozenset({EMOTICONS} if of_emoticons else ())
+def varied_keys(study: Study, planned: Sequence[Pair]) -> frozenset[str]:
+    """Keys of the variants' conditions, but for those in which a planned pair of two different embeddings differs."""
+
+    def condition(name: str) -> dict[str, Any]:
+        return {key: value for key, value in study.variants[name].settings.items() if key != "embedding"}
+
+    keys = {key for name in study.variants for key in condition(name)}
+    for first, second in planned:
+        if first.partition("@")[0] != second.partition("@")[0]:
+            keys -= {key for key in keys if condition(first).get(key) != condition(second).get(key)}
+    return frozenset(keys)
 
 
 def vectors_key(cell: Cell) -> tuple[str, ...]:
@@ -235,7 +262,7 @@ def vectors_key(cell: Cell) -> tuple[str, ...]:
     config, init = cell.config, cell.config.embedding.init
     sections = {"cbow": asdict(config.cbow), "ppmi": asdict(config.ppmi)}
     settings = fingerprint([sections[init], config.embedding.dim]) if init in sections else ""
-    return init, config.text.emoticons, settings
+    return init, cell.prepared.key, settings
 
 
 def failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:

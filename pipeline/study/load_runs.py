@@ -1,5 +1,6 @@
 """Records of runs -> data frames and arrays: predictions, metrics, learning-rate trials, probe tables."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.classifier.metrics import confusion_matrix
 from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import flatten, read_csv, read_json
-from pipeline.study.design import RunKey, StudyRuns, learning_rates
+from pipeline.study.design import RunKey, StudyRuns
 from pipeline.study.report.examples import disagreements
 from pipeline.study.report.word_map import word_map
 from pipeline.study.statistics.frames import Cell, Outcomes
@@ -19,7 +20,10 @@ from pipeline.tracking.run_record import StoredRun
 
 KEY = ("variant", "label_budget", "seed")  # names the parts of a `RunKey`
 # Keys that every study varies on purpose.
-VARIED = ("data.label_budget", "seed", "cbow.seed", "train.lr_head", "train.lr_embedding", "cbow.vector_size")
+VARIED = (
+    *("data.label_budget", "seed", "cbow.seed", "cbow.vector_size"),
+    *("train.lr_head", "train.lr_embedding", "model.dropout"),
+)
 # Keys that do not change a run's numbers, or whose contents are compared by fingerprint.
 NOT_COMPARED = (
     *("embedding.", "probe.transfer", "tracking.", "workers", "force", "stage", "study.", "paths."),
@@ -51,10 +55,11 @@ def load_outcomes(runs: StudyRuns) -> Outcomes:
 
 def run_frame(runs: StudyRuns, records: Records) -> pd.DataFrame:
     """`StudyResults.runs`."""
-    factors = {(choice.variant, choice.label_budget): choice.factor for choice in runs.choices}
+    chosen = {(c.variant, c.label_budget, seed): setting for c in runs.choices for seed, setting in c.chosen.items()}
     rows = []
     for key, record in records.items():
-        own = {"run": record.header["name"], "lr_factor": factors.get(key[:2])}
+        factor, dropout = chosen.get(key, (None, None))
+        own = {"run": record.header["name"], "lr_factor": factor, "dropout": dropout}
         own |= {"chosen_epoch": record.header["chosen_epoch"], **record.metrics}
         rows.append({"kind": "variant", **dict(zip(KEY, key, strict=True)), **own})
     for key, stage in sorted(runs.baselines.items()):
@@ -74,11 +79,12 @@ def trial_frame(runs: StudyRuns) -> pd.DataFrame:
     """`StudyResults.trials`."""
     rows = []
     for choice in runs.choices:
-        for factor, score in sorted(choice.scores.items()):
-            rates, chosen = learning_rates(runs.study.config, factor).values(), factor == choice.factor
-            edge = chosen and choice.at_edge
-            rows.append((choice.variant, choice.label_budget, factor, *rates, score, chosen, edge))
-    columns = ["variant", "label_budget", "factor", "lr_head", "lr_embedding", "score", "chosen", "edge"]
+        seeds = Counter(choice.chosen.values())
+        for setting, score in sorted(choice.scores.items()):
+            rates = list(setting.values(runs.study.config).values())[:2]
+            edge = seeds[setting] > 0 and choice.at_edge(setting)
+            rows.append((choice.variant, choice.label_budget, *setting, *rates, score, seeds[setting], edge))
+    columns = ["variant", "label_budget", "factor", "dropout", "lr_head", "lr_embedding", "score", "seeds", "edge"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -132,8 +138,12 @@ def map_of_words(runs: StudyRuns, budget: int) -> dict[str, Any]:
     config, variants = runs.study.config, runs.study.variants
     kind = resolve_opinion_words(config.probe.polarity, config.data.source)
     opinions = opinion_words(kind) if kind else {}
-    first_mode = next(iter(variants.values()))[1]
-    folders = {name: runs.folders.get((name, budget, 0)) for name, (_, mode) in variants.items() if mode == first_mode}
+    prepared = runs.study.prepared
+    folders = {
+        name: runs.folders.get((name, budget, 0))
+        for name in variants
+        if prepared[name].key == prepared[next(iter(variants))].key
+    }
     stored = {name: folder for name, folder in folders.items() if folder and (folder / "vocabulary.json").exists()}
     if not stored:
         return {}

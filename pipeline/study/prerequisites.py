@@ -1,13 +1,16 @@
 """What a study's runs start from or are compared with: word vectors, data audit, transfer tasks, baselines."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 from pipeline.config.schema import Config
+from pipeline.config.variants import Variants
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import RunError, UserError
+from pipeline.runtime.files import fingerprint
 from pipeline.runtime.log import log
 from pipeline.runtime.worker_pool import WorkerPool
 from pipeline.stages.audit import audit
@@ -16,12 +19,10 @@ from pipeline.stages.prepare import prepare
 from pipeline.stages.transfer import transfer
 from pipeline.stages.vectors import vectors
 from pipeline.study.design import (
-    EMOTICONS,
     Cell,
     LabelBudget,
     RunKey,
     Study,
-    Variants,
     failure,
     vectors_key,
     with_settings,
@@ -51,12 +52,18 @@ class Prerequisites:
 
 
 def encode_tweets(config: Config, variants: Variants) -> dict[str, Stage]:
-    """The tweets, encoded for each value of `text.emoticons`; UserError where there are no validation tweets."""
-    modes = sorted({mode for _, mode in variants.values()})
-    prepared = {mode: prepare(with_settings(config, {EMOTICONS: mode})) for mode in modes}
+    """The tweets as each variant reads them; UserError where there are no validation tweets."""
+    prepared: dict[str, Stage] = {}
+    by_settings: dict[str, Stage] = {}
+    for name, variant in variants.items():
+        data, text, cbow = (dataclasses.asdict(getattr(variant.config, key)) for key in ("data", "text", "cbow"))
+        key = fingerprint([data, text, [cbow[name] for name in ("use_unlabelled", "extra_text", "extra_encoding")]])
+        if key not in by_settings:
+            by_settings[key] = prepare(variant.config)
+        prepared[name] = by_settings[key]
     if "validation" not in next(iter(prepared.values())).outcome["rows"]:
-        chosen = "study chooses learning rates" if config.stage == "compare" else "search chooses settings"
-        raise UserError(f"the {chosen} on validation: set data.validation_size=0.1")
+        purpose = "study chooses learning rates" if config.stage == "compare" else "search chooses settings"
+        raise UserError(f"the {purpose} on validation: set data.validation_size=0.1")
     return prepared
 
 
@@ -68,17 +75,17 @@ def run_prerequisites(
     Transfer tasks are encoded with each vocabulary of the study. Baselines read the tweets of the first variants.
     Raises RunError where an audit or a transfer task fails.
     """
-    modes = [(mode, with_settings(study.config, {EMOTICONS: mode}), stage) for mode, stage in study.prepared.items()]
-    first_mode, config, first = modes[0]
+    texts = {text: (study.variants[name].config, study.prepared[name]) for text, name in study.texts.items()}
+    first_text, (config, first) = next(iter(texts.items()))
     fits = baseline_fits(study, budgets)
     tasks: dict[str, Tasks] = {
         "vectors": vector_tasks(cells),
         "transfer": {
-            (task, mode): partial(transfer, of_mode, stage, task)
-            for mode, of_mode, stage in modes
+            (task, text): partial(transfer, *of_text, task)
+            for text, of_text in texts.items()
             for task in study.config.probe.transfer
         },
-        "audit": {(mode,): partial(audit, of_mode, stage) for mode, of_mode, stage in modes},
+        "audit": {(text,): partial(audit, *of_text) for text, of_text in texts.items()},
         "baseline": {
             fit: partial(
                 baseline, with_settings(config, {"data.label_budget": fit.labels, "seed": fit.seed}), first, fit.name
@@ -97,8 +104,8 @@ def run_prerequisites(
     rows = int(study.facts["rows"]["train"])
     return Prerequisites(
         vectors={key: results["vectors", key] for key in tasks["vectors"]},
-        audits={mode: results["audit", (mode,)].get() for mode in study.prepared},
-        transfers={task: results["transfer", (task, first_mode)].get() for task in study.config.probe.transfer},
+        audits={text: results["audit", (text,)].get() for text in texts},
+        transfers={task: results["transfer", (task, first_text)].get() for task in study.config.probe.transfer},
         baselines={key: fitted[fit].get() for key, fit in fits.items() if fitted[fit].reason is None},
         failures=[
             failure(fit.name, fit.labels or rows, fit.seed, result.reason)

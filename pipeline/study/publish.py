@@ -44,8 +44,9 @@ def report_name(runs: StudyRuns, labels: Sequence[str] = (), settings: Sequence[
     sections = [dataclasses.asdict(getattr(config, name)) for name in SECTIONS]
     values = [value for section in sections for key, value in section.items() if key not in LOCATIONS]
     prepared = sorted(stage.key for stage in runs.study.prepared.values())
-    digits = fingerprint([values, prepared, [str(variant) for variant in variants.values()], *settings])[:8]
-    modes = sorted({mode for _, mode in variants.values()} - {"keep"})
+    sections_of = [[name, str(variant.config.embedding)] for name, variant in variants.items()]
+    digits = fingerprint([values, prepared, sections_of, *settings])[:8]
+    modes = sorted({variant.config.text.emoticons for variant in variants.values()} - {"keep"})
     return "-".join([data_name(config.data), *labels, *modes, digits])
 
 
@@ -54,7 +55,7 @@ def report_key(runs: StudyRuns) -> dict[str, Any]:
     return {
         "study": study_design(runs.study.config.study),
         "runs": sorted(folder.name for folder in runs.folders.values()),
-        "choices": [[choice.variant, choice.label_budget, choice.factor] for choice in runs.choices],
+        "choices": [[c.variant, c.label_budget, sorted(c.chosen.items())] for c in runs.choices],
         "baselines": sorted({stage.key for stage in runs.baselines.values()}),
         "audits": sorted(stage.key for stage in runs.audits.values()),
         "transfers": sorted(stage.key for stage in runs.transfers.values()),

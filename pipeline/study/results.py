@@ -22,7 +22,7 @@ from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.statistics import frames, probe_frames
 from pipeline.study.statistics.frames import Outcomes
 
-METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall", "macro_f1": "macro F1", "nll": "nll"}
+METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall", "macro_f1": "macro F1", "nll": "NLL"}
 SPLITS = ("train", "validation", "test")
 ENVIRONMENT = ("python", "platform", "cpu", "cores", "device", "libraries", "git_sha", "git_dirty")
 
@@ -185,6 +185,8 @@ def report_design(runs: StudyRuns, outcomes: Outcomes) -> dict[str, Any]:
         "resamples": study.resamples,
         "lr_factors": list(study.lr_factors),
         "trial_seeds": study.trial_seeds,
+        "monitor": config.train.monitor,
+        "monitor_name": METRIC_NAMES[config.train.monitor],
         "transfer": list(config.probe.transfer),
         "baselines": sorted(outcomes.baselines),
     }
@@ -195,7 +197,7 @@ def report_title(runs: StudyRuns) -> str:
     study = runs.study
     metric = METRIC_NAMES[study.config.study.metric]
     title = f"{data_name(study.config.data)}: {metric} of {len(study.variants)} variants"
-    modes = {mode for _, mode in study.variants.values()}
+    modes = {variant.config.text.emoticons for variant in study.variants.values()}
     if len(modes) == 1 and modes != {"keep"}:
         title += f" · text.emoticons={modes.pop()}"
     return title + (" · generated tweets" if study.facts["generated"] else "")

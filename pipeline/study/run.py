@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config.schema import Config
+from pipeline.config.variants import Variants
 from pipeline.runtime.log import log
 from pipeline.study import design
-from pipeline.study.design import Study, StudyRuns, Variants
+from pipeline.study.choices import choose_settings, with_chosen_settings
+from pipeline.study.design import Study, StudyRuns
 from pipeline.study.jobs import train_cells, worker_pool
-from pipeline.study.learning_rates import choose_learning_rates, with_chosen_rates
 from pipeline.study.prerequisites import encode_tweets, run_prerequisites
 from pipeline.study.publish import publish_study
 
@@ -28,7 +29,7 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
     """
     # Design: every variant at every label budget with every seed.
     study = Study(config, variants, overrides, encode_tweets(config, variants))
-    budgets, notes = design.label_budgets(config, next(iter(study.prepared.values())))
+    budgets, notes = design.label_budgets(config, study.facts["rows"]["train"])
     cells = design.study_cells(study, budgets)
     log_design(study, len(budgets), len(cells))
 
@@ -36,11 +37,11 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         # Word vectors, data audit, transfer tasks and baselines.
         shared = run_prerequisites(workers, study, cells, budgets)
 
-        # Learning rates: the same trials for every variant and label budget, scored on validation.
-        choices, without_rates = choose_learning_rates(workers, study, cells, shared.vectors)
-        chosen = with_chosen_rates(study, cells, choices)
+        # Settings: the same trials for every variant and label budget, scored on validation; each seed chooses.
+        choices, without_setting = choose_settings(workers, study, cells, shared.vectors)
+        chosen = with_chosen_settings(study, cells, choices)
 
-        # Runs: each trained with the chosen rates, then read on the test split once. The longest come first.
+        # Runs: each trained with the chosen settings, then read on the test split once. The longest come first.
         longest_first = sorted(chosen, key=lambda cell: (-cell.label_budget, cell.seed))
         folders, failed_runs = train_cells(workers, study, longest_first, shared.vectors, "compare: runs")
 
@@ -52,12 +53,12 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
             folders=folders,
             planned=planned,
             others=design.other_pairs(study, planned),
-            varied=design.varied_keys(planned),
-            choices=list(choices.values()),
+            varied=design.varied_keys(study, planned),
+            choices=choices,
             baselines=shared.baselines,
             audits=shared.audits,
             transfers=shared.transfers,
-            failures=[*shared.failures, *without_rates, *failed_runs],
+            failures=[*shared.failures, *without_setting, *failed_runs],
             notes=notes,
             example=study.example(chosen),
         )

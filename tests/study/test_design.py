@@ -16,19 +16,21 @@ from hypothesis import strategies as st
 from pipeline.config.compose import VERSION_BASE, compose, conf_folder, quote_values, study_variants
 from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import flatten
 from pipeline.study.design import (
     FOLLOWS,
     Cell,
     Choice,
     LabelBudget,
+    Setting,
     Study,
     label_budgets,
-    learning_rates,
+    planned_pairs,
     study_cells,
+    varied_keys,
     with_settings,
 )
-from pipeline.study.learning_rates import best_factor
 
 STUDY = ("+experiment=compare", "data.sample.labelled=400", "embedding.dim=8")
 ALL_VARIANTS = (
@@ -47,14 +49,14 @@ def study(*overrides: str) -> Study:
     config = compose(overrides)
     with hydra.initialize_config_dir(str(conf_folder()), version_base=VERSION_BASE):
         named = study_variants(quote_values(overrides), config)
-    return Study(config, named, overrides, {mode: prepared(320) for _, mode in named.values()})
+    return Study(config, named, overrides, {name: prepared(320) for name in named})
 
 
 def cell_of(
     study: Study, variant: str, labels: int | None, seed: int, *, factor: float = 1.0, largest: bool = False
 ) -> Cell:
     cell = study.cell(variant, LabelBudget(labels, labels or 320), seed, largest=largest)
-    return study.changed(cell, learning_rates(study.config, factor))
+    return study.changed(cell, Setting(factor, 0.1).values(study.config))
 
 
 def prepared(train: int) -> Stage:
@@ -91,7 +93,7 @@ class TestLabelBudgets:
     def test_known_answers(
         self, configured: list[int | None], expected: list[tuple[int | None, int]], left_out: list[str]
     ):
-        budgets, notes = label_budgets(with_budgets(configured), prepared(320))
+        budgets, notes = label_budgets(with_budgets(configured), 320)
         assert budgets == expected
         assert notes == [f"label budget {n} is left out: there are 320 training tweets" for n in left_out]
 
@@ -100,7 +102,7 @@ class TestLabelBudgets:
         rows=st.integers(1, 50),
     )
     def test_every_budget_is_used_once_or_left_out(self, configured: list[int | None], rows: int):
-        budgets, notes = label_budgets(with_budgets(configured), prepared(rows))
+        budgets, notes = label_budgets(with_budgets(configured), rows)
         numbers = [number for _, number in budgets]
         assert numbers == sorted(set(numbers))
         assert budgets
@@ -114,14 +116,15 @@ class TestCell:
     def test_a_cell_is_the_study_but_for_what_the_study_varies(self):
         whole = study(*STUDY, ALL_VARIANTS)
         before = dataclasses.asdict(whole.config)
-        for name, (embedding, _) in whole.variants.items():
+        for name, variant in whole.variants.items():
             cell = cell_of(whole, name, 60, 3, factor=0.3).config
             changed = {key for key in different_keys(whole.config, cell) if not key.startswith("embedding.")}
             expected = {"stage", "data.label_budget", "seed", "cbow.seed", "train.lr_head", "train.lr_embedding"}
-            expected |= {"tracking.keep_embedding"}
+            expected |= {"tracking.keep_embedding", "model.dropout"}
             assert changed == expected | ({"text.emoticons"} if name.endswith("@strip") else set()), name
-            assert dataclasses.asdict(cell.embedding) == dataclasses.asdict(embedding)
-            assert (cell.stage, cell.data.label_budget, cell.seed, cell.cbow.seed) == ("all", 60, 3, 3)
+            assert dataclasses.asdict(cell.embedding) == dataclasses.asdict(variant.config.embedding)
+            assert (cell.stage, cell.data.label_budget, cell.seed) == ("all", 60, 3)
+            assert cell.cbow.seed == (0 if name.startswith("cbow") else 3)  # three CBOW trainings, which seeds share
         assert dataclasses.asdict(whole.config) == before
 
     def test_variants_of_a_seed_and_budget_differ_under_embedding_alone(self):
@@ -156,6 +159,9 @@ class TestCell:
 
         assert seeds(study(*STUDY, *TWO, "cbow.seed=7")) == [7, 7, 7]
         assert seeds(study(*STUDY, *TWO, "seed=5")) == [0, 1, 2]
+        assert seeds(study(*STUDY, *TWO, "study.cbow_seeds=2")) == [0, 1, 0]
+        assert seeds(study(*STUDY, *TWO, "study.cbow_seeds=null")) == [0, 1, 2]
+        assert seeds(study(*STUDY, *TWO, "study.cbow_seeds=2", "cbow.seed=7")) == [7, 7, 7]
 
     def test_the_embedding_is_stored_once_per_variant_and_transfer_measured_with_the_most_labels(self):
         whole = study(*STUDY, *TWO, "study.seeds=2", "probe.transfer=[sample_topic]")
@@ -232,22 +238,58 @@ class TestCommand:
         assert {"stage=all", "embedding=cbow_finetuned", "data.label_budget=60", "seed=2"} <= set(command)
 
 
+class TestConditions:
+    """NAME@key=value: a variant with settings of its own."""
+
+    NAMES = ("cbow_frozen", "cbow_frozen@embedding.dim=4,model.dropout=0", "random_trainable@strip")
+    OVERRIDES = (
+        *STUDY,
+        'study.variants=[cbow_frozen,"cbow_frozen@embedding.dim=4,model.dropout=0",random_trainable@strip]',
+        "study.pairs=[[cbow_frozen,random_trainable@strip]]",
+    )
+
+    def test_the_settings_are_those_of_the_name(self):
+        whole = study(*self.OVERRIDES)
+        assert tuple(whole.variants) == self.NAMES
+        configs = {name: cell_of(whole, name, 60, 1).config for name in self.NAMES}
+        assert [config.embedding.dim for config in configs.values()] == [8, 4, 8]
+        assert [config.cbow.vector_size for config in configs.values()] == [8, 4, 8]
+        assert [config.text.emoticons for config in configs.values()] == ["keep", "keep", "strip"]
+        assert whole.variants[self.NAMES[1]].config.model.dropout == 0
+
+    def test_the_command_gives_the_configuration(self):
+        whole = study(*self.OVERRIDES)
+        for name in self.NAMES:
+            cell = cell_of(whole, name, None, 1)
+            repeated = compose(whole.command(cell))
+            assert {key for key in different_keys(cell.config, repeated) if not key.startswith("study.")} == set()
+
+    def test_a_planned_pair_of_two_embeddings_with_two_texts_is_not_comparable(self):
+        whole = study(*self.OVERRIDES)
+        assert varied_keys(whole, planned_pairs(whole)) == {"embedding.dim", "model.dropout"}
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("cbow_frozen@stripp", "'stripp' is not a choice, did you mean 'strip'"),
+            ("cbow_frozen@embedding.dimm=3", "unknown key 'embedding.dimm', did you mean 'embedding.dim'"),
+            ("cbow_frozen@seed=3", "seed: the variants of a study differ in keys of"),
+            ("cbow_frozen@embedding.dim=zero", "embedding.dim=zero: expected a whole number"),
+            ("cbow_frozen@embedding.dim=0", "embedding.dim=0: expected a whole number from 1"),
+        ],
+    )
+    def test_a_wrong_condition_is_one_line(self, name: str, message: str):
+        with pytest.raises(UserError, match=re.escape(message)):
+            study(*STUDY, f'study.variants=[cbow_frozen,random_trainable,"{name}"]', "study.trial_seeds=1")
+
+
 class TestChoice:
-    def test_the_best_factor(self):
-        assert best_factor({0.3: 0.5, 1: 0.7, 3: 0.6}, "macro_recall") == 1
-        assert best_factor({0.3: 0.5, 1: 0.7, 3: 0.6}, "nll") == 0.3
-
-    def test_of_equal_factors_the_nearest_to_one_and_then_the_smaller(self):
-        assert best_factor({0.1: 0.7, 3: 0.7, 10: 0.7}, "accuracy") == 3
-        assert best_factor({0.25: 0.7, 4: 0.7}, "accuracy") == 0.25
-        assert best_factor({4: 0.7, 0.25: 0.7}, "nll") == 0.25
-        assert best_factor({10: 0.1, 1: 0.1, 0.3: 0.0}, "accuracy") == 1
-
     @pytest.mark.parametrize(("factor", "edge"), [(0.3, True), (1.0, False), (3.0, True)])
-    def test_the_edge_of_the_grid(self, factor: float, edge: bool):
-        scores: dict[float, float | None] = {0.3: None, 1.0: 0.5, 3.0: 0.5}
-        assert Choice("cbow_frozen", 60, factor, scores).at_edge is edge
-        assert not Choice("cbow_frozen", 60, factor, {factor: 0.5}).at_edge
+    def test_the_edge_of_the_rates_with_the_same_dropout(self, factor: float, edge: bool):
+        scores = {Setting(0.3, 0.0): None, Setting(1.0, 0.0): 0.5, Setting(3.0, 0.0): 0.5, Setting(9.0, 0.3): 0.4}
+        choice = Choice("cbow_frozen", 60, scores, {0: Setting(factor, 0.0)})
+        assert choice.at_edge(Setting(factor, 0.0)) is edge
+        assert not choice.at_edge(Setting(9.0, 0.3))
 
 
 def test_settings_change_a_copy():

@@ -5,14 +5,15 @@ Shapes: `N` tweets, `C` classes.
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from pipeline.classifier.metrics import scores
+from pipeline.classifier.metrics import score, scores
+from pipeline.evaluation import line_search
 from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, Split, TrainingSet
 from pipeline.evaluation.baselines.fasttext import fasttext
 from pipeline.evaluation.baselines.linear import nb_logistic, tfidf_logistic
@@ -42,11 +43,11 @@ PACKAGES = {"vader": "vaderSentiment", "fasttext": "floret"}
 
 @dataclass(frozen=True)
 class Trial:
-    """One value of the setting, and its macro recall on validation (None without a validation split)."""
+    """One value of the setting, and its score on validation (None without a validation split)."""
 
     setting: str
     value: float
-    validation_macro_recall: float | None
+    validation_score: float | None
     chosen: bool
 
 
@@ -55,7 +56,7 @@ class BaselineResult:
     """The outcome of a baseline."""
 
     probabilities: FloatArray  # of the test tweets, (N, C)
-    validation_macro_recall: float | None  # of the chosen setting; None without a validation split
+    validation: dict[str, float | None]  # scores of the chosen setting; empty without a validation split
     trials: tuple[Trial, ...]  # every value tried, ascending; none for `majority` and `vader`
     parameters: int  # number fitted: coefficients, shares, or entries of fastText's matrices
     notes: tuple[str, ...]  # remarks for the reader
@@ -63,8 +64,12 @@ class BaselineResult:
 
     def scores(self, labels_N: IntArray) -> dict[str, float | None]:
         """The five scores on the test labels; `nll` and `ece` are None for one-hot predictions."""
-        result: dict[str, float | None] = {**scores(labels_N, self.probabilities)}
-        return result | dict.fromkeys(("nll", "ece")) if self.one_hot else result
+        return _scores(labels_N, self.probabilities, self.one_hot)
+
+
+def _scores(labels_N: IntArray, probabilities_NC: FloatArray, one_hot: bool) -> dict[str, float | None]:
+    result: dict[str, float | None] = {**scores(labels_N, probabilities_NC)}
+    return result | dict.fromkeys(("nll", "ece")) if one_hot else result
 
 
 def reason_to_skip(name: str, label_names: Sequence[str]) -> str | None:
@@ -84,67 +89,96 @@ def reason_to_skip(name: str, label_names: Sequence[str]) -> str | None:
 
 
 def run_baseline(
-    name: str, data: BaselineData, seed: int, rows: NDArray[np.integer], trials: int = 4
+    name: str,
+    data: BaselineData,
+    seed: int,
+    rows: NDArray[np.integer],
+    trials: int = 4,
+    extra_trials: int = 0,
+    finalists: int = 1,
+    monitor: str = "nll",
 ) -> BaselineResult:
     """Fit a baseline on the labelled `rows`, choose its setting on validation, and predict the test split.
 
-    Labels of the test split are not read. The result is reproducible: one thread is used. `vader` depends on neither
-    seed nor rows; of the others, only `fasttext` depends on the seed itself.
+    The rule is that of the variants: values of a grid, then `extra_trials` more by `line_search`, each scored by
+    `monitor` on validation; the seed chooses among the best on its resample of the validation tweets. Labels of the
+    test split are not read. The result is reproducible: one thread is used. `vader` depends on neither seed nor rows;
+    of the others, only `fasttext` depends on the seed itself.
 
     Parameters
     ----------
     rows : labelled rows of the training split (budget,), from `budget_rows`.
-    trials : number of values of the setting to try, at least 1; as many as each variant tries learning rates.
+    trials : number of values of the grid, at least 1; as many as each variant tries learning rates.
+    finalists : number of best values among which the seed chooses; with 1, the best on all validation tweets.
 
     Raises UserError where the baseline cannot run, or has a setting to choose and no validation split.
     """
     if reason := reason_to_skip(name, data.label_names):
         raise UserError(f"baseline {name}: {reason}")
-    if name in RECIPES and trials > 1 and data.validation is None:
+    if name in RECIPES and trials + extra_trials > 1 and data.validation is None:
         raise UserError("a trial needs a validation split: set data.validation_size=0.1")
     tokens = [data.train.tokens[row] for row in rows]
     training = TrainingSet(tokens, data.train.labels[rows], len(data.label_names), seed)
-    settings: list[tuple[float | None, float | None]] = []  # value, score on validation
-    best = 0
     # With another number of threads, sums over half a million features differ in their last digits.
     with threadpool_limits(1):
-        for value, model in _candidates(name, data.label_names, training, trials):
-            score = None
-            if (split := data.validation) is not None:
-                score = scores(split.labels, model.probabilities(split))["macro_recall"]
-            if not settings or (score or 0) > (settings[best][1] or 0):  # of equal scores the first, most regularised
-                best, best_model = len(settings), model
-            settings.append((value, score))
-        probabilities_NC = best_model.probabilities(data.test)
-    notes = list(best_model.notes)
-    if len(settings) > 1 and best in (0, len(settings) - 1):
-        end = "largest" if best else "smallest"
-        notes.append(f"{RECIPES[name].setting}={settings[best][0]:g} is the {end} of {len(settings)} values tried")
-    all_trials = tuple(
-        Trial(RECIPES[name].setting, value, score, number == best)
-        for number, (value, score) in enumerate(settings)
-        if value is not None
+        if name in RECIPES and len(np.unique(training.labels)) > 1 and any(training.tokens):
+            counts = (trials, extra_trials, finalists)
+            model, all_trials, notes = _chosen_model(name, data.validation, training, *counts, monitor)
+        else:
+            model, all_trials, notes = _without_setting(name, data.label_names, training), (), ()
+        probabilities_NC = model.probabilities(data.test)
+        validation: dict[str, float | None] = {}
+        if (split := data.validation) is not None:
+            validation = _scores(split.labels, model.probabilities(split), model.one_hot)
+    return BaselineResult(
+        probabilities_NC, validation, all_trials, model.parameters, (*model.notes, *notes), model.one_hot
     )
-    model, score = best_model, settings[best][1]
-    return BaselineResult(probabilities_NC, score, all_trials, model.parameters, tuple(notes), model.one_hot)
 
 
-def _candidates(
-    name: str, label_names: Sequence[str], training: TrainingSet, trials: int
-) -> Iterator[tuple[float | None, FittedBaseline]]:
-    """Yield every value of the setting with its fitted model; the value is None for a method without a setting."""
+def _without_setting(name: str, label_names: Sequence[str], training: TrainingSet) -> FittedBaseline:
+    """`vader`, `majority`, or the class shares where there is nothing to learn."""
     if name == "vader":
-        yield None, vader(label_names)
-    elif name == "majority":
-        yield None, majority(training)
-    elif len(np.unique(training.labels)) == 1 or not any(training.tokens):
-        note = "the labelled tweets have one class, or no tokens: class shares are predicted for every tweet"
-        yield None, replace(majority(training), notes=(note,))
-    else:
-        recipe = RECIPES[name]
-        fit = recipe.prepare(training)
-        for value in grid(recipe.low, recipe.high, trials):
-            yield value, fit(value)
+        return vader(label_names)
+    if name == "majority":
+        return majority(training)
+    note = "the labelled tweets have one class, or no tokens: class shares are predicted for every tweet"
+    return replace(majority(training), notes=(note,))
+
+
+def _chosen_model(
+    name: str,
+    validation: Split | None,
+    training: TrainingSet,
+    trials: int,
+    extra_trials: int,
+    finalists: int,
+    monitor: str,
+) -> tuple[FittedBaseline, tuple[Trial, ...], tuple[str, ...]]:
+    """The model with the chosen value of the setting, all trials, and a note where the choice is the last value."""
+    recipe = RECIPES[name]
+    fit = recipe.prepare(training)
+    values = grid(recipe.low, recipe.high, trials)
+    if validation is None:
+        return fit(values[0]), (Trial(recipe.setting, values[0], None, True),), ()
+    labels_N, sign = validation.labels, -1 if monitor == "nll" else 1
+    resample_N = line_search.validation_resample(len(labels_N), training.seed)
+    models: dict[float, FittedBaseline] = {}  # the best so far: a model may be large
+    whole: dict[float, float] = {}  # scores on all validation tweets, higher is better
+    resampled: dict[float, float] = {}
+    for number in range(trials + extra_trials):
+        value = values[number] if number < trials else line_search.next_value(whole)
+        models[value] = fit(value)
+        probabilities_NC = models[value].probabilities(validation)
+        true_N, predicted_N = probabilities_NC[np.arange(len(labels_N)), labels_N], probabilities_NC.argmax(axis=1)
+        for scores_of, rows in ((whole, slice(None)), (resampled, resample_N)):
+            scores_of[value] = sign * score(monitor, labels_N[rows], predicted_N[rows], true_N[rows])
+        models = {value: models[value] for value in line_search.finalists(whole, finalists)}
+    best = max(models, key=lambda value: resampled[value]) if finalists > 1 else next(iter(models))
+    ascending = sorted(whole)
+    ends = {ascending[0]: "smallest", ascending[-1]: "largest"} if len(ascending) > 1 else {}
+    notes = (f"{recipe.setting}={best:g} is the {ends[best]} of {len(ascending)} values tried",) if best in ends else ()
+    all_trials = tuple(Trial(recipe.setting, value, sign * whole[value], value == best) for value in ascending)
+    return models[best], all_trials, notes
 
 
 def majority(training: TrainingSet) -> FittedBaseline:

@@ -16,7 +16,7 @@ FLOOR = "random_frozen"
 FROZEN, TUNED = "cbow_frozen", "cbow_finetuned"
 SWAPPED = {"higher": "lower", "lower": "higher"}
 NOT_PLANNED = "not planned"
-VARIANT_KEY = re.compile(rf"\b({'|'.join(PROSE_NAMES)})(@\w+)?\b")
+VARIANT_KEY = re.compile(rf"\b({'|'.join(PROSE_NAMES)})(@\w+(\.[\w.]+=[^\s:]*\w)?)?\b")
 
 
 @dataclass(frozen=True)

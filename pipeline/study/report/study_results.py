@@ -42,14 +42,14 @@ class StudyResults:
         tokens.
     design : variants, label_budgets (ints, ascending), budget_names ("100", …, "all (7,200)"), seeds (a number), metric
         ("macro_recall"), metric_name ("macro recall"), smallest_effect, pairs (lists of two), encoder, dim, resamples,
-        lr_factors, trial_seeds.
+        lr_factors, trial_seeds, monitor, monitor_name.
     verdicts, warnings : on the report's first screen.
     runs : a row per finished run. kind ("variant", "baseline"), variant (a baseline's name for a baseline),
-        label_budget, seed, run (folder name), lr_factor, chosen_epoch and metric columns such as `test/macro_recall`,
-        `params/trainable`, `probe/drift/mean`.
+        label_budget, seed, run (folder name), lr_factor, dropout, chosen_epoch and metric columns such as
+        `test/macro_recall`, `params/trainable`, `probe/drift/mean`.
     failures : variant, label_budget, seed, reason.
-    trials : variant, label_budget, factor, lr_head, lr_embedding, score (mean validation score), chosen (bool), edge
-        (bool: chosen and the smallest or largest factor).
+    trials : variant, label_budget, factor, dropout, lr_head, lr_embedding, score (mean validation score), seeds (the
+        number that chose it), edge (bool: chosen and the smallest or largest factor).
     scores : kind, variant, label_budget, n (seeds), mean, sd, low, high (t-interval over seeds), low_total, high_total
         (other seeds and other test tweets), trainable, parameters.
     differences : a (first), b (second), label_budget, planned (bool), n, mean (a − b), sd, low, high, low_total,
@@ -68,7 +68,7 @@ class StudyResults:
         "after": [[x, y], …]}}}: coordinates of the same words; empty where no run kept its embedding.
     examples : test tweets on which variants disagree: text, label, and a column per variant with its prediction.
     confusion : variant → counts (true × predicted, mean over seeds), largest budget.
-    audit : of `evaluation.audit`; with several values of `text.emoticons`, the reports of all under `conditions`.
+    audit : of `evaluation.audit`; with several settings of the text, the reports of all under `conditions`.
     methods : paragraphs. commands : exact command lines. environment : library and machine facts without times.
     """
 

@@ -19,7 +19,7 @@ EDGES_NAMED = 6
 class WarningInputs:
     """What warnings are made from; frames are those of `StudyResults`.
 
-    not_comparable : keys outside `embedding` that differ between runs. audits : reports by `text.emoticons`.
+    not_comparable : keys outside `embedding` that differ between runs. audits : reports by settings of the text.
     notes : what was left out of the design. missing : labels that a split lacks. config : names remedies of the audits'
     warnings, where it is given.
     """
@@ -77,18 +77,18 @@ def _edges(trials: pd.DataFrame) -> str:
     if not len(edges):
         return ""
     cells = [
-        f"{prose_name(str(row.variant))} at {row.label_budget:,} labels (× {row.factor:g})"
+        f"{prose_name(str(row.variant))} at {row.label_budget:,} labels (× {row.factor:g}, seeds: {row.seeds})"
         for row in edges.itertuples()
     ]
     rest = f"; and {len(cells) - EDGES_NAMED} more" if len(cells) > EDGES_NAMED else ""
     return (
-        f"For {len(cells)} of {int(trials['chosen'].sum())} choices the best learning rate on validation is the "
-        f"smallest or largest that was tried. A better one may lie beyond: {'; '.join(cells[:EDGES_NAMED])}{rest}."
+        f"Of {int(trials['seeds'].sum())} choices, {int(edges['seeds'].sum())} are the smallest or largest learning "
+        f"rate that was tried. A better one may lie beyond (study.extra_trials): {'; '.join(cells[:EDGES_NAMED])}{rest}."
     )
 
 
 def _audit_findings(audits: Mapping[str, Mapping[str, Any]], config: Config | None) -> list[tuple[str, str]]:
-    """The audits' warnings and remedies, each once, with the `text.emoticons` that it holds for where not all."""
+    """The audits' warnings and remedies, each once, with the settings of the text that it holds for where not all."""
     from pipeline.evaluation.audit.remedies import remedy
 
     modes: dict[tuple[str, str], list[str]] = {}
@@ -96,11 +96,13 @@ def _audit_findings(audits: Mapping[str, Mapping[str, Any]], config: Config | No
         for finding in audit["findings"]:
             text = finding["text"]
             if config is not None:
-                text += " " + remedy(finding, audit, replace(config, text=replace(config.text, emoticons=mode)))
+                key, _, value = mode.partition("=")
+                section = replace(config.text, emoticons=value) if key == "text.emoticons" else config.text
+                text += " " + remedy(finding, audit, replace(config, text=section))
             if finding["severity"] == "warning":
                 modes.setdefault((finding["code"], text.strip()), []).append(mode)
     return [
-        (code, text if len(values) == len(audits) else f"With text.emoticons={', '.join(values)}: {text}")
+        (code, text if len(values) == len(audits) else f"With {', '.join(values)}: {text}")
         for (code, text), values in modes.items()
     ]
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import Config
+from pipeline.config.variants import Variants
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log
 from pipeline.study import design
-from pipeline.study.design import Cell, LabelBudget, Study, StudyRuns, Variants
+from pipeline.study.choices import choose_by_seed
+from pipeline.study.design import Cell, LabelBudget, RunKey, Study, StudyRuns
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.prerequisites import encode_tweets
 from pipeline.study.publish import publish, report_key, report_name
@@ -42,9 +44,15 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         # Trials: every setting scored on validation.
         search = SearchResults(config, ranges, run_trials(workers, searched, ranges, budget))
 
-        # Runs: the best and the default setting of every variant, each read on the test split once.
-        study, cells = best_and_default(searched, search.best, budget)
-        vectors = with_vectors(workers, cells, {})
+        # Settings: each seed chooses among the best ones of its variant.
+        study = best_and_default(searched, search.best)
+        candidates = run_candidates(study, search, budget)
+        of_all = [cell for cells in candidates.values() for cell in cells.values()]
+        vectors = with_vectors(workers, of_all, {})
+        search.chosen, without_setting = choose_by_seed(workers, candidates, vectors, "search: trials of every seed")
+
+        # Runs: the chosen and the default setting of every variant, each read on the test split once.
+        cells = [candidates[key][number] for key, number in search.chosen.items()]
         folders, failed_runs = train_cells(workers, study, cells, vectors, "search: runs")
 
     # Statistics and report, as in a study.
@@ -57,8 +65,8 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         study=study,
         folders=folders,
         planned=[*((name, f"{name}{DEFAULT}") for name in search.best), *between_variants],
-        varied=design.varied_keys(between_variants) | {range_.key for range_ in ranges},
-        failures=[*failed_runs, *failed_variants],
+        varied=design.varied_keys(searched, between_variants) | {range_.key for range_ in ranges},
+        failures=[*failed_runs, *without_setting, *failed_variants],
         example=study.example([cell for cell in cells if cell.key in folders]),
     )
     return publish_search(runs, search)
@@ -72,15 +80,24 @@ def search_budget(study: Study) -> LabelBudget:
     return LabelBudget(None if labels == tweets else labels, labels or tweets)
 
 
-def best_and_default(searched: Study, best: Mapping[str, Trial], budget: LabelBudget) -> tuple[Study, list[Cell]]:
-    """The study of the best setting of each variant under its name, and of the default one under NAME@default."""
-    settings: dict[str, dict[str, Any]] = {}
-    for name, trial in best.items():
-        settings |= {name: trial.setting, f"{name}{DEFAULT}": {}}
-    variants = {name: searched.variants[name.removesuffix(DEFAULT)] for name in settings}
-    study = replace(searched, variants=variants)
-    runs = itertools.product(settings.items(), range(study.config.study.seeds))
-    return study, [setting_cell(study, name, budget, seed, setting) for (name, setting), seed in runs]
+def best_and_default(searched: Study, best: Mapping[str, Trial]) -> Study:
+    """The study of each searched variant, and of its default setting under NAME@default."""
+    names = [name for variant in best for name in (variant, f"{variant}{DEFAULT}")]
+    return replace(
+        searched,
+        variants={name: searched.variants[name.removesuffix(DEFAULT)] for name in names},
+        prepared={name: searched.prepared[name.removesuffix(DEFAULT)] for name in names},
+    )
+
+
+def run_candidates(study: Study, search: SearchResults, budget: LabelBudget) -> dict[RunKey, dict[int, Cell]]:
+    """For every run its candidate settings by the number of their trial; the default setting has the number 0."""
+    candidates = {}
+    for name, seed in itertools.product(study.variants, range(study.config.study.seeds)):
+        settings = {0: {}} if name.endswith(DEFAULT) else search.finalists(name)
+        key = (name, budget.tweets, seed)
+        candidates[key] = {n: setting_cell(study, name, budget, seed, setting) for n, setting in settings.items()}
+    return candidates
 
 
 def publish_search(runs: StudyRuns, search: SearchResults) -> Path:
@@ -89,6 +106,7 @@ def publish_search(runs: StudyRuns, search: SearchResults) -> Path:
     labels = [f"n{config.data.label_budget or 'all'}", config.search.sampler]
     name = report_name(runs, labels, [asdict(config.search), config.data.label_budget])
     key = report_key(runs) | {"search": asdict(config.search), "trials": [asdict(trial) for trial in search.trials]}
+    key |= {"chosen": sorted(search.chosen.items())}
 
     def write(folder: Path) -> dict[str, Any]:
         from pipeline.study.search.report import write_search

@@ -1,7 +1,7 @@
 """What a search adds to the results of a study: its trials, the expected best score by trials, and their tables."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,9 @@ import yaml
 from numpy.typing import NDArray
 
 from pipeline.config.schema import Config
+from pipeline.evaluation.line_search import finalists
 from pipeline.runtime.templates import page_file
+from pipeline.study.design import RunKey
 from pipeline.study.results import METRIC_NAMES
 from pipeline.study.search.space import Range
 from pipeline.study.search.trials import Trial
@@ -21,13 +23,17 @@ DEFAULT = "@default"  # ends the name of a variant with the settings of the conf
 TEXTS: dict[str, Any] = yaml.safe_load(page_file("pipeline.study.search", "texts.yaml"))
 
 
-@dataclass(frozen=True)
+@dataclass
 class SearchResults:
-    """The trials of a search (by variant and number), what was searched, and what follows from their scores."""
+    """The trials of a search (by variant and number), what was searched, and what follows from their scores.
+
+    chosen : the number of the trial whose setting each run chose; 0 is the default setting.
+    """
 
     config: Config
     ranges: Sequence[Range]
     trials: Sequence[Trial]
+    chosen: Mapping[RunKey, int] = field(default_factory=dict)
 
     @property
     def sign(self) -> int:
@@ -61,6 +67,12 @@ class SearchResults:
             name: max((t for t in scored if t.variant == name), key=lambda t: self.sign * (t.score or 0.0))
             for name in dict.fromkeys(trial.variant for trial in scored)
         }
+
+    def finalists(self, variant: str) -> dict[int, dict[str, Any]]:
+        """The best `study.finalists` settings of a variant by the number of their trial, the best first."""
+        scores = {t.number: self.sign * t.score for t in self.trials if t.variant == variant and t.score is not None}
+        settings = {trial.number: trial.setting for trial in self.trials if trial.variant == variant}
+        return {number: settings[number] for number in finalists(scores, self.config.study.finalists)}
 
     @property
     def failed(self) -> dict[str, str | None]:
@@ -98,10 +110,12 @@ class SearchResults:
 
 
 def trial_frame(search: SearchResults) -> pd.DataFrame:
-    """A row per trial: variant, trial, a column per key, score, best (whether it was chosen), reason."""
+    """A row per trial: variant, trial, a column per key, score, best, seeds (the number that chose it), reason."""
     rows = []
     for trial in search.trials:
-        outcome = {"score": trial.score, "best": trial == search.best.get(trial.variant), "reason": trial.reason}
+        seeds = sum(key[0] == trial.variant and number == trial.number for key, number in search.chosen.items())
+        best = trial == search.best.get(trial.variant)
+        outcome = {"score": trial.score, "best": best, "seeds": seeds, "reason": trial.reason}
         rows.append({"variant": trial.variant, "trial": trial.number, **trial.setting, **outcome})
     return pd.DataFrame(rows)
 

@@ -12,9 +12,9 @@ from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.paths import script
 from pipeline.runtime.worker_pool import TaskResult, WorkerPool
+from pipeline.study.choices import failure_reason, mean_score
 from pipeline.study.design import Cell, LabelBudget, Settings, Study
 from pipeline.study.jobs import VectorResults, job, run_jobs
-from pipeline.study.learning_rates import failure_reason, mean_score
 from pipeline.study.prerequisites import vector_tasks
 from pipeline.study.search.space import Range
 

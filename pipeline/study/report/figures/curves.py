@@ -150,7 +150,7 @@ def factorial(results: StudyResults) -> style.Sketch | None:
 
 
 def learning_rates(results: StudyResults) -> style.Sketch | None:
-    """Validation score of every learning-rate factor; a star marks the chosen one."""
+    """Validation score of every setting; a star marks those that seeds chose, larger for more seeds."""
     trials = style.with_values(results.trials, "score")
     if trials.empty:
         return None
@@ -160,26 +160,30 @@ def learning_rates(results: StudyResults) -> style.Sketch | None:
     drawing, title = style.new_drawing(results, "Validation score by learning rate", (2.3 + title_height) * rows + 0.9)
     panels = style.panels_for(drawing, names, 2, sharex=True, sharey=True)
     shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(budgets)))
-    factors = sorted({float(factor) for factor in trials["factor"]})
+    likelihood = results.design["monitor"] == "nll"
+    scale, most = (1 if likelihood else 100), max(int(trials["seeds"].max()), 1)
     for index, (panel, name) in enumerate(zip(panels, names, strict=True)):
         for budget, shade in zip(budgets, shades, strict=True):
-            line = trials[(trials["variant"] == name) & (trials["label_budget"] == budget)].sort_values("factor")
-            panel.plot(line["factor"], 100 * line["score"], color=shade, marker="o", markersize=3.5, linewidth=1.4)
-            for row in records(line[line["chosen"].astype(bool)]):
-                x, y = row["factor"], 100 * row["score"]
-                panel.plot(x, y, marker="*", markersize=13, color=shade, markeredgecolor="black")
-                if row["edge"]:
-                    panel.plot(x, y, **EDGE)
+            of_budget = trials[(trials["variant"] == name) & (trials["label_budget"] == budget)]
+            for dropout, line in of_budget.sort_values("factor").groupby("dropout"):
+                dashes = "-" if dropout else "--"
+                panel.plot(line["factor"], scale * line["score"], dashes, color=shade, marker="o", markersize=3)
+                for row in records(line[line["seeds"] > 0]):
+                    x, y, size = row["factor"], scale * row["score"], 6 + 8 * row["seeds"] / most
+                    panel.plot(x, y, marker="*", markersize=size, color=shade, markeredgecolor="black")
+                    if row["edge"]:
+                        panel.plot(x, y, **EDGE)
         panel.set_title(titles[index], loc="left", fontweight="bold")
         panel.set_xscale("log")
-        panel.set_xticks(factors, [f"{factor:g}" for factor in factors])
-        panel.set_xticks([], minor=True)
         if index % 2 == 0:
-            panel.set_ylabel("validation score, %")
+            panel.set_ylabel("validation NLL, nats" if likelihood else "validation score, %")
         if index + 2 >= len(names):  # no panel below
             panel.tick_params(axis="x", labelbottom=True)
             panel.set_xlabel("learning-rate factor")
         panel.grid()
+    if likelihood:  # settings far too large would flatten all else
+        best, worst = trials["score"].min(), trials["score"].quantile(0.9)
+        panels[0].set_ylim(best - 0.05 * (worst - best), worst + 0.05 * (worst - best))
     _trial_legend(drawing, results, budgets, shades)
     return style.captioned("learning_rates", title, drawing, seeds=results.design["trial_seeds"])
 
@@ -190,6 +194,7 @@ def _trial_legend(drawing: Drawing, results: StudyResults, budgets: list[int], s
         for budget, shade in zip(budgets, shades, strict=True)
     ]
     star: dict[str, Any] = {"linestyle": "", "marker": "*", "markersize": 13, "markeredgecolor": "black"}
-    handles.append(Line2D([], [], color=style.GREY, label="chosen", **star))
+    handles.append(Line2D([], [], color=style.GREY, label="chosen, larger by more seeds", **star))
+    handles.append(Line2D([], [], color=style.GREY, linestyle="--", label="without dropout"))
     handles.append(Line2D([], [], label="at the edge of the grid", **EDGE))
     drawing.legend(handles=handles, loc="outside lower center", ncols=4)

@@ -1,6 +1,7 @@
 """Report sections on scores: differences, label budgets, effects, errors, learning rates, baselines, failures."""
 
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 from pipeline.config.variants import prose_name
@@ -132,21 +133,29 @@ def confusion(results: StudyResults) -> list[Block]:
 
 
 def trials(results: StudyResults) -> list[Block]:
-    """A row per variant and label budget, a column per learning-rate factor, and the choice."""
-    factors = [f"× {factor:g}" for factor in sorted({row["factor"] for row in records(results.trials)})]
-    rows: dict[tuple[str, int], dict[str, str]] = {}
-    for trial in records(results.trials):
-        key = (str(trial["variant"]), int(trial["label_budget"]))
-        empty = {"variant": prose_name(key[0]), "labels": budget_name(results, key[1])}
-        empty |= dict.fromkeys([*factors, "chosen", "head rate", "embedding rate"], DASH)
-        row = rows.setdefault(key, empty)
-        row[f"× {trial['factor']:g}"] = score_text(trial["score"])
-        if trial["chosen"]:
-            row["chosen"] = f"× {trial['factor']:g}" + (" (edge)" if trial["edge"] else "")
-            row["head rate"], row["embedding rate"] = f"{trial['lr_head']:.3g}", f"{trial['lr_embedding']:.3g}"
-    count = results.design["trial_seeds"]
-    caption = f"Validation score in percent by factor of both learning rates, mean of {count} seeds"
-    return table_of(caption, list(rows.values()))
+    """A row per variant and label budget: the best setting of the trials, and the settings that the seeds chose."""
+    factor, decimals = (1, 3) if results.design["monitor"] == "nll" else (100, 1)
+    rows = []
+    groups = groupby(records(results.trials), key=lambda row: (str(row["variant"]), int(row["label_budget"])))
+    for (variant, budget), group in groups:
+        settings = list(group)
+        scored = [row for row in settings if number(row["score"]) is not None]
+        sign = 1 if results.design["monitor"] == "nll" else -1
+        row = {"variant": prose_name(variant), "labels": budget_name(results, budget), "trials": str(len(settings))}
+        for dropout in sorted({row["dropout"] for row in settings}):
+            of_rate = [other for other in scored if other["dropout"] == dropout]
+            best = min(of_rate, key=lambda other: sign * other["score"], default=None)
+            text = DASH if best is None else score_text(best["score"], factor=factor, decimals=decimals)
+            row[f"best, dropout {dropout:g}"] = text if best is None else f"{text} (× {best['factor']:g})"
+        chosen = sorted((other for other in settings if other["seeds"]), key=lambda other: -other["seeds"])
+        row["chosen: rates, dropout (seeds)"] = "; ".join(
+            f"× {other['factor']:g}, {other['dropout']:g} ({other['seeds']}{', edge' if other['edge'] else ''})"
+            for other in chosen
+        )
+        rows.append(row)
+    unit = "" if factor == 1 else " in percent"
+    caption = f"Validation {results.design['monitor_name']}{unit}, mean of {results.design['trial_seeds']} seeds"
+    return table_of(f"{caption}, with the factor of both learning rates", rows)
 
 
 def baselines(results: StudyResults) -> list[Block]:

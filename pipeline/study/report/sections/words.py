@@ -91,7 +91,7 @@ def audit(results: StudyResults) -> list[Block]:
 
 
 def _audit_blocks(condition: str, report: Audit) -> list[Block]:
-    end = f", text.emoticons={condition}" if condition else ""
+    end = f", {condition}" if condition else ""
     sentences = [f"{finding['severity'].capitalize()}{end}: {finding['text']}" for finding in report["findings"]]
     deciding = report["leaks"]["deciding"]
     tokens = [_token(record) for record in report["leaks"]["tokens"]]

@@ -1,0 +1,151 @@
+"""The choice of learning rates and dropout on validation: the same trials for every variant, a choice for each seed.
+
+Every seed is a repetition of the whole procedure, its choice included: the trials of the first seeds select the best
+settings, and each seed then chooses among these by its own trials on its own resample of the validation tweets.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pipeline.config.schema import StudyConfig
+from pipeline.evaluation.line_search import finalists, next_value, validation_resample
+from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.worker_pool import TaskResult, WorkerPool
+from pipeline.stages.trial import resampled_score, validation_labels
+from pipeline.study.design import Cell, Choice, RunKey, Setting, Study, failure
+from pipeline.study.jobs import VectorResults, job, run_jobs
+
+K = TypeVar("K", bound=Hashable)
+Group = tuple[str, int]  # variant and label budget
+
+
+def choose_settings(
+    workers: WorkerPool, study: Study, cells: Sequence[Cell], vectors: VectorResults
+) -> tuple[list[Choice], list[dict[str, Any]]]:
+    """The choice of every variant at every label budget, and a row for each seed that has none.
+
+    Where the study has a single setting, there are no trials.
+    """
+    design, sign = study.config.study, _sign(study.config.train.monitor)
+    groups: dict[Group, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: -cell.label_budget):  # the longest trials come first
+        groups.setdefault((cell.variant, cell.label_budget), []).append(cell)
+    settings = {group: grid(design, members[0]) for group, members in groups.items()}
+    scores: dict[Group, dict[Setting, float | None]] = {group: {} for group in groups}
+
+    def with_setting(cell: Cell, setting: Setting) -> Cell:
+        return study.changed(cell, setting.values(study.config))
+
+    if any(len(of_group) > 1 for of_group in settings.values()) or design.extra_trials:
+        for number in range(1 + design.extra_trials):
+            label = f"compare: further trials, {number} of {design.extra_trials}" if number else "compare: trials"
+            for group in groups if number else ():
+                settings[group].append(next_setting(scores[group]))
+            jobs = {
+                (group, setting, cell.seed): job(with_setting(cell, setting), vectors)
+                for group, members in groups.items()
+                for cell in members[: design.trial_seeds]
+                for setting in settings[group]
+                if setting not in scores[group]
+            }
+            results = run_jobs(workers, jobs, label)
+            for group, setting in dict.fromkeys(key[:2] for key in jobs):
+                of_setting = [result for key, result in results.items() if key[:2] == (group, setting)]
+                score = mean_score(of_setting)
+                scores[group][setting] = None if score is None else sign * score  # higher is better
+        settings = {group: finalists(_by_nearness(scores[group]), design.finalists) for group in groups}
+
+    candidates = {
+        cell.key: {setting: with_setting(cell, setting) for setting in settings[group]}
+        for group, members in groups.items()
+        for cell in members
+    }
+    chosen, failures = choose_by_seed(workers, candidates, vectors, "compare: trials of every seed")
+    choices = []
+    for group, members in groups.items():
+        of_seeds = {cell.seed: chosen[cell.key] for cell in members if cell.key in chosen}
+        raw = {s: None if score is None else sign * score for s, score in scores[group].items()}
+        choices.append(Choice(*group, raw, of_seeds))
+    return choices, failures
+
+
+def choose_by_seed(
+    workers: WorkerPool, candidates: Mapping[RunKey, Mapping[K, Cell]], vectors: VectorResults, label: str
+) -> tuple[dict[RunKey, K], list[dict[str, Any]]]:
+    """For every run the best of its candidates, by trials with its seed on its resample of the validation tweets.
+
+    A single candidate is taken without a trial. The second result is a row for each run without a usable candidate.
+    """
+    jobs = {
+        (key, setting): job(cell, vectors)
+        for key, cells in candidates.items()
+        for setting, cell in cells.items()
+        if len(cells) > 1
+    }
+    results = run_jobs(workers, jobs, label)
+    chosen, failures = {}, []
+    for key, cells in candidates.items():
+        if len(cells) == 1:
+            chosen[key] = next(iter(cells))
+            continue
+        trials = {setting: results[key, setting] for setting in cells}
+        scores = {setting: _resampled(cells[setting], trial) for setting, trial in trials.items()}
+        usable = {setting: score for setting, score in scores.items() if score is not None}
+        if usable:
+            chosen[key] = max(usable, key=lambda setting: usable[setting])
+        else:
+            reason = failure_reason(list(trials.values())) or "every trial of the first seeds failed or diverged"
+            failures.append(failure(*key, f"no trial of a setting worked: {reason}"))
+    return chosen, failures
+
+
+def with_chosen_settings(study: Study, cells: Sequence[Cell], choices: Sequence[Choice]) -> list[Cell]:
+    """The cells for which a setting was chosen, with it."""
+    chosen = {(c.variant, c.label_budget, seed): setting for c in choices for seed, setting in c.chosen.items()}
+    return [study.changed(cell, chosen[cell.key].values(study.config)) for cell in cells if cell.key in chosen]
+
+
+def grid(design: StudyConfig, cell: Cell) -> list[Setting]:
+    """Every factor of the learning rates with every dropout rate of the study, each once."""
+    configured = cell.config.model.dropout
+    dropouts = dict.fromkeys(configured if rate is None else rate for rate in design.dropouts)
+    return [Setting(factor, rate) for rate in dropouts for factor in design.lr_factors]
+
+
+def next_setting(scores: Mapping[Setting, float | None]) -> Setting:
+    """The setting to try next, with the dropout rate of the best one; scores: higher is better."""
+    usable = {setting: score for setting, score in scores.items() if score is not None}
+    dropout = max(usable or {next(iter(scores)): 0.0}, key=lambda setting: usable.get(setting, 0.0)).dropout
+    return Setting(next_value({s.factor: score for s, score in scores.items() if s.dropout == dropout}), dropout)
+
+
+def mean_score(trials: Sequence[TaskResult[Stage]]) -> float | None:
+    """The mean validation score of the same trial with several seeds; None where one of them failed or diverged."""
+    scores = [None if trial.reason else trial.get().outcome["score"] for trial in trials]
+    usable = [float(score) for score in scores if score is not None]
+    return sum(usable) / len(usable) if usable and len(usable) == len(scores) else None
+
+
+def _resampled(cell: Cell, trial: TaskResult[Stage]) -> float | None:
+    """The score of a trial on the seed's validation tweets, higher is better; None where it failed or diverged."""
+    if trial.reason is not None or trial.get().outcome["score"] is None:
+        return None
+    labels_N, monitor = validation_labels(cell.prepared), cell.config.train.monitor
+    indices_N = validation_resample(len(labels_N), cell.seed)
+    return _sign(monitor) * resampled_score(trial.get(), labels_N, indices_N, monitor)
+
+
+def _by_nearness(scores: Mapping[Setting, float | None]) -> dict[Setting, float]:
+    """The settings with a score, the factor nearest to 1 first, as a ratio: it is taken where scores are equal."""
+    usable = {setting: score for setting, score in scores.items() if score is not None}
+    return dict(sorted(usable.items(), key=lambda item: (max(item[0].factor, 1 / item[0].factor), item[0].factor)))
+
+
+def _sign(monitor: str) -> int:
+    return -1 if monitor == "nll" else 1
+
+
+def failure_reason(trials: Sequence[TaskResult[Stage]]) -> str | None:
+    """Why the first trial without a score has none; None where every trial has one."""
+    reasons = (trial.reason or trial.get().outcome.get("reason") for trial in trials)
+    return next((reason for reason in reasons if reason), None)
