@@ -206,7 +206,7 @@ class StudyConfig:
     metric: str = choice("accuracy", "macro_recall")
     lr_factors: list[float] = within(0, above=True)  # noqa: RUF009 - within() makes a field
     dropouts: list[float | None] = within(0, 0.99)  # noqa: RUF009
-    extra_trials: int = within(0)
+    extra_trials: int = within(0, 8)
     finalists: int = within(1)
     trial_seeds: int = within(1)
     cbow_seeds: int | None = within(1)

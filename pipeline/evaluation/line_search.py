@@ -21,11 +21,11 @@ def next_value(scores: Mapping[float, float | None]) -> float:
     rank = {value: -math.inf if score is None else score for value, score in scores.items()}
     best = values.index(max(values, key=lambda value: rank[value]))
     if best == len(values) - 1:
-        return float(f"{values[best] * STEP:.3g}")
+        return float(f"{values[best] * STEP:.4g}")
     if best == 0:
-        return float(f"{values[best] / STEP:.3g}")
+        return float(f"{values[best] / STEP:.4g}")
     neighbour = max(values[best - 1], values[best + 1], key=lambda value: rank[value])
-    return float(f"{math.sqrt(values[best] * neighbour):.3g}")
+    return float(f"{math.sqrt(values[best] * neighbour):.4g}")
 
 
 def finalists(scores: Mapping[K, float], count: int) -> list[K]:

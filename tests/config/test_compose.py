@@ -89,7 +89,7 @@ class TestComposed:
         assert (config.text.tokenizer, config.text.min_count, config.text.max_tokens) == ("tweet", 2, 256)
         assert (config.cbow.workers, config.cbow.sg, config.cbow.vector_size, config.cbow.seed) == (1, 0, 200, 0)
         assert variant_name(config.embedding) == "random_trainable"
-        assert (config.model.encoder, config.model.widths, config.train.monitor) == ("mean", [3, 4, 5], "macro_recall")
+        assert (config.model.encoder, config.model.widths, config.train.monitor) == ("mean", [3, 4, 5], "nll")
         assert (config.seed, config.stage, config.force, config.workers) == (0, "all", False, cpu_count())
         assert config.paths.root == str(project_root())
         assert config.tracking.uri == f"sqlite:///{project_root()}/mlflow.db"

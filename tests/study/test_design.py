@@ -121,6 +121,7 @@ class TestCell:
             changed = {key for key in different_keys(whole.config, cell) if not key.startswith("embedding.")}
             expected = {"stage", "data.label_budget", "seed", "cbow.seed", "train.lr_head", "train.lr_embedding"}
             expected |= {"tracking.keep_embedding", "model.dropout"}
+            expected -= {"cbow.seed"} if name.startswith("cbow") else set()  # seed 3 reads the vectors of seed 0
             assert changed == expected | ({"text.emoticons"} if name.endswith("@strip") else set()), name
             assert dataclasses.asdict(cell.embedding) == dataclasses.asdict(variant.config.embedding)
             assert (cell.stage, cell.data.label_budget, cell.seed) == ("all", 60, 3)
@@ -271,8 +272,8 @@ class TestConditions:
     @pytest.mark.parametrize(
         ("name", "message"),
         [
-            ("cbow_frozen@stripp", "'stripp' is not a choice, did you mean 'strip'"),
-            ("cbow_frozen@embedding.dimm=3", "unknown key 'embedding.dimm', did you mean 'embedding.dim'"),
+            ("cbow_frozen@stripp", "'stripp' is not a choice; did you mean 'strip'?"),
+            ("cbow_frozen@embedding.dimm=3", "unknown key 'embedding.dimm'; did you mean 'embedding.dim'?"),
             ("cbow_frozen@seed=3", "seed: the variants of a study differ in keys of"),
             ("cbow_frozen@embedding.dim=zero", "embedding.dim=zero: expected a whole number"),
             ("cbow_frozen@embedding.dim=0", "embedding.dim=0: expected a whole number from 1"),

@@ -23,6 +23,7 @@ from mlflow.tracking import MlflowClient
 from pipeline.classifier import engine
 from pipeline.cli.run import main
 from pipeline.config.compose import compose
+from pipeline.evaluation.line_search import validation_resample
 from pipeline.runtime.cached_folder import read_manifest
 from pipeline.runtime.errors import RunError
 from pipeline.runtime.files import flatten, read_csv, read_json
@@ -30,8 +31,10 @@ from pipeline.runtime.paths import project_root
 from pipeline.stages import vectors
 from pipeline.stages.run import run as run_stages
 from pipeline.study import jobs
+from pipeline.text.encoded_split import EncodedSplit
 
-# Two variants, two budgets, two seeds on 320 training tweets: 8 runs, and 12 trials with one seed.
+# Two variants, two budgets, two seeds on 320 training tweets: 8 runs, 12 trials with the first seed, and 8 with the
+# other one, of the two best settings.
 TINY = (
     "+experiment=compare",
     "data.sample.labelled=400",
@@ -47,6 +50,9 @@ TINY = (
     "study.seeds=2",
     "study.trial_seeds=1",
     "study.lr_factors=[1,10,30]",
+    "study.dropouts=[null]",
+    "study.extra_trials=0",
+    "study.finalists=2",
     "study.baselines=[majority,vader]",
     "study.resamples=100",
 )
@@ -234,45 +240,53 @@ class TestFairness:
             assert bool(transferred) == (budget == 320)
 
 
-class TestLearningRates:
+class TestSettings:
     def test_every_variant_and_budget_has_the_same_trials(self, finished: FinishedStudy):
         trials = finished.trained(test=False)
-        assert set(trials) == set(product(VARIANTS, BUDGETS, (0,)))
-        for runs in trials.values():
-            assert sorted(run.train.lr_head for run in runs) == [0.003, 0.03, 0.09]
-            assert sorted(run.train.lr_embedding for run in runs) == [0.001, 0.01, 0.03]
-        assert len(finished.trainings) == len(CELLS) + 12
+        assert set(trials) == set(CELLS)
+        for (_, _, seed), runs in trials.items():
+            rates = sorted((run.train.lr_head, run.train.lr_embedding) for run in runs)
+            every = [(0.003, 0.001), (0.03, 0.01), (0.09, 0.03)]
+            assert rates == every if seed == 0 else len(rates) == 2 and set(rates) < set(every)
+        assert len(finished.trainings) == len(CELLS) + 20
 
     def test_trials_never_see_the_test_split_and_runs_do_once(self, finished: FinishedStudy):
-        assert [task.test is None for task, _ in finished.trainings] == [True] * 12 + [False] * len(CELLS)
+        assert [task.test is None for task, _ in finished.trainings] == [True] * 20 + [False] * len(CELLS)
         assert all(task.validation is not None for task, _ in finished.trainings)
 
-    def test_the_choice_is_the_best_on_validation(self, finished: FinishedStudy):
-        measured = {}
+    def test_every_seed_chooses_the_best_of_the_two_best(self, finished: FinishedStudy):
+        trials: dict[tuple[str, int, int], dict[float, tuple[Path, float]]] = {}
         for path in (finished.root / "artifacts" / "trial").glob("*/manifest.json"):
             manifest = read_json(path)
             identity = manifest["identity"]
             variant = "cbow_frozen" if identity["embedding"]["init"] == "cbow" else "random_trainable"
-            measured[variant, identity["label_budget"] or 320, identity["train"]["lr_head"]] = manifest["outcome"][
-                "score"
-            ]
-        rows = table(finished.folder, "trials")
-        assert len(rows) == len(measured) == 12
-        runs = finished.trained(test=True)
+            cell = (variant, identity["label_budget"] or 320, identity["seed"])
+            trials.setdefault(cell, {})[identity["train"]["lr_head"]] = path.parent, manifest["outcome"]["score"]
+        prepared = only(finished.root / "artifacts" / "prepare", "*/manifest.json").parent
+        labels = EncodedSplit.open(prepared, "validation").labels
+        rows, runs = table(finished.folder, "trials"), finished.trained(test=True)
+        assert len(rows) == 12
         for variant, budget in product(VARIANTS, BUDGETS):
-            trials_of_cell = [row for row in rows if (row["variant"], int(row["label_budget"])) == (variant, budget)]
-            assert [float(row["factor"]) for row in trials_of_cell] == list(FACTORS)
-            for row in trials_of_cell:
-                assert float(row["score"]) == pytest.approx(measured[variant, budget, float(row["lr_head"])])
-            (chosen,) = [row for row in trials_of_cell if row["chosen"] == "True"]
-            assert float(chosen["score"]) == max(float(row["score"]) for row in trials_of_cell)
-            assert (chosen["edge"] == "True") == (chosen["factor"] != "10.0")
+            of_cell = [row for row in rows if (row["variant"], int(row["label_budget"])) == (variant, budget)]
+            assert [float(row["factor"]) for row in of_cell] == list(FACTORS)
+            first_seed = trials[variant, budget, 0]
+            for row in of_cell:
+                assert float(row["score"]) == pytest.approx(first_seed[float(row["lr_head"])][1])
+            best = sorted(first_seed, key=lambda rate: first_seed[rate][1])[:2]
+            chosen = []
             for seed in SEEDS:
+                resample = validation_resample(len(labels), seed)
+                losses = {}
+                for rate in best:
+                    probability = np.load(trials[variant, budget, seed][rate][0] / "true_probability.npy")
+                    losses[rate] = -np.log(probability[resample].astype(float)).mean()
                 (run,) = runs[variant, budget, seed]
-                assert (run.train.lr_head, run.train.lr_embedding) == (
-                    float(chosen["lr_head"]),
-                    float(chosen["lr_embedding"]),
-                )
+                assert run.train.lr_head == min(losses, key=lambda rate: losses[rate])
+                assert run.train.lr_embedding == pytest.approx(run.train.lr_head / 3)
+                chosen.append(run.train.lr_head)
+            for row in of_cell:
+                assert int(row["seeds"]) == chosen.count(float(row["lr_head"]))
+                assert (row["edge"] == "True") == (row["seeds"] != "0" and row["factor"] != "10.0")
 
 
 class TestAgain:
@@ -355,7 +369,7 @@ class TestFailures:
         monkeypatch.setattr(vectors, "cbow", fail)
         assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
         # No learning rate could be chosen, so the seed with vectors is not trained either: one row for all seeds.
-        reason = "no trial of a learning rate worked: its word vectors: no word is frequent enough"
+        reason = "no trial of a setting worked: its word vectors: no word is frequent enough"
         assert [tuple(failure.values()) for failure in written[0].failures] == [("cbow_frozen", 60, None, reason)]
         assert set(written[0].folders) == set(runs_of(tmp_path)) == set(product(["random_trainable"], (60,), (0, 1)))
 

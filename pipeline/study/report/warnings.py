@@ -83,7 +83,8 @@ def _edges(trials: pd.DataFrame) -> str:
     rest = f"; and {len(cells) - EDGES_NAMED} more" if len(cells) > EDGES_NAMED else ""
     return (
         f"Of {int(trials['seeds'].sum())} choices, {int(edges['seeds'].sum())} are the smallest or largest learning "
-        f"rate that was tried. A better one may lie beyond (study.extra_trials): {'; '.join(cells[:EDGES_NAMED])}{rest}."
+        "rate that was tried. A better one may lie beyond (study.extra_trials): "
+        f"{'; '.join(cells[:EDGES_NAMED])}{rest}."
     )
 
 

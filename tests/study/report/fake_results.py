@@ -59,6 +59,8 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
             "resamples": 2000,
             "lr_factors": [0.3, 1.0, 3.0, 10.0],
             "trial_seeds": 2,
+            "monitor": "macro_recall",
+            "monitor_name": "macro recall",
         },
         verdicts=_verdicts(),
         warnings=[

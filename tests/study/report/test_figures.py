@@ -275,7 +275,7 @@ def test_the_chosen_learning_rate_is_marked_and_an_edge_framed() -> None:
         rows = results.trials[results.trials["variant"] == name]
         stars = [line.get_xdata()[0] for line in panel.get_lines() if line.get_marker() == "*"]
         frames = [line.get_xdata()[0] for line in panel.get_lines() if line.get_marker() == "s"]
-        assert stars == rows.loc[rows["chosen"], "factor"].tolist()
+        assert stars == rows.loc[rows["seeds"] > 0, "factor"].tolist()
         assert frames == rows.loc[rows["edge"], "factor"].tolist()
     assert set(panels) == set(results.design["variants"])
 

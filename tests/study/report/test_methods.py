@@ -18,14 +18,19 @@ def test_the_configured_values_are_in_the_text():
     assert "8,000 train, 1,000 validation, 1,000 test tweets" in text
     assert "612,345 tokens (8,000 train and 40,000 unlabelled texts)" in text
     assert "the same 2 pairs of learning rates (train.lr_head=0.003 and train.lr_embedding=0.001 times 0.5, 2)" in text
-    assert "were tried with 1 seed. The pair" in text
+    assert "were tried with 1 seed, each with dropout 0 and 0.3. Then came 3 further settings" in text
+    assert "Each seed then chose among the best 3 by its own trials" in text
+    assert "All seeds share the best one, so no interval" in methods_text("study.finalists=1")
     assert "1,234 resamples" in text
     assert "within ±2 points" in text
 
 
 def test_each_seed_has_its_own_cbow_or_all_share_one():
-    assert "CBOW was trained anew for every seed." in methods_text()
-    assert "All seeds start from the same CBOW training." in methods_text("cbow.seed=5")
+    assert "CBOW was trained with 3 seeds, which the 12 seeds of the runs share." in methods_text()
+    assert "CBOW was trained anew for every seed." in methods_text("study.cbow_seeds=null")
+    assert "CBOW was trained anew for every seed." in methods_text("study.seeds=3")
+    for override in ("cbow.seed=5", "study.cbow_seeds=1"):
+        assert "All seeds start from the same CBOW training, so no interval" in methods_text(override)
 
 
 def test_other_tasks_have_a_paragraph_where_there_are_some():

@@ -26,7 +26,7 @@ def scores(*rows: tuple[str, str, int, float]) -> pd.DataFrame:
 
 
 def trials(*rows: tuple[str, int, float, bool, bool]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["variant", "label_budget", "factor", "chosen", "edge"])
+    return pd.DataFrame(rows, columns=["variant", "label_budget", "factor", "seeds", "edge"])
 
 
 def audit(*findings: tuple[str, str, str]) -> dict[str, Any]:
@@ -110,13 +110,13 @@ def test_a_baseline_is_named_where_no_variant_reaches_it():
 
 
 def test_learning_rates_at_the_edge_are_counted_among_the_choices():
-    rows = [(f"v{place}", 100, 10.0, True, True) for place in range(8)] + [("w", 1000, 1.0, True, False)]
-    rows += [("w", 1000, 3.0, False, False)]
+    rows = [(f"v{number}", 100, 10.0, 2, True) for number in range(8)] + [("w", 1000, 1.0, 12, False)]
+    rows += [("w", 1000, 3.0, 0, False)]
     warning = only(trials=trials(*rows))
     assert warning.code == "learning_rate_at_edge"
-    assert warning.text.startswith("For 8 of 9 choices the best learning rate on validation")
-    named = "; ".join(f"v{place} at 100 labels (× 10)" for place in range(6))
-    assert warning.text.endswith(f"A better one may lie beyond: {named}; and 2 more.")
+    assert warning.text.startswith("Of 28 choices, 16 are the smallest or largest learning rate")
+    named = "; ".join(f"v{number} at 100 labels (× 10, seeds: 2)" for number in range(6))
+    assert warning.text.endswith(f"A better one may lie beyond (study.extra_trials): {named}; and 2 more.")
 
 
 def test_the_audits_warnings_are_taken_over_and_notes_are_not():
@@ -126,7 +126,7 @@ def test_the_audits_warnings_are_taken_over_and_notes_are_not():
     report["findings"][0]["values"] = {}
     report["leaks"] = {"deciding": {"tokens": [{"token": ":)", "tweets": 5}]}}
     text = "One token decides. Set text.emoticons=strip: it removes emoticons and emoji."
-    assert only(audits={"keep": report}, config=compose([])) == StudyWarning("label_leak", text)
+    assert only(audits={"text.emoticons=keep": report}, config=compose([])) == StudyWarning("label_leak", text)
 
 
 def test_a_warning_of_every_condition_is_given_once():
@@ -134,7 +134,9 @@ def test_a_warning_of_every_condition_is_given_once():
         ("label_leak", "warning", "One token decides."),
         ("duplicates_between_splits", "warning", "Copies: 3."),
     )
-    warnings = study_warnings(replace(CLEAN, audits={"keep": audit(leak, copies), "strip": audit(copies)}))
+    warnings = study_warnings(
+        replace(CLEAN, audits={"text.emoticons=keep": audit(leak, copies), "text.emoticons=strip": audit(copies)})
+    )
     assert warnings == [
         StudyWarning("label_leak", "With text.emoticons=keep: One token decides."),
         StudyWarning("duplicates_between_splits", "Copies: 3."),

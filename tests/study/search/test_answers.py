@@ -29,6 +29,17 @@ def invented(*overrides: str) -> SearchResults:
 
 
 class TestTrials:
+    def test_seeds_choose_among_the_best_settings(self):
+        search = invented()
+        ranked = sorted((t for t in search.trials if t.variant == "cbow_frozen"), key=lambda t: -(t.score or 0))
+        best = search.finalists("cbow_frozen")
+        assert list(best) == [trial.number for trial in ranked[: search.config.study.finalists]]
+        assert best[ranked[0].number] == search.best["cbow_frozen"].setting
+        search.chosen = {("cbow_frozen", 60, seed): ranked[seed % 2].number for seed in range(5)}
+        seeds = trial_frame(search).set_index(["variant", "trial"])["seeds"]
+        assert seeds["cbow_frozen", ranked[0].number] == 3
+        assert seeds.sum() == 5
+
     def test_the_best_is_the_first_of_equal_ones_and_the_lowest_loss(self):
         assert invented().best["cbow_frozen"].number == 2
         losses = [Trial("a", number, {}, score, None) for number, score in enumerate([0.5, 0.4, None, 0.4], start=1)]

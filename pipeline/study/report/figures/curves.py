@@ -197,4 +197,4 @@ def _trial_legend(drawing: Drawing, results: StudyResults, budgets: list[int], s
     handles.append(Line2D([], [], color=style.GREY, label="chosen, larger by more seeds", **star))
     handles.append(Line2D([], [], color=style.GREY, linestyle="--", label="without dropout"))
     handles.append(Line2D([], [], label="at the edge of the grid", **EDGE))
-    drawing.legend(handles=handles, loc="outside lower center", ncols=4)
+    drawing.legend(handles=handles, loc="outside lower center", ncols=3)
