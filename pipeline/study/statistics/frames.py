@@ -152,7 +152,7 @@ def difference_frame(
 def _probability_differences(outcomes: Outcomes, first: str, second: str, budget: int) -> dict[str, float | None]:
     """First minus second in macro AUC and NLL, with intervals for other seeds and other test tweets."""
     cells = ((first, budget), (second, budget))
-    row = {}
+    row: dict[str, float | None] = {}
     for name, score in outcomes.probability_scores.items():
         if values := outcomes.paired(*cells, scores=score.values):
             interval = combined_interval(paired_differences(*values), score.difference_variance(*cells))
@@ -182,10 +182,10 @@ def factorial_frame(outcomes: Outcomes) -> pd.DataFrame:
     """
     effects, variances = {}, {}
     for budget in outcomes.budgets:
-        columns = [(variant, budget) for variant in FACTORIAL]
-        if scores := outcomes.paired(*columns):
+        cells = [(variant, budget) for variant in FACTORIAL]
+        if scores := outcomes.paired(*cells):
             for name, effect_S in factorial_effects(scores).items():
-                weights = dict(zip(columns, CONTRASTS[name], strict=True))
+                weights = dict(zip(cells, CONTRASTS[name], strict=True))
                 effects[budget, EFFECTS[name]] = effect_S
                 variances[budget, EFFECTS[name]] = outcomes.tweets.contrast_variance(weights)
     rows = []
