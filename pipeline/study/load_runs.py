@@ -15,7 +15,7 @@ from pipeline.study.design import RunKey, StudyRuns
 from pipeline.study.report.examples import disagreements
 from pipeline.study.report.word_map import word_map
 from pipeline.study.statistics.frames import Cell, Outcomes
-from pipeline.tracking.read_record import load_predicted_labels, load_predictions, read_record
+from pipeline.tracking.read_record import load_predictions, load_test_probabilities, read_record
 from pipeline.tracking.run_record import StoredRun
 
 KEY = ("variant", "label_budget", "seed")  # names the parts of a `RunKey`
@@ -40,17 +40,22 @@ def read_records(runs: StudyRuns) -> dict[RunKey, StoredRun]:
 
 
 def load_outcomes(runs: StudyRuns) -> Outcomes:
-    """True labels of the test split, and the predicted ones of every run and baseline."""
+    """True labels of the test split, and what every run and baseline predicted."""
     predictions: dict[Cell, dict[int, NDArray[np.int64]]] = {}
+    probabilities: dict[Cell, dict[int, NDArray[np.float32]]] = {}
     labels = np.empty(0, np.int64)
     for (variant, budget, seed), folder in sorted(runs.folders.items()):
-        labels, predicted = load_predicted_labels(folder)
-        predictions.setdefault((variant, budget), {})[seed] = predicted
+        labels, probabilities_NC = load_test_probabilities(folder)
+        probabilities.setdefault((variant, budget), {})[seed] = probabilities_NC
+        predictions.setdefault((variant, budget), {})[seed] = probabilities_NC.argmax(axis=1)
     for (name, budget, seed), stage in sorted(runs.baselines.items()):
-        predictions.setdefault((name, budget), {})[seed] = np.load(stage.folder / "predicted.npy").astype(np.int64)
+        probabilities_NC = np.load(stage.folder / "probabilities.npy")
+        predictions.setdefault((name, budget), {})[seed] = probabilities_NC.argmax(axis=1)
+        if stage.outcome["metrics"]["test/nll"] is not None:  # None: classes without probabilities
+            probabilities.setdefault((name, budget), {})[seed] = probabilities_NC
     baselines = frozenset(name for name, _, _ in runs.baselines)
     study = runs.study.config.study
-    return Outcomes(labels, predictions, baselines, study.metric, study.resamples)
+    return Outcomes(labels, predictions, baselines, study.metric, study.resamples, probabilities)
 
 
 def run_frame(runs: StudyRuns, records: Records) -> pd.DataFrame:

@@ -154,6 +154,7 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
     return {
         "runs": frame,
         "scores": scores,
+        "ensembles": frames.ensemble_frame(outcomes),
         "differences": with_difference_sentences(differences, smallest_effect),
         "factorial": frames.factorial_frame(outcomes),
         "crossover": with_crossover_sentences(crossover, scores),

@@ -30,12 +30,13 @@ def read_record(folder: Path) -> StoredRun:
     )
 
 
-def load_predicted_labels(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """True and predicted labels (N,) of the test split, as indices into the run's label names; without the texts."""
+def load_test_probabilities(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """True labels (N,), as indices into the run's label names, and probabilities (N, C) of the test split; no texts."""
     names = read_json(folder / "run.json")["label_names"]
-    table = pq.read_table(folder / "predictions.parquet", columns=["split", "label", "predicted"])
+    columns = [f"p_{name}" for name in names]
+    table = pq.read_table(folder / "predictions.parquet", columns=["split", "label", *columns])
     rows = table.filter(pc.equal(table["split"], "test"))
-    return _label_indices(rows["label"], names), _label_indices(rows["predicted"], names)
+    return _label_indices(rows["label"], names), np.stack([rows[column].to_numpy() for column in columns], axis=1)
 
 
 def load_predictions(folder: Path) -> dict[str, Predictions]:

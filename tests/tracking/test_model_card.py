@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline.tracking.model_card import model_card
-from pipeline.tracking.read_record import load_predicted_labels
+from pipeline.tracking.read_record import load_test_probabilities
 from pipeline.tracking.score_intervals import macro_recall_interval, wilson
 
 
@@ -19,7 +19,8 @@ def folder(make_run, tmp_path):
 
 def test_scores_have_intervals(folder):
     card = model_card(folder)
-    true, predicted = load_predicted_labels(folder)
+    true, probabilities = load_test_probabilities(folder)
+    predicted = probabilities.argmax(axis=1)
     confusion = np.zeros((3, 3), np.int64)
     np.add.at(confusion, (true, predicted), 1)
     low, high = wilson(int((true == predicted).sum()), len(true))

@@ -13,7 +13,9 @@ from pipeline.study.report.study_results import StudyResults
 
 TABLES: dict[str, Callable[[StudyResults], tables.Rows]] = {
     "scores": tables.score_table,
+    "ensembles": tables.ensemble_table,
     "differences": tables.difference_table,
+    "probabilities": tables.probability_table,
     "factorial": tables.factorial_table,
     "crossover": tables.crossover_table,
     "transfer": tables.transfer_table,
@@ -56,7 +58,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 def table_caption(results: StudyResults, name: str) -> str:
     """The caption with the metric's name, a note on p-values that cannot be small, and whether tweets are generated."""
-    note = (p_note(results) if name in ("differences", "factorial") else None) or ""
+    note = (p_note(results) if name == "differences" else None) or ""
     data = f"Data: {results.data['name']}{' (generated tweets)' if results.generated else ''}."
     caption = TEXTS["tables"][name].format(metric=results.design["metric_name"])
     return " ".join([caption, note, data]).replace("  ", " ")

@@ -41,16 +41,13 @@ def score_text(mean: Any, low: Any = None, high: Any = None, *, factor: float = 
     return text if lower is None or upper is None else f"{text} ± {factor * (upper - lower) / 2:.{decimals}f}"
 
 
-def points_text(mean: Any, low: Any = None, high: Any = None) -> str:
-    """A difference of fractions in points: `+3.2 [+2.1, +4.3]`."""
-    center = number(mean)
-    return DASH if center is None else f"{signed(100 * center)} {interval_text(low, high)}".removesuffix(f" {DASH}")
-
-
-def interval_text(low: Any, high: Any) -> str:
-    """An interval of differences in points: `[+2.1, +4.3]`."""
-    lower, upper = number(low), number(high)
-    return DASH if lower is None or upper is None else f"[{signed(100 * lower)}, {signed(100 * upper)}]"
+def points_text(mean: Any, low: Any = None, high: Any = None, *, factor: float = 100, decimals: int = 1) -> str:
+    """A difference, of fractions in points unless `factor` says otherwise: `+3.2 [+2.1, +4.3]`."""
+    center, *bounds = map(number, (mean, low, high))
+    if center is None:
+        return DASH
+    interval = [signed(factor * bound, decimals) for bound in bounds if bound is not None]
+    return f"{signed(factor * center, decimals)}{f' [{interval[0]}, {interval[1]}]' if len(interval) == 2 else ''}"
 
 
 def share_text(share: Any, low: Any = None, high: Any = None) -> str:

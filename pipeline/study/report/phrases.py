@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config.variants import PROSE_NAMES, prose_name
-from pipeline.study.report.formatting import interval_text, number, records, signed
+from pipeline.study.report.formatting import number, points_text, records, signed
 from pipeline.study.statistics.frames import LEARNED
 from pipeline.study.statistics.intervals import Interval
 
 FLOOR = "random_frozen"
 FROZEN, TUNED = "cbow_frozen", "cbow_finetuned"
 SWAPPED = {"higher": "lower", "lower": "higher"}
+OTHER_SCORES = {"auc": ("macro AUC", 1), "nll": ("NLL", -1)}  # by column: name, and the sign of a better score
 NOT_PLANNED = "not planned"
 VARIANT_KEY = re.compile(rf"\b({'|'.join(PROSE_NAMES)})(@\w+(\.[\w.]+=[^\s:]*\w)?)?\b")
 
@@ -23,7 +24,7 @@ VARIANT_KEY = re.compile(rf"\b({'|'.join(PROSE_NAMES)})(@\w+(\.[\w.]+=[^\s:]*\w)
 class Difference:
     """First minus second variant at a label budget: mean and interval (other seeds and tweets) as fractions.
 
-    `decision` is that of `StudyResults.differences`, or `not planned`.
+    `decision` is that of `StudyResults.differences`, or `not planned`; `reversing` are the `reversing_scores`.
     """
 
     mean: float
@@ -32,6 +33,7 @@ class Difference:
     decision: str
     equivalent: bool
     seeds: int
+    reversing: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """In points with the interval."""
@@ -45,7 +47,9 @@ class Difference:
 
 def points(mean: float, low: float | None, high: float | None) -> str:
     """A difference of fractions with its interval: `+3.2 points [+2.1, +4.3]`."""
-    return f"{signed(100 * mean)} points {interval_text(low, high)}".removesuffix(" –")
+    return (
+        points_text(mean, low, high).replace(" ", " points ", 1) if low is not None else f"{signed(100 * mean)} points"
+    )
 
 
 def interval_points(interval: Interval) -> str:
@@ -91,7 +95,23 @@ def difference_sentence(row: Mapping[str, Any], smallest_effect: float) -> str:
             f"fall below {row['p_holm_smallest']:.3g}); read the interval"
         ),
     }
-    return f"{conclusion[row['decision']]}: {size}"
+    reversing = reversing_scores(row)
+    reverse = f"; by {listed(reversing)} the order is the reverse" if reversing else ""
+    return f"{conclusion[row['decision']]}: {size}{reverse}"
+
+
+def reversing_scores(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The scores by which the better variant of a difference is the worse one, both beyond their intervals."""
+
+    def order(low: Any, high: Any) -> int:
+        bounds = number(low), number(high)
+        return 0 if None in bounds else int(bounds[0] > 0) - int(bounds[1] < 0)  # type: ignore[operator]
+
+    own = order(row["low_total"], row["high_total"])
+    others = {
+        name: sign * order(row.get(f"{key}_low"), row.get(f"{key}_high")) for key, (name, sign) in OTHER_SCORES.items()
+    }
+    return tuple(name for name, other in others.items() if own * other == -1)
 
 
 def with_crossover_sentences(crossovers: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -148,13 +168,23 @@ def difference_of(differences: pd.DataFrame, first: str, second: str, budget: in
             low, high = (None if bound is None else sign * bound for bound in bounds)
             decision = str(row["decision"]) if row["planned"] else NOT_PLANNED
             decision = SWAPPED.get(decision, decision) if sign < 0 else decision
-            return Difference(sign * float(row["mean"]), low, high, decision, bool(row["equivalent"]), int(row["n"]))
+            size, seeds = sign * float(row["mean"]), int(row["n"])
+            return Difference(size, low, high, decision, bool(row["equivalent"]), seeds, reversing_scores(row))
     return None
 
 
 def over_budgets(name: str, rows: Sequence[tuple[int, Difference]]) -> str:
     """A difference at every label budget, as a sentence of evidence."""
     return f"{name}: " + "; ".join(f"{difference} at {budget:,} labels" for budget, difference in rows) + "."
+
+
+def reversals(rows: Sequence[tuple[int, Difference]]) -> list[str]:
+    """Where other scores reverse the order of a difference at ascending label budgets: a sentence per score."""
+    sentences = []
+    for name, _ in OTHER_SCORES.values():
+        if budgets := [f"{budget:,}" for budget, difference in rows if name in difference.reversing]:
+            sentences.append(f"By {name}, the order is the reverse with {listed(budgets)} labels.")
+    return sentences
 
 
 def listed(words: Sequence[str]) -> str:

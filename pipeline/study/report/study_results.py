@@ -51,12 +51,17 @@ class StudyResults:
     trials : variant, label_budget, factor, dropout, lr_head, lr_embedding, score (mean validation score), seeds (the
         number that chose it), edge (bool: chosen and the smallest or largest factor).
     scores : kind, variant, label_budget, n (seeds), mean, sd, low, high (t-interval over seeds), low_total, high_total
-        (other seeds and other test tweets), trainable, parameters.
+        (other seeds and other test tweets), auc, nll (means over seeds, None without probabilities), trainable,
+        parameters.
+    ensembles : variant, label_budget, n (runs), mean, low, high (over test tweets): the score of the runs' average
+        probabilities.
     differences : a (first), b (second), label_budget, planned (bool), n, mean (a − b), sd, low, high, low_total,
         high_total, p (sign-flip), p_smallest, p_holm, p_holm_smallest (both None where not planned), superiority,
-        superiority_low, superiority_high, p_equivalence, decision (higher, lower, equivalent, undecided, too few
-        seeds), equivalent (bool), sentence.
-    factorial : label_budget, effect ("CBOW init", "training", "interaction"), n, mean, low, high, p.
+        superiority_low, superiority_high, p_equivalence, p_equivalence_holm (None where not planned), decision
+        (higher, lower, equivalent, undecided, too few seeds), equivalent (bool), sentence; auc and nll (a − b), each
+        with its ends _low and _high (other seeds and other test tweets).
+    factorial : label_budget, effect ("CBOW init", "training", "interaction"), n, mean, low, high, low_total,
+        high_total, p, p_holm (over all effects and budgets).
     crossover : variant, kind, estimate, low, high (label budgets or None), certain (bool), sentence.
     mcnemar : a, b, label_budget, seed, only_a, only_b (tweets that one alone got right), p; a row per seed.
     probes : variant, probe (metric name), when ("before", "after"), n, mean, low, high; largest budget.
@@ -82,6 +87,7 @@ class StudyResults:
     failures: pd.DataFrame
     trials: pd.DataFrame
     scores: pd.DataFrame
+    ensembles: pd.DataFrame
     differences: pd.DataFrame
     factorial: pd.DataFrame
     crossover: pd.DataFrame

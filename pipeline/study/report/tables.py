@@ -11,7 +11,6 @@ from pipeline.study.report.formatting import (
     DASH,
     budget_name,
     count_text,
-    interval_text,
     number,
     p_text,
     points_text,
@@ -19,8 +18,8 @@ from pipeline.study.report.formatting import (
     score_text,
     share_text,
 )
+from pipeline.study.report.phrases import listed, reversing_scores
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.statistics.significance import smallest_p
 
 Rows = list[dict[str, str]]
 # The measures shown, by the last part of a probe's name, each with its value for a meaningless embedding.
@@ -37,11 +36,27 @@ def score_table(results: StudyResults) -> Rows:
         row = {"variant": prose_name(str(name)), "trainable": count_text(cells[-1]["trainable"])}
         row |= {str(budget): DASH for budget in results.design["budget_names"]}
         for cell in cells:
-            text = score_text(cell["mean"], cell["low"], cell["high"])
+            text = total_score(cell)
             seeds_missing = cell["kind"] == "variant" and cell["n"] != results.design["seeds"]
             row[budget_name(results, cell["label_budget"])] = f"{text} (n = {cell['n']})" if seeds_missing else text
         rows.append(row)
     return rows
+
+
+def total_score(row: Mapping[str, Any]) -> str:
+    """Mean ± half the interval over seeds and tweets, of a row of `StudyResults.scores`."""
+    return score_text(row["mean"], row["low_total"], row["high_total"])
+
+
+def ensemble_table(results: StudyResults) -> Rows:
+    """A row per variant, a column per label budget: the score of its runs' average probabilities."""
+    rows: dict[str, dict[str, str]] = {}
+    empty = {"average of": DASH} | dict.fromkeys(map(str, results.design["budget_names"]), DASH)
+    for cell in records(results.ensembles):
+        row = rows.setdefault(cell["variant"], {"variant": prose_name(cell["variant"])} | empty)
+        row["average of"] = f"{cell['n']} runs"
+        row[budget_name(results, cell["label_budget"])] = score_text(cell["mean"], cell["low"], cell["high"])
+    return [rows[name] for name in results.design["variants"] if name in rows]
 
 
 def difference_table(results: StudyResults, *, planned: bool = True) -> Rows:
@@ -51,17 +66,33 @@ def difference_table(results: StudyResults, *, planned: bool = True) -> Rows:
         pair = f"{prose_name(row['a'])} − {prose_name(row['b'])}"
         entry = {"first − second": pair, "labels": budget_name(results, row["label_budget"]), "n": str(row["n"])}
         entry |= {
-            "points": points_text(row["mean"], row["low"], row["high"]),
-            "seeds and tweets": interval_text(row["low_total"], row["high_total"]),
+            "points": points_text(row["mean"], row["low_total"], row["high_total"]),
             "p": p_text(row["p"], row["p_smallest"]),
         }
         if planned:
             entry["p (Holm)"] = p_text(row["p_holm"], row["p_holm_smallest"])
         entry["P(first better)"] = share_text(row["superiority"], row["superiority_low"], row["superiority_high"])
-        entry["p (equivalence)"] = p_text(row["p_equivalence"])
+        equivalence = "p_equivalence_holm" if planned else "p_equivalence"
+        entry[f"p (equivalence{', Holm' * planned})"] = p_text(row[equivalence])
         entry["decision"] = str(row["decision"])
         rows.append(entry)
     return rows
+
+
+def probability_table(results: StudyResults) -> Rows:
+    """A row per planned pair and label budget: the difference in the study's score, in macro AUC and in NLL."""
+    return [
+        {
+            "first − second": f"{prose_name(row['a'])} − {prose_name(row['b'])}",
+            "labels": budget_name(results, row["label_budget"]),
+            f"{results.design['metric_name']}, points": points_text(row["mean"], row["low_total"], row["high_total"]),
+            "macro AUC, points": points_text(row["auc"], row["auc_low"], row["auc_high"]),
+            "NLL, nats": points_text(row["nll"], row["nll_low"], row["nll_high"], factor=1, decimals=3),
+            "order": f"reversed by {listed(names)}" if (names := reversing_scores(row)) else "not reversed",
+        }
+        for row in records(results.differences)
+        if row["planned"] and number(row.get("auc")) is not None
+    ]
 
 
 def factorial_table(results: StudyResults) -> Rows:
@@ -71,8 +102,8 @@ def factorial_table(results: StudyResults) -> Rows:
         effects = list(group)
         row = {"labels": budget_name(results, budget), "n": str(min(effect["n"] for effect in effects))}
         for effect in effects:
-            row[str(effect["effect"])] = points_text(effect["mean"], effect["low"], effect["high"])
-            row[f"p ({effect['effect']})"] = p_text(effect["p"], smallest_p(int(effect["n"])))
+            row[str(effect["effect"])] = points_text(effect["mean"], effect["low_total"], effect["high_total"])
+            row[f"p (Holm), {effect['effect']}"] = p_text(effect["p_holm"])
         rows.append(row)
     return rows
 

@@ -46,7 +46,8 @@ class Comparison:
     p : of the sign-flip test. smallest_p : the least it can be with so many seeds.
     holm_p : Holm correction of the larger of `p` and the combined interval's own p (`difference_p`), so that it holds
         for other tweets as well. smallest_holm_p : the least it can be with these seeds and this family.
-    equivalence_p : not corrected.
+    equivalence_p : of two one-sided tests with `combined`, not corrected. equivalence_holm_p : Holm's correction of it
+        over the family; both are None for a single seed.
     """
 
     over_seeds: Interval
@@ -57,22 +58,22 @@ class Comparison:
     holm_p: float
     smallest_holm_p: float
     equivalence_p: float | None
+    equivalence_holm_p: float | None
     decision: Decision
 
 
 def decide(
-    combined: Interval, holm_p: float, smallest_holm_p: float, smallest_effect: float = 0.01, alpha: float = 0.05
+    combined: Interval, holm_p: float, smallest_holm_p: float, equivalence_holm_p: float | None, alpha: float = 0.05
 ) -> Decision:
     """The verdict on a difference.
 
     - `higher` or `lower` needs a corrected p of at most `alpha` and a combined interval (of level 1 - `alpha`) without
       zero: the difference would hold with other seeds and on other tweets.
-    - `equivalent` needs an equivalence p of at most `alpha`.
+    - `equivalent` needs a corrected equivalence p of at most `alpha`.
     - Otherwise the verdict is `too few seeds` where no outcome of the sign-flip test could have reached `alpha`, else
       `undecided`. A difference that is not significant is never called "no difference".
     """
-    p = equivalence_p(combined, smallest_effect)
-    equivalent = p is not None and p <= alpha
+    equivalent = equivalence_holm_p is not None and equivalence_holm_p <= alpha
     if holm_p <= alpha and combined.low is not None and combined.low > 0:
         return Decision("higher", equivalent)
     if holm_p <= alpha and combined.high is not None and combined.high < 0:
@@ -96,7 +97,7 @@ def compare_family(
     smallest_effect: float = 0.01,
     alpha: float = 0.05,
 ) -> dict[K, Comparison]:
-    """Compare all planned pairs as one family.
+    """Compare all planned pairs, or other contrasts of the same seeds, as one family.
 
     Parameters
     ----------
@@ -113,10 +114,13 @@ def compare_family(
     intervals = {key: combined_interval(values_S, variances[key], 1 - alpha) for key, values_S in values.items()}
     # The claim is about other seeds and other tweets, so the larger p of the two is the one to correct.
     larger_p = [max(p, difference_p(interval)) for p, interval in zip(p_values, intervals.values(), strict=True)]
+    equivalence = {key: equivalence_p(interval, smallest_effect) for key, interval in intervals.items()}
+    tested = {key: p for key, p in equivalence.items() if p is not None}
+    equivalence_holm = dict(zip(tested, holm(list(tested.values())), strict=True))
     comparisons = {}
     corrected = zip(values.items(), p_values, holm(larger_p), smallest_holm_p(seeds), strict=True)
     for (key, values_S), p, holm_p, smallest in corrected:
-        combined = intervals[key]
+        combined, equivalence_holm_p = intervals[key], equivalence_holm.get(key)
         comparisons[key] = Comparison(
             over_seeds=t_interval(values_S, 1 - alpha),
             combined=combined,
@@ -125,7 +129,8 @@ def compare_family(
             smallest_p=smallest_p(len(values_S)),
             holm_p=holm_p,
             smallest_holm_p=smallest,
-            equivalence_p=equivalence_p(combined, smallest_effect),
-            decision=decide(combined, holm_p, smallest, smallest_effect, alpha),
+            equivalence_p=equivalence[key],
+            equivalence_holm_p=equivalence_holm_p,
+            decision=decide(combined, holm_p, smallest, equivalence_holm_p, alpha),
         )
     return comparisons

@@ -1,7 +1,7 @@
-"""A study's statistics as data frames: scores, paired differences, effects, crossovers, McNemar."""
+"""A study's statistics as data frames: scores, averages, paired differences, effects, crossovers, McNemar."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,22 +12,24 @@ from numpy.typing import NDArray
 from pipeline.study.statistics.bootstrap import TweetResamples, resample_tweets
 from pipeline.study.statistics.comparisons import Comparison, compare_family, paired_differences
 from pipeline.study.statistics.crossover import crossover
-from pipeline.study.statistics.factorial import factorial_effects
-from pipeline.study.statistics.intervals import combined_interval, t_interval
+from pipeline.study.statistics.factorial import CONTRASTS, factorial_effects
+from pipeline.study.statistics.intervals import combined_interval, t_interval, tweet_interval
+from pipeline.study.statistics.probability_scores import ProbabilityScore, probability_scores
 from pipeline.study.statistics.significance import mcnemar
 
+PROBABILITY_COLUMNS = ("auc", "auc_low", "auc_high", "nll", "nll_low", "nll_high")
 Cell = tuple[str, int]  # a variant (or baseline) at a label budget
 EFFECTS = {"init": "CBOW init", "training": "training", "interaction": "interaction"}
 FACTORIAL = ("random_frozen", "random_trainable", "cbow_frozen", "cbow_finetuned")
 LEARNED = "random_trainable"
 SCORE_COLUMNS = [
     "kind", "variant", "label_budget", "n", "mean", "sd", "low", "high", "low_total", "high_total",
-    "trainable", "parameters",
+    "auc", "nll", "trainable", "parameters",
 ]  # fmt: skip
 DIFFERENCE_COLUMNS = (
     "a", "b", "label_budget", "planned", "n", "mean", "sd", "low", "high", "low_total", "high_total",
     "p", "p_smallest", "p_holm", "p_holm_smallest", "superiority", "superiority_low", "superiority_high",
-    "p_equivalence", "decision", "equivalent",
+    "p_equivalence", "p_equivalence_holm", "decision", "equivalent",
 )  # fmt: skip
 
 
@@ -40,6 +42,7 @@ class Outcomes:
     baselines : names among the variants that are baselines.
     metric : `accuracy` or `macro_recall`.
     resamples : bootstrap resamples of the tweets.
+    probabilities : like `predictions`, (N, C), of the methods that predict probabilities.
     """
 
     labels: NDArray[np.int64]
@@ -47,6 +50,7 @@ class Outcomes:
     baselines: frozenset[str]
     metric: str
     resamples: int
+    probabilities: Mapping[Cell, Mapping[int, NDArray[np.float32]]] = field(default_factory=dict)
 
     @cached_property
     def tweets(self) -> TweetResamples[Cell]:
@@ -58,23 +62,32 @@ class Outcomes:
     def scores(self) -> dict[Cell, dict[int, float]]:
         """The test score of every run."""
         return {
-            cell: {seed: self._score(predicted) for seed, predicted in seeds.items()}
+            cell: {seed: self.score(predicted) for seed, predicted in seeds.items()}
             for cell, seeds in self.predictions.items()
         }
+
+    @cached_property
+    def probability_scores(self) -> dict[str, ProbabilityScore[Cell]]:
+        """Macro AUC and NLL of every run with probabilities."""
+        return probability_scores(self.labels, self.probabilities)
 
     @property
     def budgets(self) -> list[int]:
         """Label budgets, ascending."""
         return sorted({budget for _, budget in self.predictions})
 
-    def paired(self, *cells: Cell) -> list[NDArray[np.float64]]:
+    def paired(
+        self, *cells: Cell, scores: Mapping[Cell, Mapping[int, float]] | None = None
+    ) -> list[NDArray[np.float64]]:
         """Scores (S,) of each cell over the seeds that all of them have; empty where a cell is missing."""
-        if any(cell not in self.scores for cell in cells):
+        scores = self.scores if scores is None else scores
+        if any(cell not in scores for cell in cells):
             return []
-        seeds = sorted(set.intersection(*(set(self.scores[cell]) for cell in cells)))
-        return [np.array([self.scores[cell][seed] for seed in seeds]) for cell in cells] if seeds else []
+        seeds = sorted(set.intersection(*(set(scores[cell]) for cell in cells)))
+        return [np.array([scores[cell][seed] for seed in seeds]) for cell in cells] if seeds else []
 
-    def _score(self, predicted: NDArray[np.int64]) -> float:
+    def score(self, predicted: NDArray[np.int64]) -> float:
+        """The score of predicted classes (N,)."""
         correct = predicted == self.labels
         if self.metric == "accuracy":
             return float(correct.mean())
@@ -90,9 +103,27 @@ def score_frame(outcomes: Outcomes, parameters: Mapping[Cell, tuple[float | None
         kind = "baseline" if cell[0] in outcomes.baselines else "variant"
         bounds = (over_seeds.low, over_seeds.high, total.low, total.high)
         clipped = [None if bound is None else min(max(bound, 0.0), 1.0) for bound in bounds]  # as scores are
-        numbers = (over_seeds.n, over_seeds.mean, over_seeds.sd, *clipped)
+        others = (outcomes.probability_scores[name].values.get(cell) for name in outcomes.probability_scores)
+        means = [float(np.mean(list(seeds.values()))) if seeds else None for seeds in others] or [None, None]
+        numbers = (over_seeds.n, over_seeds.mean, over_seeds.sd, *clipped, *means)
         rows.append((kind, *cell, *numbers, *parameters.get(cell, (None, None))))
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+
+
+def ensemble_frame(outcomes: Outcomes) -> pd.DataFrame:
+    """`StudyResults.ensembles`: the average of the probabilities of a variant's runs, with an interval over tweets."""
+    predicted = {
+        cell: np.mean(list(seeds.values()), axis=0).argmax(axis=1)
+        for cell, seeds in outcomes.probabilities.items()
+        if len(seeds) > 1 and cell[0] not in outcomes.baselines
+    }
+    columns = {cell: predicted_N[None] for cell, predicted_N in predicted.items()}
+    tweets = resample_tweets(outcomes.labels, columns, outcomes.metric, resamples=outcomes.resamples)
+    rows = []
+    for cell, predicted_N in predicted.items():
+        interval = tweet_interval(outcomes.score(predicted_N), tweets.variance(cell))
+        rows.append((*cell, len(outcomes.probabilities[cell]), interval.mean, interval.low, interval.high))
+    return pd.DataFrame(rows, columns=["variant", "label_budget", "n", "mean", "low", "high"])
 
 
 def difference_frame(
@@ -114,33 +145,55 @@ def difference_frame(
             for first, second, budget in differences
         }
         for key, comparison in compare_family(differences, variances, smallest_effect).items():
-            rows.append(difference_row(*key, is_planned, comparison))
-    return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
+            rows.append(difference_row(*key, is_planned, comparison) | _probability_differences(outcomes, *key))
+    return pd.DataFrame(rows, columns=[*DIFFERENCE_COLUMNS, *PROBABILITY_COLUMNS])
+
+
+def _probability_differences(outcomes: Outcomes, first: str, second: str, budget: int) -> dict[str, float | None]:
+    """First minus second in macro AUC and NLL, with intervals for other seeds and other test tweets."""
+    cells = ((first, budget), (second, budget))
+    row: dict[str, float | None] = {}
+    for name, score in outcomes.probability_scores.items():
+        if values := outcomes.paired(*cells, scores=score.values):
+            interval = combined_interval(paired_differences(*values), score.difference_variance(*cells))
+            row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return row
 
 
 def difference_row(first: str, second: str, budget: int, planned: bool, comparison: Comparison) -> dict[str, Any]:
-    """A row of `difference_frame`; the corrected p and the decision of a pair that was not planned are None."""
+    """A row of `difference_frame`; corrected p-values and the decision of a pair that was not planned are None."""
     seeds, total, wins = comparison.over_seeds, comparison.combined, comparison.superiority
     holm = (comparison.holm_p, comparison.smallest_holm_p) if planned else (None, None)
-    decision = comparison.decision.verdict if planned else None
+    equivalence_holm, decision = (
+        (comparison.equivalence_holm_p, comparison.decision.verdict) if planned else (None, None)
+    )
     values = (
         *(first, second, budget, planned, seeds.n, seeds.mean, seeds.sd, seeds.low, seeds.high, total.low, total.high),
         *(comparison.p, comparison.smallest_p, *holm, wins.share, wins.low, wins.high),
-        *(comparison.equivalence_p, decision, comparison.decision.equivalent),
+        *(comparison.equivalence_p, equivalence_holm, decision, comparison.decision.equivalent),
     )
     return dict(zip(DIFFERENCE_COLUMNS, values, strict=True))
 
 
 def factorial_frame(outcomes: Outcomes) -> pd.DataFrame:
-    """`StudyResults.factorial`, for the label budgets that have all four variants of the 2 × 2 design."""
-    rows = []
+    """`StudyResults.factorial`, for the label budgets that have all four variants of the 2 × 2 design.
+
+    The effects at all budgets are one family of tests.
+    """
+    effects, variances = {}, {}
     for budget in outcomes.budgets:
-        columns = [(variant, budget) for variant in FACTORIAL]
-        if scores := outcomes.paired(*columns):
-            for name, effect in factorial_effects(*scores, tweets=outcomes.tweets, columns=columns).items():
-                total = effect.combined
-                rows.append((budget, EFFECTS[name], total.n, total.mean, total.low, total.high, effect.p))
-    return pd.DataFrame(rows, columns=["label_budget", "effect", "n", "mean", "low", "high", "p"])
+        cells = [(variant, budget) for variant in FACTORIAL]
+        if scores := outcomes.paired(*cells):
+            for name, effect_S in factorial_effects(scores).items():
+                weights = dict(zip(cells, CONTRASTS[name], strict=True))
+                effects[budget, EFFECTS[name]] = effect_S
+                variances[budget, EFFECTS[name]] = outcomes.tweets.contrast_variance(weights)
+    rows = []
+    for key, effect in compare_family(effects, variances).items():
+        seeds, total = effect.over_seeds, effect.combined
+        rows.append((*key, seeds.n, seeds.mean, seeds.low, seeds.high, total.low, total.high, effect.p, effect.holm_p))
+    columns = ["label_budget", "effect", "n", "mean", "low", "high", "low_total", "high_total", "p", "p_holm"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def crossover_frame(outcomes: Outcomes, variants: Sequence[str]) -> pd.DataFrame:

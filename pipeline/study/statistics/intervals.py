@@ -1,11 +1,11 @@
-"""Confidence intervals over seeds (Student's t), alone or with the bootstrap variance over test tweets."""
+"""Confidence intervals over seeds (Student's t), over test tweets, or over both at once."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, t
+from scipy.stats import beta, norm, t
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,12 @@ def combined_interval(values_S: ArrayLike, tweet_variance: float, level: float =
     half = float(t.ppf((1 + level) / 2, df)) * math.sqrt(variance)
     known_df = df if df < math.inf else None
     return Interval(mean, sd, math.sqrt(variance), known_df, mean - half, mean + half, n)
+
+
+def tweet_interval(score: float, tweet_variance: float, level: float = 0.95) -> Interval:
+    """A score that involves no draw of a seed, with the normal interval for other test tweets."""
+    half = float(norm.ppf((1 + level) / 2)) * math.sqrt(tweet_variance)
+    return Interval(score, None, math.sqrt(tweet_variance), None, score - half, score + half, 1)
 
 
 def superiority(differences_S: ArrayLike, level: float = 0.95) -> Share:

@@ -62,9 +62,19 @@ def scores(runs: pd.DataFrame) -> pd.DataFrame:
         mean, sd, low, high = _interval(group["test/macro_recall"].to_numpy())
         total = (None, None) if low is None else (low - 0.004, high + 0.004)
         count = TRAINABLE.get(name)
-        rows.append([kind, name, budget, len(group), mean, sd, low, high, *total, count, 2_327_042 if count else None])
+        proper = [0.9 * mean, 1 - mean] if name != "vader" else [None, None]
+        counts = [count, 2_327_042 if count else None]
+        rows.append([kind, name, budget, len(group), mean, sd, low, high, *total, *proper, *counts])
     columns = ["kind", "variant", "label_budget", "n", "mean", "sd", "low", "high", "low_total", "high_total"]
-    return pd.DataFrame(rows, columns=[*columns, "trainable", "parameters"])
+    return pd.DataFrame(rows, columns=[*columns, "auc", "nll", "trainable", "parameters"])
+
+
+def ensembles(seeds: int) -> pd.DataFrame:
+    rows = [
+        [name, budget, seeds, MEANS[name][index] + 0.005, MEANS[name][index] - 0.004, MEANS[name][index] + 0.014]
+        for name, (index, budget) in product(VARIANTS, enumerate(BUDGETS))
+    ]
+    return pd.DataFrame(rows, columns=["variant", "label_budget", "n", "mean", "low", "high"])
 
 
 def differences(runs: pd.DataFrame) -> pd.DataFrame:
@@ -92,9 +102,12 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
         holm = [min(1.0, 20 * p), min(1.0, 20 * smallest)] if planned else [None, None]
         sentence = f"{a} is {decision} than {b} by {100 * mean:+.1f} points at {budget} labels, n = {n} <seeds>."
         row = [a, b, budget, planned, n, mean, sd, low, high, *total, p, smallest, *holm, *superiority, float(equal)]
-        rows.append([*row, decision, sentence])
+        nll = [None, None] if low is None else [-total[1], -total[0]]
+        proper = [mean, *total, -mean, *nll]
+        rows.append([*row, min(1.0, 2 * equal) if planned else None, decision, sentence, *proper])
     columns = "a b label_budget planned n mean sd low high low_total high_total p p_smallest p_holm p_holm_smallest"
-    inference = "superiority superiority_low superiority_high p_equivalence decision sentence"
+    inference = "superiority superiority_low superiority_high p_equivalence p_equivalence_holm decision sentence"
+    inference += " auc auc_low auc_high nll nll_low nll_high"
     return pd.DataFrame(rows, columns=f"{columns} {inference}".split())
 
 
@@ -110,8 +123,11 @@ def factorial(runs: pd.DataFrame) -> pd.DataFrame:
     for budget, (effect, series) in product(BUDGETS, effects.items()):
         values = series.loc[budget].dropna().to_numpy()
         mean, _, low, high = _interval(values)
-        rows.append([budget, effect, len(values), mean, low, high, 2 / 2 ** len(values)])
-    return pd.DataFrame(rows, columns=["label_budget", "effect", "n", "mean", "low", "high", "p"])
+        total = [None, None] if low is None else [low - 0.006, high + 0.006]
+        p = 2 / 2 ** len(values)
+        rows.append([budget, effect, len(values), mean, low, high, *total, p, min(1.0, 15 * p)])
+    columns = ["label_budget", "effect", "n", "mean", "low", "high", "low_total", "high_total", "p", "p_holm"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def trials() -> pd.DataFrame:

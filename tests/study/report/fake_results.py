@@ -76,6 +76,7 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
         ),
         trials=frames.trials(),
         scores=frames.scores(runs),
+        ensembles=frames.ensembles(seeds),
         differences=frames.differences(runs),
         factorial=frames.factorial(runs),
         crossover=pd.DataFrame(

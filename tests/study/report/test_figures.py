@@ -137,8 +137,8 @@ def test_curves_show_means_in_percent_and_bands_of_the_interval() -> None:
     assert xs == [100, 300, 1000, 3000, 7200]
     np.testing.assert_allclose(ys, 100 * line["mean"])
     band = next(c for c in axes.collections if to_hex(c.get_facecolor()[0]) == "#0072b2").get_paths()[0].vertices
-    assert band[:, 1].min() == pytest.approx(100 * line["low"].min())
-    assert band[:, 1].max() == pytest.approx(100 * line["high"].max())
+    assert band[:, 1].min() == pytest.approx(100 * line["low_total"].min())
+    assert band[:, 1].max() == pytest.approx(100 * line["high_total"].max())
     assert [label.get_text() for label in strip.get_xticklabels()] == ["100", "300", "1,000", "3,000", "all\n(7,200)"]
 
 

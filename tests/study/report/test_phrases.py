@@ -9,6 +9,7 @@ from pipeline.study.report.phrases import (
     crossover_sentence,
     difference_sentence,
     in_prose,
+    reversing_scores,
     with_crossover_sentences,
     with_difference_sentences,
 )
@@ -51,6 +52,31 @@ def test_the_sentence_of_a_difference(values: list[float], effect: float, family
     unplanned = difference_sentence(difference_row("a", "b", 100, False, comparison), effect)
     assert unplanned.startswith("a − b: ")
     assert unplanned.endswith("(not planned, not tested)")
+
+
+@pytest.mark.parametrize(
+    ("mean", "auc", "nll", "names"),
+    [
+        (0.1, 0.1, -0.1, ()),
+        (0.1, -0.1, -0.1, ("macro AUC",)),
+        (0.1, -0.1, 0.1, ("macro AUC", "NLL")),
+        (-0.1, -0.1, -0.1, ("NLL",)),
+        (0.01, -0.1, 0.1, ()),
+        (0.1, -0.01, 0.01, ()),
+        (0.1, None, None, ()),
+    ],
+)
+def test_an_order_is_reversed_where_both_intervals_exclude_zero(
+    mean: float, auc: float | None, nll: float | None, names: tuple[str, ...]
+):
+    row = {"a": "a", "b": "b", "planned": True, "equivalent": False, "decision": "higher", "mean": mean}
+    row |= {"n": 10, "p_holm_smallest": 0.01}
+    for prefix, value in (("", mean), ("auc_", auc), ("nll_", nll)):
+        suffix = "" if prefix else "_total"
+        row |= {f"{prefix}{end}{suffix}": value and value + side * 0.05 for end, side in (("low", -1), ("high", 1))}
+    assert reversing_scores(row) == names
+    if names:
+        assert difference_sentence(row, 0.01).endswith(f"]; by {' and '.join(names)} the order is the reverse")
 
 
 @pytest.mark.parametrize(

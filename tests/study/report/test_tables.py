@@ -14,8 +14,10 @@ from pipeline.study.report.formatting import p_note, p_text, points_text, score_
 from pipeline.study.report.tables import (
     crossover_table,
     difference_table,
+    ensemble_table,
     environment_table,
     factorial_table,
+    probability_table,
     probe_table,
     score_table,
     transfer_table,
@@ -67,7 +69,7 @@ def test_scores_have_a_row_per_variant_and_a_column_per_budget() -> None:
     assert [row["variant"] for row in rows] == [*NAMES, "majority", "tfidf_logistic", "vader"]
     assert list(rows[0]) == ["variant", "trainable", *results.design["budget_names"]]
     cell = results.scores.query("variant == 'cbow_frozen' and label_budget == 1000").iloc[0]
-    assert rows[2]["1,000"] == f"{100 * cell['mean']:.1f} ± {50 * (cell['high'] - cell['low']):.1f}"
+    assert rows[2]["1,000"] == f"{100 * cell['mean']:.1f} ± {50 * (cell['high_total'] - cell['low_total']):.1f}"
     assert rows[1]["3,000"].endswith(" (n = 9)"), "one run failed"
     assert sum("(n =" in text for row in rows for text in row.values()) == 1
     assert rows[0]["trainable"] == "2,327,042"
@@ -90,9 +92,32 @@ def test_planned_differences_carry_holm_and_the_others_do_not() -> None:
     row = results.differences.iloc[4]
     assert planned[4][
         "points"
-    ] == f"{100 * row['mean']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]".replace("-", "−")
+    ] == f"{100 * row['mean']:+.1f} [{100 * row['low_total']:+.1f}, {100 * row['high_total']:+.1f}]".replace("-", "−")
     assert planned[4]["p (Holm)"] == "0.039"
-    assert all("p (Holm)" not in other for other in others)
+    assert planned[4]["p (equivalence, Holm)"] == p_text(row["p_equivalence_holm"])
+    assert all(not key.endswith("Holm)") for other in others for key in other)
+
+
+def test_an_average_of_runs_has_a_row_per_variant_and_a_column_per_budget() -> None:
+    rows = ensemble_table(fake_results())
+    assert [row["variant"] for row in rows] == NAMES
+    assert rows[2] == {
+        "variant": "CBOW, frozen", "average of": "10 runs", "100": "48.7 ± 0.9", "300": "53.6 ± 0.9",
+        "1,000": "57.4 ± 0.9", "3,000": "59.3 ± 0.9", "all (7,200)": "60.7 ± 0.9",
+    }  # fmt: skip
+
+
+def test_scores_without_a_threshold_stand_beside_the_study_s_own() -> None:
+    results = fake_results()
+    reversed_nll = results.differences.assign(nll=0.02, nll_low=0.01, nll_high=0.0304)
+    row = probability_table(fake_results(differences=reversed_nll))[0]
+    planned = results.differences.iloc[0]
+    assert row["macro recall, points"] == points_text(planned["mean"], planned["low_total"], planned["high_total"])
+    assert row["NLL, nats"] == "+0.020 [+0.010, +0.030]"
+    assert row["order"] == "reversed by NLL"
+    assert {row["order"] for row in probability_table(results)} == {"not reversed"}
+    assert len(probability_table(results)) == 20
+    assert probability_table(fake_results(differences=results.differences.drop(columns="auc"))) == []
 
 
 def test_with_five_seeds_the_tables_say_what_p_cannot_be(tmp_path: Path) -> None:
@@ -182,7 +207,7 @@ def test_every_frame_comes_back_from_its_csv(tmp_path: Path) -> None:
     results = fake_results(examples=nasty)
     written = {path.name for path in write_tables(results, tmp_path)}
     frames = [field.name for field in fields(results) if isinstance(getattr(results, field.name), pd.DataFrame)]
-    assert len(frames) == 14
+    assert len(frames) == 15
     assert written == {f"{name}.csv" for name in [*frames, "confusion"]} | {f"{name}.tex" for name in TABLES}
     for name in frames:
         with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as stream:

@@ -28,7 +28,8 @@ def test_a_family_by_hand():
     assert result["up"].combined == result["up"].over_seeds == t_interval(UP)
     assert result["down"].combined == combined_interval(-UP, 1e-6)
     assert result["still"].superiority == superiority(still)
-    assert result["still"].equivalence_p == equivalence_p(combined_interval(still, 0.002**2), 0.01)
+    single = equivalence_p(combined_interval(still, 0.002**2), 0.01)
+    assert (result["still"].equivalence_p, result["still"].equivalence_holm_p) == (single, pytest.approx(3 * single))
     told = json.loads(json.dumps({key: asdict(comparison) for key, comparison in result.items()}, allow_nan=False))
     assert told["up"]["decision"] == {"verdict": "higher", "equivalent": False}
 
@@ -64,7 +65,7 @@ def test_a_difference_can_be_certain_and_below_the_smallest_effect():
 def test_one_seed_decides_nothing():
     result = compare_family({"pair": [0.2]}, {"pair": 1e-6})["pair"]
     assert result.decision == Decision("too few seeds", False)
-    assert (result.p, result.equivalence_p, result.combined.low) == (1.0, None, None)
+    assert (result.p, result.equivalence_p, result.equivalence_holm_p, result.combined.low) == (1.0, None, None, None)
 
 
 def test_identical_variants_are_equivalent():
@@ -74,6 +75,18 @@ def test_identical_variants_are_equivalent():
 
 def test_the_verdict_follows_alpha():
     interval = combined_interval(UP, 0.0)
-    assert decide(interval, 0.05, 0.002).verdict == "higher"
-    assert decide(interval, 0.051, 0.002).verdict == "undecided"
-    assert decide(interval, 0.051, 0.051).verdict == "too few seeds"
+    assert decide(interval, 0.05, 0.002, None) == Decision("higher", False)
+    assert decide(interval, 0.05, 0.002, 0.05) == Decision("higher", True)
+    assert decide(interval, 0.051, 0.002, 0.051).verdict == "undecided"
+    assert decide(interval, 0.051, 0.051, 0.051).verdict == "too few seeds"
+
+
+def test_equivalence_is_claimed_after_correction_for_the_family():
+    still = np.array([0.004, -0.003, 0.002, -0.004, 0.001, 0.000, -0.002, 0.003, -0.001, 0.001])
+    variance = 0.0045**2  # a single equivalence p of 0.02
+    alone = compare_family({"still": still}, {"still": variance})["still"]
+    family = compare_family(dict.fromkeys(range(4), still), dict.fromkeys(range(4), variance))[0]
+    assert 0.0125 < alone.equivalence_p == family.equivalence_p < 0.05
+    assert alone.decision == Decision("equivalent", True)
+    assert family.equivalence_holm_p == pytest.approx(4 * alone.equivalence_p)
+    assert family.decision == Decision("undecided", False)

@@ -6,18 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.metrics import recall_score
+from sklearn.metrics import log_loss, recall_score, roc_auc_score
 
 from pipeline.study.statistics.comparisons import compare_family
+from pipeline.study.statistics.factorial import CONTRASTS, factorial_effects
 from pipeline.study.statistics.frames import (
     DIFFERENCE_COLUMNS,
+    FACTORIAL,
+    PROBABILITY_COLUMNS,
     Outcomes,
     crossover_frame,
     difference_frame,
+    ensemble_frame,
     factorial_frame,
     mcnemar_frame,
     score_frame,
 )
+from pipeline.study.statistics.intervals import t_interval
 
 LABELS = np.repeat([0, 1, 2], [200, 120, 80])
 
@@ -73,7 +78,7 @@ def test_scores_are_paired_by_the_seeds_that_all_have():
 def test_differences_are_one_family_over_all_budgets_and_the_others_none():
     result = outcomes({("a", 100): 0.8, ("b", 100): 0.6, ("a", 300): 0.7, ("b", 300): 0.7, ("c", 300): 0.7})
     table = difference_frame(result, [("a", "b"), ("a", "absent")], [("a", "c")], 0.01)
-    assert list(table.columns) == list(DIFFERENCE_COLUMNS)
+    assert list(table.columns) == [*DIFFERENCE_COLUMNS, *PROBABILITY_COLUMNS]
     assert table[["a", "b", "label_budget", "planned"]].to_numpy().tolist() == [
         ["a", "b", 100, True],
         ["a", "b", 300, True],
@@ -88,18 +93,72 @@ def test_differences_are_one_family_over_all_budgets_and_the_others_none():
         assert row["p_holm"] == expected[budget].holm_p
         assert (row["low_total"], row["high_total"]) == (expected[budget].combined.low, expected[budget].combined.high)
         assert row["decision"] == expected[budget].decision.verdict
+        assert row["p_equivalence_holm"] == expected[budget].equivalence_holm_p
     assert first["decision"] == "higher"
     assert first["p"] == pytest.approx(2 / 2**8)
     assert first["p_holm"] == pytest.approx(2 * 2 / 2**8)
     assert second["decision"] == "equivalent"  # they predict the same
     assert pd.isna(other["decision"])
     assert pd.isna(other["p_holm"])
+    assert pd.isna(other["p_equivalence_holm"])
 
 
 def test_no_pair_gives_an_empty_table_with_columns():
     table = difference_frame(outcomes({("a", 100): 0.8}), [("a", "b")], [], 0.01)
     assert table.empty
-    assert list(table.columns) == list(DIFFERENCE_COLUMNS)
+    assert list(table.columns) == [*DIFFERENCE_COLUMNS, *PROBABILITY_COLUMNS]
+
+
+def noisy_probabilities(shift: float, seed: int) -> np.ndarray:
+    """Probabilities (N, 3) whose logits favour the true class by `shift`."""
+    logits = np.random.default_rng([int(1000 * shift), seed]).normal(size=(len(LABELS), 3))
+    logits[np.arange(len(LABELS)), LABELS] += shift
+    return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def with_probabilities(shifts: dict[tuple[str, int], float], seeds: int = 5) -> Outcomes:
+    probabilities = {
+        cell: {seed: noisy_probabilities(shift, seed) for seed in range(seeds)} for cell, shift in shifts.items()
+    }
+    predictions = {cell: {seed: p.argmax(axis=1) for seed, p in by.items()} for cell, by in probabilities.items()}
+    return Outcomes(LABELS, predictions, frozenset({"base"}), "macro_recall", 300, probabilities)
+
+
+def test_every_pair_has_its_difference_in_macro_auc_and_nll():
+    result = with_probabilities({("a", 100): 1.0, ("b", 100): 0.5})
+    (row,) = difference_frame(result, [("a", "b")], [], 0.01).to_dict("records")
+    for name, score in (
+        ("auc", lambda p: roc_auc_score(LABELS, p, multi_class="ovr")),
+        ("nll", lambda p: log_loss(LABELS, p)),
+    ):
+        scores = {v: np.array([score(p) for p in result.probabilities[v, 100].values()]) for v in "ab"}
+        assert row[name] == pytest.approx((scores["a"] - scores["b"]).mean(), abs=1e-6)
+        alone = t_interval(scores["a"] - scores["b"])
+        assert row[f"{name}_low"] < alone.low < alone.high < row[f"{name}_high"]
+    assert row["auc"] > 0 > row["nll"], "the better variant has the higher AUC and the lower NLL"
+    (score, _) = score_frame(result, {}).to_dict("records")
+    assert score["nll"] == pytest.approx(np.mean([log_loss(LABELS, noisy_probabilities(1.0, s)) for s in range(5)]))
+
+
+def test_the_average_of_runs_has_an_interval_over_tweets():
+    result = with_probabilities({("a", 100): 0.6, ("base", 100): 0.6})
+    (row,) = ensemble_frame(result).to_dict("records")
+    assert (row["variant"], row["label_budget"], row["n"]) == ("a", 100, 5)
+    average = np.mean([noisy_probabilities(0.6, seed) for seed in range(5)], axis=0).argmax(axis=1)
+    assert row["mean"] == pytest.approx(recall_score(LABELS, average, average="macro"))
+    assert row["mean"] > np.mean(list(result.scores["a", 100].values())) + 0.05
+    recalls = recall_score(LABELS, average, average=None)
+    sd = np.sqrt(np.sum(recalls * (1 - recalls) / np.bincount(LABELS))) / 3
+    assert row["high"] - row["mean"] == pytest.approx(row["mean"] - row["low"]) == pytest.approx(1.96 * sd, rel=0.12)
+    assert ensemble_frame(with_probabilities({("a", 100): 0.6}, seeds=1)).empty
+
+
+def test_a_method_with_the_same_predictions_for_every_seed_has_the_interval_over_tweets():
+    result = Outcomes(LABELS, {("base", 9): dict.fromkeys(range(6), predicted(0.7, 0))}, frozenset(), "accuracy", 4000)
+    (row,) = score_frame(result, {}).to_dict("records")
+    assert row["low"] == row["mean"] == row["high"]
+    sd = np.sqrt(row["mean"] * (1 - row["mean"]) / len(LABELS))
+    assert row["high_total"] - row["low_total"] == pytest.approx(2 * 1.96 * sd, rel=0.04)
 
 
 def test_the_factorial_needs_all_four_variants():
@@ -119,7 +178,17 @@ def test_the_factorial_needs_all_four_variants():
     expected = [(tuned + frozen - learned - floor) / 2, (tuned + learned - frozen - floor) / 2]
     expected += [tuned - frozen - learned + floor]
     assert table["mean"].tolist() == pytest.approx(expected)
-    assert (table["low"] < table["mean"]).all()
+    columns = [(name, 9) for name in FACTORIAL]
+    values = factorial_effects(result.paired(*columns))
+    variances = {
+        name: result.tweets.contrast_variance(dict(zip(columns, CONTRASTS[name], strict=True))) for name in values
+    }
+    family = compare_family(values, variances)
+    for row, effect in zip(table.to_dict("records"), family.values(), strict=True):
+        assert (row["low"], row["high"]) == (effect.over_seeds.low, effect.over_seeds.high)
+        assert (row["low_total"], row["high_total"]) == (effect.combined.low, effect.combined.high)
+        assert (row["p"], row["p_holm"]) == (effect.p, effect.holm_p)
+    assert (table["p_holm"] > table["p"]).any()
     missing = factorial_frame(outcomes(dict(list(four.items())[1:])))
     assert missing.empty
     assert list(missing.columns) == list(table.columns)

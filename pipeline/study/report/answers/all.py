@@ -1,7 +1,6 @@
 """The study's questions with their answers in words: finding, number, interval and caveat."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,8 +15,9 @@ from pipeline.study.statistics.frames import LEARNED
 
 EMOTICONS = "How much of the score comes from the emoticons?"
 OTHERS = "What do the other planned comparisons show?"
-INTERVALS = "Unless stated otherwise, intervals are 95 % and cover other seeds and other test tweets."
-MAIN_PAIRS = [{LEARNED, FLOOR}, {FROZEN, LEARNED}, {TUNED, LEARNED}, {TUNED, FROZEN}]  # of the first three questions
+MAIN_PAIRS = [  # of the first three questions
+    {LEARNED, FLOOR}, {FROZEN, LEARNED}, {TUNED, LEARNED}, {TUNED, FROZEN}, {FROZEN, FLOOR},
+]  # fmt: skip
 STRIPPED = {
     ("keep", "strip"): "emoticons",
     ("strip", "strip_fragments"): "the fragments that stripping leaves of emoticons",
@@ -47,12 +47,7 @@ def verdicts(
     others = _others_verdict(differences, MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1])
     labels = _labels_verdict(scores, differences, runs, leak, design)
     candidates = [labels, transfer, cbow, _emoticons_verdict(scores, differences, leak), others]
-    answers = [verdict for verdict in candidates if verdict is not None]
-    for position, verdict in enumerate(answers):
-        if verdict is not transfer:  # its intervals are over seeds only
-            answers[position] = replace(verdict, evidence=[*verdict.evidence, INTERVALS])
-            break
-    return answers
+    return [verdict for verdict in candidates if verdict is not None]
 
 
 def _labels_verdict(
@@ -80,6 +75,8 @@ def _labels_verdict(
     name = phrases.capital(prose_name(LEARNED))
     sentences = [f"{opening}.", f"{name} reach {design['metric_name']} {numbers}{comparison}."]
     sentences += [caveat] if caveat else []
+    compared = [(budget, difference) for budget, difference in gains.items() if difference is not None]
+    sentences += phrases.reversals(compared)
     if best is not None:
         numbers = phrases.score(best["mean"], best["low_total"], best["high_total"])
         sentences.append(f"The best baseline, {prose_name(best['variant'])}, has {numbers}.")
@@ -92,7 +89,7 @@ def _labels_verdict(
         f"dimensions. Training read {touched:,.0f} of these vectors ({100 * touched / words:.0f} %); the others keep "
         "their initial values.",
     ]
-    if compared := [(budget, difference) for budget, difference in gains.items() if difference is not None]:
+    if compared:
         evidence.append(phrases.over_budgets(f"{prose_name(LEARNED)} − {prose_name(FLOOR)}", compared))
     question = f"Are {largest:,} labelled tweets enough to learn {parameters:,.0f} embedding parameters?"
     return Verdict(question, " ".join(sentences), evidence)

@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.config.variants import prose_name
 from pipeline.study.report import phrases
 from pipeline.study.report.formatting import number, signed
-from pipeline.study.report.phrases import FROZEN, TUNED, Difference, listed
+from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, Difference, listed
 from pipeline.study.report.study_results import Verdict
 from pipeline.study.statistics.frames import LEARNED
 
@@ -36,11 +36,20 @@ def cbow_verdict(
     small = phrases.effect_text(design["smallest_effect"])
     sentences, evidence = [f"{_opening(list(curves.values()))}."], []
     for variant, rows in curves.items():
-        sentences += _standings(variant, rows, small)
+        sentences += [*_standings(variant, rows, small), *phrases.reversals(rows)]
         evidence.append(phrases.over_budgets(f"{prose_name(variant)} − {prose_name(LEARNED)}", rows))
         if (crossing := phrases.row_of(crossover, variant=variant)) is not None:
             sentences += _catching_up(crossing, rows)
             evidence.append(f"{phrases.capital(phrases.in_prose(crossing['sentence']))}.")
+    for variant in curves:
+        rows = curve(FLOOR, variant)
+        if ahead := [(budget, difference) for budget, difference in rows if _is_ahead(difference)]:
+            alone = "" if all(difference.tested for _, difference in ahead) else ", by the interval alone,"
+            sizes = listed([f"with {budget:,} labels ({difference})" for budget, difference in ahead])
+            name = phrases.capital(prose_name(FLOOR))
+            sentences.append(f"{name}, score higher{alone} than {prose_name(variant)}, {sizes}.")
+        if any(difference.decision != phrases.NOT_PLANNED for _, difference in rows):
+            evidence.append(phrases.over_budgets(f"{prose_name(FLOOR)} − {prose_name(variant)}", rows))
     if rows := curve(TUNED, FROZEN):
         evidence.append(phrases.over_budgets(f"{prose_name(TUNED)} − {prose_name(FROZEN)}", rows))
     if parameters := _trained_parameters(scores, [*curves, LEARNED]):
@@ -78,6 +87,12 @@ def _is_gain(difference: Difference) -> bool:
     return difference.decision == "higher" and not difference.equivalent
 
 
+def _is_ahead(difference: Difference) -> bool:
+    return difference.decision == "higher" or (
+        not difference.tested and difference.low is not None and difference.low > 0
+    )
+
+
 def _standings(variant: str, rows: Curve, small: str) -> list[str]:
     """Where a variant is ahead of vectors learned from scratch, undecided or behind: a sentence per run of budgets."""
     groups = [(text, list(members)) for text, members in groupby(rows, key=lambda row: _standing(row[1], small))]
@@ -96,7 +111,7 @@ def _standing(difference: Difference, small: str) -> str:
         return f"{'ahead of' if difference.decision == 'higher' else 'behind'} {{them}}{below}"
     if difference.decision == "equivalent":
         return f"within {small} of {{them}}"
-    if not difference.tested and difference.low is not None and difference.low > 0:
+    if _is_ahead(difference):
         return "ahead of {them}, by the interval alone,"
     if not difference.tested and difference.high is not None and difference.high < 0:
         return "behind {them}, by the interval alone,"

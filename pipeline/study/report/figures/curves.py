@@ -42,7 +42,7 @@ def score_curves(results: StudyResults) -> style.Sketch | None:
     for name in style.variants_in(results, variants):
         line = variants[variants["variant"] == name].sort_values("label_budget")
         look = variant_style(name)
-        down, up = style.half_widths(line, 100)
+        down, up = style.half_widths(line, 100, "_total")
         x, y = line["label_budget"].to_numpy(dtype=float), 100 * line["mean"].to_numpy(dtype=float)
         axes.fill_between(x, y - down, y + up, color=look["color"], alpha=0.22, linewidth=0)
         axes.plot(x, y, label=prose_name(name), linewidth=2, markersize=6.5, **look)
@@ -103,7 +103,9 @@ def parameters_and_score(results: StudyResults) -> style.Sketch | None:
         point = sized[sized["variant"] == name]
         look = variant_style(name) | {"linestyle": ""}
         x, y = point["trainable"], 100 * point["mean"]
-        axes.errorbar(x, y, style.half_widths(point, 100), label=prose_name(name), markersize=8, capsize=5, **look)
+        axes.errorbar(
+            x, y, style.half_widths(point, 100, "_total"), label=prose_name(name), markersize=8, capsize=5, **look
+        )
     for row in records(scores[(scores["kind"] != "variant") & (scores["label_budget"] == largest)]):
         look = style.baseline_style(row["variant"]) | {"marker": ""}
         axes.axhline(100 * row["mean"], label=row["variant"], zorder=0, **look)
@@ -138,8 +140,8 @@ def factorial(results: StudyResults) -> style.Sketch | None:
         x = np.array([budgets.index(int(budget)) for budget in line["label_budget"]]) + 0.12 * (index - 1)
         colour, marker = EFFECT_STYLES.get(effect, OTHER_EFFECT)
         axes.errorbar(
-            x, 100 * line["mean"], style.half_widths(line, 100), color=colour, marker=marker, markersize=7, capsize=4,
-            linewidth=1, elinewidth=2, linestyle=":", label=effect,
+            x, 100 * line["mean"], style.half_widths(line, 100, "_total"), color=colour, marker=marker, markersize=7,
+            capsize=4, linewidth=1, elinewidth=2, linestyle=":", label=effect,
         )  # fmt: skip
     axes.set_xticks(range(len(budgets)), style.budget_labels(results, budgets))
     axes.grid(axis="y")

@@ -77,7 +77,10 @@ def _draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:
         if bottom is not None and top is not None:
             axes.plot([100 * bottom, 100 * top], [y, y], color=colour, linewidth=width, solid_capstyle="butt")
     axes.plot(100 * row["mean"], y, color=colour, markersize=6, **_marker(decision, colour))
-    text, transform = f"{points_text(row['mean'], row['low'], row['high'])}  {decision}", axes.get_yaxis_transform()
+    text, transform = (
+        f"{points_text(row['mean'], row['low_total'], row['high_total'])}  {decision}",
+        axes.get_yaxis_transform(),
+    )
     axes.annotate(text, (1.01, y), xycoords=transform, va="center", fontsize=SMALL, annotation_clip=False)
 
 

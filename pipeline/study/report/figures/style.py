@@ -143,9 +143,13 @@ def shorten(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def half_widths(frame: pd.DataFrame, factor: float = 1.0) -> NDArray[np.float64]:
-    """Distances (2, rows) from `mean` to `low` and to `high`, times `factor`; NaN where there is no interval."""
-    mean, low, high = (pd.to_numeric(frame[name]).to_numpy(dtype=float) for name in ("mean", "low", "high"))
+def half_widths(frame: pd.DataFrame, factor: float = 1.0, suffix: str = "") -> NDArray[np.float64]:
+    """Distances (2, rows) from `mean` to `low` and to `high`, times `factor`; NaN where there is no interval.
+
+    With the suffix `_total`, those to `low_total` and to `high_total`.
+    """
+    columns = ("mean", f"low{suffix}", f"high{suffix}")
+    mean, low, high = (pd.to_numeric(frame[name]).to_numpy(dtype=float) for name in columns)
     distances: NDArray[np.float64] = np.abs(np.stack([mean - low, high - mean])) * factor
     return distances
 

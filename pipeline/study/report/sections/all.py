@@ -66,7 +66,8 @@ def design_summary(results: StudyResults) -> str:
             f"{data['name']}: {rows} {'generated ' if results.generated else ''}tweets{unlabelled}",
             f"{len(design['variants'])} variants × label budgets {', '.join(design['budget_names'])} × "
             f"{design['seeds']} seeds",
-            f"score: {design['metric_name']} on test tweets, 95 % intervals",
+            f"score: {design['metric_name']} on test tweets",
+            "± and brackets: 95 % intervals for other seeds and other test tweets, unless stated otherwise",
             f"differences below {effect_text(design['smallest_effect'])} are too small to matter",
             f"{design['encoder']} encoder, {design['dim']} dimensions",
         ]

@@ -1,8 +1,6 @@
 """Report sections on scores: differences, label budgets, effects, errors, learning rates, baselines, failures."""
 
-from collections.abc import Mapping
 from itertools import groupby
-from typing import Any
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Part, Table, Tables, filled_table, table_of
@@ -19,7 +17,15 @@ from pipeline.study.report.formatting import (
 )
 from pipeline.study.report.phrases import capital, effect_text, in_prose
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import crossover_table, difference_table, factorial_table, score_table
+from pipeline.study.report.tables import (
+    crossover_table,
+    difference_table,
+    ensemble_table,
+    factorial_table,
+    probability_table,
+    score_table,
+    total_score,
+)
 
 
 def differences(results: StudyResults) -> list[Block]:
@@ -36,6 +42,7 @@ def differences(results: StudyResults) -> list[Block]:
         blocks.append(Part("text", note))
     small = effect_text(results.design["smallest_effect"])
     blocks.append(Part("bullets", [note.format(small=small) for note in TEXTS["difference_notes"]]))
+    blocks += table_of("The planned pairs by scores without a threshold", probability_table(results))
     untested = [{key: text for key, text in row.items() if key != "decision"} for row in others]
     blocks += table_of("Other pairs: not planned, not corrected, to be read as hints", untested)
     return blocks + _mcnemar(results)
@@ -68,14 +75,16 @@ def smallest_p_note(results: StudyResults) -> str:
 
 
 def label_budgets(results: StudyResults) -> list[Block]:
-    """Crossovers in words and as a table, then every score."""
+    """Crossovers in words and as a table, then every score, of single runs and of their averages."""
     sentences = [_sentence(row["sentence"]) for row in records(results.crossover)]
     metric = results.design["metric_name"]
-    scores_caption = f"Test {metric} in percent by label budget: mean ± half the 95 % interval over seeds"
+    scores_caption = f"Test {metric} in percent by label budget: mean ± half the 95 % interval"
+    ensembles_caption = f"Test {metric} in percent of the average of each variant's runs (their probabilities)"
     return [
         *([Part("bullets", sentences)] if sentences else []),
         *table_of("Where vectors learned from scratch catch up", crossover_table(results)),
         *table_of(scores_caption, score_table(results)),
+        *table_of(f"{ensembles_caption}: ± half the 95 % interval over tweets alone", ensemble_table(results)),
     ]
 
 
@@ -84,18 +93,13 @@ def parameters(results: StudyResults) -> list[Block]:
     entries = [row for row in records(results.scores) if number(row["trainable"]) is not None]
     largest = max((row["label_budget"] for row in entries), default=None)
     rows = [
-        [prose_name(row["variant"]), *map(count_text, (row["trainable"], row["parameters"])), score_of(row)]
+        [prose_name(row["variant"]), *map(count_text, (row["trainable"], row["parameters"])), total_score(row)]
         for row in sorted(entries, key=lambda row: (row["trainable"], -row["mean"]))
         if row["label_budget"] == largest
     ]
     columns = ["variant", "trained parameters", "all parameters", f"test {results.design['metric_name']}, %"]
     caption = f"Parameters and score with {budget_name(results, largest)} labels" if rows else ""
     return filled_table(caption, columns, rows)
-
-
-def score_of(row: Mapping[str, Any]) -> str:
-    """Mean and half the interval of a row of `StudyResults.scores`."""
-    return score_text(row["mean"], row["low"], row["high"])
 
 
 def factorial(results: StudyResults) -> list[Block]:
@@ -166,7 +170,7 @@ def baselines(results: StudyResults) -> list[Block]:
     for row in (row for row in entries if row["kind"] == "baseline"):
         rivals = [rival for rival in variants if rival["label_budget"] == row["label_budget"]]
         below = [prose_name(rival["variant"]) for rival in rivals if rival["mean"] < row["mean"]]
-        cells = [prose_name(row["variant"]), budget_name(results, row["label_budget"]), str(row["n"]), score_of(row)]
+        cells = [prose_name(row["variant"]), budget_name(results, row["label_budget"]), str(row["n"]), total_score(row)]
         rows.append([*cells, "; ".join(below) or "none"])
     columns = ["baseline", "labels", "runs", f"test {results.design['metric_name']}, %", "variants with a lower mean"]
     return filled_table("Scores of the baselines, and the variants that score below", columns, rows)
