@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.errors import UserError
 from pipeline.stages.cache_keys import LIBRARIES, code_key
 from pipeline.stages.cached import cached_stage
 
@@ -51,8 +52,13 @@ def ppmi(config: Config, prepared: Stage) -> Stage:
     return _vectors_stage(config, prepared, "ppmi", settings, count)
 
 
+def distilled(config: Config, prepared: Stage) -> Stage:
+    """Refuse vectors of a sentence transformer."""
+    raise UserError("embedding.init=distilled: the project cannot make these vectors yet; choose another init")
+
+
 # The stage of each init that needs one.
-MAKERS: dict[str, Callable[[Config, Stage], Stage]] = {"cbow": cbow, "ppmi": ppmi}
+MAKERS: dict[str, Callable[[Config, Stage], Stage]] = {"cbow": cbow, "ppmi": ppmi, "distilled": distilled}
 
 
 def _vectors_stage(
