@@ -29,6 +29,11 @@ def choice(*names: str) -> Any:
     return field(default=MISSING, metadata={"choices": names})
 
 
+def several(kind: type, *names: str) -> Any:
+    """A key that takes one value of `kind` (where `names` are given, one of them), or a list of such values."""
+    return field(default=MISSING, metadata={"each": kind} | ({"choices": names} if names else {}))
+
+
 def within(low: float, high: float = float("inf"), *, above: bool = False) -> Any:
     """A number (or a list of numbers) from `low` (or, with `above`, greater than it) to `high`; null where Optional."""
     return field(default=MISSING, metadata={"low": low, "high": high, "above": above})
@@ -128,15 +133,30 @@ class PpmiConfig:
 class EmbeddingConfig:
     """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
-    init: str = choice("random", "cbow", "ppmi", "pretrained")
-    trainable: bool = MISSING
-    multichannel: bool = MISSING
+    init: Any = several(str, "random", "cbow", "ppmi", "pretrained", "distilled")  # noqa: RUF009 - makes a field
+    trainable: Any = several(bool)  # noqa: RUF009
     projected: bool = MISSING
     anchor: float = within(0)
     dim: int = within(1)
     scale: float | None = within(0, above=True)
     path: str | None = MISSING
     format: str = choice("auto", "word2vec_text", "word2vec_binary", "glove")
+
+    @property
+    def inits(self) -> list[str]:
+        """The init of each table, in the order of the configuration."""
+        return list(self.init) if isinstance(self.init, list) else [self.init]
+
+    @property
+    def encoder_dim(self) -> int:
+        """Dimensions that the encoder reads: those of all tables side by side."""
+        return self.dim * len(self.inits)
+
+    @property
+    def tables(self) -> list[tuple[str, bool]]:
+        """Init of each table, and whether it is trained, as they stand side by side: the frozen tables first."""
+        trainable = self.trainable if isinstance(self.trainable, list) else [self.trainable] * len(self.inits)
+        return sorted(zip(self.inits, trainable, strict=True), key=lambda table: bool(table[1]))
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.errors import UserError
 from pipeline.stages.cache_keys import LIBRARIES, code_key
 from pipeline.stages.cached import cached_stage
 
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
 CODE = ("stages/vectors.py", "embedding/word_vectors.py")
 
 
-def vectors(config: Config, prepared: Stage) -> Stage | None:
-    """The word vectors that the variant starts from, where the project makes them."""
-    makers = {"cbow": cbow, "ppmi": ppmi}
-    return makers[config.embedding.init](config, prepared) if config.embedding.init in makers else None
+def vectors(config: Config, prepared: Stage) -> dict[str, Stage]:
+    """The word vectors that the embedding layer starts from, by init, where the project makes them."""
+    return {init: MAKERS[init](config, prepared) for init in config.embedding.inits if init in MAKERS}
 
 
 def cbow(config: Config, prepared: Stage) -> Stage:
@@ -50,6 +50,15 @@ def ppmi(config: Config, prepared: Stage) -> Stage:
 
     settings = {"ppmi": dataclasses.asdict(config.ppmi), "dim": config.embedding.dim}
     return _vectors_stage(config, prepared, "ppmi", settings, count)
+
+
+def distilled(config: Config, prepared: Stage) -> Stage:
+    """Refuse vectors of a sentence transformer."""
+    raise UserError("embedding.init=distilled: the project cannot make these vectors yet; choose another init")
+
+
+# The stage of each init that needs one.
+MAKERS: dict[str, Callable[[Config, Stage], Stage]] = {"cbow": cbow, "ppmi": ppmi, "distilled": distilled}
 
 
 def _vectors_stage(

@@ -22,7 +22,7 @@ Group = tuple[str, int]  # variant and label budget
 def choose_settings(
     workers: WorkerPool, study: Study, cells: Sequence[Cell], vectors: VectorResults
 ) -> tuple[list[Choice], list[dict[str, Any]]]:
-    """The choice of every variant at every label budget, and a row for each seed that has none.
+    """The choice of every variant at every label budget, and a row for each, or for each seed, that has none.
 
     Where the study has a single setting, there are no trials.
     """
@@ -32,6 +32,7 @@ def choose_settings(
         groups.setdefault((cell.variant, cell.label_budget), []).append(cell)
     settings = {group: grid(design, members[0]) for group, members in groups.items()}
     scores: dict[Group, dict[Setting, float | None]] = {group: {} for group in groups}
+    reasons: dict[Group, str | None] = {}
 
     def with_setting(cell: Cell, setting: Setting) -> Cell:
         return study.changed(cell, setting.values(study.config))
@@ -51,7 +52,7 @@ def choose_settings(
             results = run_jobs(workers, jobs, label)
             for group, setting in dict.fromkeys(key[:2] for key in jobs):
                 of_setting = [result for key, result in results.items() if key[:2] == (group, setting)]
-                score = mean_score(of_setting)
+                score, reasons[group] = mean_score(of_setting), reasons.get(group) or failure_reason(of_setting)
                 scores[group][setting] = None if score is None else sign * score  # higher is better
         settings = {group: finalists(_by_nearness(scores[group]), design.finalists) for group in groups}
 
@@ -59,6 +60,7 @@ def choose_settings(
         cell.key: {setting: with_setting(cell, setting) for setting in settings[group]}
         for group, members in groups.items()
         for cell in members
+        if settings[group]
     }
     chosen, failures = choose_by_seed(workers, candidates, vectors, "compare: trials of every seed")
     choices = []
@@ -66,6 +68,8 @@ def choose_settings(
         of_seeds = {cell.seed: chosen[cell.key] for cell in members if cell.key in chosen}
         raw = {s: None if score is None else sign * score for s, score in scores[group].items()}
         choices.append(Choice(*group, raw, of_seeds))
+        if not settings[group]:
+            failures.append(failure(*group, None, f"no trial of a setting worked: {reasons[group]}"))
     return choices, failures
 
 
@@ -94,7 +98,7 @@ def choose_by_seed(
         if usable:
             chosen[key] = max(usable, key=lambda setting: usable[setting])
         else:
-            reason = failure_reason(list(trials.values())) or "every trial of the first seeds failed or diverged"
+            reason = failure_reason(list(trials.values()))
             failures.append(failure(*key, f"no trial of a setting worked: {reason}"))
     return chosen, failures
 

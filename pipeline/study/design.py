@@ -100,7 +100,7 @@ class Study:
             "probe.transfer": self.config.probe.transfer if largest else [],
             "tracking.keep_embedding": largest and seed == 0,
         }
-        if shared and "cbow" in config.embedding.init and "cbow.seed" in _following(config):
+        if shared and "cbow" in config.embedding.inits and "cbow.seed" in _following(config):
             settings["cbow.seed"] = seed % shared
         return Cell(variant, budget.tweets, seed, settings, with_settings(config, settings), self.prepared[variant])
 
@@ -257,12 +257,12 @@ def varied_keys(study: Study, planned: Sequence[Pair]) -> frozenset[str]:
     return frozenset(keys)
 
 
-def vectors_key(cell: Cell) -> tuple[str, ...]:
-    """Runs with the same key start from the same word vectors."""
-    config, init = cell.config, cell.config.embedding.init
+def vectors_key(cell: Cell) -> tuple[tuple[str, str, str], ...]:
+    """Runs with the same key start from the same word vectors: init, encoded tweets and settings of each stage."""
+    config, inits = cell.config, dict.fromkeys(cell.config.embedding.inits)
     sections = {"cbow": asdict(config.cbow), "ppmi": asdict(config.ppmi)}
-    settings = fingerprint([sections[init], config.embedding.dim]) if init in sections else ""
-    return init, cell.prepared.key, settings
+    settings = {init: fingerprint([sections[init], config.embedding.dim]) for init in inits if init in sections}
+    return tuple((init, cell.prepared.key, key) for init, key in settings.items())
 
 
 def failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:

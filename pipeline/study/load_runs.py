@@ -109,7 +109,7 @@ def different_keys(records: Records, varied: Sequence[str]) -> list[str]:
 
     def values(key: str) -> set[str]:
         section = key.partition(".")[0]
-        compared = [c for c in configs if section not in ("cbow", "ppmi") or c["embedding.init"] == section]
+        compared = [c for c in configs if section not in ("cbow", "ppmi") or section in c["embedding.init"]]
         return {repr(config.get(key)) for config in compared}
 
     keys = {key for config in configs for key in config} - {*varied, *VARIED}
