@@ -68,6 +68,8 @@ class DataConfig:
     validation_size: float = within(0)
     test_size: float = within(0)
     split_seed: int = within(0)
+    resplit: int | None = within(0)
+    resplit_pool: list[str] = choice("train", "validation", "test")  # noqa: RUF009 - choice() makes a field
     label_budget: int | None = within(1)
     deduplicate: str = choice("none", "exact", "masked")
     sample: SampleConfig | None = None
@@ -286,8 +288,8 @@ def study_design(study: StudyConfig) -> dict[str, Any]:
 
 
 def data_name(data: DataConfig) -> str:
-    """The data set's name, fit for a folder: its source, the file or hub id of `files` and `hub`, its configuration."""
-    parts = [data.source, data.name]
+    """The data set's name, fit for a folder: its source, or the file or hub id; its configuration; the resplit."""
+    parts = [data.source, data.name, None if data.resplit is None else f"resplit{data.resplit}"]
     if data.source in ("files", "hub") and data.path:
         parts[0] = re.sub(r"\.(csv|tsv|jsonl?|parquet)$", "", data.path.rstrip("/").rpartition("/")[2])
     return "-".join(re.sub(r"[^\w.]+", "_", part)[:40] for part in parts if part)

@@ -1,5 +1,6 @@
 """Stratified shuffling of N rows; its prefixes are the held-out splits and the nested label budgets."""
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 import numpy as np
@@ -17,7 +18,7 @@ def index_dtype(rows: int) -> type[np.signedinteger]:
     return np.int32 if rows < 1 << 31 else np.int64
 
 
-def stratified_order(labels: IntArray, seed: int) -> IntArray:
+def stratified_order(labels: IntArray, seed: int | Sequence[int]) -> IntArray:
     """Shuffle rows of the classes `labels`, (N,), so that every prefix holds each in proportion, to within one row.
 
     The seed decides which rows of a class come first, and ties between classes. Arrays have the smallest possible types

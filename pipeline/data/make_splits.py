@@ -1,9 +1,9 @@
-"""Row selection for train, validation and test: stratified splits, de-duplication, class checks."""
+"""Row selection for train, validation and test: stratified splits, resplits, de-duplication, class checks."""
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ from pipeline.data.label_budget import IntArray, index_dtype, stratified_order
 from pipeline.data.labels import LabelCoding
 from pipeline.data.records import shortened
 from pipeline.runtime.errors import UserError
+
+MAX_TEST_SHARE = 0.15  # of the pooled rows of a resplit
 
 
 @dataclass
@@ -58,8 +60,8 @@ def select_usable(stored_splits: dict[str, StoredSplit], coding: LabelCoding, no
 def make_splits(selections: dict[str, Selection], config: DataConfig, notes: list[str]) -> None:
     """Hold out the splits that the source lacks from its training rows, stratified by label; changes `selections`.
 
-    Raises UserError for `data.test_size=0` without a test split, and for a size that is no whole number of rows, too
-    small or too large.
+    With `data.resplit`, all splits are dealt anew. Raises UserError for `data.test_size=0` without a test split, and
+    for a size that is no whole number of rows, too small or too large.
     """
     train = selections["train"]
     total = len(train.rows)
@@ -74,6 +76,10 @@ def make_splits(selections: dict[str, Selection], config: DataConfig, notes: lis
     if sum(counts[split] for split in missing) >= total:
         settings = " and ".join(f"data.{split}_size={sizes[split]:g}" for split in missing)
         raise UserError(f"{settings} leave no training row of the {total} that {train.stored.source.name} has")
+    if config.resplit is not None:
+        own = {split: len(selections[split].rows) for split in sizes if split in selections}
+        deal(selections, config, config.resplit, counts | own, notes)
+        return
     for split in missing:
         order = train.rows[stratified_order(train.labels[train.rows], config.split_seed)]
         held_out, train.rows = np.sort(order[: counts[split]]), np.sort(order[counts[split] :])
@@ -82,6 +88,60 @@ def make_splits(selections: dict[str, Selection], config: DataConfig, notes: lis
             f"{split}: {len(held_out)} of {total} rows, stratified "
             f"(data.{split}_size={sizes[split]:g}, data.split_seed={config.split_seed})"
         )
+
+
+def deal(
+    selections: dict[str, Selection], config: DataConfig, number: int, counts: dict[str, int], notes: list[str]
+) -> None:
+    """Pool splits and deal their rows anew, for the random resplit `number`; changes `selections`.
+
+    `counts`: rows of test and validation without a resplit. Validation has as many; test too, but at most 15 % of the
+    pool. Both are stratified by label. Texts that are equal after masking go to one split. Raises UserError for a
+    pooled split that does not exist, and where a split would be empty.
+    """
+    source, pool_text = selections["train"].stored.source.name, f"data.resplit_pool=[{','.join(config.resplit_pool)}]"
+    if "validation" in config.resplit_pool and "validation" not in selections and not counts["validation"]:
+        raise UserError(
+            f"{pool_text}: {source} has no validation split, and data.validation_size=0 draws none: leave validation "
+            "out, or set the size"
+        )
+    unused = {split: len(selections.pop(split).rows) for split in (*selections,) if split not in config.resplit_pool}
+    pool = concatenated(list(selections.values()))
+    total = len(pool.rows)
+    room = {split: count for split, count in counts.items() if count}
+    room["test"] = min(room["test"], int(MAX_TEST_SHARE * total))
+    keys = digests((texts.to_pylist() for texts, _ in pool.batches()), "masked")
+    _, first_G, group_N, sizes_G = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    # 1 + number: numpy takes the seed [s, 0] for s, and a resplit is to be independent of the ordinary splits.
+    order_G = stratified_order(pool.labels[pool.rows[first_G]], [config.split_seed, 1 + number])
+    split_G = np.full(len(first_G), "train", "U10")
+    for index, size in zip(order_G.tolist(), sizes_G[order_G].tolist(), strict=True):
+        split = next((split for split in room if size <= room[split]), None)
+        if split is not None:
+            split_G[index] = split
+            room[split] -= size
+    for split in ("train", *room):
+        selections[split] = replace(pool, rows=pool.rows[split_G[group_N] == split])
+        if not len(selections[split].rows):
+            texts = f"{total:,} rows with {len(first_G):,} different texts"
+            raise UserError(f"data.resplit={number}: {texts} of {source} leave no row for {split}")
+    rows = ", ".join(f"{len(selections[split].rows):,} {split}" for split in ("train", *room))
+    notes.append(
+        f"the splits are a random resplit (data.resplit={number}, data.split_seed={config.split_seed}) of {total:,} "
+        f"rows ({pool_text}), stratified, texts equal but for handles, links and case in one split: {rows}"
+    )
+    notes += [f"the data set's own {split} split is not used ({rows:,} rows)" for split, rows in unused.items()]
+
+
+def concatenated(selections: Sequence[Selection]) -> Selection:
+    """The rows of all `selections`, which have no stored split in common, as one selection."""
+    starts = np.cumsum([0, *(len(selection.labels) for selection in selections)])
+    stored = replace(
+        selections[0].stored, texts=[batch for selection in selections for batch in selection.stored.texts]
+    )
+    labels = np.concatenate([selection.labels for selection in selections])
+    rows = np.concatenate([start + selection.rows for start, selection in zip(starts, selections, strict=False)])
+    return Selection(stored, labels, rows.astype(index_dtype(len(labels))))
 
 
 def row_count(key: str, size: float, total: int) -> int:

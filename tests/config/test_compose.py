@@ -279,6 +279,7 @@ def test_sections_and_keys_of_the_schema():
         (["data=tweet_eval"], "tweet_eval-sentiment"),
         (["data=files", "data.path=/some/my tweets (1).csv"], "my_tweets_1_"),
         (["data=files", "data.path=/some/folder/"], "folder"),
+        (["data=tweet_eval", "data.resplit=3"], "tweet_eval-sentiment-resplit3"),
         (["data=hub", "data.path=owner/set", "data.name=a/b"], "set-a_b"),
     ],
 )

@@ -23,6 +23,8 @@ def data_config() -> Callable[..., DataConfig]:
             "validation_size": 0.1,
             "test_size": 0.1,
             "split_seed": 0,
+            "resplit": None,
+            "resplit_pool": ["train", "validation"],
             "label_budget": None,
             "deduplicate": "none",
         }

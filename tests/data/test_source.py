@@ -299,7 +299,7 @@ def test_local_folders_leave_the_home_folder_alone(tmp_path):
         "import sys; from pathlib import Path\n"
         "from pipeline.data.splits import load; from pipeline.config.schema import *\n"
         "path, auto = sys.argv[1], ['auto'] * 4\n"
-        "config = DataConfig('hub', path, None, None, 'text', 'label', *auto, None, 0, 2, 0, None, 'none')\n"
+        "config = DataConfig('hub', path, None, None, 'text', 'label', *auto, None, 0, 2, 0, None, [], None, 'none')\n"
         "load(config, Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", script, path, str(tmp_path / "cache")]

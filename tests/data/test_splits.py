@@ -214,3 +214,89 @@ def test_made_splits_are_stratified(counts, validation, test, seed, csv, tmp_pat
     assert len(splits.validation) == validation
     held = np.bincount(splits.test["label"].to_pylist(), minlength=len(counts))
     assert (np.abs(held - len(splits.test) * np.array(counts) / len(rows)) < 1).all()
+
+
+def write_folder(folder, **splits):
+    folder.mkdir(exist_ok=True)
+    for name, rows in splits.items():
+        lines = "".join(f"{text},{label}\n" for text, label in rows)
+        (folder / f"{name}.csv").write_text("text,label\n" + lines, "utf-8")
+    return str(folder)
+
+
+def labelled(name, count):
+    return [(f"{name} {i}", "pos" if i % 4 == 0 else "neg") for i in range(count)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = {"train": labelled("train", 160), "validation": labelled("validation", 20), "test": labelled("test", 60)}
+    return write_folder(tmp_path / "set", **rows)
+
+
+def test_a_resplit_deals_train_and_validation_and_leaves_test_out(folder, tmp_path, data_config):
+    splits = load(data_config("files", path=folder, resplit=0), tmp_path / "cache")
+    assert [(name, len(part)) for name, part in splits.tables()] == [("train", 133), ("validation", 20), ("test", 27)]
+    assert [sum(part["label"].to_pylist()) for _, part in splits.tables()][1:] == [5, 7]  # of 5 and 6.75
+    rows = sorted(text for _, part in splits.tables() for text in texts(part))
+    assert rows == sorted(text for name, n in (("train", 160), ("validation", 20)) for text, _ in labelled(name, n))
+    assert splits.notes == [
+        "the splits are a random resplit (data.resplit=0, data.split_seed=0) of 180 rows "
+        "(data.resplit_pool=[train,validation]), stratified, texts equal but for handles, links and case in one split: "
+        "133 train, 27 test, 20 validation",
+        "the data set's own test split is not used (60 rows)",
+    ]
+
+
+def test_a_resplit_of_all_splits_keeps_the_size_of_a_small_test_split(tmp_path, data_config):
+    rows = {"train": labelled("train", 160), "validation": labelled("validation", 20), "test": labelled("test", 20)}
+    config = data_config("files", path=write_folder(tmp_path / "set", **rows), resplit=0)
+    config = dataclasses.replace(config, resplit_pool=["test", "validation", "train"])
+    splits = load(config, tmp_path / "cache")
+    assert [len(part) for _, part in splits.tables()] == [160, 20, 20]
+    assert 0 < sum(text.startswith("test") for text in texts(splits.test)) < 10
+    assert len(splits.notes) == 1
+
+
+def test_seed_and_number_decide_a_resplit(csv, tmp_path):
+    numbers = [(None, 0), (0, 0), (0, 0), (1, 0), (0, 1)]
+    parts = [
+        texts(load(csv(hundred(), resplit=number, split_seed=seed), tmp_path / f"{i}").test)
+        for i, (number, seed) in enumerate(numbers)
+    ]
+    assert {len(part) for part in parts} == {10}  # as without a resplit, where the source has no test split
+    assert parts[1] == parts[2]
+    assert len({tuple(part) for part in parts}) == 4
+
+
+def test_copies_of_a_text_are_dealt_to_one_split(csv, tmp_path):
+    groups = [["@ann so good", "@bob SO  good"], ["see http://a.b/1", "see www.c.d"] * 30, ["x"] * 3]
+    rows = [(text, "pos") for group in groups for text in group] + labelled("other", 60)
+    for number in range(20):
+        splits = load(csv(rows, resplit=number), tmp_path / "cache")
+        by_split = {name: set(texts(part)) for name, part in splits.tables()}
+        for group in groups:
+            assert sum(bool(by_split[name] & set(group)) for name in by_split) == 1
+        assert [len(part) for _, part in splits.tables()] == [99, 13, 13]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "message"),
+    [
+        (hundred(), {"validation_size": 0}, r"data\.resplit_pool=\[train,validation\]: tweets\.csv has no validation"),
+        (
+            [("same", "x")] * 19 + [("Same", "y")],
+            {},
+            r"data\.resplit=0: 20 rows with 1 different texts of tweets\.csv leave no row for t",
+        ),
+        (hundred(), {"validation_size": 90, "test_size": 10}, r"leave no training row of the 100"),
+    ],
+)
+def test_pools_that_make_no_resplit(csv, tmp_path, rows, changes, message):
+    with pytest.raises(UserError, match=message):
+        load(csv(rows, resplit=0, **changes), tmp_path / "cache")
+
+
+def test_a_resplit_without_validation(csv, tmp_path):
+    config = dataclasses.replace(csv(hundred(), validation_size=0, resplit=0), resplit_pool=["train"])
+    assert [(name, len(part)) for name, part in load(config, tmp_path).tables()] == [("train", 90), ("test", 10)]

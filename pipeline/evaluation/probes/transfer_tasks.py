@@ -116,9 +116,9 @@ def load_task(name: str, transfer_path: str, sample: SampleConfig | None, folder
 
 def tweet_eval_config(name: str, transfer_path: str) -> DataConfig:
     """The data configuration of a TweetEval task: its published splits, complete."""
-    rest: dict[str, Any] = dict.fromkeys(("revision", "labels", "label_budget"))
+    rest: dict[str, Any] = dict.fromkeys(("revision", "labels", "label_budget", "resplit"))
     rest |= dict.fromkeys(("encoding", "delimiter", "quoting", "header"), "auto")
-    rest |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0, "deduplicate": "none"}
+    rest |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0, "deduplicate": "none", "resplit_pool": []}
     return DataConfig(
         source="tweet_eval", path=transfer_path, name=name, text_column="text", label_column="label", **rest
     )

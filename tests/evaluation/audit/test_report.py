@@ -27,7 +27,7 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
         settings: dict[str, Any] = {"path": None, "name": None, "revision": None, "labels": None, "label_budget": None}
         settings |= {"text_column": "text", "label_column": "label", "deduplicate": "none"}
         settings |= dict.fromkeys(("encoding", "delimiter", "quoting", "header"), "auto")
-        settings |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0}
+        settings |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0, "resplit": None, "resplit_pool": []}
         splits = load(DataConfig(source=source, **(settings | changes)), tmp_path)
         parts = {name: part for name, part in splits.tables() if name != "unlabelled"}
         text = TextConfig(
