@@ -125,6 +125,16 @@ class PpmiConfig:
 
 
 @dataclass
+class DistillConfig:
+    """Word vectors distilled from a sentence transformer."""
+
+    model: str = MISSING
+    revision: str | None = MISSING
+    smoothing: float = within(0, above=True)
+    batch_size: int = within(1)
+
+
+@dataclass
 class EmbeddingConfig:
     """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
@@ -242,6 +252,7 @@ class Config:
     text: TextConfig = MISSING
     cbow: CbowConfig = MISSING
     ppmi: PpmiConfig = MISSING
+    distill: DistillConfig = MISSING
     embedding: EmbeddingConfig = MISSING
     model: ModelConfig = MISSING
     train: TrainConfig = MISSING
