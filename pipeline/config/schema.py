@@ -138,8 +138,8 @@ class DistillConfig:
 class EmbeddingConfig:
     """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
-    init: str = choice("random", "cbow", "ppmi", "pretrained")
-    trainable: bool = MISSING
+    init: Any = choice("random", "cbow", "ppmi", "pretrained")  # noqa: RUF009 - one, or a list: a table for each
+    trainable: Any = MISSING  # true or false for all tables, or a list with one for each
     multichannel: bool = MISSING
     projected: bool = MISSING
     anchor: float = within(0)
@@ -147,6 +147,22 @@ class EmbeddingConfig:
     scale: float | None = within(0, above=True)
     path: str | None = MISSING
     format: str = choice("auto", "word2vec_text", "word2vec_binary", "glove")
+
+    @property
+    def inits(self) -> list[str]:
+        """The init of each table, in the order of the configuration."""
+        return list(self.init) if isinstance(self.init, list) else [self.init]
+
+    @property
+    def encoder_dim(self) -> int:
+        """Dimensions that the encoder reads: those of all tables side by side."""
+        return self.dim * len(self.inits)
+
+    @property
+    def tables(self) -> list[tuple[str, bool]]:
+        """Init of each table, and whether it is trained, as they stand side by side: the frozen tables first."""
+        trainable = self.trainable if isinstance(self.trainable, list) else [self.trainable] * len(self.inits)
+        return sorted(zip(self.inits, trainable, strict=True), key=lambda table: bool(table[1]))
 
 
 @dataclass

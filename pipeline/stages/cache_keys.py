@@ -105,14 +105,14 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def training_key(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
+def training_key(config: Config, prepared: Stage, vectors: Mapping[str, Stage]) -> dict[str, Any]:
     """What determines the weights of a classifier, its code aside."""
     embedding = dataclasses.asdict(config.embedding)
     path = embedding.pop("path")
-    source = input_fingerprint(config, "embedding.path", path) if config.embedding.init == "pretrained" else None
+    source = input_fingerprint(config, "embedding.path", path) if "pretrained" in config.embedding.inits else None
     return {
         "prepare": prepared.key,
-        "vectors": vectors.key if vectors else source,
+        "vectors": {init: stage.key for init, stage in vectors.items()} | ({"file": source} if source else {}),
         "label_budget": config.data.label_budget,
         "embedding": embedding,
         "model": dataclasses.asdict(config.model),
@@ -121,14 +121,14 @@ def training_key(config: Config, prepared: Stage, vectors: Stage | None) -> dict
     }
 
 
-def trial_key(config: Config, prepared: Stage, vectors: Stage | None) -> dict[str, Any]:
+def trial_key(config: Config, prepared: Stage, vectors: Mapping[str, Stage]) -> dict[str, Any]:
     """What determines the outcome of a trial."""
     code = code_key(("stages/trial.py", *TRAINING_CODE), LIBRARIES["trial"])
     return training_key(config, prepared, vectors) | {"code": code}
 
 
 def record_key_and_folder(
-    config: Config, prepared: Stage, vectors: Stage | None, tasks: Mapping[str, str]
+    config: Config, prepared: Stage, vectors: Mapping[str, Stage], tasks: Mapping[str, str]
 ) -> tuple[dict[str, Any], Path]:
     """What determines a run's record, given the keys of the transfer tasks by name; and the record's folder.
 

@@ -1,6 +1,6 @@
 """Shared by the stages `train` and `trial`: from splits and word vectors to a call of the training engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.classifier import engine
 from pipeline.classifier.batch import Texts
 from pipeline.classifier.engine import Report, Run, RunResult, Task
-from pipeline.config.schema import SPECIALS, Config
+from pipeline.config.schema import SPECIALS, UNK, Config
 from pipeline.data.label_budget import budget_rows
 from pipeline.embedding.initial_matrix import initial_matrix
 from pipeline.embedding.word_vectors import Vectors
@@ -21,8 +21,8 @@ from pipeline.runtime.log import log
 from pipeline.text.encoded_split import EncodedSplit
 from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
-# A run to train: its configuration, the outcome of `prepare`, and the stage of its word vectors, if any.
-Request = tuple[Config, Stage, Stage | None]
+# A run to train: its configuration, the outcome of `prepare`, and the stages of its word vectors, by init.
+Request = tuple[Config, Stage, Mapping[str, Stage]]
 
 
 @dataclass(frozen=True)
@@ -30,35 +30,59 @@ class RunInputs:
     """What a run starts from.
 
     `vocabulary` of V words; `splits` as token ids; `rows` of the labelled training tweets that the budget allows;
-    `initial_VE` the initial embedding matrix; `from_vectors_V` whether a row started from `vectors`.
+    `vectors` by init; `initial_VE` the initial embedding matrix: all tables side by side, the frozen ones first;
+    `from_vectors_V` whether a row started from vectors in any table.
     """
 
     vocabulary: Vocabulary
     splits: dict[str, EncodedSplit]
     rows: NDArray[np.integer]
-    vectors: Vectors | None
+    vectors: dict[str, Vectors]
     initial_VE: NDArray[np.float32]
     from_vectors_V: NDArray[np.bool_]
 
 
-def run_inputs(config: Config, prepared: Stage, trained: Stage | None) -> RunInputs:
-    """Read the outcomes of `prepare` and of the vectors' stage, and draw the initial matrix and the labelled subset."""
+def open_vectors(config: Config, init: str, stage: Stage | None, words: Sequence[str]) -> Vectors | None:
+    """The vectors of an init for `words`, from its stage or a file; None for one that has none."""
+    if init == "random":
+        return None
+    if init == "pretrained":
+        from pipeline.embedding.pretrained import read_pretrained
+
+        embedding = config.embedding
+        return read_pretrained(Path(str(embedding.path)), embedding.format, embedding.dim, words)
+    if stage is None:
+        raise ValueError(f"no stage for embedding.init={init}")
+    return Vectors.load(stage.folder)
+
+
+def run_inputs(config: Config, prepared: Stage, stages: Mapping[str, Stage]) -> RunInputs:
+    """Read the outcomes of `prepare` and of the vectors' stages, and draw the initial matrix and the labelled subset.
+
+    With several tables, the others are scaled to the standard deviation of the first. A table that is there twice,
+    frozen and trainable, has the same rows in both.
+    """
     vocabulary = Vocabulary.load(prepared.folder / VOCABULARY)
     splits = {split: EncodedSplit.open(prepared.folder, split) for split in prepared.outcome["rows"]}
     if "validation" not in splits and config.train.patience is not None:
         patience = f"train.patience={config.train.patience}"
         raise UserError(f"{patience}, but there is no validation split to watch: set train.patience=null")
-    vectors, embedding = None, config.embedding
-    if trained is not None:
-        vectors = Vectors.load(trained.folder)
-    elif embedding.path is not None and embedding.init == "pretrained":
-        from pipeline.embedding.pretrained import read_pretrained
-
-        words = vocabulary.words[SPECIALS:]
-        vectors = read_pretrained(Path(embedding.path), embedding.format, embedding.dim, words)
-    # Keyed apart from the engine's own streams, so that the draw of the matrix shares nothing with the batch order.
-    rng = np.random.default_rng([config.seed, 0])
-    initial_VE, from_vectors_V = initial_matrix(vocabulary.words, vectors, embedding.dim, rng, embedding.scale)
+    embedding, words = config.embedding, vocabulary.words
+    vectors: dict[str, Vectors] = {}
+    tables: dict[str, NDArray[np.float32]] = {}
+    from_vectors_V, scale = np.zeros(len(words), np.bool_), embedding.scale
+    for position, init in enumerate(dict.fromkeys(embedding.inits)):
+        opened = open_vectors(config, init, stages.get(init), words[SPECIALS:])
+        # Keyed apart from the engine's own streams, so that the draw of the matrix shares nothing with the batch order.
+        # (A seed sequence ends in any number of zeros: position 0 is the same as none.)
+        rng = np.random.default_rng([config.seed, 0, position])
+        tables[init], known_V = initial_matrix(words, opened, embedding.dim, rng, scale)
+        from_vectors_V |= known_V
+        scale = scale or float(tables[init][UNK:].std(dtype=np.float64))
+        if opened is not None:
+            vectors[init] = opened
+    matrices = [tables[init] for init, _ in embedding.tables]
+    initial_VE = np.concatenate(matrices, axis=1) if len(matrices) > 1 else matrices[0]
     rows = budget_rows(splits["train"].labels, config.data.label_budget, config.seed)
     return RunInputs(vocabulary, splits, rows, vectors, initial_VE, from_vectors_V)
 

@@ -25,7 +25,11 @@ NOT_RECORDED = ("study", "search")  # sections of the configuration that a singl
 
 
 def train(
-    config: Config, prepared: Stage, vectors: Stage | None, overrides: Sequence[str], result: "RunResult | None" = None
+    config: Config,
+    prepared: Stage,
+    vectors: Mapping[str, Stage],
+    overrides: Sequence[str],
+    result: "RunResult | None" = None,
 ) -> Path:
     """Train and probe one classifier and write its record below results/.
 
@@ -84,7 +88,7 @@ def run_record(
     facts, budget = prepared.outcome, config.data.label_budget
     metrics: dict[str, float | None] = {**result.metrics}
     metrics["embedding/initial_std"] = float(inputs.initial_VE[1:].std(dtype=np.float64))
-    if inputs.vectors is not None:
+    if inputs.vectors:
         vocabulary = inputs.vocabulary
         shares = coverage(vocabulary.counts, inputs.from_vectors_V, vocabulary.types_dropped)
         words, tokens = 100 * shares["coverage/types"], 100 * shares["coverage/tokens"]
@@ -122,7 +126,7 @@ def run_record(
         metrics=metrics | probes.metrics,
         timings={
             "time/prepare_seconds": prepared.seconds,
-            **({"time/cbow_seconds": vectors.seconds} if vectors else {}),
+            **({"time/cbow_seconds": sum(stage.seconds for stage in vectors.values())} if vectors else {}),
             "time/train_seconds": result.seconds,
         },
         history=result.history,
@@ -191,11 +195,16 @@ def course_notes(config: Config) -> list[str]:
     ]
 
 
-def vector_notes(prepared: Stage, vectors: Stage | None, inputs: "RunInputs") -> list[str]:
+def vector_notes(prepared: Stage, stages: Mapping[str, Stage], inputs: "RunInputs") -> list[str]:
     """How much text the word vectors read and whether their bits repeat, or how a file of vectors was read."""
-    if vectors is None:
-        return list(inputs.vectors.info["notes"]) if inputs.vectors else []
-    corpus = prepared.outcome["corpus"]
+    corpus, notes = prepared.outcome["corpus"], []
     texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
-    kind = "bit-reproducible (one worker)" if vectors.outcome["reproducible"] else "not bit-reproducible (many workers)"
-    return [f"the vectors were trained on {corpus['tokens']:,} tokens ({texts} texts); they are {kind}"]
+    for init, vectors in inputs.vectors.items():
+        if init not in stages:
+            notes += vectors.info["notes"]
+            continue
+        workers = "one worker" if stages[init].outcome["reproducible"] else "many workers"
+        kind = f"{'bit-reproducible' if workers == 'one worker' else 'not bit-reproducible'} ({workers})"
+        name = f"{init} vectors" if len(inputs.vectors) > 1 else "vectors"
+        notes.append(f"the {name} were trained on {corpus['tokens']:,} tokens ({texts} texts); they are {kind}")
+    return notes

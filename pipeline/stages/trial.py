@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pipeline.stages.learn import Request
 
 
-def trial(config: Config, prepared: Stage, vectors: Stage | None, score: Mapping[str, Any] | None = None) -> Stage:
+def trial(
+    config: Config, prepared: Stage, vectors: Mapping[str, Stage], score: Mapping[str, Any] | None = None
+) -> Stage:
     """Train one classifier without reading the test split; the outcome holds its score on validation.
 
     `score` : that outcome, where the classifier was trained already, in a batch with others.

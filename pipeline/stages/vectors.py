@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 CODE = ("stages/vectors.py", "embedding/word_vectors.py")
 
 
-def vectors(config: Config, prepared: Stage) -> Stage | None:
-    """The word vectors that the variant starts from, where the project makes them."""
-    makers = {"cbow": cbow, "ppmi": ppmi}
-    return makers[config.embedding.init](config, prepared) if config.embedding.init in makers else None
+def vectors(config: Config, prepared: Stage) -> dict[str, Stage]:
+    """The word vectors that the embedding layer starts from, by init, where the project makes them."""
+    return {init: MAKERS[init](config, prepared) for init in config.embedding.inits if init in MAKERS}
 
 
 def cbow(config: Config, prepared: Stage) -> Stage:
@@ -50,6 +49,10 @@ def ppmi(config: Config, prepared: Stage) -> Stage:
 
     settings = {"ppmi": dataclasses.asdict(config.ppmi), "dim": config.embedding.dim}
     return _vectors_stage(config, prepared, "ppmi", settings, count)
+
+
+# The stage of each init that needs one.
+MAKERS: dict[str, Callable[[Config, Stage], Stage]] = {"cbow": cbow, "ppmi": ppmi}
 
 
 def _vectors_stage(

@@ -230,12 +230,12 @@ def varied_keys(planned: Sequence[Pair]) -> frozenset[str]:
     return frozenset({EMOTICONS} if of_emoticons else ())
 
 
-def vectors_key(cell: Cell) -> tuple[str, ...]:
-    """Runs with the same key start from the same word vectors."""
-    config, init = cell.config, cell.config.embedding.init
+def vectors_key(cell: Cell) -> tuple[tuple[str, str, str], ...]:
+    """Runs with the same key start from the same word vectors: init and key of each stage that makes them."""
+    config, inits = cell.config, dict.fromkeys(cell.config.embedding.inits)
     sections = {"cbow": asdict(config.cbow), "ppmi": asdict(config.ppmi)}
-    settings = fingerprint([sections[init], config.embedding.dim]) if init in sections else ""
-    return init, config.text.emoticons, settings
+    settings = {init: fingerprint([sections[init], config.embedding.dim]) for init in inits if init in sections}
+    return tuple((init, config.text.emoticons, key) for init, key in settings.items())
 
 
 def failure(variant: str, budget: int, seed: int | None, reason: str | None) -> dict[str, Any]:

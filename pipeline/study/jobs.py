@@ -17,7 +17,7 @@ from pipeline.stages.trial import trial, validation_scores
 from pipeline.study.design import Cell, RunKey, Study, failure, vectors_key
 
 Key = TypeVar("Key")
-VectorResults = Mapping[tuple[str, ...], TaskResult[Stage | None]]  # by `vectors_key`
+VectorResults = Mapping[tuple[str, str, str], TaskResult[Stage]]  # by the parts of `vectors_key`
 # Bytes of initial and trained embedding matrices of a batch, which stay in memory until the records are written.
 BATCH_BYTES = 4 << 30
 
@@ -28,7 +28,7 @@ class TrialJob:
 
     config: Config
     prepared: Stage
-    vectors: Stage | None
+    vectors: Mapping[str, Stage]
 
     def is_cached(self) -> bool:
         """Whether the outcome is on disk."""
@@ -80,12 +80,19 @@ def worker_pool(config: Config) -> WorkerPool:
     return RayWorkerPool(config.workers, config.study)
 
 
+def cell_vectors(cell: Cell, vectors: VectorResults) -> TaskResult[dict[str, Stage]]:
+    """The word vectors that a cell starts from, by init, or why one of them failed."""
+    results = {init: vectors[init, emoticons, key] for init, emoticons, key in vectors_key(cell)}
+    reason = next((result.reason for result in results.values() if result.reason is not None), None)
+    return TaskResult(None if reason else {init: result.get() for init, result in results.items()}, reason)
+
+
 def job(cell: Cell, vectors: VectorResults, command: Sequence[str] | None = None) -> TrialJob | TaskResult[Any]:
     """The trial of a cell or, with its `command`, the training; the failure of its word vectors where they failed."""
-    source = vectors[vectors_key(cell)]
+    source = cell_vectors(cell, vectors)
     if source.reason is not None:
         return TaskResult(None, f"its word vectors: {source.reason}")
-    task = cell.config, cell.prepared, source.value
+    task = cell.config, cell.prepared, source.get()
     return TrialJob(*task) if command is None else TrainingJob(*task, command)
 
 
@@ -138,7 +145,9 @@ def batches(jobs: Mapping[Key, TrialJob]) -> Iterator[list[Key]]:
         by_splits.setdefault(job.prepared.key, []).append(key)
     for keys in by_splits.values():
         rows = jobs[keys[0]].prepared.outcome["vocabulary"]["types_kept"] + SPECIALS
-        bytes_per_row = 2 * 4 * max(jobs[key].config.embedding.dim for key in keys)  # initial and trained, float32
+        bytes_per_row = (
+            2 * 4 * max(jobs[key].config.embedding.encoder_dim for key in keys)
+        )  # initial and trained, float32
         size = max(1, BATCH_BYTES // (bytes_per_row * rows))
         for start in range(0, len(keys), size):
             yield keys[start : start + size]

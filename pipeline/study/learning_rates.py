@@ -5,8 +5,8 @@ from typing import Any
 
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.worker_pool import TaskResult, WorkerPool
-from pipeline.study.design import Cell, Choice, Study, failure, learning_rates, vectors_key
-from pipeline.study.jobs import VectorResults, job, run_jobs
+from pipeline.study.design import Cell, Choice, Study, failure, learning_rates
+from pipeline.study.jobs import VectorResults, cell_vectors, job, run_jobs
 
 Choices = dict[tuple[str, int], Choice]  # by variant and label budget
 
@@ -19,7 +19,7 @@ def choose_learning_rates(
     jobs = {
         (*cell.key[:2], factor, cell.seed): job(study.changed(cell, learning_rates(study.config, factor)), vectors)
         for cell in sorted(cells, key=lambda cell: -cell.label_budget)
-        if cell.seed < design.trial_seeds and vectors[vectors_key(cell)].reason is None
+        if cell.seed < design.trial_seeds and cell_vectors(cell, vectors).reason is None
         for factor in design.lr_factors
     }
     results = run_jobs(workers, jobs, "compare: learning-rate trials")
@@ -39,7 +39,7 @@ def choose_learning_rates(
             reason = failure_reason([result for seeds in trials.values() for result in seeds])
             if reason is None:  # there was no trial, as there are no word vectors
                 cell = next(cell for cell in cells if (cell.variant, cell.label_budget) == (variant, budget))
-                reason = f"its word vectors: {vectors[vectors_key(cell)].reason}"
+                reason = f"its word vectors: {cell_vectors(cell, vectors).reason}"
             failures.append(failure(variant, budget, None, f"no trial of a learning rate worked: {reason}"))
     return choices, failures
 

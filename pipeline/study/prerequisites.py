@@ -14,7 +14,7 @@ from pipeline.stages.audit import audit
 from pipeline.stages.baseline import baseline
 from pipeline.stages.prepare import prepare
 from pipeline.stages.transfer import transfer
-from pipeline.stages.vectors import vectors
+from pipeline.stages.vectors import MAKERS
 from pipeline.study.design import (
     EMOTICONS,
     Cell,
@@ -41,7 +41,7 @@ class BaselineFit(NamedTuple):
 
 @dataclass(frozen=True)
 class Prerequisites:
-    """Outcomes that the runs of a study share: word vectors by `vectors_key`, the others as in `StudyRuns`."""
+    """Outcomes that the runs of a study share: word vectors as in `VectorResults`, the others as in `StudyRuns`."""
 
     vectors: VectorResults
     audits: dict[str, Stage]
@@ -109,8 +109,8 @@ def run_prerequisites(
 
 
 def vector_tasks(cells: Sequence[Cell]) -> Tasks:
-    """The word vectors that the runs start from, by `vectors_key`."""
-    return {vectors_key(cell): partial(vectors, cell.config, cell.prepared) for cell in cells}
+    """The word vectors that the runs start from, by the parts of `vectors_key`: each made once."""
+    return {key: partial(MAKERS[key[0]], cell.config, cell.prepared) for cell in cells for key in vectors_key(cell)}
 
 
 def baseline_fits(study: Study, budgets: Sequence[LabelBudget]) -> dict[RunKey, BaselineFit]:

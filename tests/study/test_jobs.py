@@ -34,7 +34,7 @@ def jobs_of(root: Path, kind: type[TrialJob], *arguments: Any) -> dict[tuple[flo
     for rate in RATES:
         for seed in (0, 1):
             config = compose([*TINY, f"paths.root={root}", f"train.lr_head={rate}", f"seed={seed}"])
-            by_key[rate, seed] = kind(config, stages.prepare(config), None, *arguments)
+            by_key[rate, seed] = kind(config, stages.prepare(config), {}, *arguments)
     return by_key
 
 
@@ -122,7 +122,7 @@ def test_a_batch_holds_what_memory_allows_and_only_runs_on_the_same_splits(
 ):
     by_key = jobs_of(tmp_path, TrialJob)
     config = compose([*TINY, f"paths.root={tmp_path}", "data.split_seed=1"])
-    other = TrialJob(config, stages.prepare(config), None)
+    other = TrialJob(config, stages.prepare(config), {})
     keys = list(by_key)
     assert list(batches({keys[0]: by_key[keys[0]], "other": other, keys[1]: by_key[keys[1]]})) == [
         [keys[0], keys[1]],
