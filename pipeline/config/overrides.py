@@ -34,7 +34,7 @@ VARIANT_KEYS = tuple(f"embedding.{key}" for key in ("init", "trainable", "multic
 # Keys of files and folders, which a command may give relative to the current directory.
 PATHS = (
     *("data.path", "cbow.extra_text", "embedding.path", "probe.similarity_files", "probe.transfer_path"),
-    *("paths.root", "paths.dvc"),
+    *("distill.model", "paths.root", "paths.dvc"),
 )
 
 

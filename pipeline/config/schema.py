@@ -138,13 +138,14 @@ class DistillConfig:
 class EmbeddingConfig:
     """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
-    init: Any = choice("random", "cbow", "ppmi", "pretrained")  # noqa: RUF009 - one, or a list: a table for each
+    init: Any = choice("random", "cbow", "ppmi", "distilled", "pretrained", "run")  # noqa: RUF009 - one, or a list: a table for each
     trainable: Any = MISSING  # true or false for all tables, or a list with one for each
     multichannel: bool = MISSING
     projected: bool = MISSING
     anchor: float = within(0)
     dim: int = within(1)
     scale: float | None = within(0, above=True)
+    shuffled: bool = MISSING
     path: str | None = MISSING
     format: str = choice("auto", "word2vec_text", "word2vec_binary", "glove")
 

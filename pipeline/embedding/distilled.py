@@ -5,6 +5,7 @@ words of one length share a batch without padding, and no tokenizer is rebuilt.
 """
 
 import dataclasses
+import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +47,7 @@ def distill(
     if model.config.hidden_size < dim:
         problem = f"distill.model={settings.model} has {model.config.hidden_size} dimensions"
         raise UserError(f"{problem}, embedding.dim={dim}: set embedding.dim={model.config.hidden_size} or lower")
-    name = Path(settings.model).name
+    name = model_name(settings.model)
     log.info(f"distilled: {len(words):,} words through {name}, {model.config.hidden_size} dimensions reduced to {dim}")
     vectors_NH = sentence_vectors(words, tokenizer, model, settings.batch_size, threads)
     with threadpool_limits(1):  # more threads round differently
@@ -68,6 +69,13 @@ def distill(
         "CBOW reads this project's texts alone"
     ]
     return Vectors(list(words), counts, (vectors_ND * weights_N[:, None]).astype(np.float32), info)
+
+
+def model_name(model: str) -> str:
+    """The last part of a hub id; of a local folder, the title of its model card, where it has one."""
+    card = Path(model) / "README.md"
+    title = re.search(r"^# +(.+)$", card.read_text("utf-8", "replace"), re.MULTILINE) if card.is_file() else None
+    return title[1].strip() if title else Path(model).name
 
 
 def load_model(settings: DistillConfig) -> tuple[Any, Any]:
