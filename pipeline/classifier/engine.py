@@ -40,7 +40,7 @@ def train_run(task: Task, run: Run, report: Report | None = None) -> RunResult:
             if texts is not None:
                 probabilities[name], scores = trainer.evaluate(texts)
                 metrics |= {f"{name}/{score}": value for score, value in scores.items()}
-        initial_VE = run.initial_matrix()
+        initial_VE = run.embedding_VD
         embedding_VE = trainer.model.embedding.matrix().cpu().numpy() if run.changes_embedding else initial_VE
     return RunResult(
         initial_VE=initial_VE,

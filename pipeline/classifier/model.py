@@ -3,8 +3,9 @@
 The output for a tweet does not depend on the other tweets of its batch: every encoder masks padded positions.
 
 Suffixes of array names are shapes, here and in the other modules of this folder:
-B tweets of a batch, T tokens of a tweet, D dimensions of the matrix given, E those the encoder reads (D or 2 D),
-F features of the encoder, C classes, V vocabulary, N tweets of a split, U distinct rows that a batch reads, K steps.
+B tweets of a batch, T tokens of a tweet, E dimensions that the encoder reads (all tables side by side), D those of one
+matrix, F features of the encoder, C classes, V vocabulary, N tweets of a split, U distinct rows that a batch reads,
+K steps.
 """
 
 import math
@@ -37,54 +38,58 @@ def mean_rows(matrix_VD: Tensor, bags: Bags) -> Tensor:
 class Embedding(nn.Module):
     """The embedding layer of a variant: a matrix of V rows, which an encoder reads with E = `dim` dimensions.
 
-    All lookups are linear in the rows. The second channel and the projection are therefore applied to their results,
-    such as the means of a batch, and never to all V rows. The PAD row is zero in every variant.
+    All lookups are linear in the rows. A frozen matrix beside the trainable one and the projection are therefore
+    applied to their results, such as the means of a batch, and never to all V rows. The PAD row is zero in every
+    variant.
 
     Parameters
     ----------
-    initial_VD : initial matrix, on the CPU; row 0 (PAD) must be zero. Read-only: a trainable layer copies it.
-    trainable : whether the rows get (row-sparse) gradients.
-    multichannel : prepend a frozen copy of the initial rows: E = 2 D, else E = D. Kim (2014) applies the same filter to
-        both channels and adds the results. Here they are concatenated and each has weights of its own. That includes
-        his sum as a special case, and is defined for every encoder.
-    projected : multiply lookups with a trained (D, D) matrix that starts as the identity.
-    anchored : keep the initial rows for `anchor_penalty`.
+    initial_VE : initial matrix, on the CPU: the tables side by side; row 0 (PAD) must be zero. Read-only: a trainable
+        layer copies it.
+    trainable : whether rows get (row-sparse) gradients.
+    frozen_dim : dimensions that stay frozen in a trainable layer, the first ones: those of the frozen tables. Of two
+        channels of the same vectors, Kim (2014) adds what one filter gives for each. Here every table has weights of
+        its own. That includes his sum as a special case, and is defined for every encoder.
+    projected : multiply lookups with a trained (E, E) matrix that starts as the identity.
+    anchored : keep the initial rows of the trainable matrix for `anchor_penalty`.
     """
 
+    frozen_VD: Tensor
     initial_VD: Tensor
 
     def __init__(
         self,
-        initial_VD: Tensor,
+        initial_VE: Tensor,
         *,
         trainable: bool = False,
-        multichannel: bool = False,
+        frozen_dim: int = 0,
         projected: bool = False,
         anchored: bool = False,
     ) -> None:
         super().__init__()
-        if bool(initial_VD[PAD].any()):
+        if bool(initial_VE[PAD].any()):
             raise ValueError("row 0 of the embedding matrix is padding and must be zero")
-        size = initial_VD.shape[1]
-        self.multichannel = multichannel
-        self.dim = 2 * size if multichannel else size
+        self.dim = initial_VE.shape[1]
+        initial_VD = initial_VE[:, frozen_dim:]
         # A copy by numpy, which asks for huge pages: random access to rows is faster there.
-        rows_VD = torch.from_numpy(initial_VD.numpy().copy()) if trainable else initial_VD
+        rows_VD = torch.from_numpy(initial_VD.numpy().copy()) if trainable else initial_VE
         self.rows_VD = nn.Parameter(rows_VD, requires_grad=trainable)
-        self.register_buffer("initial_VD", initial_VD if multichannel or anchored else None, persistent=False)
-        self.projection_DD = nn.Parameter(torch.eye(size)) if projected else None
+        beside_VD = initial_VE[:, :frozen_dim].contiguous() if trainable and frozen_dim else None
+        self.register_buffer("frozen_VD", beside_VD, persistent=False)
+        self.register_buffer("initial_VD", initial_VD if anchored else None, persistent=False)
+        self.projection_DD = nn.Parameter(torch.eye(self.dim)) if projected else None
 
     def frozen_matrices(self) -> list[Tensor]:
-        """The matrices (V, D) that are read and not trained."""
-        if self.multichannel:
-            return [self.initial_VD]
+        """The matrices (V, D) that are read and not trained: at most one."""
+        if self.frozen_VD is not None:
+            return [self.frozen_VD]
         return [] if self.rows_VD.requires_grad else [self.rows_VD]
 
     def _combine(self, lookup: Callable[[Tensor], Tensor]) -> Tensor:
-        """Apply `lookup` to the matrix (V, D) of each channel, concatenate the results and project them."""
+        """Apply `lookup` to the frozen and to the trainable matrix, concatenate the results and project them."""
         result = lookup(self.rows_VD)
-        if self.multichannel:
-            result = torch.cat([lookup(self.initial_VD), result], dim=-1)
+        if self.frozen_VD is not None:
+            result = torch.cat([lookup(self.frozen_VD), result], dim=-1)
         return result if self.projection_DD is None else result @ self.projection_DD
 
     def mean(self, bags: Bags) -> Tensor:
@@ -228,10 +233,10 @@ class Classifier(nn.Module):
     def parameter_counts(self) -> dict[str, float]:
         """`params/…`: numbers of all parameters, of trained ones, and of those in the embedding matrix.
 
-        The matrices of both channels count as embedding; a projection counts as total and trainable only.
+        All tables count as embedding; a projection counts as total and trainable only.
         """
         rows = self.embedding.rows_VD.numel()
-        frozen = rows if self.embedding.multichannel else 0
+        frozen = 0 if self.embedding.frozen_VD is None else self.embedding.frozen_VD.numel()
         return {
             "params/total": float(frozen + sum(weight.numel() for weight in self.parameters())),
             "params/trainable": float(sum(weight.numel() for weight in self.parameters() if weight.requires_grad)),

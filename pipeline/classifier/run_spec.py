@@ -33,8 +33,9 @@ class Task:
 class Run:
     """The specification of one run.
 
-    embedding_VD : initial embedding matrix (V, D) float32; row 0 is zero. Read-only.
-    embedding : how the layer trains: `trainable`, `multichannel`, `projected`, `anchor`; its other keys are not read.
+    embedding_VD : initial embedding matrix (V, D) float32: the tables side by side, the frozen ones first; row 0 is
+        zero. Read-only.
+    embedding : how the layer trains: `tables`, `projected`, `anchor`; its other keys are not read.
     rows_N : indices of the training tweets whose labels the run may use.
     seed : fixes initial weights, batch order and dropout, each by a random generator of its own.
     """
@@ -57,22 +58,29 @@ class Run:
         return math.ceil(self.train.min_epoch_steps / self.steps_per_pass)
 
     @property
+    def trainable(self) -> bool:
+        """Whether the rows of any table are trained."""
+        return any(trainable for _, trainable in self.embedding.tables)
+
+    @property
+    def frozen_dim(self) -> int:
+        """Dimensions of frozen tables beside trainable ones, the first of the matrix; 0 where all tables are alike."""
+        trainable = [trainable for _, trainable in self.embedding.tables]
+        frozen_tables = trainable.count(False) if any(trainable) else 0
+        return int(self.embedding_VD.shape[1]) // len(trainable) * frozen_tables
+
+    @property
     def changes_embedding(self) -> bool:
         """Whether training changes the embedding matrix as the encoder reads it."""
-        return self.embedding.trainable or self.embedding.projected
-
-    def initial_matrix(self) -> NDArray[np.float32]:
-        """The embedding matrix (V, E) as the encoder reads it before training."""
-        return np.concatenate([self.embedding_VD] * 2, axis=1) if self.embedding.multichannel else self.embedding_VD
+        return self.trainable or self.embedding.projected
 
 
 @dataclass(frozen=True)
 class RunResult:
     """The result of one run.
 
-    initial_VE, embedding_VE : the embedding matrix as the encoder reads it, before training and at the chosen epoch. E
-        is 2 D with two channels (the frozen one first); a projection is multiplied in. A matrix that training did not
-        change is the run's own array, not a copy.
+    initial_VE, embedding_VE : the embedding matrix as the encoder reads it, before training and at the chosen epoch; a
+        projection is multiplied in. A matrix that training did not change is the run's own array, not a copy.
     layers : parameters of encoder and head; with embedding_VE they are the whole classifier.
     touched_V : words that at least one training batch read.
     probabilities : per split, (N, C) float32.

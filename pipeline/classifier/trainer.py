@@ -37,8 +37,8 @@ class Trainer:
         settings, variant = run.train, run.embedding
         embedding = Embedding(
             tensor_view(np.ascontiguousarray(run.embedding_VD)),
-            trainable=variant.trainable,
-            multichannel=variant.multichannel,
+            trainable=run.trainable,
+            frozen_dim=run.frozen_dim,
             projected=variant.projected,
             anchored=variant.anchor > 0,
         )
@@ -50,7 +50,7 @@ class Trainer:
         if embedding.projection_DD is not None:
             # Each projected number sums D terms: Adam's steps must shrink with D (Yang et al. 2021, arXiv 2203.03466).
             groups.append(ParameterGroup([embedding.projection_DD], settings.lr_head / embedding.dim))
-        self.optimizer = Adam(groups, embedding.rows_VD if variant.trainable else None, settings.lr_embedding)
+        self.optimizer = Adam(groups, embedding.rows_VD if run.trainable else None, settings.lr_embedding)
         self.rows_N = tensor_view(run.rows_N).to(device)
         self.state = TrainingState(run, device)
 

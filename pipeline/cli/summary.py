@@ -73,7 +73,7 @@ def settings(run: StoredRun) -> dict[str, str]:
     """What is equal in runs that repeat each other: everything but the seed and the locations of files."""
     params = mlflow_params(run.config)
     # Without CBOW vectors only the unlabelled text matters, which the vocabulary is built from as well.
-    ignored = IGNORED_GROUPS if params["embedding.init"] == "cbow" else (*IGNORED_GROUPS, "cbow.")
+    ignored = IGNORED_GROUPS if "cbow" in params["embedding.init"] else (*IGNORED_GROUPS, "cbow.")
     values = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(ignored)}
     vector_keys = ("embedding.dim", "embedding.scale", "cbow.use_unlabelled")
     values |= {key: params.get(key, "null") for key in vector_keys}

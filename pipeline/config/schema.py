@@ -29,6 +29,11 @@ def choice(*names: str) -> Any:
     return field(default=MISSING, metadata={"choices": names})
 
 
+def several(kind: type, *names: str) -> Any:
+    """A key that takes one value of `kind` (where `names` are given, one of them), or a list of such values."""
+    return field(default=MISSING, metadata={"each": kind} | ({"choices": names} if names else {}))
+
+
 def within(low: float, high: float = float("inf"), *, above: bool = False) -> Any:
     """A number (or a list of numbers) from `low` (or, with `above`, greater than it) to `high`; null where Optional."""
     return field(default=MISSING, metadata={"low": low, "high": high, "above": above})
@@ -138,9 +143,8 @@ class DistillConfig:
 class EmbeddingConfig:
     """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
-    init: Any = choice("random", "cbow", "ppmi", "distilled", "pretrained", "run")  # noqa: RUF009 - one, or a list: a table for each
-    trainable: Any = MISSING  # true or false for all tables, or a list with one for each
-    multichannel: bool = MISSING
+    init: Any = several(str, "random", "cbow", "ppmi", "distilled", "pretrained", "run")  # noqa: RUF009 - makes a field
+    trainable: Any = several(bool)  # noqa: RUF009
     projected: bool = MISSING
     anchor: float = within(0)
     dim: int = within(1)

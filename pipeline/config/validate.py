@@ -23,6 +23,8 @@ from pipeline.runtime.errors import UserError, closest, nearest
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys with values"}
 TYPE_NAMES[Any] = "a list of names, or a mapping from value to name"  # data.labels
 
+# What `embedding.path` names for the values of `embedding.init` that read it.
+PATH_OF = {"pretrained": "the file with the vectors", "run": "the folder of a finished run, such as results/NAME"}
 # Sources without a validation split of their own: the pipeline splits it off the training tweets.
 SPLIT_SOURCES = ("sample", "nltk_twitter")
 
@@ -131,13 +133,14 @@ def unknown_key(key: str, others: Iterable[str] = ()) -> UserError:
 
 def holds_text(key: str) -> bool:
     """Whether `key` is a key of text values."""
-    return key in KEYS and str in (KEYS[key].type, *get_args(KEYS[key].type))
+    return key in KEYS and str in (KEYS[key].type, *get_args(KEYS[key].type), KEYS[key].metadata.get("each"))
 
 
 def holds_list(key: str) -> bool:
     """Whether `key` is a key of lists."""
     kinds = (KEYS[key].type, *get_args(KEYS[key].type)) if key in KEYS else ()
-    return key == "data.labels" or any(get_origin(kind) is list for kind in kinds)
+    several = key in KEYS and "each" in KEYS[key].metadata
+    return several or key == "data.labels" or any(get_origin(kind) is list for kind in kinds)
 
 
 def value_text(value: Any) -> str:
@@ -151,9 +154,12 @@ def expected_text(key: str) -> str:
     """The valid values of a key in words: type with range, or choices."""
     field = KEYS[key]
     optional = " or null" if type(None) in get_args(field.type) else ""
+    each = field.metadata.get("each")
     if choices := field.metadata.get("choices"):
-        kind = "list of" if holds_list(key) else "one of"
+        kind = "one or a list of" if each else "list of" if holds_list(key) else "one of"
         return f"{kind} {', '.join(choices)}{optional}"
+    if each:
+        return f"{TYPE_NAMES[each]}, or a list"
     text = type_text(field.type).removesuffix(optional) if optional else type_text(field.type)
     return text + (f" {range_text(field)}" if "low" in field.metadata else "") + optional
 
@@ -178,7 +184,10 @@ def type_text(annotation: Any) -> str:
 
 def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
     """Check a value, or each element of a list, against the choices or the range of its key."""
-    for item in value if isinstance(value, list) else [value]:
+    items = value if isinstance(value, list) else [value]
+    if (each := field.metadata.get("each")) and not (items and all(isinstance(item, each) for item in items)):
+        raise UserError(f"{key}={value_text(value)}: expected {expected_text(key)}")
+    for item in items:
         if item == "":
             raise UserError(f"{key} has an empty value; expected {expected_text(key)}")
         choices = field.metadata.get("choices")
@@ -232,8 +241,13 @@ def _check_combinations(config: Config) -> None:
     uri = config.tracking.uri
     if uri is not None and not uri.startswith(STORES):
         raise UserError(f"tracking.uri={uri}: expected sqlite:////absolute/path.db or the http address of a server")
-    if embedding.init == "pretrained" and embedding.path is None:
-        raise UserError("embedding.init=pretrained needs embedding.path=…, the file with the vectors")
+    sources = [init for init in PATH_OF if init in embedding.inits]
+    if len(sources) > 1:
+        raise UserError("embedding.init: pretrained and run both read embedding.path; expected one of them")
+    if sources and embedding.path is None:
+        raise UserError(f"embedding.init={sources[0]} needs embedding.path=…, {PATH_OF[sources[0]]}")
+    if "distilled" in embedding.inits:
+        require_extra("embedding.init", "distilled")
     _check_variant(config)
     _check_study(config)
     if cbow.vector_size != embedding.dim:
@@ -252,14 +266,31 @@ def _check_combinations(config: Config) -> None:
 def _check_variant(config: Config) -> None:
     """Raise UserError for combinations that no embedding layer has."""
     embedding = config.embedding
-    required_trainable = {"multichannel": True, "projected": False, "anchor": True}
+    init, trainable = (f"embedding.{key}={value_text(getattr(embedding, key))}" for key in ("init", "trainable"))
+    inits = embedding.inits
+    if isinstance(embedding.trainable, list) and len(embedding.trainable) != len(inits):
+        raise UserError(f"{trainable} with {init}: expected a value for each table, {len(inits)} in all, or one value")
+    # One form of each variant, so that its name, its keys and its record are the same.
+    if len(inits) == 1:
+        embedding.init = inits[0]
+    if isinstance(embedding.trainable, list) and len({*embedding.trainable}) == 1:
+        embedding.trainable = embedding.trainable[0]
+    for table in embedding.tables:
+        if embedding.tables.count(table) > 1:
+            raise UserError(
+                f"{init} with {trainable}: {table[0]} is repeated; the same vectors can stand there twice "
+                "only as a frozen and a trainable table"
+            )
+    if embedding.shuffled and {*inits} == {"random"}:
+        raise UserError(f"embedding.shuffled=true with {init}: expected vectors to shuffle, such as embedding.init=cbow")
+    required_trainable = {"projected": False, "anchor": True}
     active = [key for key in required_trainable if getattr(embedding, key)]
     settings = [f"embedding.{key}={value_text(getattr(embedding, key))}" for key in active]
     if len(active) > 1:
-        raise UserError(f"{' with '.join(settings)}: expected at most one of multichannel, projected and anchor")
+        raise UserError(f"{' with '.join(settings)}: expected at most one of projected and anchor")
     if active and embedding.trainable is not required_trainable[active[0]]:
-        actual, expected = value_text(embedding.trainable), value_text(not embedding.trainable)
-        raise UserError(f"{settings[0]} with embedding.trainable={actual}: expected embedding.trainable={expected}")
+        expected = value_text(required_trainable[active[0]])
+        raise UserError(f"{settings[0]} with {trainable}: expected embedding.trainable={expected}")
 
 
 def _check_study(config: Config) -> None:

@@ -1,5 +1,6 @@
 """The embedding variants (learned from scratch, CBOW frozen or fine-tuned, …): names, colours and markers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -15,10 +16,20 @@ PROSE_NAMES = {name: variant["name"] for name, variant in VARIANT_STYLES.items()
 
 
 def variant_name(embedding: EmbeddingConfig) -> str:
-    """The variant's name in keys, such as `random_trainable`, `random_frozen`, `cbow_frozen`, `cbow_finetuned`."""
-    kinds = {"multichannel": embedding.multichannel, "projected": embedding.projected, "anchored": embedding.anchor > 0}
-    kinds |= {"frozen": not embedding.trainable, "finetuned": embedding.init != "random"}
-    return f"{embedding.init}_{next((kind for kind, holds in kinds.items() if holds), 'trainable')}"
+    """The variant's name in keys, such as `random_frozen`, `cbow_finetuned`, `cbow_distilled_frozen`.
+
+    Of tables side by side, the frozen ones come first: `cbow_frozen_distilled_finetuned`. The same vectors frozen and
+    trainable are `cbow_multichannel`. With shuffled vectors, `shuffled` stands at the end, in the place of `frozen`.
+    """
+    if embedding.shuffled:
+        return variant_name(replace(embedding, shuffled=False)).removesuffix("_frozen") + "_shuffled"
+    frozen, trained = ([init for init, trains in embedding.tables if trains is kind] for kind in (False, True))
+    if frozen and frozen == trained:
+        return f"{'_'.join(frozen)}_multichannel"
+    of_frozen = "projected" if embedding.projected else "frozen"
+    of_trained = "anchored" if embedding.anchor > 0 else "finetuned" if {*trained} - {"random"} else "trainable"
+    parts = [(frozen, of_frozen), (trained, of_trained)]
+    return "_".join(name for inits, kind in parts if inits for name in (*dict.fromkeys(inits), kind))
 
 
 def prose_name(name: str) -> str:

@@ -46,7 +46,7 @@ def train(
 
         audited = audit(unforced, prepared)
         inputs = run_inputs(config, prepared, vectors)
-        size = f"vocabulary {len(inputs.vocabulary):,} × {config.embedding.dim}"
+        size = f"vocabulary {len(inputs.vocabulary):,} × {config.embedding.encoder_dim}"
         log.info("train: %s labelled tweets, %s", f"{len(inputs.rows):,}", size)
         trained = result or train_one(config, inputs, len(prepared.outcome["label_names"]))
 

@@ -18,6 +18,7 @@ from pipeline.classifier.model import (
 from pipeline.config.schema import ModelConfig
 
 V, D, C = 12, 6, 3
+FROZEN = 4  # dimensions of the frozen tables beside the trainable ones
 ENCODERS = ("mean", "meanmax", "cnn", "gru")
 
 
@@ -39,7 +40,7 @@ def texts(*tweets):
 KINDS = {
     "frozen": {},
     "trained": {"trainable": True},
-    "multichannel": {"trainable": True, "multichannel": True},
+    "mixed": {"trainable": True, "frozen_dim": FROZEN},
     "projected": {"projected": True},
     "anchored": {"trainable": True, "anchored": True},
 }
@@ -50,7 +51,7 @@ def trained_layer(kind):
     embedding = Embedding(matrix(), **KINDS[kind])
     with torch.no_grad():
         if embedding.rows_VD.requires_grad:
-            embedding.rows_VD += matrix(seed=5)
+            embedding.rows_VD += matrix(seed=5)[:, -embedding.rows_VD.shape[1] :]
         if embedding.projection_DD is not None:
             embedding.projection_DD += torch.randn(D, D, generator=torch.Generator().manual_seed(6))
     return embedding
@@ -108,7 +109,7 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(encoder, kind):
         assert torch.allclose(single[0], logits[row], atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["trained", "multichannel", "anchored"])
+@pytest.mark.parametrize("kind", ["trained", "mixed", "anchored"])
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_only_rows_of_the_batch_get_gradients_and_padding_never_does(encoder, kind):
     model = classifier(encoder, kind)
@@ -168,7 +169,7 @@ def test_mean_model_has_the_assignments_parameter_count():
     [
         ("frozen", V * D + C * D + C, C * D + C, V * D),
         ("anchored", V * D + C * D + C, V * D + C * D + C, V * D),
-        ("multichannel", 2 * V * D + C * 2 * D + C, V * D + C * 2 * D + C, 2 * V * D),
+        ("mixed", V * D + C * D + C, V * (D - FROZEN) + C * D + C, V * D),
         ("projected", V * D + D * D + C * D + C, D * D + C * D + C, V * D),
     ],
 )
@@ -177,10 +178,11 @@ def test_parameters_of_each_variant(kind, total, trainable, embedding):
     assert counts == {"params/total": total, "params/trainable": trainable, "params/embedding": embedding}
 
 
-def test_the_matrix_of_two_channels_is_their_concatenation_and_of_a_projection_the_product():
-    two_channels = trained_layer("multichannel")
-    assert torch.equal(two_channels.matrix(), torch.cat([matrix(), two_channels.rows_VD.detach()], dim=1))
-    assert two_channels.dim == 2 * D
+def test_of_mixed_tables_the_frozen_dimensions_come_first_and_a_projection_is_multiplied_in():
+    mixed = trained_layer("mixed")
+    assert torch.equal(mixed.matrix()[:, :FROZEN], matrix()[:, :FROZEN])
+    assert torch.equal(mixed.matrix()[:, FROZEN:], (matrix() + matrix(seed=5))[:, FROZEN:])
+    assert mixed.dim == D
     projected = trained_layer("projected")
     assert torch.allclose(projected.matrix(), matrix() @ projected.projection_DD, atol=1e-6)
     assert torch.equal(Embedding(matrix(), projected=True).matrix(), matrix())

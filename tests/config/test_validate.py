@@ -56,7 +56,7 @@ class TestRefused:
             ("train.max_steps=x", "train.max_steps=x: expected a whole number or null"),
             ("train.batch_size=null", "train.batch_size=null: expected a whole number"),
             ("train.lr_head=fast", "train.lr_head=fast: expected a number"),
-            ("embedding.trainable=maybe", "embedding.trainable=maybe: expected true or false"),
+            ("embedding.trainable=maybe", "embedding.trainable=maybe: expected true or false, or a list"),
             ("data.text_column=[a]", "data.text_column=[a]: expected text"),
             ("model.widths=[3,wide]", "model.widths=[3,wide]: expected a list, each a whole number"),
             ("model.widths=3", "model.widths=3: expected a list, each a whole number"),
@@ -112,18 +112,40 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("overrides", "line"),
         [
+            ("embedding.init=[cbow,ppmi] embedding.trainable=[true,false,true]",
+             "embedding.trainable=[true,false,true] with embedding.init=[cbow,ppmi]: expected a value for each table, "
+             "2 in all, or one value"),
+            ("embedding=cbow_frozen embedding.trainable=[true,false]",
+             "embedding.trainable=[true,false] with embedding.init=cbow: expected a value for each table, 1 in all, or "
+             "one value"),
             ("embedding=cbow_multichannel embedding.trainable=false",
-             "embedding.multichannel=true with embedding.trainable=false: expected embedding.trainable=true"),
+             "embedding.init=[cbow,cbow] with embedding.trainable=false: cbow is repeated; the same vectors can stand "
+             "there twice only as a frozen and a trainable table"),
+            ("embedding.init=[cbow,ppmi,cbow] embedding.trainable=[true,true,true]",
+             "embedding.init=[cbow,ppmi,cbow] with embedding.trainable=[true,true,true]: cbow is repeated; the same "
+             "vectors can stand there twice only as a frozen and a trainable table"),
+            ("embedding.init=[] embedding.dim=3", "embedding.init=[]: expected one or a list of random, cbow, ppmi, "
+                                                  "pretrained, distilled"),
+            ("embedding.init=[cbow,pmi]", "embedding.init=[cbow,pmi]: 'pmi' is not a choice; did you mean 'ppmi'?"),
+            ("embedding.init=[cbow,3]", "embedding.init=[cbow,3]: expected one or a list of random, cbow, ppmi, "
+                                        "pretrained, distilled"),
+            ("embedding.init=null", "embedding.init=null: expected one or a list of random, cbow, ppmi, pretrained, "
+                                    "distilled"),
+            ("embedding.trainable=[true,1]", "embedding.trainable=[true,1]: expected true or false, or a list"),
+            ("embedding.init=cbow,ppmi", "'embedding.init=cbow,ppmi' holds several values: add -m to run each, or "
+                                         "write 'embedding.init=[cbow,ppmi]' for a list"),
+            ("embedding.init=[pretrained,cbow]", "embedding.init=pretrained needs embedding.path=…, the file with the "
+                                                 "vectors"),
             ("embedding=cbow_anchored embedding.anchor=0.5 embedding.trainable=false",
              "embedding.anchor=0.5 with embedding.trainable=false: expected embedding.trainable=true"),
             ("embedding=cbow_projected embedding.trainable=true",
              "embedding.projected=true with embedding.trainable=true: expected embedding.trainable=false"),
             ("embedding=cbow_multichannel embedding.anchor=0.5",
-             "embedding.multichannel=true with embedding.anchor=0.5: expected at most one of multichannel, projected "
-             "and anchor"),
-            ("embedding=cbow_projected embedding.multichannel=true embedding.anchor=1",
-             "embedding.multichannel=true with embedding.projected=true with embedding.anchor=1.0: expected at most "
-             "one of multichannel, projected and anchor"),
+             "embedding.anchor=0.5 with embedding.trainable=[false,true]: expected embedding.trainable=true"),
+            ("embedding=cbow_multichannel embedding.projected=true",
+             "embedding.projected=true with embedding.trainable=[false,true]: expected embedding.trainable=false"),
+            ("embedding=cbow_projected embedding.anchor=1",
+             "embedding.projected=true with embedding.anchor=1.0: expected at most one of projected and anchor"),
         ],
     )  # fmt: skip
     def test_variants_that_cannot_be(self, overrides: str, line: str):
@@ -132,6 +154,14 @@ class TestRefused:
     @pytest.mark.parametrize("name", ["cbow_multichannel", "cbow_projected", "cbow_anchored", "random_frozen"])
     def test_variants_that_can_be(self, name: str):
         assert variant_name(compose([f"embedding={name}"]).embedding) == name
+
+    def test_a_variant_has_one_form(self):
+        """However it is written, its name, its record and its keys in the cache are the same."""
+        embedding = compose(["embedding.init=[cbow]", "embedding.trainable=[false]"]).embedding
+        assert embedding == compose(["embedding=cbow_frozen"]).embedding
+        embedding = compose(["embedding.init=[cbow,ppmi]", "embedding.trainable=[false,false]"]).embedding
+        assert embedding == compose(["embedding.init=[cbow,ppmi]", "embedding.trainable=false"]).embedding
+        assert (embedding.encoder_dim, embedding.tables) == (400, [("cbow", False), ("ppmi", False)])
 
     @pytest.mark.parametrize("override", ["seed", "seed=[1", "train.max_epochs=1=2", "foo bar=1"])
     def test_syntax(self, override: str):

@@ -1,6 +1,9 @@
+from itertools import combinations
+
 import pytest
 
-from pipeline.config.variants import prose_name
+from pipeline.config.schema import EmbeddingConfig
+from pipeline.config.variants import VARIANT_STYLES, prose_name, variant_name, variant_style
 
 
 @pytest.mark.parametrize(
@@ -9,9 +12,36 @@ from pipeline.config.variants import prose_name
         ("cbow_frozen", "CBOW, frozen"),
         ("random_trainable@strip", "vectors learned from scratch (emoticons stripped)"),
         ("cbow_finetuned@default", "CBOW, fine-tuned (default settings)"),
+        ("cbow_distilled_frozen", "CBOW and distilled vectors, frozen"),
+        ("cbow_frozen_distilled_finetuned", "CBOW, frozen, beside distilled vectors, fine-tuned"),
         ("ppmi_projected", "ppmi_projected"),
         ("tfidf_logistic", "tfidf_logistic"),
     ],
 )
 def test_prose_names_hold_the_condition_in_brackets_and_leave_other_names_as_they_are(name, text):
     assert prose_name(name) == text
+
+
+@pytest.mark.parametrize(
+    ("init", "trainable", "name"),
+    [
+        ("random", True, "random_trainable"),
+        ("random", False, "random_frozen"),
+        ("cbow", True, "cbow_finetuned"),
+        (["cbow", "ppmi"], False, "cbow_ppmi_frozen"),
+        (["cbow", "distilled"], False, "cbow_distilled_frozen"),
+        (["cbow", "distilled"], True, "cbow_distilled_finetuned"),
+        (["cbow", "distilled"], [False, True], "cbow_frozen_distilled_finetuned"),
+        (["distilled", "cbow"], [True, False], "cbow_frozen_distilled_finetuned"),
+        (["cbow", "cbow"], [False, True], "cbow_multichannel"),
+        (["cbow", "random"], [False, True], "cbow_frozen_random_trainable"),
+        (["random", "cbow", "ppmi"], [True, False, True], "cbow_frozen_random_ppmi_finetuned"),
+    ],
+)
+def test_the_name_says_the_tables_frozen_ones_first(init, trainable, name):
+    assert variant_name(EmbeddingConfig(init, trainable, False, 0.0, 8, None, None, "auto")) == name
+
+
+def test_no_two_variants_look_alike():
+    for first, second in combinations(map(variant_style, VARIANT_STYLES), 2):
+        assert first["color"] != second["color"]

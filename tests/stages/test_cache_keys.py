@@ -193,7 +193,7 @@ def test_each_stage_imports_what_its_key_names(root: Path):
     assert used_by(*TINY, place, code=audit) == set(LIBRARIES["audit"]) <= set(LIBRARIES["train"])
     assert used_by(*TINY, place, "embedding=cbow_frozen") == set(LIBRARIES["train"])
     assert used_by(*TINY, place, "embedding=ppmi_frozen") == {*LIBRARIES["ppmi"], *LIBRARIES["train"]}
-    trial = "from pipeline.stages.trial import trial; trial(config, prepared, None)"
+    trial = "from pipeline.stages.trial import trial; trial(config, prepared, {})"
     assert used_by(*TINY, place, code=trial) == set(LIBRARIES["trial"])
     transfer = "from pipeline.stages.transfer import transfer; transfer(config, prepared, 'sample_topic')"
     assert used_by(*TINY, place, code=transfer) == set(LIBRARIES["transfer"])

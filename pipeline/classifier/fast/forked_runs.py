@@ -43,7 +43,7 @@ def train_in_processes(
         raise RunError("a training process ended unexpectedly (out of memory?): fewer workers need less") from error
     for index, result in results.items():
         if isinstance(result, RunResult):
-            initial_VE = runs[index].initial_matrix()
+            initial_VE = runs[index].embedding_VD
             final_VE = matrices[index] if runs[index].changes_embedding else initial_VE
             results[index] = replace(result, initial_VE=initial_VE, embedding_VE=final_VE)
     return [results[index] for index in range(len(runs))]
@@ -55,9 +55,7 @@ def _init_process(*inputs: Any) -> None:
 
 
 def _shared_matrix(run: Run) -> NDArray[np.float32]:
-    words, dim = run.embedding_VD.shape
-    shape = (words, 2 * dim if run.embedding.multichannel else dim)
-    return np.frombuffer(mmap.mmap(-1, 4 * shape[0] * shape[1]), np.float32).reshape(shape)
+    return np.frombuffer(mmap.mmap(-1, 4 * run.embedding_VD.size), np.float32).reshape(run.embedding_VD.shape)
 
 
 def _train(index: int) -> RunResult | RunError:

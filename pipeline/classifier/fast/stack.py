@@ -1,7 +1,8 @@
 """Many runs trained as one stacked model (GPU): which runs share a stack, its training loop, its results.
 
 Each run has the numbers of the same run alone, up to float32 rounding. Only `mean` encoders over plain embedding layers
-are stacked: no second channel, projection or anchor. Alone, a small run leaves most of a GPU idle. Shapes: see `model`.
+are stacked: all tables frozen or all trainable, no projection or anchor. Alone, a small run leaves most of a GPU idle.
+Shapes: see `model`.
 """
 
 import time
@@ -25,7 +26,7 @@ from pipeline.runtime.errors import RunError, UserError
 def stackable(run: Run) -> bool:
     """Whether a run can be part of a stack."""
     variant = run.embedding
-    plain = not (variant.multichannel or variant.projected or variant.anchor)
+    plain = not (run.frozen_dim or variant.projected or variant.anchor)
     return run.model.encoder == "mean" and plain and len(run.rows_N) > 0
 
 
@@ -39,7 +40,7 @@ def stacks(runs: Sequence[Run]) -> list[list[int]]:
     for index, run in enumerate(runs):
         steps = (run.passes * run.steps_per_pass).bit_length()
         shape, settings = run.embedding_VD.shape, run.train
-        groups[settings.device, shape, settings.batch_size, run.embedding.trainable, steps].append(index)
+        groups[settings.device, shape, settings.batch_size, run.trainable, steps].append(index)
     return list(groups.values())
 
 
@@ -130,7 +131,7 @@ def _results(task: Task, corpus: Corpus, model: StackedModel, states: Sequence[T
         head_FC, size = heads_RFC[index], float(embedding_VD.size)
         metrics = {
             "params/total": size + head_FC.size,
-            "params/trainable": (size if run.embedding.trainable else 0.0) + head_FC.size,
+            "params/trainable": (size if run.trainable else 0.0) + head_FC.size,
             "params/embedding": size,
             "params/touched_rows": float(touched_V.sum()),
         }

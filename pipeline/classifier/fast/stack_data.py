@@ -59,7 +59,7 @@ class Corpus:
 
 def stack_embeddings(corpus: Corpus, runs: Sequence[Run], device: torch.device) -> TrainableRows | FrozenMeans:
     """The embedding matrices of trainable runs, or the pooled features of frozen ones; `runs` are all of one kind."""
-    if runs[0].embedding.trainable:
+    if runs[0].trainable:
         shape = (len(corpus.words_W), len(runs), runs[0].embedding_VD.shape[1])
         rows_WRD = torch.empty(shape, dtype=torch.float32, device=device)
         for index, run in enumerate(runs):
@@ -88,7 +88,7 @@ def run_bytes(corpus: Corpus, run: Run) -> int:
     a step. Frozen: pooled features of all splits, if no other run shares them. Both: dropout masks, a byte per number.
     """
     batch, dim = run.train.batch_size, int(run.embedding_VD.shape[1])
-    if run.embedding.trainable:
+    if run.trainable:
         state = len(corpus.words_W) + 3 * corpus.train_words
         step = 8 * batch + 4 * int(corpus.longest_N[:batch].sum())
     else:
@@ -111,6 +111,6 @@ def stack_size(corpus: Corpus, run: Run, device: torch.device) -> int:
 
 def steps_per_pack(corpus: Corpus, run: Run, runs: int) -> int:
     """Steps of a stack that are packed together: they take a byte per feature of a tweet, some hundred per token."""
-    tokens = int(corpus.longest_N[: run.train.batch_size].sum()) if run.embedding.trainable else 0
+    tokens = int(corpus.longest_N[: run.train.batch_size].sum()) if run.trainable else 0
     step_bytes = runs * (run.train.batch_size * int(run.embedding_VD.shape[1]) + 100 * tokens)
     return max(1, PACKED_BYTES // step_bytes)

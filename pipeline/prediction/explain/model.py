@@ -28,8 +28,8 @@ class TrainedRun:
 
     name : the record's folder name, or a description. title : name for people. generated : whether its tweets are.
     vocabulary : words and their counts in the training text.
-    initial_VE, final_VE : embedding matrix as the encoder reads it, before and after training (E = 2 D with two
-        channels). layers : encoder and head parameters by name.
+    initial_VE, final_VE : embedding matrix as the encoder reads it, before and after training. layers : encoder
+        and head parameters by name.
     """
 
     name: str
@@ -82,10 +82,10 @@ def read_trained_run(folder: Path) -> TrainedRun:
             layers=model.layers,
         )
         shapes = {initial_VE.shape, final_VE.shape}
-        dim = trained.embedding.dim * (2 if trained.embedding.multichannel else 1)
+        dim = trained.embedding.encoder_dim
         if tuple(model.words[: len(SPECIAL_WORDS)]) != SPECIAL_WORDS or shapes != {(len(model.words), dim)}:
             raise ValueError(
-                f"{len(model.words)} words and an embedding.dim of {dim} do not fit a matrix of shape {max(shapes)}"
+                f"{len(model.words)} words and {dim} dimensions do not fit a matrix of shape {max(shapes)}"
             )
         if final_VE[PAD].any():
             raise ValueError("row 0 of the embedding is padding and must be zero")
@@ -104,17 +104,14 @@ def single_tweet_trainer(
     """The training engine's trainer with the trained weights and one tweet as its data, for a single step.
 
     The moments of Adam start at zero, since a record does not keep them. Dropout is off, so the step is deterministic.
-    `embedding` configures the embedding layer; None: that of the run. Another plain variant (neither channels nor a
-    projection) starts from the matrix as the run's encoder reads it. Raises ValueError if the shapes of the weights do
-    not fit the configuration.
+    `embedding` configures the embedding layer; None: that of the run. Another plain variant (all tables frozen or all
+    trainable, no projection) starts from the matrix as the run's encoder reads it. Raises ValueError if the shapes of
+    the weights do not fit the configuration.
     """
     settings = trained.embedding if embedding is None else embedding
     initial_VD, rows_VD = trained.initial_VE, trained.final_VE
     if embedding is not None:
         initial_VD = trained.final_VE
-    elif settings.multichannel:
-        size = initial_VD.shape[1] // 2
-        initial_VD, rows_VD = initial_VD[:, :size], rows_VD[:, size:]
     elif settings.projected:
         rows_VD = initial_VD
     model, train = dataclasses.replace(trained.model, dropout=0.0), dataclasses.replace(trained.train, max_steps=1)
@@ -127,7 +124,7 @@ def single_tweet_trainer(
     if shapes != expected:
         raise ValueError(f"the weights have shapes {shapes}, expected {expected}")
     with torch.no_grad():
-        layer.rows_VD.copy_(torch.from_numpy(np.ascontiguousarray(rows_VD)))
+        layer.rows_VD.copy_(torch.from_numpy(rows_VD[:, run.frozen_dim :]))
         if layer.projection_DD is not None:
             layer.projection_DD.copy_(torch.from_numpy(trained.projection))
         for name, weight in layers.items():

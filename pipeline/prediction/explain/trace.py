@@ -74,8 +74,8 @@ def trace_text(trained: TrainedRun, text: str, label: int | None = None) -> Trac
         model.requires_grad_(False)
         decision = attribute_decision(model, ids)
         target, dim = decision.runner_up if label is None else label, trained.final_VE.shape[1]
-        plain = replace(trained.embedding, multichannel=False, projected=False, anchor=0.0, dim=dim)
-        contrast = replace(plain, trainable=not trained.embedding.trainable)
+        trains = any(trainable for _, trainable in trained.embedding.tables)
+        contrast = replace(trained.embedding, trainable=not trains, projected=False, anchor=0.0)
         return Trace(
             run=trained.name,
             title=trained.title,

@@ -21,7 +21,8 @@ def training_step(
 
     `embedding` is the configuration of the embedding layer; None: that of the run. Returns:
 
-    as_trained : whether the embedding layer is the run's variant. loss, probability : cross-entropy (nats) and
+    as_trained : whether the embedding layer is the run's variant. frozen_dim : dimensions of frozen tables beside
+    trainable ones. loss, probability : cross-entropy (nats) and
     probability of the label, before and after. gradient_norm : of all gradients together, before clipping to
     `clip_norm`. rows_changed, rows_unchanged : stored rows, V in all, by whether any bit changed.
     read_rows_unchanged : rows among the latter that the tweet reads. encoder_rows_changed : rows that changed as the
@@ -49,7 +50,8 @@ def training_step(
     return {
         "variant": variant_name(trainer.run.embedding),
         "as_trained": embedding is None,
-        "trainable": trainer.run.embedding.trainable,
+        "trainable": trainer.run.trainable,
+        "frozen_dim": trainer.run.frozen_dim,
         "label": label,
         "lr_embedding": trained.train.lr_embedding,
         "lr_head": trained.train.lr_head,

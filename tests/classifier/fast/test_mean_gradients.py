@@ -18,7 +18,7 @@ V, D, C = 30, 6, 3
 VARIANTS = {
     "frozen": {},
     "trained": {"trainable": True},
-    "multichannel": {"trainable": True, "multichannel": True},
+    "mixed": {"trainable": True, "frozen_dim": 4},
     "projected": {"projected": True},
     "anchored": {"trainable": True, "anchored": True},
 }
@@ -96,3 +96,27 @@ def test_a_batch_without_tokens():
     expected = torch.nn.functional.cross_entropy(model.head.bias.expand(3, C), torch.arange(3))
     assert torch.allclose(loss, expected)
     assert not model.embedding.rows_VD.grad.to_dense().any()
+
+
+@pytest.mark.parametrize("kind", [MeanGradients, AutogradGradients])
+def test_gradients_of_mixed_tables_are_those_of_plain_torch_layers(kind):
+    """Two `EmbeddingBag`, of which one is frozen, beside each other under a linear layer."""
+    model, split, rows = model_of("mixed"), texts(), torch.arange(41)
+    model.dropout = 0.0
+    frozen_VD, rows_VD = model.embedding.frozen_VD, model.embedding.rows_VD.detach()
+    assert (frozen_VD.shape, rows_VD.shape) == ((V, 4), (V, 2))
+    frozen = torch.nn.EmbeddingBag.from_pretrained(frozen_VD, mode="mean", padding_idx=0)
+    trainable = torch.nn.EmbeddingBag.from_pretrained(rows_VD.clone(), freeze=False, mode="mean", padding_idx=0)
+    linear = torch.nn.Linear(D, C)
+    linear.load_state_dict(model.head.state_dict())
+    with torch.no_grad():
+        ((loss, _),) = kind(model, split, rows, None, 0.0).of_batches(rows, 41, seeded_generator(0, "dropout"))
+    tables = (table(split.ids.long(), split.offsets[:-1].long()) for table in (frozen, trainable))
+    expected = torch.nn.functional.cross_entropy(linear(torch.cat([*tables], dim=1)), split.labels_N.long())
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert frozen.weight.grad is None
+    for ours, theirs in ((model.embedding.rows_VD, trainable.weight), (model.head.weight, linear.weight)):
+        gradient = ours.grad.to_dense() if ours.grad.is_sparse else ours.grad
+        assert torch.allclose(gradient, theirs.grad, atol=1e-6)
+        assert gradient.any()

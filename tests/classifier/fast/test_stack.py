@@ -37,7 +37,7 @@ def task():
     return Task(split(150, 1), split(60, 2, high=V - 10), split(70, 3, high=V), classes=C)
 
 
-def make_run(task, seed=0, trainable=True, dropout=0.2, rows=None, **train):
+def make_run(task, seed=0, trainable=True, dropout=0.2, rows=None, init="random", **train):
     initial = np.random.default_rng(seed).standard_normal((V, D)).astype(np.float32)
     initial[0] = 0
     settings = {
@@ -58,7 +58,7 @@ def make_run(task, seed=0, trainable=True, dropout=0.2, rows=None, **train):
     }
     return Run(
         initial,
-        EmbeddingConfig("random", trainable, False, False, 0.0, D, None, None, "auto"),
+        EmbeddingConfig(init, trainable, False, 0.0, D, None, None, "auto"),
         np.arange(len(task.train)) if rows is None else rows,
         seed,
         ModelConfig("mean", dropout, 4, [2], 4),
@@ -192,7 +192,8 @@ def test_every_epoch_of_every_run_is_reported(task):
 def test_runs_that_cannot_be_stacked_are_refused(task):
     run = make_run(task)
     assert stackable(run)
-    for change in ({"multichannel": True}, {"projected": True}, {"anchor": 0.1}):
+    mixed = {"init": ["cbow", "ppmi"], "trainable": [False, True]}
+    for change in (mixed, {"projected": True}, {"anchor": 0.1}):
         other = dataclasses.replace(run, embedding=dataclasses.replace(run.embedding, **change))
         assert not stackable(other)
         with pytest.raises(ValueError, match="`mean`"):
@@ -286,6 +287,16 @@ def test_captured_steps_give_each_run_its_numbers_alone_on_a_simulated_gpu(task,
     assert gpu.tensors > 100
     for stacked, run in zip(results, runs, strict=True):
         assert stacked.device == NAME
+        assert_same(dataclasses.replace(stacked, device="cpu"), train_run(task, run))
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_tables_of_one_kind_are_one_matrix_in_a_stack_on_a_simulated_gpu(task, trainable):
+    runs = [make_run(task, seed, trainable, init=init) for seed, init in enumerate(["random", ["cbow", "ppmi"]])]
+    assert stacks(runs) == [[0, 1]]
+    with simulated_gpu():
+        results = train_stacked(task, on_gpu(runs))
+    for stacked, run in zip(results, runs, strict=True):
         assert_same(dataclasses.replace(stacked, device="cpu"), train_run(task, run))
 
 

@@ -50,13 +50,14 @@ def trained_with(tiny: TrainedRun) -> Callable[..., tuple[TrainedRun, Classifier
 
     def make(encoder: str = "mean", classes: int = 3, dim: int = 5, **variant: object) -> tuple[TrainedRun, Classifier]:
         generator = torch.Generator().manual_seed(3)
-        rows_VD = torch.randn(len(WORDS), dim, generator=generator)
-        rows_VD[0] = 0
         embedding = dataclasses.replace(tiny.embedding, dim=dim, **variant)
+        rows_VE = torch.randn(len(WORDS), embedding.encoder_dim, generator=generator)
+        rows_VE[0] = 0
+        mixed = isinstance(embedding.trainable, list)
         layer = Embedding(
-            rows_VD,
-            trainable=embedding.trainable,
-            multichannel=embedding.multichannel,
+            rows_VE,
+            trainable=mixed or embedding.trainable,
+            frozen_dim=dim if mixed else 0,
             projected=embedding.projected,
             anchored=embedding.anchor > 0,
         )
@@ -64,7 +65,7 @@ def trained_with(tiny: TrainedRun) -> Callable[..., tuple[TrainedRun, Classifier
         with torch.no_grad():
             if layer.projection_DD is not None:
                 layer.projection_DD += 0.3 * torch.randn(dim, dim, generator=generator)
-            if embedding.trainable:
+            if layer.rows_VD.requires_grad:
                 layer.rows_VD[1:] += 0.5 * torch.randn(len(WORDS) - 1, dim, generator=generator)
         settings = dataclasses.replace(tiny.model, encoder=encoder, filters=4, widths=[2, 3], hidden=6)
         model = Classifier(layer, settings, classes, generator)

@@ -17,7 +17,7 @@ TEXT = "Good movie zzz"
 VARIANTS = {
     "frozen": {"trainable": False},
     "trained": {},
-    "multichannel": {"multichannel": True},
+    "mixed": {"init": ["cbow", "ppmi"], "trainable": [True, False]},
     "projected": {"trainable": False, "projected": True},
     "anchored": {"anchor": 0.5},
 }
@@ -162,7 +162,8 @@ def test_rebuilt_model_and_step_of_every_encoder_and_variant(trained_with, encod
     assert trace.decision.logits == pytest.approx(model(bags(ids))[0].tolist(), abs=2e-5)
 
     step, contrast = trace.steps
-    trainable = trained.embedding.trainable
+    trainable = trained.embedding.trainable is not False
+    assert step["frozen_dim"] == (5 if variant == "mixed" else 0)
     assert (step["trainable"], contrast["trainable"]) == (trainable, not trainable)
     assert contrast["loss_before"] == pytest.approx(step["loss_before"], abs=1e-5)
     for each in trace.steps:
