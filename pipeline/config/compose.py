@@ -51,7 +51,15 @@ from pipeline.runtime.paths import cpu_count, project_root
 VERSION_BASE = "1.3"
 CONFIG_NAME = "config"
 SEARCH_PATH = "hydra.searchpath="  # the folders of --config-dir, as an override
-CONDITIONS = ("text.", "embedding.", "cbow.", "ppmi.", "model.", "train.")  # sections of keys in a variant's name
+CONDITIONS = (
+    "text.",
+    "embedding.",
+    "cbow.",
+    "ppmi.",
+    "distill.",
+    "model.",
+    "train.",
+)  # sections of keys in a variant's name
 
 
 def _absolute(path: str) -> str:
@@ -59,7 +67,7 @@ def _absolute(path: str) -> str:
 
 
 def _absolute_or_id(path: str) -> str:
-    """An absolute path, unless it may be the id of a data set on the hub: owner/name."""
+    """An absolute path, unless it may be the id of a data set or model on the hub: owner/name."""
     return _absolute(path) if path.startswith((".", "~")) or os.path.exists(path) else path
 
 
@@ -228,6 +236,7 @@ def to_typed(composed: DictConfig) -> Config:
     # The user's paths start from the current directory, in which the command was started.
     config.paths.dvc = config.paths.dvc and _absolute(config.paths.dvc)
     config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
+    config.distill.model = _absolute_or_id(config.distill.model)
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
     config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
     config.probe.transfer_path = _absolute_or_id(config.probe.transfer_path)

@@ -14,17 +14,18 @@ from pipeline.runtime.ray import prepare_ray, ray_address
 GROUP = "hydra/launcher"
 LAUNCHER_KEYS = "hydra.launcher."
 LAUNCHERS = ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")
-PLUGINS = {"joblib": "hydra-joblib-launcher", "submitit": "hydra-submitit-launcher", "ray": "hydra-ray-launcher"}
+EXTRAS = {"joblib": "hydra-joblib-launcher", "submitit": "hydra-submitit-launcher", "ray": "hydra-ray-launcher"}
+EXTRAS["distill"] = "transformers"
 LONGEST_REASON = 400
 
 
 def require_extra(key: str, value: str) -> None:
     """Raise UserError where `key=value` needs an extra that is not installed."""
-    extra = value.partition("_")[0]
-    if extra not in PLUGINS:
+    extra = next((extra for extra in EXTRAS if value.startswith(extra)), None)
+    if extra is None:
         return
     try:
-        metadata.distribution(PLUGINS[extra])
+        metadata.distribution(EXTRAS[extra])
     except metadata.PackageNotFoundError:
         raise UserError(f"{key}={value} needs the extra '{extra}': {script('setup')} {extra}") from None
 

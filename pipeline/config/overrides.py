@@ -30,11 +30,11 @@ from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.paths import project_root
 
 # The keys that make a variant: a study sets them itself, one variant after the other.
-VARIANT_KEYS = tuple(f"embedding.{key}" for key in ("init", "trainable", "projected", "anchor"))
+VARIANT_KEYS = tuple(f"embedding.{key}" for key in ("init", "trainable", "projected", "anchor", "shuffled"))
 # Keys of files and folders, which a command may give relative to the current directory.
 PATHS = (
     *("data.path", "cbow.extra_text", "embedding.path", "probe.similarity_files", "probe.transfer_path"),
-    *("paths.root", "paths.dvc"),
+    *("distill.model", "paths.root", "paths.dvc"),
 )
 
 

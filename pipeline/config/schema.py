@@ -132,15 +132,26 @@ class PpmiConfig:
 
 
 @dataclass
+class DistillConfig:
+    """Word vectors distilled from a sentence transformer."""
+
+    model: str = MISSING
+    revision: str | None = MISSING
+    smoothing: float = within(0, above=True)
+    batch_size: int = within(1)
+
+
+@dataclass
 class EmbeddingConfig:
     """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
-    init: Any = several(str, "random", "cbow", "ppmi", "pretrained", "distilled")  # noqa: RUF009 - makes a field
+    init: Any = several(str, "random", "cbow", "ppmi", "distilled", "pretrained", "run")  # noqa: RUF009 - makes a field
     trainable: Any = several(bool)  # noqa: RUF009
     projected: bool = MISSING
     anchor: float = within(0)
     dim: int = within(1)
     scale: float | None = within(0, above=True)
+    shuffled: bool = MISSING
     path: str | None = MISSING
     format: str = choice("auto", "word2vec_text", "word2vec_binary", "glove")
 
@@ -268,6 +279,7 @@ class Config:
     text: TextConfig = MISSING
     cbow: CbowConfig = MISSING
     ppmi: PpmiConfig = MISSING
+    distill: DistillConfig = MISSING
     embedding: EmbeddingConfig = MISSING
     model: ModelConfig = MISSING
     train: TrainConfig = MISSING

@@ -1,7 +1,7 @@
 """The embedding variants (learned from scratch, CBOW frozen or fine-tuned, …): names, colours and markers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -31,8 +31,10 @@ def variant_name(embedding: EmbeddingConfig) -> str:
     """The variant's name in keys, such as `random_frozen`, `cbow_finetuned`, `cbow_distilled_frozen`.
 
     Of tables side by side, the frozen ones come first: `cbow_frozen_distilled_finetuned`. The same vectors frozen and
-    trainable are `cbow_multichannel`.
+    trainable are `cbow_multichannel`. With shuffled vectors, `shuffled` stands at the end, in the place of `frozen`.
     """
+    if embedding.shuffled:
+        return variant_name(replace(embedding, shuffled=False)).removesuffix("_frozen") + "_shuffled"
     frozen, trained = ([init for init, trains in embedding.tables if trains is kind] for kind in (False, True))
     if frozen and frozen == trained:
         return f"{'_'.join(frozen)}_multichannel"

@@ -11,7 +11,13 @@ from pipeline.runtime.errors import UserError
 
 
 def initial_matrix(
-    words: Sequence[str], vectors: Vectors | None, dim: int, rng: np.random.Generator, scale: float | None = None
+    words: Sequence[str],
+    vectors: Vectors | None,
+    dim: int,
+    rng: np.random.Generator,
+    scale: float | None = None,
+    *,
+    shuffled: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Make the initial embedding matrix (V, D) of a vocabulary, and a mask (V,) of the rows that come from `vectors`.
 
@@ -28,10 +34,15 @@ def initial_matrix(
     so cosines stay. None changes nothing. CBOW vectors are several times longer than random ones, and a step of Adam
     moves both equally far. With one scale for all variants, they do not differ in their relative step size.
 
+    With `shuffled`, the rows that come from `vectors` are dealt to their words at random: the same numbers without
+    meaning. All other rows are the same as without it.
+
     Raises UserError where the vectors do not have `dim` dimensions.
     """
     if vectors is not None and vectors.dim != dim:
-        raise UserError(f"embedding.dim={dim}, but the vectors have {vectors.dim} dimensions")
+        raise UserError(
+            f"embedding.dim={dim}, but the vectors have {vectors.dim} dimensions: set embedding.dim={vectors.dim}"
+        )
     random_rows = rng.standard_normal((len(words), dim), dtype=np.float32)
     index = {} if vectors is None else vectors.index
     rows = np.array([-1] * SPECIALS + [index.get(word, -1) for word in words[SPECIALS:]])[: len(words)]
@@ -42,7 +53,7 @@ def initial_matrix(
     else:
         mean, std = known_rows.mean(axis=0, dtype=np.float64), known_rows.std(axis=0, dtype=np.float64)
         matrix = random_rows * std.astype(np.float32) + mean.astype(np.float32)
-    matrix[known] = known_rows
+    matrix[known] = rng.permutation(known_rows) if shuffled else known_rows
     if scale is not None and len(matrix) > 1:
         matrix *= np.float32(scale / matrix[UNK:].std(dtype=np.float64))
     matrix[PAD] = 0.0

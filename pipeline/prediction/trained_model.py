@@ -50,8 +50,8 @@ def read_model(folder: Path) -> TrainedModel:
         raise UserError(f"{folder}: not the record of a run; expected a folder of results/ that holds {RUN}")
     if not ((folder / EMBEDDING).is_file() and (folder / VOCABULARY).is_file()):
         raise UserError(
-            f"{folder.name} kept no embedding and therefore cannot predict: repeat the run (its command is in "
-            "note.md) with tracking.keep_embedding=true"
+            f"{folder.name} kept no embedding: repeat the run (its command is in note.md) with "
+            "tracking.keep_embedding=true"
         )
     try:
         config = yaml.safe_load((folder / CONFIG).read_text("utf-8"))

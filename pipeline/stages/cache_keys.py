@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from pipeline.config.schema import Config
+from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
 from pipeline.runtime.fingerprint_cache import cached_fingerprint
@@ -109,7 +110,11 @@ def training_key(config: Config, prepared: Stage, vectors: Mapping[str, Stage]) 
     """What determines the weights of a classifier, its code aside."""
     embedding = dataclasses.asdict(config.embedding)
     path = embedding.pop("path")
-    source = input_fingerprint(config, "embedding.path", path) if "pretrained" in config.embedding.inits else None
+    source = None
+    if "pretrained" in config.embedding.inits:
+        source = input_fingerprint(config, "embedding.path", path)
+    elif path and "run" in config.embedding.inits:
+        source = files_fingerprint(config, [Path(path) / EMBEDDING, Path(path) / VOCABULARY])
     return {
         "prepare": prepared.key,
         "vectors": {init: stage.key for init, stage in vectors.items()} | ({"file": source} if source else {}),

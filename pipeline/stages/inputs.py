@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.config.schema import Config, DataConfig
-from pipeline.data.source import location, source_fingerprint
+from pipeline.data.source import HUB_ID, location, source_fingerprint
+from pipeline.prediction.trained_model import read_model
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.nltk_data import OPINIONS, STOP_WORDS, find_corpus
 
@@ -46,7 +47,16 @@ def check_files(config: Config) -> None:
         find_corpus(*STOP_WORDS)
     if config.stage not in ("train", "all", "compare", "search"):
         return
-    require_file("embedding.path", config.embedding.path)
+    if "run" in config.embedding.inits:
+        try:
+            read_model(Path(str(config.embedding.path)))
+        except UserError as error:
+            raise UserError(f"embedding.path={error}") from None
+    else:
+        require_file("embedding.path", config.embedding.path)
+    model = config.distill.model
+    if "distilled" in config.embedding.inits and not Path(model).is_dir() and not HUB_ID.fullmatch(model):
+        raise UserError(f"distill.model={model} is no local folder, and no hub id either (owner/name)")
     for path in config.probe.similarity_files:
         require_file("probe.similarity_files", path)
     if config.probe.polarity == "nltk":

@@ -15,8 +15,10 @@ from pipeline.config.schema import SPECIALS, UNK, Config
 from pipeline.data.label_budget import budget_rows
 from pipeline.embedding.initial_matrix import initial_matrix
 from pipeline.embedding.word_vectors import Vectors
+from pipeline.prediction.trained_model import RUN, read_model
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import RunError, UserError
+from pipeline.runtime.files import read_json
 from pipeline.runtime.log import log
 from pipeline.text.encoded_split import EncodedSplit
 from pipeline.text.vocabulary import VOCABULARY, Vocabulary
@@ -43,7 +45,7 @@ class RunInputs:
 
 
 def open_vectors(config: Config, init: str, stage: Stage | None, words: Sequence[str]) -> Vectors | None:
-    """The vectors of an init for `words`, from its stage or a file; None for one that has none."""
+    """The vectors of an init for `words`, from its stage, a file or a run; None for one that has none."""
     if init == "random":
         return None
     if init == "pretrained":
@@ -51,9 +53,20 @@ def open_vectors(config: Config, init: str, stage: Stage | None, words: Sequence
 
         embedding = config.embedding
         return read_pretrained(Path(str(embedding.path)), embedding.format, embedding.dim, words)
+    if init == "run":
+        return run_vectors(Path(str(config.embedding.path)))
     if stage is None:
         raise ValueError(f"no stage for embedding.init={init}")
     return Vectors.load(stage.folder)
+
+
+def run_vectors(folder: Path) -> Vectors:
+    """The trained vectors of a finished run, from its record; raises UserError where it has none."""
+    trained = read_model(folder)
+    data = read_json(folder / RUN).get("tags", {}).get("data", "unknown")
+    note = f"the vectors are those that the run {trained.name} ({trained.title}, data set {data}) ended with"
+    words, vectors = trained.words[SPECIALS:], trained.embedding_VE[SPECIALS:]
+    return Vectors(words, np.zeros(len(words), np.int64), vectors, {"notes": [note]})
 
 
 def run_inputs(config: Config, prepared: Stage, stages: Mapping[str, Stage]) -> RunInputs:
@@ -76,7 +89,7 @@ def run_inputs(config: Config, prepared: Stage, stages: Mapping[str, Stage]) -> 
         # Keyed apart from the engine's own streams, so that the draw of the matrix shares nothing with the batch order.
         # (A seed sequence ends in any number of zeros: position 0 is the same as none.)
         rng = np.random.default_rng([config.seed, 0, position])
-        tables[init], known_V = initial_matrix(words, opened, embedding.dim, rng, scale)
+        tables[init], known_V = initial_matrix(words, opened, embedding.dim, rng, scale, shuffled=embedding.shuffled)
         from_vectors_V |= known_V
         scale = scale or float(tables[init][UNK:].std(dtype=np.float64))
         if opened is not None:

@@ -196,11 +196,11 @@ def course_notes(config: Config) -> list[str]:
 
 
 def vector_notes(prepared: Stage, stages: Mapping[str, Stage], inputs: "RunInputs") -> list[str]:
-    """How much text the word vectors read and whether their bits repeat, or how a file of vectors was read."""
+    """How much text the word vectors read and whether their bits repeat, or where vectors from elsewhere come from."""
     corpus, notes = prepared.outcome["corpus"], []
     texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
     for init, vectors in inputs.vectors.items():
-        if init not in stages:
+        if "notes" in vectors.info:
             notes += vectors.info["notes"]
             continue
         workers = "one worker" if stages[init].outcome["reproducible"] else "many workers"

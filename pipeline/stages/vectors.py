@@ -1,4 +1,4 @@
-"""The stages `cbow` and `ppmi`: word vectors of the corpus, by CBOW training or by co-occurrence counts."""
+"""The stages `cbow`, `ppmi` and `distilled`: word vectors of the corpus, or of the vocabulary from another model."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
-from pipeline.runtime.errors import UserError
-from pipeline.stages.cache_keys import LIBRARIES, code_key
+from pipeline.stages.cache_keys import LIBRARIES, code_key, files_fingerprint
 from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def cbow(config: Config, prepared: Stage) -> Stage:
         words = Vocabulary.load(prepared.folder / VOCABULARY).words[SPECIALS:]
         return train_cbow(corpus, config.cbow, extra_words=words, corpus_fingerprint=fingerprint)
 
-    return _vectors_stage(config, prepared, "cbow", {"vocabulary": vocabulary_key, "cbow": settings}, train)
+    return _corpus_stage(config, prepared, "cbow", {"vocabulary": vocabulary_key, "cbow": settings}, train)
 
 
 def ppmi(config: Config, prepared: Stage) -> Stage:
@@ -49,30 +48,51 @@ def ppmi(config: Config, prepared: Stage) -> Stage:
         return train_ppmi(corpus, config.ppmi, config.embedding.dim, corpus_fingerprint=fingerprint)
 
     settings = {"ppmi": dataclasses.asdict(config.ppmi), "dim": config.embedding.dim}
-    return _vectors_stage(config, prepared, "ppmi", settings, count)
+    return _corpus_stage(config, prepared, "ppmi", settings, count)
 
 
 def distilled(config: Config, prepared: Stage) -> Stage:
-    """Refuse vectors of a sentence transformer."""
-    raise UserError("embedding.init=distilled: the project cannot make these vectors yet; choose another init")
+    """Distill vectors of the vocabulary's words from a sentence transformer; no seed plays a part."""
+    from pipeline.text.vocabulary import VOCABULARY, Vocabulary
+
+    settings, file = dataclasses.asdict(config.distill), prepared.folder / VOCABULARY
+    if Path(config.distill.model).is_dir():  # its contents count, neither their location nor a revision
+        settings |= {"model": files_fingerprint(config, [Path(config.distill.model)]), "revision": None}
+
+    def make() -> "Vectors":
+        from pipeline.embedding.distilled import distill
+
+        vocabulary = Vocabulary.load(file)
+        words, counts = vocabulary.words[SPECIALS:], vocabulary.counts[SPECIALS:]
+        return distill(words, counts, config.distill, config.embedding.dim, threads=config.workers)
+
+    key = {"vocabulary": files_fingerprint(config, [file]), "distill": settings, "dim": config.embedding.dim}
+    return _vectors_stage(config, "distilled", key, make)
 
 
 # The stage of each init that needs one.
 MAKERS: dict[str, Callable[[Config, Stage], Stage]] = {"cbow": cbow, "ppmi": ppmi, "distilled": distilled}
 
 
-def _vectors_stage(
+def _corpus_stage(
     config: Config, prepared: Stage, name: str, settings: Mapping[str, Any], make: "Callable[[Path, str], Vectors]"
 ) -> Stage:
     """The stage `name`, in which `make` makes vectors from the corpus and its fingerprint."""
+    from pipeline.text.corpus import CORPUS
+
     fingerprint = prepared.outcome["corpus"]["fingerprint"]
-    code = code_key((*CODE, f"embedding/{name}.py"), LIBRARIES[name])
+    key = {"corpus": fingerprint, **settings}
+    return _vectors_stage(config, name, key, lambda: make(prepared.folder / CORPUS, fingerprint))
+
+
+def _vectors_stage(config: Config, name: str, key: Mapping[str, Any], make: "Callable[[], Vectors]") -> Stage:
+    """The stage `name`, in which `make` makes vectors; `key` is what determines them, their code aside."""
 
     def work(folder: Path) -> dict[str, Any]:
-        from pipeline.text.corpus import CORPUS
-
-        vectors = make(prepared.folder / CORPUS, fingerprint)
+        vectors = make()
         vectors.save(folder)
-        return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words)}
+        commit = {"commit": vectors.info["commit"]} if "commit" in vectors.info else {}
+        return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words), **commit}
 
-    return cached_stage(config, name, {"corpus": fingerprint, **settings, "code": code}, work)
+    code = code_key((*CODE, f"embedding/{name}.py"), LIBRARIES[name])
+    return cached_stage(config, name, {**key, "code": code}, work)

@@ -260,7 +260,7 @@ def varied_keys(study: Study, planned: Sequence[Pair]) -> frozenset[str]:
 def vectors_key(cell: Cell) -> tuple[tuple[str, str, str], ...]:
     """Runs with the same key start from the same word vectors: init, encoded tweets and settings of each stage."""
     config, inits = cell.config, dict.fromkeys(cell.config.embedding.inits)
-    sections = {"cbow": asdict(config.cbow), "ppmi": asdict(config.ppmi)}
+    sections = {"cbow": asdict(config.cbow), "ppmi": asdict(config.ppmi), "distilled": asdict(config.distill)}
     settings = {init: fingerprint([sections[init], config.embedding.dim]) for init in inits if init in sections}
     return tuple((init, cell.prepared.key, key) for init, key in settings.items())
 

@@ -29,6 +29,7 @@ NOT_COMPARED = (
     *("embedding.", "probe.transfer", "tracking.", "workers", "force", "stage", "study.", "paths."),
     *("data.path", "cbow.extra_text", "probe.similarity_files"),
 )
+INITS = {"cbow": "cbow", "ppmi": "ppmi", "distill": "distilled"}  # the init that a section's settings belong to
 Records = Mapping[RunKey, StoredRun]
 
 
@@ -103,13 +104,13 @@ def failure_frame(runs: StudyRuns) -> pd.DataFrame:
 def different_keys(records: Records, varied: Sequence[str]) -> list[str]:
     """Keys outside `embedding` whose value differs between runs although the study does not vary them.
 
-    The settings of CBOW and PPMI are compared among the runs that start from these vectors.
+    The settings of vectors, such as CBOW's, are compared among the runs that start from them.
     """
     configs = [flatten(record.config) for record in records.values()]
 
     def values(key: str) -> set[str]:
-        section = key.partition(".")[0]
-        compared = [c for c in configs if section not in ("cbow", "ppmi") or section in c["embedding.init"]]
+        init = INITS.get(key.partition(".")[0], "")
+        compared = [c for c in configs if init in c["embedding.init"]] if init else configs
         return {repr(config.get(key)) for config in compared}
 
     keys = {key for config in configs for key in config} - {*varied, *VARIED}

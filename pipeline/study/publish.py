@@ -17,7 +17,7 @@ from pipeline.study.design import StudyRuns, without_places
 # Code that determines a report, besides that of the stages whose outcomes it reads.
 REPORT_CODE = ("classifier/metrics.py", "runtime/templates.py", "study", "tracking")
 # Sections of the configuration that name a study, without the keys that say where something lies or is computed.
-SECTIONS = ("study", "model", "train", "cbow", "ppmi", "probe")
+SECTIONS = ("study", "model", "train", "cbow", "ppmi", "distill", "probe")
 LOCATIONS = ("extra_text", "transfer_path", "similarity_files", "device", "threads", *PLACEMENT)
 FOLDERS = {"study": "studies", "search": "searches"}
 Write = Callable[[Path], dict[str, Any]]

@@ -247,10 +247,15 @@ class TestRefused:
         with pytest.raises(UserError, match=r"^study.launcher=ray needs the extra 'ray': ./scripts/setup ray$"):
             compose(["study.launcher=ray"])
 
+    @pytest.mark.usefixtures("_no_extras")
+    def test_distilled_vectors_without_their_extra(self):
+        with pytest.raises(UserError, match=r"^embedding.init=distilled needs the extra 'distill': ./scripts/setup d"):
+            compose(["embedding=distilled_frozen"])
+
     def test_the_extras_are_those_of_the_package(self):
-        found = {extra for extra in launchers.PLUGINS if f'\n{extra} = ["{launchers.PLUGINS[extra]}' in
+        found = {extra for extra in launchers.EXTRAS if f'\n{extra} = ["{launchers.EXTRAS[extra]}' in
                  (project_root() / "pyproject.toml").read_text("utf-8")}  # fmt: skip
-        assert found == {"joblib", "submitit", "ray"}
+        assert found == {"joblib", "submitit", "ray", "distill"}
 
     @needs_extras
     def test_slurm_without_slurm(self, launch: Launch):

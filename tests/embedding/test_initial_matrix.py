@@ -81,8 +81,22 @@ def test_known_rows_do_not_shift_the_draw_of_others(n, dim, seed, chosen):
 
 
 def test_the_dimension_must_be_that_of_the_vectors():
-    with pytest.raises(UserError, match=r"embedding\.dim=5, but the vectors have 4 dimensions"):
+    with pytest.raises(UserError, match=r"embedding\.dim=5, but the vectors have 4 dimensions: set embedding\.dim=4$"):
         initial_matrix(vocabulary(3), vectors_of(["w1"], 4), 5, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("scale", [None, 0.3])
+def test_shuffled_vectors_are_the_same_rows_at_other_words(scale):
+    words, vectors = vocabulary(60), vectors_of([f"w{i}" for i in range(0, 60, 2)], 4)
+    plain, known = initial_matrix(words, vectors, 4, np.random.default_rng(0), scale)
+    shuffled, known_too = initial_matrix(words, vectors, 4, np.random.default_rng(0), scale, shuffled=True)
+    assert known.tolist() == known_too.tolist()
+    assert known.sum() == 30
+    np.testing.assert_array_equal(shuffled[~known], plain[~known])  # padding, UNK and words without a vector
+    assert sorted(map(tuple, shuffled[known])) == sorted(map(tuple, plain[known]))
+    assert (shuffled[known] == plain[known]).all(axis=1).mean() < 0.2
+    other, _ = initial_matrix(words, vectors, 4, np.random.default_rng(1), scale, shuffled=True)
+    assert (other[known] != shuffled[known]).any()
 
 
 def test_vectors_without_a_known_word_are_as_none():
