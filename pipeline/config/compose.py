@@ -51,15 +51,8 @@ from pipeline.runtime.paths import cpu_count, project_root
 VERSION_BASE = "1.3"
 CONFIG_NAME = "config"
 SEARCH_PATH = "hydra.searchpath="  # the folders of --config-dir, as an override
-CONDITIONS = (
-    "text.",
-    "embedding.",
-    "cbow.",
-    "ppmi.",
-    "distill.",
-    "model.",
-    "train.",
-)  # sections of keys in a variant's name
+# Sections of the keys that a variant's name may set.
+CONDITIONS = ("text.", "embedding.", "cbow.", "ppmi.", "distill.", "model.", "train.")
 
 
 def _absolute(path: str) -> str:

@@ -243,6 +243,7 @@ class StudyConfig:
     finalists: int = within(1)
     trial_seeds: int = within(1)
     cbow_seeds: int | None = within(1)
+    resplits: int = within(0)
     smallest_effect: float = within(0, 1, above=True)
     resamples: int = within(100)
     launcher: str = choice("local", "ray")

@@ -20,11 +20,11 @@ Group = tuple[str, int]  # variant and label budget
 
 
 def choose_settings(
-    workers: WorkerPool, study: Study, cells: Sequence[Cell], vectors: VectorResults
+    workers: WorkerPool, study: Study, cells: Sequence[Cell], vectors: VectorResults, label: str = "compare"
 ) -> tuple[list[Choice], list[dict[str, Any]]]:
-    """The choice of every variant at every label budget, and a row for each, or for each seed, that has none.
+    """The choice of every variant at every label budget; and a row for each, or for each seed, that has none.
 
-    Where the study has a single setting, there are no trials.
+    `label` opens the lines on progress. Where the study has a single setting, there are no trials.
     """
     design, sign = study.config.study, _sign(study.config.train.monitor)
     groups: dict[Group, list[Cell]] = {}
@@ -39,7 +39,7 @@ def choose_settings(
 
     if any(len(of_group) > 1 for of_group in settings.values()) or design.extra_trials:
         for number in range(1 + design.extra_trials):
-            label = f"compare: further trials, {number} of {design.extra_trials}" if number else "compare: trials"
+            step = f"further trials, {number} of {design.extra_trials}" if number else "trials"
             for group in groups if number else ():
                 settings[group].append(next_setting(scores[group]))
             jobs = {
@@ -49,7 +49,7 @@ def choose_settings(
                 for setting in settings[group]
                 if setting not in scores[group]
             }
-            results = run_jobs(workers, jobs, label)
+            results = run_jobs(workers, jobs, f"{label}: {step}")
             for group, setting in dict.fromkeys(key[:2] for key in jobs):
                 of_setting = [result for key, result in results.items() if key[:2] == (group, setting)]
                 score, reasons[group] = mean_score(of_setting), reasons.get(group) or failure_reason(of_setting)
@@ -62,7 +62,7 @@ def choose_settings(
         for cell in members
         if settings[group]
     }
-    chosen, failures = choose_by_seed(workers, candidates, vectors, "compare: trials of every seed")
+    chosen, failures = choose_by_seed(workers, candidates, vectors, f"{label}: trials of every seed")
     choices = []
     for group, members in groups.items():
         of_seeds = {cell.seed: chosen[cell.key] for cell in members if cell.key in chosen}

@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.config.overrides import key_of, override_text
 from pipeline.config.schema import PLACEMENT, Config
 from pipeline.config.variants import Variants
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
+
+if TYPE_CHECKING:
+    from pipeline.study.resplits import Resplits
 
 # Values by key, as on a command line; `embedding` names an option of conf/embedding/.
 Settings = Mapping[str, Any]
@@ -158,6 +161,7 @@ class StudyRuns:
     """What the runs of a study left on disk, and what is compared.
 
     folders : of the records. baselines : their outcomes. audits : as `Study.texts`. transfers : by task.
+    resplits : the runs on resplits of the data set.
     planned, others : pairs to compare, with and without a test.
     varied : keys outside `embedding` that differ between runs on purpose, besides those of every study.
     failures : a row for each run or trial that failed. notes : what was left out of the design.
@@ -176,6 +180,7 @@ class StudyRuns:
     baselines: Mapping[RunKey, Stage] = field(default_factory=dict)
     audits: Mapping[str, Stage] = field(default_factory=dict)
     transfers: Mapping[str, Stage] = field(default_factory=dict)
+    resplits: "Resplits | None" = None
 
 
 def study_cells(study: Study, budgets: Sequence[LabelBudget]) -> list[Cell]:

@@ -56,6 +56,7 @@ def report_key(runs: StudyRuns) -> dict[str, Any]:
         "study": study_design(runs.study.config.study),
         "runs": sorted(folder.name for folder in runs.folders.values()),
         "choices": [[c.variant, c.label_budget, sorted(c.chosen.items())] for c in runs.choices],
+        "resplits": sorted(folder.name for folder in runs.resplits.folders.values()) if runs.resplits else [],
         "baselines": sorted({stage.key for stage in runs.baselines.values()}),
         "audits": sorted(stage.key for stage in runs.audits.values()),
         "transfers": sorted(stage.key for stage in runs.transfers.values()),

@@ -15,10 +15,12 @@ from pipeline.study import load_runs
 from pipeline.study.design import StudyRuns, without_places
 from pipeline.study.load_runs import Records
 from pipeline.study.report.answers.all import verdicts
+from pipeline.study.report.formatting import TEXTS
 from pipeline.study.report.methods import methods
 from pipeline.study.report.phrases import with_crossover_sentences, with_difference_sentences
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.warnings import WarningInputs, study_warnings
+from pipeline.study.resplits import resplit_frame
 from pipeline.study.statistics import frames, probe_frames
 from pipeline.study.statistics.frames import Outcomes
 
@@ -33,7 +35,8 @@ def write_study(runs: StudyRuns, folder: Path) -> dict[str, Any]:
     leak = next((f["text"] for f in results.audit.get("findings", []) if f["code"] == "label_leak"), None)
     tasks = {task: stage.outcome for task, stage in runs.transfers.items()}
     answers = verdicts(
-        *(results.scores, results.differences, results.crossover, results.runs, leak, results.design, tasks)
+        *(results.scores, results.differences, results.crossover, results.runs, leak, results.design, tasks),
+        results.resplits,
     )
     params = {"study": study_design(runs.study.config.study)}
     return write_results(replace(results, verdicts=answers), runs, folder, {"params": params})
@@ -157,6 +160,7 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
         "ensembles": frames.ensemble_frame(outcomes),
         "differences": with_difference_sentences(differences, smallest_effect),
         "factorial": frames.factorial_frame(outcomes),
+        "resplits": resplit_frame(runs.resplits, runs.planned, runs.study.config.study.metric),
         "crossover": with_crossover_sentences(crossover, scores),
         "mcnemar": frames.mcnemar_frame(outcomes, runs.planned[0]) if runs.planned else pd.DataFrame(),
         "probes": probe_frames.probe_frame(frame, budget),
@@ -190,6 +194,9 @@ def report_design(runs: StudyRuns, outcomes: Outcomes) -> dict[str, Any]:
         "monitor_name": METRIC_NAMES[config.train.monitor],
         "transfer": list(config.probe.transfer),
         "baselines": sorted(outcomes.baselines),
+        "resplits": study.resplits,
+        "own_test": TEXTS["own_tests"].get(data_name(config.data), TEXTS["own_tests"]["others"]),
+        "resplit_rows": runs.resplits.rows if runs.resplits else {},
     }
 
 

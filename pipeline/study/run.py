@@ -17,6 +17,7 @@ from pipeline.study.design import Study, StudyRuns
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.prerequisites import encode_tweets, run_prerequisites
 from pipeline.study.publish import publish_study
+from pipeline.study.resplits import run_resplits
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:
@@ -45,6 +46,9 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
         longest_first = sorted(chosen, key=lambda cell: (-cell.label_budget, cell.seed))
         folders, failed_runs = train_cells(workers, study, longest_first, shared.vectors, "compare: runs")
 
+        # In distribution: the same on random resplits of the data set.
+        resplits = run_resplits(workers, study, budgets)
+
     # Statistics and report.
     planned = design.planned_pairs(study)
     return publish_study(
@@ -58,7 +62,8 @@ def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Pa
             baselines=shared.baselines,
             audits=shared.audits,
             transfers=shared.transfers,
-            failures=[*shared.failures, *without_setting, *failed_runs],
+            failures=[*shared.failures, *without_setting, *failed_runs, *(resplits.failures if resplits else ())],
+            resplits=resplits,
             notes=notes,
             example=study.example(chosen),
         )

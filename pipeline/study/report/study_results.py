@@ -42,7 +42,7 @@ class StudyResults:
         tokens.
     design : variants, label_budgets (ints, ascending), budget_names ("100", …, "all (7,200)"), seeds (a number), metric
         ("macro_recall"), metric_name ("macro recall"), smallest_effect, pairs (lists of two), encoder, dim, resamples,
-        lr_factors, trial_seeds, monitor, monitor_name.
+        lr_factors, trial_seeds, monitor, monitor_name, resplits (their number), resplit_rows (of the first, per split).
     verdicts, warnings : on the report's first screen.
     runs : a row per finished run. kind ("variant", "baseline"), variant (a baseline's name for a baseline),
         label_budget, seed, run (folder name), lr_factor, dropout, chosen_epoch and metric columns such as
@@ -60,6 +60,7 @@ class StudyResults:
         superiority_low, superiority_high, p_equivalence, p_equivalence_holm (None where not planned), decision
         (higher, lower, equivalent, undecided, too few seeds), equivalent (bool), sentence; auc and nll (a − b), each
         with its ends _low and _high (other seeds and other test tweets).
+    resplits : a, b, label_budget (as in `differences`), n (resplits), mean, low, high; empty without resplits.
     factorial : label_budget, effect ("CBOW init", "training", "interaction"), n, mean, low, high, low_total,
         high_total, p, p_holm (over all effects and budgets).
     crossover : variant, kind, estimate, low, high (label budgets or None), certain (bool), sentence.
@@ -89,6 +90,7 @@ class StudyResults:
     scores: pd.DataFrame
     ensembles: pd.DataFrame
     differences: pd.DataFrame
+    resplits: pd.DataFrame
     factorial: pd.DataFrame
     crossover: pd.DataFrame
     mcnemar: pd.DataFrame

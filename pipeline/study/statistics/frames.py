@@ -88,10 +88,15 @@ class Outcomes:
 
     def score(self, predicted: NDArray[np.int64]) -> float:
         """The score of predicted classes (N,)."""
-        correct = predicted == self.labels
-        if self.metric == "accuracy":
-            return float(correct.mean())
-        return float(np.mean([correct[self.labels == label].mean() for label in np.unique(self.labels)]))
+        return score_of(self.metric, self.labels, predicted)
+
+
+def score_of(metric: str, labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Accuracy or macro recall of predicted classes (N,)."""
+    correct = predicted == labels
+    if metric == "accuracy":
+        return float(correct.mean())
+    return float(np.mean([correct[labels == label].mean() for label in np.unique(labels)]))
 
 
 def score_frame(outcomes: Outcomes, parameters: Mapping[Cell, tuple[float | None, float | None]]) -> pd.DataFrame:

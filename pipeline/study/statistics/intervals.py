@@ -81,6 +81,23 @@ def tweet_interval(score: float, tweet_variance: float, level: float = 0.95) -> 
     return Interval(score, None, math.sqrt(tweet_variance), None, score - half, score + half, 1)
 
 
+def resplit_interval(values_R: ArrayLike, test_ratio: float, level: float = 0.95) -> Interval:
+    """Mean over R random resplits with an interval for other resplits of the population (Nadeau and Bengio 2003).
+
+    Resplits share most of their tweets, so the variance of their mean does not fall to that of one over R: it is taken
+    as the variance between resplits times 1/R + `test_ratio`, the test tweets per training tweet. With few labels,
+    training sets overlap less than this assumes, and the interval is wide.
+    """
+    values_R = seed_values(values_R)
+    mean, n = float(values_R.mean()), len(values_R)
+    if n == 1:
+        return Interval(mean, None, None, None, None, None, 1)
+    sd = float(values_R.std(ddof=1))
+    se = sd * math.sqrt(1 / n + test_ratio)
+    half = float(t.ppf((1 + level) / 2, n - 1)) * se
+    return Interval(mean, sd, se, n - 1, mean - half, mean + half, n)
+
+
 def superiority(differences_S: ArrayLike, level: float = 0.95) -> Share:
     """Probability that the first variant beats the second with a new seed: share of seeds, ties counted half.
 

@@ -33,6 +33,7 @@ def verdicts(
     leak: str | None,
     design: Mapping[str, Any],
     tasks: Mapping[str, Mapping[str, Any]] | None = None,
+    resplits: pd.DataFrame | None = None,
 ) -> list[Verdict]:
     """The answers that these runs allow, in the order of the questions.
 
@@ -43,7 +44,7 @@ def verdicts(
     `write_task` returned for each of `probe.transfer`.
     """
     transfer = transfer_verdict(runs, design, tasks or {})
-    cbow = cbow_verdict(scores, differences, crossover, design)
+    cbow = cbow_verdict(scores, differences, crossover, design, resplits)
     others = _others_verdict(differences, MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1])
     labels = _labels_verdict(scores, differences, runs, leak, design)
     candidates = [labels, transfer, cbow, _emoticons_verdict(scores, differences, leak), others]

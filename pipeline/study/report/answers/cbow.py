@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report import phrases
+from pipeline.study.report.answers.resplits import resplit_sentences
 from pipeline.study.report.formatting import number, signed
 from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, Difference, listed
 from pipeline.study.report.study_results import Verdict
@@ -18,12 +19,17 @@ Curve = Sequence[tuple[int, Difference]]  # a difference at ascending label budg
 
 
 def cbow_verdict(
-    scores: pd.DataFrame, differences: pd.DataFrame, crossover: pd.DataFrame, design: Mapping[str, Any]
+    scores: pd.DataFrame,
+    differences: pd.DataFrame,
+    crossover: pd.DataFrame,
+    design: Mapping[str, Any],
+    resplits: pd.DataFrame | None = None,
 ) -> Verdict | None:
     """Frozen and fine-tuned CBOW against vectors learned from scratch, by label budget, and where these catch up.
 
     Parameters are those of `verdicts`.
     """
+    resplits = pd.DataFrame() if resplits is None else resplits
     budgets = design["label_budgets"]
 
     def curve(first: str, second: str) -> Curve:
@@ -41,6 +47,9 @@ def cbow_verdict(
         if (crossing := phrases.row_of(crossover, variant=variant)) is not None:
             sentences += _catching_up(crossing, rows)
             evidence.append(f"{phrases.capital(phrases.in_prose(crossing['sentence']))}.")
+        of_resplits, numbers = resplit_sentences(variant, rows, resplits, design)
+        sentences += of_resplits
+        evidence += numbers
     for variant in curves:
         rows = curve(FLOOR, variant)
         if ahead := [(budget, difference) for budget, difference in rows if _is_ahead(difference)]:

@@ -1,17 +1,31 @@
-"""Forest plot of the planned paired differences, with intervals and decisions."""
+"""Figures of paired differences: a forest plot with decisions, and the lead on the test split and on resplits."""
 
 import textwrap
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pipeline.config.variants import prose_name, variant_style
-from pipeline.study.report.figures.style import GREY, LIGHT, SMALL, Sketch, captioned, count_range, new_drawing
+from pipeline.study.report.figures.style import (
+    GREY,
+    LIGHT,
+    SMALL,
+    Sketch,
+    captioned,
+    count_range,
+    legend_below,
+    log_budget_axis,
+    new_drawing,
+    panels_for,
+    wrapped_names,
+)
 from pipeline.study.report.formatting import budget_name, number, points_text, records
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.study_results import StudyResults
+from pipeline.study.statistics.frames import LEARNED
 
 ROW = 0.27  # inches
 HEADING = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
@@ -87,3 +101,47 @@ def _draw_row(axes: Axes, y: float, row: dict[str, Any]) -> None:
 def _marker(decision: str, colour: str = GREY) -> dict[str, Any]:
     marker, filled = DECISIONS.get(decision, ("o", False))
     return {"marker": marker, "markerfacecolor": colour if filled else "white", "markeredgecolor": "black"}
+
+
+def resplits(results: StudyResults) -> Sketch | None:
+    """Lead of each variant that started from vectors by label budget: on the test split, and on the resplits."""
+    pairs = [(first, LEARNED) for first in results.design["variants"]]
+    of_resplits = {pair: lead_rows(results.resplits, *pair) for pair in pairs}
+    pairs = [pair for pair in pairs if of_resplits[pair]]
+    if not pairs:
+        return None
+    metric = results.design["metric_name"]
+    columns = min(len(pairs), 2)
+    titles, title_height = wrapped_names([first for first, _ in pairs], 36)
+    height = (2.6 + title_height) * -(-len(pairs) // columns) + 0.8
+    drawing, title = new_drawing(results, "Lead on the test split and on resplits", height)
+    panels = panels_for(drawing, [first for first, _ in pairs], columns, sharex=True, sharey=True)
+    budgets = [int(row["label_budget"]) for row in of_resplits[pairs[0]]]
+    for index, (pair, panel) in enumerate(zip(pairs, panels, strict=True)):
+        colour = variant_style(pair[0])["color"]
+        of_test = lead_rows(results.differences, *pair, "_total")
+        lines = ((of_test, "-", "o", "own test split"), (of_resplits[pair], "--", "s", "resplits of train"))
+        for rows, dashes, marker, label in lines:
+            x = [row["label_budget"] for row in rows]
+            panel.plot(x, [100 * row["mean"] for row in rows], dashes, marker=marker, color=colour, label=label)
+            if all(row["low"] is not None for row in rows):
+                bands = ([100 * row[end] for row in rows] for end in ("low", "high"))
+                panel.fill_between(x, *bands, color=colour, alpha=0.15, linewidth=0)
+        panel.axhline(0, color="black", linewidth=1)
+        panel.set_title(titles[index], loc="left", fontweight="bold")
+        log_budget_axis(panel, results, budgets)
+        if index % columns == 0:
+            panel.set_ylabel(f"points of {metric}")
+        if index + columns >= len(pairs):
+            panel.set_xlabel("labelled tweets (logarithmic)")
+        panel.grid()
+    legend_below(drawing, panels[0], 2)
+    numbers = count_range(row["n"] for rows in of_resplits.values() for row in rows)
+    return captioned("resplits", title, drawing, learned=prose_name(LEARNED), metric=metric, resplits=numbers)
+
+
+def lead_rows(frame: pd.DataFrame, first: str, second: str, suffix: str = "") -> list[dict[str, Any]]:
+    """The rows of first minus second by label budget, with `low` and `high` of that suffix as numbers or None."""
+    rows = [row for row in records(frame) if (row["a"], row["b"]) == (first, second)]
+    bounds = (("low", f"low{suffix}"), ("high", f"high{suffix}"))
+    return [row | {name: number(row[column]) for name, column in bounds} for row in rows]

@@ -15,6 +15,7 @@ Blocks = Callable[[StudyResults], Sequence[Block]]
 SectionSpec = tuple[str, str, str, tuple[str, ...], Blocks]
 BLOCKS: dict[str, Blocks] = {
     "differences": scores.differences,
+    "resplits": scores.resplits,
     "label-budgets": scores.label_budgets,
     "parameters": scores.parameters,
     "factorial": scores.factorial,

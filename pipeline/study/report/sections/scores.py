@@ -12,10 +12,11 @@ from pipeline.study.report.formatting import (
     number,
     p_note,
     p_text,
+    points_text,
     records,
     score_text,
 )
-from pipeline.study.report.phrases import capital, effect_text, in_prose
+from pipeline.study.report.phrases import capital, effect_text, in_prose, row_of
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import (
     crossover_table,
@@ -134,6 +135,24 @@ def confusion(results: StudyResults) -> list[Block]:
         shades = [[round(10 * share) for share in row] for row in shares]
         tables.append(Table(prose_name(variant), ["true ↓ predicted →", *names], rows, shades))
     return [Tables(tables)] if tables else []
+
+
+def resplits(results: StudyResults) -> list[Block]:
+    """A row per planned pair and label budget: the difference on the test split and on the resplits."""
+    rows = []
+    for row in records(results.resplits):
+        keys = {key: row[key] for key in ("a", "b", "label_budget")}
+        own = row_of(results.differences, **keys) or dict.fromkeys(("mean", "low_total", "high_total"))
+        rows.append(
+            {
+                "first − second": f"{prose_name(row['a'])} − {prose_name(row['b'])}",
+                "labels": budget_name(results, row["label_budget"]),
+                "own test split": points_text(own["mean"], own["low_total"], own["high_total"]),
+                f"{row['n']} resplits": points_text(row["mean"], row["low"], row["high"]),
+            }
+        )
+    sizes = ", ".join(f"{count:,} {split}" for split, count in results.design["resplit_rows"].items())
+    return table_of(f"Paired differences in points; a resplit has {sizes} tweets", rows)
 
 
 def trials(results: StudyResults) -> list[Block]:
