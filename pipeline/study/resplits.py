@@ -16,7 +16,7 @@ from pipeline.study.jobs import train_cells
 from pipeline.study.prerequisites import encode_tweets, vector_tasks
 from pipeline.study.statistics.frames import score_of
 from pipeline.study.statistics.intervals import resplit_interval
-from pipeline.tracking.read_record import load_predicted_labels
+from pipeline.tracking.read_record import load_test_probabilities
 
 NUMBER = "#"  # between a variant and the number of a resplit
 
@@ -83,7 +83,8 @@ def resplit_frame(resplits: Resplits | None, pairs: Sequence[tuple[str, str]], m
     scores: dict[tuple[str, int], dict[int, float]] = {}
     folders = sorted(resplits.folders.items()) if resplits else []
     for (variant, budget, number), folder in folders:
-        scores.setdefault((variant, budget), {})[number] = score_of(metric, *load_predicted_labels(folder))
+        labels, probabilities_NC = load_test_probabilities(folder)
+        scores.setdefault((variant, budget), {})[number] = score_of(metric, labels, probabilities_NC.argmax(axis=1))
     rows = []
     for first, second in pairs:
         for budget in sorted({budget for _, budget in scores}):

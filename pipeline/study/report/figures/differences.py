@@ -125,8 +125,8 @@ def resplits(results: StudyResults) -> Sketch | None:
             x = [row["label_budget"] for row in rows]
             panel.plot(x, [100 * row["mean"] for row in rows], dashes, marker=marker, color=colour, label=label)
             if all(row["low"] is not None for row in rows):
-                bands = ([100 * row[end] for row in rows] for end in ("low", "high"))
-                panel.fill_between(x, *bands, color=colour, alpha=0.15, linewidth=0)
+                low, high = ([100 * row[end] for row in rows] for end in ("low", "high"))
+                panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
         panel.axhline(0, color="black", linewidth=1)
         panel.set_title(titles[index], loc="left", fontweight="bold")
         log_budget_axis(panel, results, budgets)
