@@ -204,3 +204,13 @@ def unknown() -> pd.DataFrame:
         last = name == "random_frozen" and index == 3
         rows.append([name, band, tweets, mean, None if last else mean - 0.014, None if last else mean + 0.014])
     return pd.DataFrame(rows, columns=["variant", "band", "tweets", "accuracy", "low", "high"])
+
+
+def resplits() -> pd.DataFrame:
+    rows = [
+        ("cbow_frozen", "random_trainable", 100, 5, 0.05, 0.03, 0.07),
+        ("cbow_frozen", "random_trainable", 300, 5, 0.01, -0.01, 0.03),
+        ("cbow_frozen", "random_trainable", 1000, 5, -0.04, -0.05, -0.03),
+        ("cbow_frozen", "random_frozen", 100, 5, 0.2, 0.1, 0.3),
+    ]
+    return pd.DataFrame(rows, columns=["a", "b", "label_budget", "n", "mean", "low", "high"])
