@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report import phrases
+from pipeline.study.report.answers import distilled
 from pipeline.study.report.answers.cbow import cbow_verdict
 from pipeline.study.report.answers.transfer import transfer_verdict
 from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, Difference
@@ -45,9 +46,10 @@ def verdicts(
     """
     transfer = transfer_verdict(runs, design, tasks or {})
     cbow = cbow_verdict(scores, differences, crossover, design, resplits)
-    others = _others_verdict(differences, MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1])
+    others = _others_verdict(differences, [*(MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1]), *distilled.PAIRS])
     labels = _labels_verdict(scores, differences, runs, leak, design)
-    candidates = [labels, transfer, cbow, _emoticons_verdict(scores, differences, leak), others]
+    of_distilled = distilled.distilled_verdict(differences, design)
+    candidates = [labels, transfer, cbow, of_distilled, _emoticons_verdict(scores, differences, leak), others]
     return [verdict for verdict in candidates if verdict is not None]
 
 
