@@ -39,7 +39,8 @@ def score_curves(results: StudyResults) -> style.Sketch | None:
     axes: Axes = panels[0]
     budgets = sorted({int(budget) for budget in scores["label_budget"]})
     variants = scores[scores["kind"] == "variant"]
-    for name in style.variants_in(results, variants):
+    repetitions = results.design.get("repetitions", ())
+    for name in (name for name in style.variants_in(results, variants) if name not in repetitions):
         line = variants[variants["variant"] == name].sort_values("label_budget")
         look = variant_style(name)
         down, up = style.half_widths(line, 100, "_total")
