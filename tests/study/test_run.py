@@ -355,7 +355,7 @@ class TestFailures:
     def test_a_variant_without_vectors_fails_by_itself(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
-        cbow = vectors.cbow
+        cbow = vectors.MAKERS["cbow"]
 
         def fail(config: Any, prepared: Any) -> Any:
             if config.seed == 0:
@@ -366,7 +366,7 @@ class TestFailures:
         monkeypatch.setattr(
             "pipeline.study.results.write_study", lambda runs, _: written.append(runs) or {"answers": []}
         )
-        monkeypatch.setattr(vectors, "cbow", fail)
+        monkeypatch.setitem(vectors.MAKERS, "cbow", fail)
         assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
         # No learning rate could be chosen, so the seed with vectors is not trained either: one row for all seeds.
         reason = "no trial of a setting worked: its word vectors: no word is frequent enough"
