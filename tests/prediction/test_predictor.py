@@ -21,6 +21,7 @@ VARIANTS = [
     ["embedding=cbow_multichannel", "model=mean"],
     ["embedding=cbow_anchored", "model=mean"],
     ["embedding=random_trainable", "model=meanmax"],
+    ["embedding.init=[cbow,ppmi]", "embedding.trainable=[true,false]", "model=meanmax"],
     ["embedding=cbow_projected", "model=meanmax"],
     ["embedding=random_trainable", "model=cnn"],
     ["embedding=cbow_multichannel", "model=cnn"],

@@ -128,7 +128,7 @@ class TestCell:
         whole = study(*STUDY, ALL_VARIANTS)
         cells = [cell_of(whole, name, None, 1).config for name in whole.variants if "@" not in name]
         changed = {key for cell in cells for key in different_keys(cells[0], cell)}
-        assert changed == {f"embedding.{key}" for key in ("init", "trainable", "multichannel", "projected", "anchor")}
+        assert changed == {f"embedding.{key}" for key in ("init", "trainable", "projected", "anchor")}
 
     def test_cells_share_nothing_that_could_be_changed(self):
         whole = study(*STUDY, *TWO)
