@@ -89,9 +89,7 @@ def run_inputs(config: Config, prepared: Stage, stages: Mapping[str, Stage]) -> 
         # Keyed apart from the engine's own streams, so that the draw of the matrix shares nothing with the batch order.
         # (A seed sequence ends in any number of zeros: position 0 is the same as none.)
         rng = np.random.default_rng([config.seed, 0, position])
-        tables[init], known_V = initial_matrix(
-            words, opened, embedding.dim, rng, scale, shuffled=embedding.shuffled
-        )
+        tables[init], known_V = initial_matrix(words, opened, embedding.dim, rng, scale, shuffled=embedding.shuffled)
         from_vectors_V |= known_V
         scale = scale or float(tables[init][UNK:].std(dtype=np.float64))
         if opened is not None:
