@@ -110,8 +110,8 @@ def probe_run(
     probes.add("unseen_tokens", metrics, score_by_unseen=table)
 
     if is_convex(config) and (reference := convex_reference(initial, splits, rows, config.train.class_weights)):
-        probes.add("convex", reference)
-        if note := convex_note(reference["accuracy"], result, config):
+        probes.add("convex", {score: reference[score] for score in ("accuracy", "nll")})
+        if note := convex_note(reference, result, config):
             probes.notes.append(note)
 
     for name, task in tasks.items():
