@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Part, Table, Tables, filled_table, table_of
-from pipeline.study.report.formatting import DASH, count_text, number, records, score_text, signed
+from pipeline.study.report.formatting import DASH, count_text, number, records, score_text, share_text, signed
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import main_transfer, probe_table, transfer_table
 
@@ -108,7 +108,9 @@ def _audit_blocks(condition: str, report: Audit) -> list[Block]:
 
 
 def _splits(report: Audit) -> Iterator[dict[str, str]]:
+    shifts = {record["split"]: record for record in report["shift"]}
     for record in report["splits"]:
+        shift = shifts.get(record["split"], {})
         median = number(record["tokens_per_text"].get("0.5"))
         row = {"split": str(record["split"]), "tweets": count_text(record["texts"])}
         row |= {f"labelled {name}": count_text(count) for name, count in record["classes"].items()}
@@ -117,6 +119,7 @@ def _splits(report: Audit) -> Iterator[dict[str, str]]:
             "only unknown words": count_text(record["only_unknown"]),
             "median tokens per tweet": DASH if median is None else f"{median:,.4g}",
             "tokens absent from training": _percent(record["unseen_tokens"]),
+            "AUC against training": share_text(shift.get("auc"), shift.get("low"), shift.get("high")),
         }
 
 
