@@ -166,15 +166,15 @@ class DistillConfig:
 class EmbeddingConfig:
     """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
-    init: Any = several(str, "random", "cbow", "ppmi", "distilled", "pretrained", "run")  # noqa: RUF009 - makes a field
+    init: Any = several(str, "random", "cbow", "ppmi", "pretrained", "distilled", "run")  # noqa: RUF009 - makes a field
     trainable: Any = several(bool)  # noqa: RUF009
     projected: bool = MISSING
     anchor: float = within(0)
     dim: int = within(1)
     scale: float | None = within(0, above=True)
-    shuffled: bool = MISSING
     path: str | None = MISSING
     format: str = choice("auto", "word2vec_text", "word2vec_binary", "glove")
+    shuffled: bool = MISSING
 
     @property
     def inits(self) -> list[str]:

@@ -294,9 +294,7 @@ def _check_variant(config: Config) -> None:
                 "only as a frozen and a trainable table"
             )
     if embedding.shuffled and {*inits} == {"random"}:
-        raise UserError(
-            f"embedding.shuffled=true with {init}: expected vectors to shuffle, such as embedding.init=cbow"
-        )
+        raise UserError(f"embedding.shuffled=true with {init}: expected vectors, such as embedding.init=cbow")
     required_trainable = {"projected": False, "anchor": True}
     active = [key for key in required_trainable if getattr(embedding, key)]
     settings = [f"embedding.{key}={value_text(getattr(embedding, key))}" for key in active]

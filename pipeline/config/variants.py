@@ -84,11 +84,14 @@ def _words(setting: str) -> str:
 
 
 def variant_style(name: str) -> dict[str, Any]:
-    """Colour and marker of a variant, the same in every figure; hollow where `name` has an @ with another text."""
-    base, _, other_text = name.partition("@")
-    code = crc32(base.encode())
-    other = {key: values[code % len(values)] for key, values in _WORDS["others"].items()}
-    style = VARIANT_STYLES.get(base, other)
-    face = "white" if other_text else style["colour"]
-    line = "--" if other_text else "-"
-    return {"color": style["colour"], "marker": style["marker"], "markerfacecolor": face, "linestyle": line}
+    """Colour and marker of a variant, the same in every figure; hollow, with another marker, where `name` has an @."""
+    base, _, condition = name.partition("@")
+
+    def other(text: str) -> dict[str, str]:
+        return {key: values[crc32(text.encode()) % len(values)] for key, values in _WORDS["others"].items()}
+
+    style = VARIANT_STYLES.get(base) or other(base)
+    own = {"marker": style["marker"], "markerfacecolor": style["colour"], "linestyle": "-"}
+    if condition:
+        own = {"marker": other(condition)["marker"], "markerfacecolor": "white", "linestyle": other(condition)["line"]}
+    return {"color": style["colour"], **own}

@@ -96,6 +96,8 @@ def run_record(
         metrics |= shares
     with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
         probes = probe_run(config, inputs.vocabulary, inputs.splits, inputs.rows, inputs.from_vectors_V, result, tasks)
+    for note in probes.notes:
+        log.info("note: %s", note)
     predictions = {}
     for split, probabilities in result.probabilities.items():
         texts, labels = open_rows(prepared.folder / f"{split}.arrow")["text"], inputs.splits[split].labels
@@ -114,7 +116,7 @@ def run_record(
             "device": result.device,
         },
         label_names=facts["label_names"],
-        notes=[*facts["notes"], *vector_notes(prepared, vectors, inputs), *course_notes(config)],
+        notes=[*facts["notes"], *vector_notes(prepared, vectors, inputs), *course_notes(config), *probes.notes],
         warnings=run_warnings(config, audited.outcome, predictions, facts, chosen_epoch),
         dataset={
             "name": data_name(config.data),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.classifier.metrics import confusion_matrix
+<<<<<<< HEAD
 from pipeline.config.variants import without_amount
+=======
+from pipeline.data.label_budget import budget_rows
+from pipeline.evaluation.probes.unseen_tokens import bins, unseen_shares
+>>>>>>> main
 from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import flatten, read_csv, read_json
 from pipeline.stages.corpus_selection import TRAIN, selected_sources
@@ -17,7 +23,12 @@ from pipeline.study.design import INITS, RunKey, Study, StudyRuns
 from pipeline.study.report.examples import disagreements
 from pipeline.study.report.phrases import difference_of
 from pipeline.study.report.word_map import word_map
+<<<<<<< HEAD
 from pipeline.study.statistics.frames import LEARNED, Cell, Outcomes
+=======
+from pipeline.study.statistics.frames import Cell, Outcomes
+from pipeline.text.encoded_split import EncodedSplit
+>>>>>>> main
 from pipeline.tracking.read_record import load_predictions, load_test_probabilities, read_record
 from pipeline.tracking.run_record import StoredRun
 
@@ -155,6 +166,21 @@ def probe_tables(runs: StudyRuns, name: str, budget: int) -> dict[str, list[list
         if tweets == budget:
             tables.setdefault(variant, []).append(read_csv(folder / f"{name}.csv"))
     return {variant: tables[variant] for variant in runs.study.variants if variant in tables}
+
+
+def tweets_by_unseen(runs: StudyRuns) -> dict[RunKey, dict[str, NDArray[np.bool_]]]:
+    """Test tweets (N,) of every run in each bin of their share of tokens that no labelled tweet has."""
+
+    @cache
+    def tweets(mode: str, budget: int, seed: int) -> dict[str, NDArray[np.bool_]]:
+        train, test = (EncodedSplit.open(runs.study.prepared[mode].folder, split) for split in ("train", "test"))
+        labelled = np.zeros(len(train), bool)
+        labelled[budget_rows(train.labels, budget if budget < len(train) else None, seed)] = True
+        touched = np.zeros(1 + max(train.ids.max(initial=0), test.ids.max(initial=0)), bool)
+        touched[train.ids[np.repeat(labelled, np.diff(train.offsets))]] = True
+        return {name: members for _, name, members in bins(unseen_shares(test.ids, test.offsets, touched))}
+
+    return {key: tweets(runs.study.variants[key[0]][1], *key[1:]) for key in runs.folders}
 
 
 def changed_words(runs: StudyRuns, budget: int) -> pd.DataFrame:

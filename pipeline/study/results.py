@@ -24,6 +24,7 @@ from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.resplits import resplit_frame
 from pipeline.study.statistics import frames, probe_frames
 from pipeline.study.statistics.frames import Outcomes
+from pipeline.study.statistics.unseen_tokens import unseen_accuracy_frame, unseen_lead_frame
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall", "macro_f1": "macro F1", "nll": "NLL"}
 SPLITS = ("train", "validation", "test")
@@ -155,6 +156,7 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
     )
     differences = frames.difference_frame(outcomes, runs.planned, runs.others, smallest_effect)
     crossover = frames.crossover_frame(outcomes, started_from_vectors)
+    bins = load_runs.tweets_by_unseen(runs)
     # The scores on transfer tasks without any embedding.
     references = {task: stage.outcome["references"] for task, stage in runs.transfers.items()}
     return {
@@ -170,7 +172,8 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
         "probes": probe_frames.probe_frame(frame, budget),
         "transfer": probe_frames.transfer_frame(frame, budget, references),
         "bands": probe_frames.drift_by_count_frame(load_runs.probe_tables(runs, "drift_by_count", budget)),
-        "unknown": probe_frames.score_by_unseen_frame(load_runs.probe_tables(runs, "score_by_unseen", budget)),
+        "unknown": unseen_accuracy_frame(outcomes, list(runs.study.variants), budget, bins),
+        "unseen_leads": unseen_lead_frame(outcomes, runs.planned, bins),
         "changed": load_runs.changed_words(runs, budget),
     }
 

@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import read_json
 from pipeline.runtime.paths import project_root
 from pipeline.stages import run as stages
+from pipeline.stages.inputs import check_inputs
 from pipeline.tracking.read_record import load_predictions
 
 SMALL = (
@@ -478,6 +480,48 @@ class TestTablesSideBySide:
         assert "2 tables of word vectors stand side by side" in note
         assert "the ppmi vectors were trained on" in note
         assert metrics(mixed).keys() == metrics(finished["cbow_finetuned"]).keys()
+
+
+class TestVectorsOfARun:
+    def test_another_run_starts_where_a_finished_one_ended(self, tmp_path: Path, finished: dict[str, Path]):
+        source = finished["cbow_finetuned"]
+        other = ("embedding=run", f"embedding.path={source}", "data.sample.seed=5", "data.sample.labelled=300")
+        folder = run(tmp_path, QUIET, *other)
+        assert folder.name.startswith("sample-run_frozen-")
+        ended = dict(
+            zip(read_json(source / "vocabulary.json")["words"][2:], load_embedding(source)[1][2:], strict=True)
+        )
+        words, starts = read_json(folder / "vocabulary.json")["words"], load_embedding(folder)[0]
+        shared = [row for row, word in enumerate(words) if word in ended]
+        assert 100 < len(shared) < len(words) - 2
+        assert all(np.array_equal(starts[row], ended[words[row]]) for row in shared)
+        (note,) = (note for note in read_json(folder / "run.json")["notes"] if "the run" in note)
+        assert source.name in note
+        assert "cbow_finetuned" in note
+        assert "data set sample" in note
+        shutil.copytree(source, tmp_path / "moved")  # the contents count, not where they lie
+        assert run(tmp_path, QUIET, *other, f"embedding.path={tmp_path / 'moved'}") == folder
+        tuned = run(tmp_path, QUIET, *other, "embedding.trainable=true")
+        assert tuned.name.startswith("sample-run_finetuned-")
+        assert np.array_equal(load_embedding(tuned)[0], starts)
+
+    def test_a_run_that_cannot_serve_is_refused_in_one_line(self, tmp_path: Path, finished: dict[str, Path]):
+        def refusal(*overrides: str) -> str:
+            config = compose([*SMALL, f"paths.root={tmp_path}", QUIET, "embedding=run", *overrides])
+            with pytest.raises(UserError) as caught:
+                check_inputs([config])
+                stages.run(config)
+            return str(caught.value)
+
+        source = finished["cbow_frozen"]
+        assert refusal(f"embedding.path={tmp_path}/none") == (
+            f"embedding.path={tmp_path}/none: not the record of a run; expected a folder of results/ that holds run.json"
+        )
+        shutil.copytree(source, tmp_path / "bare", ignore=shutil.ignore_patterns("embedding.safetensors"))
+        advice = "kept no embedding: repeat the run (its command is in note.md) with tracking.keep_embedding=true"
+        assert refusal(f"embedding.path={tmp_path}/bare") == f"embedding.path=bare {advice}"
+        message = "embedding.dim=8, but the vectors have 12 dimensions: set embedding.dim=12"
+        assert refusal(f"embedding.path={source}", "embedding.dim=8") == message
 
 
 class TestPretrained:

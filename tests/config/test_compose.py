@@ -64,7 +64,7 @@ class TestFiles:
     def test_every_key_of_the_schema_is_in_a_default_file(self):
         said = set()
         for group, option in {
-            "data": "sample", "text": "tweet", "cbow": "reproducible", "ppmi": "default", "study": "default",
+            "data": "sample", "text": "tweet", "cbow": "reproducible", "ppmi": "default", "distill": "default", "study": "default",
             "embedding": "random_trainable", "model": "mean", "train": "default", "probe": "default",
             "tracking": "default", "search": "default",
         }.items():  # fmt: skip

@@ -74,6 +74,7 @@ def test_every_path_is_absolute_and_quoted(tmp_path: Path, monkeypatch):
         **{key: files[number] for number, key in enumerate(PATHS[:3])},
         "probe.similarity_files": files[:2],
         "probe.transfer_path": "./a b.txt",
+        "distill.model": "./a b.txt",
         "paths.root": "out",
         "paths.dvc": "d",
     }
@@ -102,7 +103,7 @@ def test_what_is_no_path_stays(monkeypatch):
 
 def test_all_keys_of_paths_are_listed():
     named = {key for key in KEYS if key.endswith(("path", "_files", "extra_text")) or key.startswith("paths.")}
-    assert named == set(PATHS)
+    assert named | {"distill.model"} == set(PATHS)
 
 
 def documented() -> list[str]:

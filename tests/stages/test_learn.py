@@ -1,6 +1,5 @@
 """The initial matrix of a run: tables side by side, each with its own draw, and all with one spread."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 from pipeline.config.compose import compose
 from pipeline.config.schema import SPECIALS, UNK
 from pipeline.embedding.initial_matrix import initial_matrix
-from pipeline.runtime.errors import UserError
 from pipeline.stages.learn import RunInputs, open_vectors, run_inputs
 from pipeline.stages.prepare import prepare
 from pipeline.stages.vectors import vectors
@@ -86,10 +84,18 @@ def test_a_table_that_is_there_twice_has_the_same_rows(inputs_of):
     assert [channel.tobytes() for channel in channels] == [inputs_of("embedding=cbow_frozen").initial_VE.tobytes()] * 2
 
 
+def test_shuffled_tables_have_the_same_rows_at_other_words(inputs_of):
+    plain = inputs_of("embedding.init=[ppmi,random]").initial_VE
+    inputs = inputs_of("embedding.init=[ppmi,random]", "embedding.shuffled=true")
+    ppmi, random = np.split(inputs.initial_VE, 2, axis=1)
+    np.testing.assert_allclose(random, plain[:, D:], rtol=1e-6)
+    known = [row for row, word in enumerate(inputs.vocabulary.words) if word in inputs.vectors["ppmi"].index]
+    assert sorted(ppmi[known].tolist()) == sorted(plain[known, :D].tolist())
+    assert not np.array_equal(ppmi[known], plain[known, :D])
+
+
 def test_each_init_has_a_stage_or_none(tmp_path: Path):
-    config = compose(["data.sample.labelled=200", f"paths.root={tmp_path}", "embedding.init=[cbow,distilled]"])
-    with pytest.raises(UserError, match=r"embedding\.init=distilled"):
-        vectors(dataclasses.replace(config, embedding=dataclasses.replace(config.embedding, init="distilled")), None)
+    config = compose(["data.sample.labelled=200", f"paths.root={tmp_path}"])
     assert open_vectors(config, "random", None, []) is None
     with pytest.raises(ValueError, match="no stage"):
         open_vectors(config, "cbow", None, [])

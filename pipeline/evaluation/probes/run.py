@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import Config, EmbeddingConfig
 from pipeline.evaluation.probes.antonyms import antonym_sets, antonyms
+from pipeline.evaluation.probes.convex import convex_note, convex_reference, is_convex
 from pipeline.evaluation.probes.drift import drift, drift_by_count, labelled_counts, most_changed
 from pipeline.evaluation.probes.neighbours import neighbours_before_after
 from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
@@ -32,12 +33,13 @@ MIN_LABELLED_COUNT = 5  # occurrences in the labelled tweets of a word listed as
 
 @dataclass
 class ProbeResults:
-    """Metrics named `probe/…`, and the rows of tables by the name of their file."""
+    """Metrics named `probe/…`, the rows of tables by the name of their file, and caveats."""
 
     metrics: dict[str, float | None] = field(default_factory=dict)
     neighbours: Rows = field(default_factory=list)
     similarity: Rows = field(default_factory=list)
     tables: dict[str, Rows] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, probe: str, metrics: Mapping[str, float | None], **tables: Rows) -> None:
         """Add metrics under `probe/<probe>/`, and rows to tables by name."""
@@ -111,6 +113,11 @@ def probe_run(
         test.ids, test.offsets, touched, np.asarray(test.labels), predictions, known if known.any() else None
     )
     probes.add("unseen_tokens", metrics, score_by_unseen=table)
+
+    if is_convex(config) and (reference := convex_reference(initial, splits, rows, config.train.class_weights)):
+        probes.add("convex", {score: reference[score] for score in ("accuracy", "nll")})
+        if note := convex_note(reference, result, config):
+            probes.notes.append(note)
 
     for name, task in tasks.items():
         opened = open_task(task.folder, name, len(task.outcome["label_names"]), len(vocabulary))

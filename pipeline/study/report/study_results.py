@@ -72,6 +72,8 @@ class StudyResults:
     transfer : variant, task, when, metric, n, mean, low, high; and rows with variant "(majority)", "(tfidf_logistic)".
     bands : variant, band, rows, touched, mean_drift, mean_relative_l2; largest budget, mean over seeds.
     unknown : variant, band (share of a tweet's tokens that are in no labelled tweet), tweets, accuracy, low, high.
+    unseen_leads : a, b (vectors learned from scratch), label_budget, band, n (seeds), tweets, mean (accuracy of a − b),
+        low, high (other seeds and other test tweets).
     changed : variant, word, count, drift, relative_l2, direction; first seed, largest budget.
     words_map : {"words": […], "counts": […], "polarity": [-1, 0, 1 …], "variants": {variant: {"before": [[x, y], …],
         "after": [[x, y], …]}}}: coordinates of the same words; empty where no run kept its embedding.
@@ -102,6 +104,7 @@ class StudyResults:
     transfer: pd.DataFrame
     bands: pd.DataFrame
     unknown: pd.DataFrame
+    unseen_leads: pd.DataFrame
     changed: pd.DataFrame
     words_map: dict[str, Any]
     examples: pd.DataFrame

@@ -214,3 +214,12 @@ def resplits() -> pd.DataFrame:
         ("cbow_frozen", "random_frozen", 100, 5, 0.2, 0.1, 0.3),
     ]
     return pd.DataFrame(rows, columns=["a", "b", "label_budget", "n", "mean", "low", "high"])
+
+
+def unseen_leads(seeds: int) -> pd.DataFrame:
+    rows: list[list[Any]] = []
+    for name, budget, (index, band) in product(VARIANTS[2:], BUDGETS, enumerate(["none", "0-10 %", "10-20 %"])):
+        mean = 0.02 + 0.03 * index
+        tweets = [4000.0, 6000.5, 2283.5][index]
+        rows.append([name, VARIANTS[0], budget, band, seeds, tweets, mean, mean - 0.011, mean + 0.011])
+    return pd.DataFrame(rows, columns=["a", "b", "label_budget", "band", "n", "tweets", "mean", "low", "high"])

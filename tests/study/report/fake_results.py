@@ -102,6 +102,7 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
         transfer=frames.transfer(seeds),
         bands=frames.bands(),
         unknown=frames.unknown(),
+        unseen_leads=frames.unseen_leads(seeds),
         changed=_changed(),
         words_map=_words_map(),
         examples=_examples(),

@@ -3,6 +3,7 @@
 import textwrap
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -162,7 +163,8 @@ def amounts(results: StudyResults) -> Sketch | None:
             text = score_text(row["mean"], row["low"], row["high"])
             panel.text(x, y, f"{'+' * (row['mean'] > 0)}{text}", ha="center", va="center", color=colour, fontsize=SMALL)
         if min(leads.shape) > 1 and leads.min(axis=None) < 0 < leads.max(axis=None):
-            panel.contour(leads, levels=[0], colors="black", linewidths=2)
+            x, y = ([-0.5, *range(size), size - 0.5] for size in leads.shape[::-1])  # to the edge of the outer cells
+            panel.contour(x, y, np.pad(leads, 1, mode="edge"), levels=[0], colors="black", linewidths=1.5)
         panel.set_xticks(range(leads.shape[1]), budget_labels(results, list(leads.columns)))
         panel.set_yticks(range(leads.shape[0]), [f"{size:,}" for size in leads.index])
         panel.set_title(prose_name(name), loc="left", fontweight="bold")
