@@ -130,8 +130,14 @@ def test_texts_of_the_transfer_tasks_are_left_out_of_every_source(configured, mo
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["cbow.sources=trian"], "cbow.sources=trian: the corpus has no source 'trian'; did you mean 'train'?"),
-        (["cbow.sources=[train,extra_text]"], "expected of unlabelled, old, new, train"),
+        (
+            ["cbow.sources=trian"],
+            "'trian' is no source of the corpus (unlabelled, old, new, train); did you mean 'train'?",
+        ),
+        (
+            ["cbow.sources=[train,extra_text]"],
+            "cbow.sources=[train,extra_text]: 'extra_text' is no source of the corpus",
+        ),
         (["cbow.unlabelled_texts=110"], "cbow.unlabelled_texts=110: there are 109 unlabelled texts to read"),
         (
             ["cbow.unlabelled_texts=3", "cbow.sources=old"],
