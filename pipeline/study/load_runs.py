@@ -15,6 +15,7 @@ from pipeline.study.design import RunKey, StudyRuns
 from pipeline.study.report.examples import disagreements
 from pipeline.study.report.word_map import word_map
 from pipeline.study.statistics.frames import Cell, Outcomes
+from pipeline.study.statistics.probe_frames import TransferHits
 from pipeline.tracking.read_record import load_predictions, load_test_probabilities, read_record
 from pipeline.tracking.run_record import StoredRun
 
@@ -124,6 +125,17 @@ def probe_tables(runs: StudyRuns, name: str, budget: int) -> dict[str, list[list
         if tweets == budget:
             tables.setdefault(variant, []).append(read_csv(folder / f"{name}.csv"))
     return {variant: tables[variant] for variant in runs.study.variants if variant in tables}
+
+
+def transfer_hits(runs: StudyRuns, budget: int) -> dict[str, TransferHits]:
+    """Each transfer task's test labels, and which of them every run predicted, before and after training."""
+    hits = {task: TransferHits(np.load(stage.folder / "test.labels.npy"), {}) for task, stage in runs.transfers.items()}
+    for (variant, tweets, seed), folder in sorted(runs.folders.items()):
+        for row in read_csv(folder / "transfer.csv") if hits and tweets == budget else []:
+            for when in ("before", "after"):
+                by_seed = hits[row["task"]].hits.setdefault((variant, when), {})
+                by_seed[seed] = np.frombuffer(row[when].encode(), np.uint8) == ord("1")
+    return hits
 
 
 def changed_words(runs: StudyRuns, budget: int) -> pd.DataFrame:
