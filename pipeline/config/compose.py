@@ -233,6 +233,8 @@ def to_typed(composed: DictConfig) -> Config:
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
     config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
     config.probe.transfer_path = _absolute_or_id(config.probe.transfer_path)
+    tasks = [task.partition("@") for task in config.probe.transfer]
+    config.probe.transfer = [name + at + (place and _absolute_or_id(place)) for name, at, place in tasks]
     if path := config.data.path:
         config.data.path = _absolute(path) if config.data.source == "files" else _absolute_or_id(path)
     return config

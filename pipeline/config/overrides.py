@@ -34,7 +34,7 @@ VARIANT_KEYS = tuple(f"embedding.{key}" for key in ("init", "trainable", "projec
 # Keys of files and folders, which a command may give relative to the current directory.
 PATHS = (
     *("data.path", "cbow.extra_text", "embedding.path", "probe.similarity_files", "probe.transfer_path"),
-    *("distill.model", "paths.root", "paths.dvc"),
+    *("probe.transfer", "distill.model", "paths.root", "paths.dvc"),
 )
 
 

@@ -24,9 +24,9 @@ TWEET_EVAL = ("emoji", "emotion", "hate", "irony", "offensive", "sentiment", *(f
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " "}
 
 
-def choice(*names: str) -> Any:
-    """A string key that takes one of `names`, or a list of them."""
-    return field(default=MISSING, metadata={"choices": names})
+def choice(*names: str, located: bool = False) -> Any:
+    """A string key that takes one of `names`, or a list of them; where `located`, each may be NAME@PATH."""
+    return field(default=MISSING, metadata={"choices": names, "located": located})
 
 
 def several(kind: type, *names: str) -> Any:
@@ -213,8 +213,14 @@ class ProbeConfig:
     neighbours: int = within(1)
     polarity: str = choice("auto", "sample", "nltk", "none")
     antonyms: bool = MISSING
-    transfer: list[str] = choice("sample_topic", *TWEET_EVAL)  # noqa: RUF009
+    transfer: list[str] = choice("sample_topic", "nltk_twitter", "sentiment140", *TWEET_EVAL, located=True)  # noqa: RUF009
     transfer_path: str = MISSING
+
+    @property
+    def tasks(self) -> dict[str, str | None]:
+        """The place of each task of `transfer` by its name; None: that of its data set by default."""
+        named = (task.partition("@") for task in self.transfer)
+        return {name: path or (self.transfer_path if name in TWEET_EVAL else None) for name, _, path in named}
 
 
 @dataclass

@@ -191,8 +191,9 @@ def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
         if item == "":
             raise UserError(f"{key} has an empty value; expected {expected_text(key)}")
         choices = field.metadata.get("choices")
-        if choices and item not in choices:
-            raise UserError(f"{key}={value_text(value)}: '{item}' is not a choice{nearest(item, choices)}")
+        name = item.partition("@")[0] if field.metadata.get("located") else item
+        if choices and name not in choices:
+            raise UserError(f"{key}={value_text(value)}: '{name}' is not a choice{nearest(name, choices)}")
         if not isinstance(item, int | float) or isinstance(item, bool):
             continue
         low, high = field.metadata.get("low", -math.inf), field.metadata.get("high", math.inf)
@@ -320,8 +321,12 @@ def _check_study(config: Config) -> None:
         raise UserError(f"data.validation_size=0: the {purpose} on validation; set it to 0.1")
     if study.trial_seeds > study.seeds:
         raise UserError(f"study.trial_seeds={study.trial_seeds}: expected at most study.seeds={study.seeds}")
-    if config.data.source == "tweet_eval" and config.data.name in config.probe.transfer:
-        raise UserError(f"probe.transfer: {config.data.name} is the task of the run itself (data.name)")
+    tasks, data = config.probe.tasks, config.data
+    if len(tasks) < len(config.probe.transfer):
+        raise UserError(f"probe.transfer={value_text(config.probe.transfer)}: a task is repeated")
+    name, key = (data.name, "data.name") if data.source == "tweet_eval" else (data.source, "data")
+    if name in tasks:
+        raise UserError(f"probe.transfer: {name} is the task of the run itself ({key})")
 
 
 def value_at(values: Any, key: str) -> Any:

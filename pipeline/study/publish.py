@@ -42,6 +42,7 @@ def report_name(runs: StudyRuns, labels: Sequence[str] = (), settings: Sequence[
     """
     config, variants = runs.study.config, runs.study.variants
     sections = [dataclasses.asdict(getattr(config, name)) for name in SECTIONS]
+    sections[SECTIONS.index("probe")]["transfer"] = list(config.probe.tasks)  # without their places
     values = [value for section in sections for key, value in section.items() if key not in LOCATIONS]
     prepared = sorted(stage.key for stage in runs.study.prepared.values())
     sections_of = [[name, str(variant.config.embedding)] for name, variant in variants.items()]
