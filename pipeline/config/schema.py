@@ -176,7 +176,7 @@ class EmbeddingConfig:
 class ModelConfig:
     """The classifier on top of the embedding layer."""
 
-    encoder: str = choice("mean", "meanmax", "cnn", "gru")
+    encoder: str = choice("mean", "meanmax", "cnn", "gru", "bigru")
     dropout: float = within(0, 0.99)
     filters: int = within(1)
     widths: list[int] = within(1)  # noqa: RUF009 - within() makes a field
