@@ -81,7 +81,7 @@ def _labels_verdict(
     sentences = [f"{opening}.", f"{name} reach {design['metric_name']} {numbers}{comparison}."]
     sentences += [caveat] if caveat else []
     compared = [(budget, difference) for budget, difference in gains.items() if difference is not None]
-    sentences += phrases.reversals(compared)
+    sentences += phrases.reversals(compared[-1:])
     if best is not None:
         numbers = phrases.score(best["mean"], best["low_total"], best["high_total"])
         sentences.append(f"The best baseline, {prose_name(best['variant'])}, has {numbers}.")

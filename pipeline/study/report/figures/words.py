@@ -194,8 +194,8 @@ def unseen_leads(results: StudyResults) -> style.Sketch | None:
         if index % 2 == 0:
             panel.set_ylabel("points of accuracy")
     style.legend_below(drawing, panels[0], 3)
-    learned = prose_name(str(frame["b"].iloc[0]))
-    return style.captioned("unseen_leads", title, drawing, learned=learned, seeds=style.count_range(frame["n"]))
+    reference, seeds = prose_name(str(frame["b"].iloc[0])), style.count_range(frame["n"])
+    return style.captioned("unseen_leads", title, drawing, learned=reference, seeds=seeds)
 
 
 def confusion(results: StudyResults) -> style.Sketch | None:
