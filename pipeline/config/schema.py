@@ -5,6 +5,7 @@ Imported by every folder, so it imports the standard library only.
 
 import re
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not imported, so that classifier/ stays light
@@ -12,6 +13,9 @@ MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not i
 # Ids of the first two rows of every vocabulary and embedding matrix: padding, and the unknown word.
 PAD, UNK = 0, 1
 SPECIALS = 2
+
+# Keys of `cbow` that choose a part of the corpus.
+SELECTION = ("sources", "unlabelled_texts", "max_tokens", "without_transfer")
 
 # Keys of `study` that say where its tasks run and do not change results.
 PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
@@ -29,9 +33,9 @@ def choice(*names: str, located: bool = False) -> Any:
     return field(default=MISSING, metadata={"choices": names, "located": located})
 
 
-def several(kind: type, *names: str) -> Any:
+def several(kind: type, *names: str, null: bool = False) -> Any:
     """A key that takes one value of `kind` (where `names` are given, one of them), or a list of such values."""
-    return field(default=MISSING, metadata={"each": kind} | ({"choices": names} if names else {}))
+    return field(default=MISSING, metadata={"each": kind, "null": null} | ({"choices": names} if names else {}))
 
 
 def within(low: float, high: float = float("inf"), *, above: bool = False) -> Any:
@@ -95,8 +99,12 @@ class CbowConfig:
 
     algorithm: str = choice("word2vec", "fasttext")
     use_unlabelled: bool = MISSING
-    extra_text: str | None = MISSING
+    extra_text: Any = several(str, null=True)  # noqa: RUF009 - makes a field
     extra_encoding: str = MISSING
+    sources: Any = several(str, null=True)  # noqa: RUF009
+    unlabelled_texts: int | None = within(0)
+    max_tokens: int | None = within(1)
+    without_transfer: bool = MISSING
     vector_size: int = within(1)
     seed: int = within(0, 2**32 - 1)
     sg: int = within(0, 1)
@@ -118,6 +126,19 @@ class CbowConfig:
     min_n: int = within(0)
     max_n: int = within(0)
     bucket: int = within(1)
+
+    @property
+    def extra_texts(self) -> dict[str, str]:
+        """The files of `extra_text` by the name of the source: of several, the file's name before its first dot."""
+        if isinstance(self.extra_text, list):
+            return {PurePath(path).name.partition(".")[0]: path for path in self.extra_text}
+        return {"extra_text": self.extra_text} if self.extra_text else {}
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """The keys that are set of those that choose the part of the corpus that CBOW and PPMI read."""
+        values = {key: getattr(self, key) for key in SELECTION}
+        return {key: value for key, value in values.items() if value is not None and value is not False}
 
 
 @dataclass
@@ -250,6 +271,7 @@ class StudyConfig:
     trial_seeds: int = within(1)
     cbow_seeds: int | None = within(1)
     resplits: int = within(0)
+    unlabelled_budgets: list[int] = within(0)  # noqa: RUF009
     smallest_effect: float = within(0, 1, above=True)
     resamples: int = within(100)
     launcher: str = choice("local", "ray")

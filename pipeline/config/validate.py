@@ -147,13 +147,13 @@ def holds_list(key: str) -> bool:
 def expected_text(key: str) -> str:
     """The valid values of a key in words: type with range, or choices."""
     field = KEYS[key]
-    optional = " or null" if type(None) in get_args(field.type) else ""
+    optional = " or null" if type(None) in get_args(field.type) or field.metadata.get("null") else ""
     each = field.metadata.get("each")
     if choices := field.metadata.get("choices"):
         kind = "one or a list of" if each else "list of" if holds_list(key) else "one of"
         return f"{kind} {', '.join(choices)}{optional}"
     if each:
-        return f"{TYPE_NAMES[each]}, or a list"
+        return f"{TYPE_NAMES[each]}, or a list{optional}"
     text = type_text(field.type).removesuffix(optional) if optional else type_text(field.type)
     return text + (f" {range_text(field)}" if "low" in field.metadata else "") + optional
 
@@ -178,6 +178,8 @@ def type_text(annotation: Any) -> str:
 
 def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
     """Check a value, or each element of a list, against the choices or the range of its key."""
+    if value is None and field.metadata.get("null"):
+        return
     items = value if isinstance(value, list) else [value]
     if (each := field.metadata.get("each")) and not (items and all(isinstance(item, each) for item in items)):
         raise UserError(f"{key}={value_text(value)}: expected {expected_text(key)}")
@@ -216,6 +218,12 @@ def _check_combinations(config: Config) -> None:
         raise UserError(f"data.source={data.source}: choose the source with data={data.source}")
     check_layout(data.encoding, data.delimiter)
     check_layout(cbow.extra_encoding, "auto", "cbow.extra_")
+    files = cbow.extra_text if isinstance(cbow.extra_text, list) else []
+    if len({*cbow.extra_texts} - {"train", "unlabelled"}) < len(files):
+        expected = "names before the first dot that differ from each other, train and unlabelled"
+        raise UserError(f"cbow.extra_text={value_text(files)}: expected files with {expected}")
+    if cbow.without_transfer and not config.probe.transfer:
+        raise UserError("cbow.without_transfer=true with probe.transfer=[]: name the tasks, probe.transfer=[irony]")
     if data.text_column == data.label_column:
         raise UserError(f"data.label_column={data.label_column} is data.text_column as well: expected two columns")
     if data.source in ("hub", "files") and data.path is None:
@@ -267,7 +275,7 @@ def _check_study(config: Config) -> None:
     study = config.study
     if study.launcher != "local":
         require_extra("study.launcher", study.launcher)
-    for key in ("variants", "label_budgets", "baselines", "lr_factors", "dropouts"):
+    for key in ("variants", "label_budgets", "unlabelled_budgets", "baselines", "lr_factors", "dropouts"):
         values: list[Any] = getattr(study, key)
         for value in values:
             if values.count(value) > 1:

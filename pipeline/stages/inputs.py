@@ -42,7 +42,8 @@ def check_columns(config: DataConfig) -> None:
 
 def check_files(config: Config) -> None:
     """Raise UserError where another file or corpus is absent that the stages of a configuration read."""
-    require_file("cbow.extra_text", config.cbow.extra_text)
+    for path in config.cbow.extra_texts.values():
+        require_file("cbow.extra_text", path)
     if config.text.tokenizer == "course":
         find_corpus(*STOP_WORDS)
     if config.stage not in ("train", "all", "compare", "search"):

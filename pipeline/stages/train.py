@@ -199,14 +199,17 @@ def course_notes(config: Config) -> list[str]:
 
 def vector_notes(prepared: Stage, stages: Mapping[str, Stage], inputs: "RunInputs") -> list[str]:
     """How much text the word vectors read and whether their bits repeat, or where vectors from elsewhere come from."""
-    corpus, notes = prepared.outcome["corpus"], []
-    texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
+    notes = []
     for init, vectors in inputs.vectors.items():
         if "notes" in vectors.info:
             notes += vectors.info["notes"]
             continue
+        corpus = prepared.outcome["corpus"] | vectors.info["corpus"]
+        texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items()) + " texts"
+        if "left_out" in corpus:
+            texts += f", without {corpus['left_out']:,} texts that are in the transfer tasks"
         workers = "one worker" if stages[init].outcome["reproducible"] else "many workers"
         kind = f"{'bit-reproducible' if workers == 'one worker' else 'not bit-reproducible'} ({workers})"
         name = f"{init} vectors" if len(inputs.vectors) > 1 else "vectors"
-        notes.append(f"the {name} were trained on {corpus['tokens']:,} tokens ({texts} texts); they are {kind}")
+        notes.append(f"the {name} were trained on {corpus['tokens']:,} tokens ({texts}); they are {kind}")
     return notes

@@ -11,16 +11,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.classifier.metrics import confusion_matrix
+<<<<<<< HEAD
+from pipeline.config.variants import without_amount
+=======
 from pipeline.data.label_budget import budget_rows
 from pipeline.evaluation.probes.unseen_tokens import bins, unseen_shares
+>>>>>>> main
 from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import flatten, read_csv, read_json
-from pipeline.study.design import RunKey, StudyRuns
+from pipeline.stages.corpus_selection import TRAIN, selected_sources
+from pipeline.study.design import INITS, RunKey, Study, StudyRuns
 from pipeline.study.report.examples import disagreements
+from pipeline.study.report.phrases import difference_of
 from pipeline.study.report.word_map import word_map
+<<<<<<< HEAD
+from pipeline.study.statistics.frames import LEARNED, Cell, Outcomes
+=======
 from pipeline.study.statistics.frames import Cell, Outcomes
 from pipeline.study.statistics.probe_frames import TransferHits
 from pipeline.text.encoded_split import EncodedSplit
+>>>>>>> main
 from pipeline.tracking.read_record import load_predictions, load_test_probabilities, read_record
 from pipeline.tracking.run_record import StoredRun
 
@@ -35,7 +45,6 @@ NOT_COMPARED = (
     *("embedding.", "probe.transfer", "tracking.", "workers", "force", "stage", "study.", "paths."),
     *("data.path", "cbow.extra_text", "probe.similarity_files"),
 )
-INITS = {"cbow": "cbow", "ppmi": "ppmi", "distill": "distilled"}  # the init that a section's settings belong to
 Records = Mapping[RunKey, StoredRun]
 
 
@@ -121,6 +130,35 @@ def different_keys(records: Records, varied: Sequence[str]) -> list[str]:
 
     keys = {key for config in configs for key in config} - {*varied, *VARIED}
     return sorted(key for key in keys if not key.startswith(NOT_COMPARED) and len(values(key)) > 1)
+
+
+def amount_frame(study: Study, differences: pd.DataFrame) -> pd.DataFrame:
+    """`StudyResults.amounts`, from the leads among `differences`."""
+    amounts: dict[str, dict[int, str]] = {}
+    for name, variant in study.variants.items():
+        config, corpus = variant.config, study.prepared[name].outcome["corpus"]["sources"]
+        if {"cbow", "ppmi"} & {*config.embedding.inits}:
+            sources = selected_sources(config, [source for source, _, _ in corpus])
+            texts = sum(lines for source, lines, _ in corpus if source != TRAIN and source in sources)
+            size = config.cbow.unlabelled_texts
+            amounts.setdefault(without_amount(name), {})[texts if size is None else size] = name
+    rows = []
+    for base, names in amounts.items():
+        for size, name in sorted(names.items()) if len(names) > 1 else ():
+            for budget in sorted(set(differences["label_budget"])):
+                if lead := difference_of(differences, name, LEARNED, budget):
+                    rows.append((base, size, name, budget, lead.seeds, lead.mean, lead.low, lead.high))
+    columns = ["variant", "unlabelled_texts", "a", "label_budget", "n", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns) if rows else pd.DataFrame()
+
+
+def outcome_read(study: Study, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """The outcome of a transfer task, its `overlap` without sources that no CBOW of the study reads."""
+    names = {"own_train", TRAIN}
+    for variant in study.variants.values():
+        if "cbow" in variant.config.embedding.inits and not variant.config.cbow.without_transfer:
+            names |= {*selected_sources(variant.config, [*outcome["overlap"]])}
+    return {**outcome, "overlap": {name: counts for name, counts in outcome["overlap"].items() if name in names}}
 
 
 def probe_tables(runs: StudyRuns, name: str, budget: int) -> dict[str, list[list[dict[str, str]]]]:

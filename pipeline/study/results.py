@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config.schema import data_name, study_design
+from pipeline.config.variants import repetitions
 from pipeline.runtime.files import write_json
 from pipeline.runtime.log import log
 from pipeline.study import load_runs
@@ -34,7 +35,7 @@ def write_study(runs: StudyRuns, folder: Path) -> dict[str, Any]:
     """Compare the runs of a study and write its report into `folder`; returns the answers to log."""
     results = compare_runs(runs)
     leak = next((f["text"] for f in results.audit.get("findings", []) if f["code"] == "label_leak"), None)
-    tasks = {task: stage.outcome for task, stage in runs.transfers.items()}
+    tasks = {task: load_runs.outcome_read(runs.study, stage.outcome) for task, stage in runs.transfers.items()}
     answers = verdicts(
         *(results.scores, results.differences, results.crossover, results.runs, leak, results.design, tasks),
         results.resplits,
@@ -148,7 +149,9 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
     """Scores, differences, factorial effects, crossovers, McNemar's test; and what the probes measured at `budget`."""
     frame = load_runs.run_frame(runs, records)
     smallest_effect = runs.study.config.study.smallest_effect
-    started_from_vectors = [name for name in runs.study.variants if name.partition("_")[0] != "random"]
+    repeated = repetitions(runs.study.variants)
+    own = [name for name in runs.study.variants if name not in repeated]
+    started_from_vectors = [name for name in own if name.partition("_")[0] != "random"]
     scores = frames.score_frame(outcomes, load_runs.parameters(frame)).sort_values(
         ["kind", "variant", "label_budget"], ascending=[False, True, True]
     )
@@ -162,6 +165,7 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
         "scores": scores,
         "ensembles": frames.ensemble_frame(outcomes),
         "differences": with_difference_sentences(differences, smallest_effect),
+        "amounts": load_runs.amount_frame(runs.study, differences),
         "factorial": frames.factorial_frame(outcomes),
         "resplits": resplit_frame(runs.resplits, runs.planned, runs.study.config.study.metric),
         "crossover": with_crossover_sentences(crossover, scores),
@@ -182,6 +186,7 @@ def report_design(runs: StudyRuns, outcomes: Outcomes) -> dict[str, Any]:
     tweets = runs.study.facts["rows"]["train"]
     return {
         "variants": list(runs.study.variants),
+        "repetitions": list(repetitions(runs.study.variants)),
         "label_budgets": budgets,
         "budget_names": [f"{budget:,}" if budget < tweets else f"all ({budget:,})" for budget in budgets],
         "seeds": study.seeds,

@@ -61,6 +61,9 @@ class StudyResults:
         (higher, lower, equivalent, undecided, too few seeds), equivalent (bool), sentence; auc and nll (a − b), each
         with its ends _low and _high (other seeds and other test tweets).
     resplits : a, b, label_budget (as in `differences`), n (resplits), mean, low, high; empty without resplits.
+    amounts : variant (with all unlabelled texts), unlabelled_texts (that its CBOW read), a (the variant with so many),
+        label_budget, n, mean (its lead over vectors learned from scratch), low, high (other seeds and other test
+        tweets); empty unless some variant is there with several amounts.
     factorial : label_budget, effect ("CBOW init", "training", "interaction"), n, mean, low, high, low_total,
         high_total, p, p_holm (over all effects and budgets).
     crossover : variant, kind, estimate, low, high (label budgets or None), certain (bool), sentence.
@@ -95,6 +98,7 @@ class StudyResults:
     ensembles: pd.DataFrame
     differences: pd.DataFrame
     resplits: pd.DataFrame
+    amounts: pd.DataFrame
     factorial: pd.DataFrame
     crossover: pd.DataFrame
     mcnemar: pd.DataFrame

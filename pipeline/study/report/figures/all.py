@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.study.report.figures.curves import factorial, learning_rates, parameters_and_score, score_curves
-from pipeline.study.report.figures.differences import differences, resplits
+from pipeline.study.report.figures.differences import amounts, differences, resplits
 from pipeline.study.report.figures.style import Sketch, plot_settings, save
 from pipeline.study.report.figures.words import (
     confusion,
@@ -20,8 +20,8 @@ from pipeline.study.report.study_results import StudyResults
 FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
     draw.__name__: draw
     for draw in (
-        *(differences, resplits, score_curves, parameters_and_score, factorial, probes, transfer, drift_by_frequency),
-        *(unknown_words, unseen_leads, confusion, learning_rates),
+        *(differences, resplits, score_curves, amounts, parameters_and_score, factorial, probes, transfer),
+        *(drift_by_frequency, unknown_words, unseen_leads, confusion, learning_rates),
     )
 }
 
