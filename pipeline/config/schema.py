@@ -16,7 +16,6 @@ SPECIALS = 2
 # Keys of `study` that say where its tasks run and do not change results.
 PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
 
-
 STANCE_TARGETS = ("abortion", "atheism", "climate", "feminist", "hillary")
 TWEET_EVAL = ("emoji", "emotion", "hate", "irony", "offensive", "sentiment", *(f"stance_{x}" for x in STANCE_TARGETS))
 
