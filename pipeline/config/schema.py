@@ -20,7 +20,6 @@ SELECTION = ("sources", "unlabelled_texts", "max_tokens", "without_transfer")
 # Keys of `study` that say where its tasks run and do not change results.
 PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
 
-
 STANCE_TARGETS = ("abortion", "atheism", "climate", "feminist", "hillary")
 TWEET_EVAL = ("emoji", "emotion", "hate", "irony", "offensive", "sentiment", *(f"stance_{x}" for x in STANCE_TARGETS))
 
