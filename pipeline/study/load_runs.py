@@ -11,12 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.classifier.metrics import confusion_matrix
-<<<<<<< HEAD
 from pipeline.config.variants import without_amount
-=======
 from pipeline.data.label_budget import budget_rows
 from pipeline.evaluation.probes.unseen_tokens import bins, unseen_shares
->>>>>>> main
 from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import flatten, read_csv, read_json
 from pipeline.stages.corpus_selection import TRAIN, selected_sources
@@ -24,13 +21,9 @@ from pipeline.study.design import INITS, RunKey, Study, StudyRuns
 from pipeline.study.report.examples import disagreements
 from pipeline.study.report.phrases import difference_of
 from pipeline.study.report.word_map import word_map
-<<<<<<< HEAD
 from pipeline.study.statistics.frames import LEARNED, Cell, Outcomes
-=======
-from pipeline.study.statistics.frames import Cell, Outcomes
 from pipeline.study.statistics.probe_frames import TransferHits
 from pipeline.text.encoded_split import EncodedSplit
->>>>>>> main
 from pipeline.tracking.read_record import load_predictions, load_test_probabilities, read_record
 from pipeline.tracking.run_record import StoredRun
 
