@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.literals import value_text
 from pipeline.config.schema import Config
-from pipeline.config.validate import value_text
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.log import log
