@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import launchers
 from pipeline.config.comments import conf_folder
+from pipeline.config.literals import value_text
 from pipeline.config.overrides import (
     VARIANT_KEYS,
     check_override,
@@ -40,7 +41,7 @@ from pipeline.config.overrides import (
     selects_file,
 )
 from pipeline.config.schema import Config, EmbeddingConfig
-from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, value_text
+from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text
 from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.files import flatten

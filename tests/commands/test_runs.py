@@ -436,13 +436,14 @@ class TestWrongInput:
             run_data(tmp_path, "data=files", f"data.path={tmp_path / 'absent.csv'}")
 
 
-class TestTablesSideBySide:
-    @pytest.fixture(scope="class")
-    def mixed(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """CBOW vectors, trained, beside frozen PPMI vectors."""
-        tables = ("embedding.init=[cbow,ppmi]", "embedding.trainable=[true,false]", "train.max_epochs=4")
-        return run(tmp_path_factory.mktemp("mixed"), QUIET, *tables)
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CBOW vectors, trained, beside frozen PPMI vectors."""
+    tables = ("embedding.init=[cbow,ppmi]", "embedding.trainable=[true,false]", "train.max_epochs=4")
+    return run(tmp_path_factory.mktemp("mixed"), QUIET, *tables)
 
+
+class TestTablesSideBySide:
     def test_every_back_end_gives_the_recorded_predictions(self, mixed: Path, tmp_path: Path):
         pytest.importorskip("onnx")
         assert mixed.name.startswith("sample-ppmi_frozen_cbow_finetuned-nall-s0-")
