@@ -24,8 +24,6 @@ from pipeline.runtime.errors import UserError, closest, nearest
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys with values"}
 TYPE_NAMES[Any] = "a list of names, or a mapping from value to name"  # data.labels
 
-# What `embedding.path` names for the values of `embedding.init` that read it.
-PATH_OF = {"pretrained": "the file with the vectors", "run": "the folder of a finished run, such as results/NAME"}
 # Sources without a validation split of their own: the pipeline splits it off the training tweets.
 SPLIT_SOURCES = ("sample", "nltk_twitter")
 
@@ -248,11 +246,6 @@ def _check_combinations(config: Config) -> None:
     uri = config.tracking.uri
     if uri is not None and not uri.startswith(STORES):
         raise UserError(f"tracking.uri={uri}: expected sqlite:////absolute/path.db or the http address of a server")
-    sources = [init for init in PATH_OF if init in embedding.inits]
-    if len(sources) > 1:
-        raise UserError("embedding.init: pretrained and run both read embedding.path; expected one of them")
-    if sources and embedding.path is None:
-        raise UserError(f"embedding.init={sources[0]} needs embedding.path=…, {PATH_OF[sources[0]]}")
     if "distilled" in embedding.inits:
         require_extra("embedding.init", "distilled")
     check_variant(embedding)

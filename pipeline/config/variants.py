@@ -17,6 +17,8 @@ _WORDS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 VARIANT_STYLES: dict[str, dict[str, str]] = _WORDS["variants"]
 # The same words in log, table, plot, report and README.
 PROSE_NAMES = {name: variant["name"] for name, variant in VARIANT_STYLES.items()}
+# What `embedding.path` names for the values of `embedding.init` that read it.
+PATH_OF = {"pretrained": "the file with the vectors", "run": "the folder of a finished run, such as results/NAME"}
 
 
 AMOUNT = "cbow.unlabelled_texts"  # the setting by which `study.unlabelled_budgets` repeats variants
@@ -49,6 +51,11 @@ def check_variant(embedding: EmbeddingConfig) -> None:
                 f"{init} with {trainable}: {table[0]} is repeated; the same vectors can stand there twice "
                 "only as a frozen and a trainable table"
             )
+    sources = [name for name in PATH_OF if name in inits]
+    if len(sources) > 1:
+        raise UserError(f"{init}: pretrained and run both read embedding.path; expected one of them")
+    if sources and embedding.path is None:
+        raise UserError(f"embedding.init={sources[0]} needs embedding.path=…, {PATH_OF[sources[0]]}")
     if embedding.shuffled and {*inits} == {"random"}:
         raise UserError(f"embedding.shuffled=true with {init}: expected vectors, such as embedding.init=cbow")
     required_trainable = {"projected": False, "anchor": True}

@@ -92,8 +92,8 @@ class TestRefused:
                                           "vectors"),
             ("embedding=run", "embedding.init=run needs embedding.path=…, the folder of a finished run, such as "
                               "results/NAME"),
-            ("embedding.init=[run,pretrained]", "embedding.init: pretrained and run both read embedding.path; expected "
-                                                "one of them"),
+            ("embedding.init=[run,pretrained]", "embedding.init=[run,pretrained]: pretrained and run both read "
+                                                "embedding.path; expected one of them"),
             ("embedding.shuffled=true", "embedding.shuffled=true with embedding.init=random: expected vectors, "
                                         "such as embedding.init=cbow"),
             ("embedding.anchor=-1", "embedding.anchor=-1.0: expected a number from 0"),
