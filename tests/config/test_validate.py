@@ -42,7 +42,7 @@ class TestRefused:
                                                          "'x'; rename a file"),
             ("data=smaple", "unknown option data=smaple; did you mean 'sample'?"),
             ("data=[sample,x]", "'data=[sample,x]': data takes one option; several runs: -m data=sample,x"),
-            ("model=null", "unknown option model=null; valid: cnn, gru, mean, meanmax"),
+            ("model=null", "unknown option model=null; valid: bigru, cnn, gru, mean, meanmax"),
             ("train=3", "unknown option train=3; valid: default"),
             ("+experiment=cbow_frozn", "unknown experiment 'cbow_frozn'; did you mean 'cbow_frozen'?"),
             ("experiment=cbow_frozen", "'experiment=cbow_frozen' needs one plus: use +experiment=cbow_frozen"),
@@ -202,7 +202,7 @@ class TestSweeps:
         configs = compose_all(["+experiment=glob(cbow_*)"], multirun=True)
         assert [variant_name(config.embedding) for config in configs] == ["cbow_finetuned", "cbow_frozen"]
         encoders = {config.model.encoder for config in compose_all(["model=glob(*)"], multirun=True)}
-        assert encoders == {"mean", "meanmax", "cnn", "gru"}
+        assert encoders == {"mean", "meanmax", "cnn", "gru", "bigru"}
 
     @pytest.mark.parametrize(
         ("overrides", "line"),
