@@ -1,4 +1,4 @@
-"""Scores of probabilities, without a threshold: macro AUC and NLL, each with the influence of every tweet
+"""Scores of probabilities, without a threshold: macro AUC and NLL, each with the influence of every tweet.
 
 `N` tweets, `C` classes.
 """
