@@ -352,7 +352,7 @@ class TestFailures:
         monkeypatch.setattr(
             "pipeline.study.results.write_study", lambda runs, _: written.append(runs) or {"answers": []}
         )
-        monkeypatch.setattr(vectors, "cbow", fail)
+        monkeypatch.setitem(vectors.MAKERS, "cbow", fail)
         assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
         # No learning rate could be chosen, so the seed with vectors is not trained either: one row for all seeds.
         reason = "no trial of a learning rate worked: its word vectors: no word is frequent enough"
