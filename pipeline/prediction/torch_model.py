@@ -13,7 +13,7 @@ from pipeline.runtime.errors import UserError, one_line
 
 
 class TorchModel(Scorer):
-    """Encoder and head over a fixed embedding matrix, which includes the projection or both channels of a variant.
+    """Encoder and head over a fixed embedding matrix, which includes the projection or all tables of a variant.
 
     Raises UserError if the weights do not fit the run's configuration.
     """
