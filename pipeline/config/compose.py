@@ -248,7 +248,7 @@ def to_typed(composed: DictConfig) -> Config:
     config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
     config.probe.transfer_path = _absolute_or_id(config.probe.transfer_path)
     tasks = [task.partition("@") for task in config.probe.transfer]
-    config.probe.transfer = [name + at + (place and _absolute_or_id(place)) for name, at, place in tasks]
+    config.probe.transfer = [name + at + (path and _absolute_or_id(path)) for name, at, path in tasks]
     if path := config.data.path:
         config.data.path = _absolute(path) if config.data.source == "files" else _absolute_or_id(path)
     return config

@@ -228,9 +228,8 @@ def _check_combinations(config: Config) -> None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")
     if "train" not in data.resplit_pool:
-        raise UserError(
-            f"data.resplit_pool={value_text(data.resplit_pool)}: train is missing, a resplit needs its rows"
-        )
+        pool = value_text(data.resplit_pool)
+        raise UserError(f"data.resplit_pool={pool}: train is missing, a resplit needs its rows")
     if data.source in SPLIT_SOURCES and data.validation_size == 0 and config.train.patience is not None:
         settings = f"data.validation_size=0 with train.patience={config.train.patience}"
         advice = "early stopping needs validation tweets; set train.patience=null or data.validation_size=0.1"

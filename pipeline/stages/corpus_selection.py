@@ -1,4 +1,4 @@
-"""The part of the corpus that CBOW and PPMI read: sources, a sample of texts, without the texts of transfer tasks."""
+"""The part of the corpus that CBOW and PPMI read: by source, as a sample, without texts of transfer tasks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -62,15 +62,15 @@ def check_files(config: Config) -> None:
         require_file("probe.similarity_files", path)
     if config.probe.polarity == "nltk":
         find_corpus(*OPINIONS)
-    for name, place in config.probe.tasks.items():
+    for name, path in config.probe.tasks.items():
         if name != "sample_topic":
             with task_in_errors(config, name):
-                source_fingerprint(task_data(name, place), lambda paths: "")
+                source_fingerprint(task_data(name, path), lambda paths: "")
 
 
 @contextmanager
 def task_in_errors(config: Config, name: str) -> Iterator[None]:
-    """Name the transfer task, and the key of its place, in the message of a UserError."""
+    """Name the transfer task, and the key of its path, in the message of a UserError."""
     try:
         yield
     except UserError as error:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config.schema import data_name, study_design
+from pipeline.config.schema import data_name
+from pipeline.config.study_schema import study_design
 from pipeline.config.variants import repetitions
 from pipeline.runtime.files import write_json
 from pipeline.runtime.log import log
