@@ -62,10 +62,10 @@ def check_files(config: Config) -> None:
         require_file("probe.similarity_files", path)
     if config.probe.polarity == "nltk":
         find_corpus(*OPINIONS)
-    for name, path in config.probe.tasks.items():
+    for name, task_path in config.probe.tasks.items():
         if name != "sample_topic":
             with task_in_errors(config, name):
-                source_fingerprint(task_data(name, path), lambda paths: "")
+                source_fingerprint(task_data(name, task_path), lambda paths: "")
 
 
 @contextmanager
