@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.config.schema import TWEET_EVAL, Config, DataConfig
-from pipeline.data.source import HUB_ID, location, source_fingerprint, task_data
+from pipeline.data.source import HUB_ID, location, source_fingerprint
+from pipeline.evaluation.probes.task_settings import task_data
 from pipeline.prediction.trained_model import read_model
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.nltk_data import OPINIONS, STOP_WORDS, find_corpus
@@ -76,7 +77,8 @@ def task_in_errors(config: Config, name: str) -> Iterator[None]:
         own = name not in TWEET_EVAL or any(task.startswith(f"{name}@") for task in config.probe.transfer)
         key = f"probe.transfer={name}@" if own else "probe.transfer_path="
         message = str(error).replace("data.path=", key).replace("data.path", "probe.transfer")
-        raise UserError(f"probe.transfer={name}: {message}") from error
+        task = "" if message.startswith("probe.transfer") else f"probe.transfer={name}: "
+        raise UserError(f"{task}{message}") from error
 
 
 def require_file(key: str, path: str | None) -> None:
