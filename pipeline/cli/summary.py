@@ -6,6 +6,7 @@ t-interval: it covers what other seeds would change, not what other test tweets 
 of warnings, if any run has one. With `--studies`, the answers and main tables of all finished studies.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def settings(run: StoredRun) -> dict[str, str]:
     values = {key: value for key, value in params.items() if key not in IGNORED and not key.startswith(ignored)}
     vector_keys = ("embedding.dim", "embedding.scale", "cbow.use_unlabelled")
     values |= {key: params.get(key, "null") for key in vector_keys}
-    values |= {key: Path(params[key]).name for key in ("cbow.extra_text", "embedding.path")}
+    values |= {key: re.sub(r'[^"]*/', "", params[key]) for key in ("cbow.extra_text", "embedding.path")}
     values["content"] = str(run.header["dataset"]["fingerprint"])
     values |= {key: run.header["tags"][key] for key in FIRST_COLUMNS}
     return values

@@ -11,7 +11,7 @@ import copy
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from operator import attrgetter
@@ -30,6 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import launchers
 from pipeline.config.comments import conf_folder
+from pipeline.config.literals import value_text
 from pipeline.config.overrides import (
     VARIANT_KEYS,
     check_override,
@@ -41,8 +42,8 @@ from pipeline.config.overrides import (
     selects_file,
 )
 from pipeline.config.schema import Config
-from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, unknown_key, value_text
-from pipeline.config.variants import Variant
+from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, unknown_key
+from pipeline.config.variants import AMOUNT, Variant, split_condition
 from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.files import flatten
@@ -152,8 +153,8 @@ def study_variants(overrides: Sequence[str], config: Config) -> dict[str, Varian
     """Each of `study.variants`, with its configuration; all that its name does not say they share.
 
     A name is an option of conf/embedding/, alone or with a condition: NAME@strip (a value of `text.emoticons`), or
-    NAME@key=value,key=value. Hydra must be initialized. Raises UserError where a name is neither, or where an override
-    does not fit a variant.
+    NAME@key=value,key=value. `study.unlabelled_budgets` repeats every CBOW variant. Hydra must be initialized. Raises
+    UserError where a name is neither, or where an override does not fit a variant.
     """
     options = GlobalHydra.instance().config_loader().get_group_options("embedding", config_name=CONFIG_NAME)
     others = [text for text in overrides if not text.startswith("embedding=")]
@@ -177,37 +178,49 @@ def study_variants(overrides: Sequence[str], config: Config) -> dict[str, Varian
             raise UserError(f"{setting}: expected two variants or more")
         pair = f"study.pairs={value_text([study.variants[:2]])}"
         raise UserError(f"{setting}: none of study.pairs is among them; set {pair}")
-    variants = {}
-    for variant in study.variants:
-        name, own = variant.partition("@")[0], conditions[variant]
-        shared = [text for text in others if key_of(text) not in own]
-        words = [*shared, f"embedding={name}", *(f"{key}={value}" for key, value in own.items())]
-        try:
-            of_variant = to_typed(hydra.compose(CONFIG_NAME, overrides=words))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(f"study.variants: {variant}: {one_line(error)}") from None
-        except UserError as error:
-            raise UserError(f"study.variants: {variant}: {error}") from None
-        settings = {key: attrgetter(key)(of_variant) for key in own}
-        variants[variant] = Variant(of_variant, {"embedding": name, **settings})
-    return variants
+    variants = {name: _variant(name, conditions[name], others) for name in study.variants}
+    repeated = {
+        f"{name}{',' if '@' in name else '@'}{AMOUNT}={size}": {**conditions[name], AMOUNT: str(size)}
+        for size in study.unlabelled_budgets
+        for name, variant in variants.items()
+        if "cbow" in variant.config.embedding.inits and AMOUNT not in conditions[name]
+    }
+    if study.unlabelled_budgets and not repeated:
+        setting = f"study.unlabelled_budgets={value_text(study.unlabelled_budgets)}"
+        raise UserError(f"{setting}: expected a CBOW variant in study.variants={value_text(study.variants)}")
+    return variants | {name: _variant(name, own, others) for name, own in repeated.items()}
+
+
+def _variant(name: str, own: Mapping[str, str], others: Sequence[str]) -> Variant:
+    """A variant of a study: an option of conf/embedding/ with settings of its own, and those that all share."""
+    embedding = name.partition("@")[0]
+    shared = [text for text in others if key_of(text) not in own]
+    words = [*shared, f"embedding={embedding}", *(f"{key}={value}" for key, value in own.items())]
+    try:
+        config = to_typed(hydra.compose(CONFIG_NAME, overrides=words))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"study.variants: {name}: {one_line(error)}") from None
+    except UserError as error:
+        raise UserError(f"study.variants: {name}: {error}") from None
+    return Variant(config, {"embedding": embedding, **{key: attrgetter(key)(config) for key in own}})
 
 
 def _condition(condition: str) -> dict[str, str]:
     """The keys and values after the @ of a variant's name."""
-    if "=" not in condition:
-        modes = KEYS["text.emoticons"].metadata["choices"]
-        if condition and condition not in modes:
-            raise UserError(f"'{condition}' is not a choice{nearest(condition, modes)}, and no key=value")
-        return {"text.emoticons": condition} if condition else {}
-    pairs = [text.partition("=") for text in condition.split(",")]
-    for key, _, _ in pairs:
+    settings, modes = {}, KEYS["text.emoticons"].metadata["choices"]
+    for setting in split_condition(condition) if condition else ():
+        key, equals, value = setting.partition("=")
+        if not equals:
+            if setting not in modes:
+                raise UserError(f"'{setting}' is not a choice{nearest(setting, modes)}, and no key=value")
+            key, value = "text.emoticons", setting
         if key not in KEYS:
             raise unknown_key(key)
         if not key.startswith(CONDITIONS):
             sections = ", ".join(section.rstrip(".") for section in CONDITIONS)
             raise UserError(f"{key}: the variants of a study differ in keys of {sections} alone")
-    return {key: value for key, _, value in pairs}
+        settings[key] = value
+    return settings
 
 
 def to_typed(composed: DictConfig) -> Config:
@@ -228,13 +241,14 @@ def to_typed(composed: DictConfig) -> Config:
     config.tracking.uri = config.tracking.uri or f"sqlite:///{root}/mlflow.db"
     # The user's paths start from the current directory, in which the command was started.
     config.paths.dvc = config.paths.dvc and _absolute(config.paths.dvc)
-    config.cbow.extra_text = config.cbow.extra_text and _absolute(config.cbow.extra_text)
+    extra = config.cbow.extra_text
+    config.cbow.extra_text = [*map(_absolute, extra)] if isinstance(extra, list) else extra and _absolute(extra)
     config.distill.model = _absolute_or_id(config.distill.model)
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
     config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
     config.probe.transfer_path = _absolute_or_id(config.probe.transfer_path)
     tasks = [task.partition("@") for task in config.probe.transfer]
-    config.probe.transfer = [name + at + (place and _absolute_or_id(place)) for name, at, place in tasks]
+    config.probe.transfer = [name + at + (path and _absolute_or_id(path)) for name, at, path in tasks]
     if path := config.data.path:
         config.data.path = _absolute(path) if config.data.source == "files" else _absolute_or_id(path)
     return config

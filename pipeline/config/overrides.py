@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, OverrideParseException
 
 from pipeline.config import launchers
-from pipeline.config.literals import escape
+from pipeline.config.literals import escape, value_text
 from pipeline.config.schema import Config
 from pipeline.config.validate import (
     FIELDS,
@@ -24,7 +24,6 @@ from pipeline.config.validate import (
     holds_text,
     unknown_key,
     value_at,
-    value_text,
 )
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.paths import project_root

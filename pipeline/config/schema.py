@@ -1,20 +1,22 @@
 """The typed configuration: every key with its type and range. Values and the meaning of each key are in conf/.
 
-Imported by every folder, so it imports the standard library only.
+Imported by every folder, so it imports the standard library, and modules that do, alone.
 """
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
-MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not imported, so that classifier/ stays light
+from pipeline.config.fields import MISSING, choice, several, within
+from pipeline.config.study_schema import SearchConfig, StudyConfig
 
 # Ids of the first two rows of every vocabulary and embedding matrix: padding, and the unknown word.
 PAD, UNK = 0, 1
 SPECIALS = 2
 
-# Keys of `study` that say where its tasks run and do not change results.
-PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
+# Keys of `cbow` that choose a part of the corpus.
+SELECTION = ("sources", "unlabelled_texts", "max_tokens", "without_transfer")
 
 
 STANCE_TARGETS = ("abortion", "atheism", "climate", "feminist", "hillary")
@@ -22,21 +24,6 @@ TWEET_EVAL = ("emoji", "emotion", "hate", "irony", "offensive", "sentiment", *(f
 
 # Names of `data.delimiter`, for characters that a shell or Hydra would interpret.
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " "}
-
-
-def choice(*names: str, located: bool = False) -> Any:
-    """A string key that takes one of `names`, or a list of them; where `located`, each may be NAME@PATH."""
-    return field(default=MISSING, metadata={"choices": names, "located": located})
-
-
-def several(kind: type, *names: str) -> Any:
-    """A key that takes one value of `kind` (where `names` are given, one of them), or a list of such values."""
-    return field(default=MISSING, metadata={"each": kind} | ({"choices": names} if names else {}))
-
-
-def within(low: float, high: float = float("inf"), *, above: bool = False) -> Any:
-    """A number (or a list of numbers) from `low` (or, with `above`, greater than it) to `high`; null where Optional."""
-    return field(default=MISSING, metadata={"low": low, "high": high, "above": above})
 
 
 @dataclass
@@ -95,8 +82,12 @@ class CbowConfig:
 
     algorithm: str = choice("word2vec", "fasttext")
     use_unlabelled: bool = MISSING
-    extra_text: str | None = MISSING
+    extra_text: Any = several(str, null=True)  # noqa: RUF009 - makes a field
     extra_encoding: str = MISSING
+    sources: Any = several(str, null=True)  # noqa: RUF009
+    unlabelled_texts: int | None = within(0)
+    max_tokens: int | None = within(1)
+    without_transfer: bool = MISSING
     vector_size: int = within(1)
     seed: int = within(0, 2**32 - 1)
     sg: int = within(0, 1)
@@ -118,6 +109,19 @@ class CbowConfig:
     min_n: int = within(0)
     max_n: int = within(0)
     bucket: int = within(1)
+
+    @property
+    def extra_texts(self) -> dict[str, str]:
+        """The files of `extra_text` by the name of the source: of several, the file's name before its first dot."""
+        if isinstance(self.extra_text, list):
+            return {PurePath(path).name.partition(".")[0]: path for path in self.extra_text}
+        return {"extra_text": self.extra_text} if self.extra_text else {}
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """The keys that are set of those that choose the part of the corpus that CBOW and PPMI read."""
+        values = {key: getattr(self, key) for key in SELECTION}
+        return {key: value for key, value in values.items() if value is not None and value is not False}
 
 
 @dataclass
@@ -145,15 +149,15 @@ class DistillConfig:
 class EmbeddingConfig:
     """The variant: the initial vectors of the embedding layer, and whether they are trained."""
 
-    init: Any = several(str, "random", "cbow", "ppmi", "distilled", "pretrained", "run")  # noqa: RUF009 - makes a field
+    init: Any = several(str, "random", "cbow", "ppmi", "pretrained", "distilled", "run")  # noqa: RUF009 - makes a field
     trainable: Any = several(bool)  # noqa: RUF009
     projected: bool = MISSING
     anchor: float = within(0)
     dim: int = within(1)
     scale: float | None = within(0, above=True)
-    shuffled: bool = MISSING
     path: str | None = MISSING
     format: str = choice("auto", "word2vec_text", "word2vec_binary", "glove")
+    shuffled: bool = MISSING
 
     @property
     def inits(self) -> list[str]:
@@ -176,7 +180,7 @@ class EmbeddingConfig:
 class ModelConfig:
     """The classifier on top of the embedding layer."""
 
-    encoder: str = choice("mean", "meanmax", "cnn", "gru")
+    encoder: str = choice("mean", "meanmax", "cnn", "gru", "bigru")
     dropout: float = within(0, 0.99)
     filters: int = within(1)
     widths: list[int] = within(1)  # noqa: RUF009 - within() makes a field
@@ -234,43 +238,6 @@ class TrackingConfig:
 
 
 @dataclass
-class StudyConfig:
-    """Which runs are compared (`stage=compare`), and how."""
-
-    variants: list[str] = MISSING
-    label_budgets: list[int | None] = within(1)  # noqa: RUF009 - within() makes a field
-    seeds: int = within(2)
-    pairs: list[list[str]] = MISSING
-    baselines: list[str] = choice("majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext")  # noqa: RUF009
-    metric: str = choice("accuracy", "macro_recall")
-    lr_factors: list[float] = within(0, above=True)  # noqa: RUF009 - within() makes a field
-    dropouts: list[float | None] = within(0, 0.99)  # noqa: RUF009
-    extra_trials: int = within(0, 8)
-    finalists: int = within(1)
-    trial_seeds: int = within(1)
-    cbow_seeds: int | None = within(1)
-    resplits: int = within(0)
-    smallest_effect: float = within(0, 1, above=True)
-    resamples: int = within(100)
-    launcher: str = choice("local", "ray")
-    address: str | None = MISSING
-    task_cpus: float = within(0, above=True)
-    task_gpus: float = within(0)
-    task_retries: int = within(0)
-
-
-@dataclass
-class SearchConfig:
-    """A search for hyper-parameters (`stage=search`): the same number of trials for every variant."""
-
-    trials: int = within(2)
-    batch: int = within(1)
-    sampler: str = choice("random", "tpe")
-    seed: int = within(0, 2**32 - 1)
-    space: dict[str, Any] = MISSING
-
-
-@dataclass
 class PathsConfig:
     """The folder of artifacts/, results/ and mlflow.db, and the folder of the copies that DVC tracks."""
 
@@ -299,11 +266,6 @@ class Config:
     stage: str = choice("look", "prepare", "cbow", "train", "compare", "search", "all")
     force: bool = MISSING
     workers: int = within(1)
-
-
-def study_design(study: StudyConfig) -> dict[str, Any]:
-    """The settings of a study that change its results: all but those that say where its tasks run."""
-    return {key: value for key, value in asdict(study).items() if key not in PLACEMENT}
 
 
 def data_name(data: DataConfig) -> str:

@@ -1,7 +1,7 @@
-"""Distilled word vectors: each word through a sentence transformer, principal components, smoothed inverse frequency.
+"""Distilled word vectors: each word through a sentence transformer, principal components, weights by frequency.
 
-As model2vec does it. Its `distill(vocabulary=…)` took SECONDS for TweetEval's 50,681 words, this loop SECONDS (one core):
-words of one length share a batch without padding, and no tokenizer is rebuilt.
+The method is model2vec's. Its `distill(vocabulary=…)` was at 80 % of TweetEval's 50,681 words after 12 minutes on one
+core, this loop done in 60 seconds: it reads no words but the vocabulary's, and words of equal length share a batch.
 """
 
 import dataclasses
@@ -91,7 +91,7 @@ def load_model(settings: DistillConfig) -> tuple[Any, Any]:
     except Exception as error:  # transformers and its hub client raise many unrelated kinds
         advice = "; the network may be missing or the name wrong: distill.model=<local folder> works offline"
         problem = f"distill.model={settings.model}: could not load it"
-        raise UserError(f"{problem}: {one_line(error)}{'' if local else advice}") from error
+        raise UserError(f"{problem}: {one_line(error).rstrip('.')}{'' if local else advice}") from error
     return tokenizer, model.eval()
 
 

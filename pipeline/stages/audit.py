@@ -7,10 +7,12 @@ from pipeline.runtime.cached_folder import Stage
 from pipeline.stages.cache_keys import LIBRARIES, code_key
 from pipeline.stages.cached import cached_stage
 
+CODE = ("stages/audit.py", "evaluation/audit", "evaluation/auc.py")
+
 
 def audit(config: Config, prepared: Stage) -> Stage:
     """Look for duplicates, label leaks and splits that differ; the outcome is the report."""
-    key = {"prepare": prepared.key, "code": code_key(("stages/audit.py", "evaluation/audit"), LIBRARIES["audit"])}
+    key = {"prepare": prepared.key, "code": code_key(CODE, LIBRARIES["audit"])}
     return cached_stage(config, "audit", key, lambda folder: audit_splits(prepared))
 
 

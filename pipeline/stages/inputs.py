@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.config.schema import TWEET_EVAL, Config, DataConfig
-from pipeline.data.source import HUB_ID, location, source_fingerprint
-from pipeline.evaluation.probes.task_settings import task_data
+from pipeline.data.source import HUB_ID, location, source_fingerprint, task_data
 from pipeline.prediction.trained_model import read_model
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.nltk_data import OPINIONS, STOP_WORDS, find_corpus
@@ -43,7 +42,8 @@ def check_columns(config: DataConfig) -> None:
 
 def check_files(config: Config) -> None:
     """Raise UserError where another file or corpus is absent that the stages of a configuration read."""
-    require_file("cbow.extra_text", config.cbow.extra_text)
+    for path in config.cbow.extra_texts.values():
+        require_file("cbow.extra_text", path)
     if config.text.tokenizer == "course":
         find_corpus(*STOP_WORDS)
     if config.stage not in ("train", "all", "compare", "search"):
@@ -62,15 +62,15 @@ def check_files(config: Config) -> None:
         require_file("probe.similarity_files", path)
     if config.probe.polarity == "nltk":
         find_corpus(*OPINIONS)
-    for name, place in config.probe.tasks.items():
+    for name, task_path in config.probe.tasks.items():
         if name != "sample_topic":
             with task_in_errors(config, name):
-                source_fingerprint(task_data(name, place), lambda paths: "")
+                source_fingerprint(task_data(name, task_path), lambda paths: "")
 
 
 @contextmanager
 def task_in_errors(config: Config, name: str) -> Iterator[None]:
-    """Name the transfer task, and the key of its place, in the message of a UserError."""
+    """Name the transfer task, and the key of its path, in the message of a UserError."""
     try:
         yield
     except UserError as error:

@@ -38,7 +38,9 @@ def prepare(config: Config) -> Stage:
         "source": source_fingerprint(config.data, partial(files_fingerprint, config)),
         "text": dataclasses.asdict(config.text),
         "unlabelled": config.cbow.use_unlabelled,
-        "extra_text": input_fingerprint(config, "cbow.extra_text", config.cbow.extra_text),
+        "extra_text": {
+            name: input_fingerprint(config, "cbow.extra_text", path) for name, path in config.cbow.extra_texts.items()
+        },
         "extra_encoding": config.cbow.extra_encoding,
         "stop_words": stop_words_used(config),
         "code": code_key(("stages/prepare.py", "data", "text"), libraries),
@@ -91,6 +93,7 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
         vocabulary = encode_splits(
             sources, tokenizer, text.min_count, folder, config.workers, required_words=required, on_train=corpus.write
         )
+        corpus.end_source("train")
         info = corpus.info
     if len(vocabulary) <= SPECIALS:
         raise UserError(f"text.min_count={config.text.min_count}: no word of the training text occurs that often")
@@ -140,8 +143,10 @@ def write_unlabelled(
             dropped += tokens.dropped
             if config.text.unlabelled_min_count is not None:
                 counter.add(tokens)
-        if name == "extra_text" and not texts[name] and dropped == before:
-            raise UserError(f"cbow.extra_text: {config.cbow.extra_text} holds no text; expected one text per line")
+        corpus.end_source(name)
+        if name in config.cbow.extra_texts and not texts[name] and dropped == before:
+            path = config.cbow.extra_texts[name]
+            raise UserError(f"cbow.extra_text: {path} holds no text; expected one text per line")
         log.info("prepare: %s texts from %s", f"{texts[name]:,}", name)
     if dropped:
         log.info("prepare: left out %d unlabelled texts that are in validation or test", dropped)
@@ -156,7 +161,7 @@ def unlabelled_texts(config: Config, folder: Path, notes: list[str]) -> dict[str
     sources: dict[str, Iterable[str]] = {}
     if config.cbow.use_unlabelled and (folder / "unlabelled.arrow").exists():
         sources["unlabelled"] = read_texts(folder, "unlabelled")
-    if config.cbow.extra_text is not None:
-        path, encoding = Path(config.cbow.extra_text), config.cbow.extra_encoding
-        sources["extra_text"] = text_lines(path, encoding, "cbow.extra_encoding", config.data.text_column, notes)
+    encoding, column = config.cbow.extra_encoding, config.data.text_column
+    for name, path in config.cbow.extra_texts.items():
+        sources[name] = text_lines(Path(path), encoding, "cbow.extra_encoding", column, notes)
     return sources

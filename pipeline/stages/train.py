@@ -96,6 +96,8 @@ def run_record(
         metrics |= shares
     with threadpool_limits(1):  # sums end in the same digits whatever the cores, and small ones end sooner
         probes = probe_run(config, inputs.vocabulary, inputs.splits, inputs.rows, inputs.from_vectors_V, result, tasks)
+    for note in probes.notes:
+        log.info("note: %s", note)
     predictions = {}
     for split, probabilities in result.probabilities.items():
         texts, labels = open_rows(prepared.folder / f"{split}.arrow")["text"], inputs.splits[split].labels
@@ -114,7 +116,7 @@ def run_record(
             "device": result.device,
         },
         label_names=facts["label_names"],
-        notes=[*facts["notes"], *vector_notes(prepared, vectors, inputs), *course_notes(config)],
+        notes=[*facts["notes"], *vector_notes(prepared, vectors, inputs), *course_notes(config), *probes.notes],
         warnings=run_warnings(config, audited.outcome, predictions, facts, chosen_epoch),
         dataset={
             "name": data_name(config.data),
@@ -197,14 +199,17 @@ def course_notes(config: Config) -> list[str]:
 
 def vector_notes(prepared: Stage, stages: Mapping[str, Stage], inputs: "RunInputs") -> list[str]:
     """How much text the word vectors read and whether their bits repeat, or where vectors from elsewhere come from."""
-    corpus, notes = prepared.outcome["corpus"], []
-    texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items())
+    notes = []
     for init, vectors in inputs.vectors.items():
         if "notes" in vectors.info:
             notes += vectors.info["notes"]
             continue
+        corpus = prepared.outcome["corpus"] | vectors.info["corpus"]
+        texts = " + ".join(f"{count:,} {source}" for source, count in corpus["texts"].items()) + " texts"
+        if "left_out" in corpus:
+            texts += f", without {corpus['left_out']:,} texts that are in the transfer tasks"
         workers = "one worker" if stages[init].outcome["reproducible"] else "many workers"
         kind = f"{'bit-reproducible' if workers == 'one worker' else 'not bit-reproducible'} ({workers})"
         name = f"{init} vectors" if len(inputs.vectors) > 1 else "vectors"
-        notes.append(f"the {name} were trained on {corpus['tokens']:,} tokens ({texts} texts); they are {kind}")
+        notes.append(f"the {name} were trained on {corpus['tokens']:,} tokens ({texts}); they are {kind}")
     return notes

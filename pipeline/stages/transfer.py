@@ -11,10 +11,7 @@ from pipeline.stages.cached import cached_stage
 from pipeline.stages.inputs import task_in_errors
 from pipeline.stages.prepare import unlabelled_texts
 
-CODE = (
-    "stages/transfer.py",
-    *(f"evaluation/probes/{name}.py" for name in ("transfer", "transfer_tasks", "task_settings")),
-)
+CODE = ("stages/transfer.py", "evaluation/probes/transfer.py", "evaluation/probes/transfer_tasks.py")
 
 
 def transfer(config: Config, prepared: Stage, task: str) -> Stage:
@@ -32,8 +29,7 @@ def transfer(config: Config, prepared: Stage, task: str) -> Stage:
 def encode_transfer(config: Config, prepared: Stage, task: str, folder: Path) -> dict[str, Any]:
     """Encode another task's tweets with the vocabulary of this one, and count those that this one has read."""
     from pipeline.data.arrow import read_texts
-    from pipeline.evaluation.probes.task_settings import task_text
-    from pipeline.evaluation.probes.transfer_tasks import write_task
+    from pipeline.evaluation.probes.transfer_tasks import task_text, write_task
     from pipeline.text.presets import build_tokenizer
     from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 

@@ -1,14 +1,16 @@
-"""The stages `cbow`, `ppmi` and `distilled`: word vectors of the corpus, or of the vocabulary from another model."""
+"""The stages `cbow`, `ppmi` and `distilled`: word vectors of the corpus, or from another model."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config.schema import SPECIALS, Config
+from pipeline.config.schema import SELECTION, SPECIALS, Config
 from pipeline.runtime.cached_folder import Stage
+from pipeline.runtime.files import fingerprint
 from pipeline.stages.cache_keys import LIBRARIES, code_key, files_fingerprint
 from pipeline.stages.cached import cached_stage
+from pipeline.stages.corpus_selection import selected_corpus, selection_key
 
 if TYPE_CHECKING:
     from pipeline.embedding.word_vectors import Vectors
@@ -24,7 +26,7 @@ def vectors(config: Config, prepared: Stage) -> dict[str, Stage]:
 def cbow(config: Config, prepared: Stage) -> Stage:
     """Train word vectors on the corpus; runs of one seed share them."""
     settings = dataclasses.asdict(config.cbow)
-    for name in ("use_unlabelled", "extra_text", "extra_encoding"):
+    for name in ("use_unlabelled", "extra_text", "extra_encoding", *SELECTION):
         del settings[name]
     # fastText composes vectors for the vocabulary's words, so there the vocabulary counts as well.
     vocabulary_key = prepared.key if config.cbow.algorithm == "fasttext" else None
@@ -59,7 +61,7 @@ def distilled(config: Config, prepared: Stage) -> Stage:
     if Path(config.distill.model).is_dir():  # its contents count, neither their location nor a revision
         settings |= {"model": files_fingerprint(config, [Path(config.distill.model)]), "revision": None}
 
-    def make() -> "Vectors":
+    def make(_: Path) -> "Vectors":
         from pipeline.embedding.distilled import distill
 
         vocabulary = Vocabulary.load(file)
@@ -77,19 +79,23 @@ MAKERS: dict[str, Callable[[Config, Stage], Stage]] = {"cbow": cbow, "ppmi": ppm
 def _corpus_stage(
     config: Config, prepared: Stage, name: str, settings: Mapping[str, Any], make: "Callable[[Path, str], Vectors]"
 ) -> Stage:
-    """The stage `name`, in which `make` makes vectors from the corpus and its fingerprint."""
-    from pipeline.text.corpus import CORPUS
+    """The stage `name`, in which `make` makes vectors from the part of the corpus to read and its fingerprint."""
+    corpus, selection = prepared.outcome["corpus"]["fingerprint"], selection_key(config, prepared)
 
-    fingerprint = prepared.outcome["corpus"]["fingerprint"]
-    key = {"corpus": fingerprint, **settings}
-    return _vectors_stage(config, name, key, lambda: make(prepared.folder / CORPUS, fingerprint))
+    def make_from_part(folder: Path) -> "Vectors":
+        with selected_corpus(config, prepared, folder) as (file, facts):
+            vectors = make(file, fingerprint([corpus, selection]) if selection else corpus)
+        vectors.info["corpus"] |= facts
+        return vectors
+
+    return _vectors_stage(config, name, {"corpus": corpus, **selection, **settings}, make_from_part)
 
 
-def _vectors_stage(config: Config, name: str, key: Mapping[str, Any], make: "Callable[[], Vectors]") -> Stage:
-    """The stage `name`, in which `make` makes vectors; `key` is what determines them, their code aside."""
+def _vectors_stage(config: Config, name: str, key: Mapping[str, Any], make: "Callable[[Path], Vectors]") -> Stage:
+    """The stage `name`, in which `make` makes vectors, given its folder; `key` determines them, their code aside."""
 
     def work(folder: Path) -> dict[str, Any]:
-        vectors = make()
+        vectors = make(folder)
         vectors.save(folder)
         commit = {"commit": vectors.info["commit"]} if "commit" in vectors.info else {}
         return {"reproducible": vectors.info["reproducible"], "words": len(vectors.words), **commit}

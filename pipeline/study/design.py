@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.config.overrides import key_of, override_text
-from pipeline.config.schema import PLACEMENT, Config
-from pipeline.config.variants import Variants
+from pipeline.config.schema import Config
+from pipeline.config.study_schema import PLACEMENT
+from pipeline.config.variants import Variants, repetitions
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
+from pipeline.study.statistics.frames import LEARNED
 
 if TYPE_CHECKING:
     from pipeline.study.resplits import Resplits
@@ -22,6 +24,8 @@ Settings = Mapping[str, Any]
 Pair = tuple[str, str]  # of variants, first minus second
 RunKey = tuple[str, int, int]  # variant (or baseline), label budget, seed
 LABELS = "data.label_budget"
+
+INITS = {"cbow": "cbow", "ppmi": "ppmi", "distill": "distilled"}  # the init that a section's settings belong to
 
 # Keys that follow another key in conf/, unless the command gives them a value of their own.
 FOLLOWS = {
@@ -100,7 +104,8 @@ class Study:
             LABELS: budget.configured,
             "seed": seed,
             # Transfer is measured with the most labels. One embedding of each variant is stored for the report.
-            "probe.transfer": self.config.probe.transfer if largest else [],
+            # CBOW without their texts names the tasks in every run.
+            "probe.transfer": self.config.probe.transfer if largest or config.cbow.without_transfer else [],
             "tracking.keep_embedding": largest and seed == 0,
         }
         if shared and "cbow" in config.embedding.inits and "cbow.seed" in _following(config):
@@ -245,12 +250,18 @@ def planned_pairs(study: Study) -> list[Pair]:
 
 
 def other_pairs(study: Study, planned: Sequence[Pair]) -> list[Pair]:
-    """All other pairs of variants."""
-    return [pair for pair in combinations(study.variants, 2) if pair not in planned and pair[::-1] not in planned]
+    """All other pairs; a variant with fewer unlabelled texts stands against itself and vectors learned from scratch."""
+    repeated = repetitions(study.variants)
+    pairs = [pair for pair in combinations(study.variants, 2) if pair not in planned and pair[::-1] not in planned]
+    bases = {pair: {repeated.get(name, name) for name in pair} for pair in pairs}
+    return [pair for pair in pairs if not {*pair} & {*repeated} or LEARNED in pair or len(bases[pair]) == 1]
 
 
 def varied_keys(study: Study, planned: Sequence[Pair]) -> frozenset[str]:
-    """Keys of the variants' conditions, but for those in which a planned pair of two different embeddings differs."""
+    """Keys of the variants' conditions, but for those in which a planned pair of two different embeddings differs.
+
+    The settings of vectors, such as CBOW's, count where both start from them.
+    """
 
     def condition(name: str) -> dict[str, Any]:
         return {key: value for key, value in study.variants[name].settings.items() if key != "embedding"}
@@ -258,14 +269,21 @@ def varied_keys(study: Study, planned: Sequence[Pair]) -> frozenset[str]:
     keys = {key for name in study.variants for key in condition(name)}
     for first, second in planned:
         if first.partition("@")[0] != second.partition("@")[0]:
-            keys -= {key for key in keys if condition(first).get(key) != condition(second).get(key)}
+            inits = [study.variants[name].config.embedding.inits for name in (first, second)]
+            keys -= {
+                key
+                for key in keys
+                if condition(first).get(key) != condition(second).get(key)
+                and all(INITS.get(key.partition(".")[0], of_variant[0]) in of_variant for of_variant in inits)
+            }
     return frozenset(keys)
 
 
 def vectors_key(cell: Cell) -> tuple[tuple[str, str, str], ...]:
     """Runs with the same key start from the same word vectors: init, encoded tweets and settings of each stage."""
     config, inits = cell.config, dict.fromkeys(cell.config.embedding.inits)
-    sections = {"cbow": asdict(config.cbow), "ppmi": asdict(config.ppmi), "distilled": asdict(config.distill)}
+    sections: dict[str, Any] = {"cbow": asdict(config.cbow), "distilled": asdict(config.distill)}
+    sections["ppmi"] = [asdict(config.ppmi), config.cbow.selection]
     settings = {init: fingerprint([sections[init], config.embedding.dim]) for init in inits if init in sections}
     return tuple((init, cell.prepared.key, key) for init, key in settings.items())
 

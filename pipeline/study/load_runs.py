@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.classifier.metrics import confusion_matrix
+from pipeline.config.variants import without_amount
+from pipeline.data.label_budget import budget_rows
+from pipeline.evaluation.probes.unseen_tokens import bins, unseen_shares
 from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import flatten, read_csv, read_json
-from pipeline.study.design import RunKey, StudyRuns
+from pipeline.stages.corpus_selection import TRAIN, selected_sources
+from pipeline.study.design import INITS, RunKey, Study, StudyRuns
 from pipeline.study.report.examples import disagreements
+from pipeline.study.report.phrases import difference_of
 from pipeline.study.report.word_map import word_map
-from pipeline.study.statistics.frames import Cell, Outcomes
+from pipeline.study.statistics.frames import LEARNED, Cell, Outcomes
 from pipeline.study.statistics.probe_frames import TransferHits
+from pipeline.text.encoded_split import EncodedSplit
 from pipeline.tracking.read_record import load_predictions, load_test_probabilities, read_record
 from pipeline.tracking.run_record import StoredRun
 
@@ -30,7 +38,6 @@ NOT_COMPARED = (
     *("embedding.", "probe.transfer", "tracking.", "workers", "force", "stage", "study.", "paths."),
     *("data.path", "cbow.extra_text", "probe.similarity_files"),
 )
-INITS = {"cbow": "cbow", "ppmi": "ppmi", "distill": "distilled"}  # the init that a section's settings belong to
 Records = Mapping[RunKey, StoredRun]
 
 
@@ -118,6 +125,35 @@ def different_keys(records: Records, varied: Sequence[str]) -> list[str]:
     return sorted(key for key in keys if not key.startswith(NOT_COMPARED) and len(values(key)) > 1)
 
 
+def amount_frame(study: Study, differences: pd.DataFrame) -> pd.DataFrame:
+    """`StudyResults.amounts`, from the leads among `differences`."""
+    amounts: dict[str, dict[int, str]] = {}
+    for name, variant in study.variants.items():
+        config, corpus = variant.config, study.prepared[name].outcome["corpus"]["sources"]
+        if {"cbow", "ppmi"} & {*config.embedding.inits}:
+            sources = selected_sources(config, [source for source, _, _ in corpus])
+            texts = sum(lines for source, lines, _ in corpus if source != TRAIN and source in sources)
+            size = config.cbow.unlabelled_texts
+            amounts.setdefault(without_amount(name), {})[texts if size is None else size] = name
+    rows = []
+    for base, names in amounts.items():
+        for size, name in sorted(names.items()) if len(names) > 1 else ():
+            for budget in sorted(set(differences["label_budget"])):
+                if lead := difference_of(differences, name, LEARNED, budget):
+                    rows.append((base, size, name, budget, lead.seeds, lead.mean, lead.low, lead.high))
+    columns = ["variant", "unlabelled_texts", "a", "label_budget", "n", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns) if rows else pd.DataFrame()
+
+
+def outcome_read(study: Study, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """The outcome of a transfer task, its `overlap` without sources that no CBOW of the study reads."""
+    names = {"own_train", TRAIN}
+    for variant in study.variants.values():
+        if "cbow" in variant.config.embedding.inits and not variant.config.cbow.without_transfer:
+            names |= {*selected_sources(variant.config, [*outcome["overlap"]])}
+    return {**outcome, "overlap": {name: counts for name, counts in outcome["overlap"].items() if name in names}}
+
+
 def probe_tables(runs: StudyRuns, name: str, budget: int) -> dict[str, list[list[dict[str, str]]]]:
     """A probe's table of every seed of each variant at a label budget."""
     tables: dict[str, list[list[dict[str, str]]]] = {}
@@ -125,6 +161,21 @@ def probe_tables(runs: StudyRuns, name: str, budget: int) -> dict[str, list[list
         if tweets == budget:
             tables.setdefault(variant, []).append(read_csv(folder / f"{name}.csv"))
     return {variant: tables[variant] for variant in runs.study.variants if variant in tables}
+
+
+def tweets_by_unseen(runs: StudyRuns) -> dict[RunKey, dict[str, NDArray[np.bool_]]]:
+    """Test tweets (N,) of every run in each bin of their share of tokens that no labelled tweet has."""
+
+    @cache
+    def tweets(folder: Path, budget: int, seed: int) -> dict[str, NDArray[np.bool_]]:
+        train, test = (EncodedSplit.open(folder, split) for split in ("train", "test"))
+        labelled = np.zeros(len(train), bool)
+        labelled[budget_rows(train.labels, budget if budget < len(train) else None, seed)] = True
+        touched = np.zeros(1 + max(train.ids.max(initial=0), test.ids.max(initial=0)), bool)
+        touched[train.ids[np.repeat(labelled, np.diff(train.offsets))]] = True
+        return {name: members for _, name, members in bins(unseen_shares(test.ids, test.offsets, touched))}
+
+    return {key: tweets(runs.study.prepared[key[0]].folder, *key[1:]) for key in runs.folders}
 
 
 def transfer_hits(runs: StudyRuns, budget: int) -> dict[str, TransferHits]:

@@ -15,6 +15,7 @@ from pipeline.runtime.log import log
 from pipeline.runtime.worker_pool import WorkerPool
 from pipeline.stages.audit import audit
 from pipeline.stages.baseline import baseline
+from pipeline.stages.corpus_selection import check_selection
 from pipeline.stages.prepare import prepare
 from pipeline.stages.transfer import transfer
 from pipeline.stages.vectors import MAKERS
@@ -61,6 +62,7 @@ def encode_tweets(config: Config, variants: Variants) -> dict[str, Stage]:
         if key not in by_settings:
             by_settings[key] = prepare(variant.config)
         prepared[name] = by_settings[key]
+        check_selection(variant.config, prepared[name])
     if "validation" not in next(iter(prepared.values())).outcome["rows"]:
         purpose = "study chooses learning rates" if config.stage == "compare" else "search chooses settings"
         raise UserError(f"the {purpose} on validation: set data.validation_size=0.1")

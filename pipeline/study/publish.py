@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import PLACEMENT, data_name, study_design
+from pipeline.config.schema import data_name
+from pipeline.config.study_schema import PLACEMENT, study_design
 from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.errors import RunError
 from pipeline.runtime.files import fingerprint

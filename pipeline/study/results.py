@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config.schema import data_name, study_design
+from pipeline.config.schema import data_name
+from pipeline.config.study_schema import study_design
+from pipeline.config.variants import repetitions
 from pipeline.runtime.files import write_json
 from pipeline.runtime.log import log
 from pipeline.study import load_runs
@@ -23,6 +25,7 @@ from pipeline.study.report.warnings import WarningInputs, study_warnings
 from pipeline.study.resplits import resplit_frame
 from pipeline.study.statistics import frames, probe_frames
 from pipeline.study.statistics.frames import Outcomes
+from pipeline.study.statistics.unseen_tokens import unseen_accuracy_frame, unseen_lead_frame
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall", "macro_f1": "macro F1", "nll": "NLL"}
 SPLITS = ("train", "validation", "test")
@@ -33,7 +36,7 @@ def write_study(runs: StudyRuns, folder: Path) -> dict[str, Any]:
     """Compare the runs of a study and write its report into `folder`; returns the answers to log."""
     results = compare_runs(runs)
     leak = next((f["text"] for f in results.audit.get("findings", []) if f["code"] == "label_leak"), None)
-    tasks = {task: stage.outcome for task, stage in runs.transfers.items()}
+    tasks = {task: load_runs.outcome_read(runs.study, stage.outcome) for task, stage in runs.transfers.items()}
     answers = verdicts(
         *(results.scores, results.differences, results.crossover, results.runs, leak, results.design, tasks),
         results.resplits,
@@ -147,12 +150,15 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
     """Scores, differences, factorial effects, crossovers, McNemar's test; and what the probes measured at `budget`."""
     frame = load_runs.run_frame(runs, records)
     smallest_effect = runs.study.config.study.smallest_effect
-    started_from_vectors = [name for name in runs.study.variants if name.partition("_")[0] != "random"]
+    repeated = repetitions(runs.study.variants)
+    own = [name for name in runs.study.variants if name not in repeated]
+    started_from_vectors = [name for name in own if name.partition("_")[0] != "random"]
     scores = frames.score_frame(outcomes, load_runs.parameters(frame)).sort_values(
         ["kind", "variant", "label_budget"], ascending=[False, True, True]
     )
     differences = frames.difference_frame(outcomes, runs.planned, runs.others, smallest_effect)
     crossover = frames.crossover_frame(outcomes, started_from_vectors)
+    bins = load_runs.tweets_by_unseen(runs)
     # The scores on transfer tasks without any embedding.
     references = {task: stage.outcome["references"] for task, stage in runs.transfers.items()}
     return {
@@ -160,6 +166,7 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
         "scores": scores,
         "ensembles": frames.ensemble_frame(outcomes),
         "differences": with_difference_sentences(differences, smallest_effect),
+        "amounts": load_runs.amount_frame(runs.study, differences),
         "factorial": frames.factorial_frame(outcomes),
         "resplits": resplit_frame(runs.resplits, runs.planned, runs.study.config.study.metric),
         "crossover": with_crossover_sentences(crossover, scores),
@@ -167,7 +174,8 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
         "probes": probe_frames.probe_frame(frame, budget),
         "transfer": probe_frames.transfer_frame(load_runs.transfer_hits(runs, budget), references, outcomes.resamples),
         "bands": probe_frames.drift_by_count_frame(load_runs.probe_tables(runs, "drift_by_count", budget)),
-        "unknown": probe_frames.score_by_unseen_frame(load_runs.probe_tables(runs, "score_by_unseen", budget)),
+        "unknown": unseen_accuracy_frame(outcomes, list(runs.study.variants), budget, bins),
+        "unseen_leads": unseen_lead_frame(outcomes, runs.planned, bins),
         "changed": load_runs.changed_words(runs, budget),
     }
 
@@ -179,6 +187,7 @@ def report_design(runs: StudyRuns, outcomes: Outcomes) -> dict[str, Any]:
     tweets = runs.study.facts["rows"]["train"]
     return {
         "variants": list(runs.study.variants),
+        "repetitions": list(repetitions(runs.study.variants)),
         "label_budgets": budgets,
         "budget_names": [f"{budget:,}" if budget < tweets else f"all ({budget:,})" for budget in budgets],
         "seeds": study.seeds,

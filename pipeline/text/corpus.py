@@ -13,11 +13,16 @@ CORPUS = "corpus.txt"
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """Size of a corpus file; `fingerprint` is a digest of its content, 16 hexadecimal digits."""
+    """Size of a corpus file.
+
+    fingerprint : a digest of its content, 16 hexadecimal digits.
+    sources : name, lines and tokens of each source, in the order of the file.
+    """
 
     lines: int
     tokens: int
     fingerprint: str
+    sources: list[tuple[str, int, int]]
 
 
 class CorpusWriter:
@@ -30,6 +35,7 @@ class CorpusWriter:
         self._stream = path.open("wb")
         self._digest = hashlib.blake2b(digest_size=8)
         self._lines = self._tokens = 0
+        self._sources: list[tuple[str, int, int]] = []
 
     def __enter__(self) -> "CorpusWriter":
         return self
@@ -46,7 +52,13 @@ class CorpusWriter:
         self._digest.update(batch.lines)
         self._stream.write(batch.lines)
 
+    def end_source(self, name: str) -> None:
+        """Note that all lines since the last source are those of the source `name`."""
+        lines = self._lines - sum(lines for _, lines, _ in self._sources)
+        tokens = self._tokens - sum(tokens for _, _, tokens in self._sources)
+        self._sources.append((name, lines, tokens))
+
     @property
     def info(self) -> CorpusInfo:
         """Size and fingerprint of the file."""
-        return CorpusInfo(self._lines, self._tokens, self._digest.hexdigest())
+        return CorpusInfo(self._lines, self._tokens, self._digest.hexdigest(), self._sources)

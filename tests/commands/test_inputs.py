@@ -49,6 +49,8 @@ REFUSED = [
     (["cbow.extra_text=nothing.txt"], "cbow.extra_text={}nothing.txt: no such file"),
     (["cbow.extra_text=folder"], "cbow.extra_text={}folder: is a folder, expected a file"),
     (["embedding=pretrained", "embedding.path=nothing.txt"], "embedding.path={}nothing.txt: no such file"),
+    (["embedding=distilled_frozen", "distill.model=./nothing"], "distill.model={}nothing is no local folder, and no"),
+    (["embedding=run", "embedding.path=folder"], "embedding.path={}folder: not the record of a run; expected a folder"),
     (["probe.similarity_files=[tweets.csv,nothing.txt]"], "probe.similarity_files={}nothing.txt: no such file"),
     (["probe.transfer=[irony]", "probe.transfer_path=./nothing"],
      "probe.transfer_path={}nothing is no local file"),

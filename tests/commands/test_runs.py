@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +19,19 @@ from mlflow.tracking import MlflowClient
 from pipeline.classifier.batch import Texts, take
 from pipeline.classifier.model import Classifier, Embedding
 from pipeline.config.compose import compose
-from pipeline.prediction.trained_model import load_embedding
+from pipeline.evaluation.probes.similarity import load_pairs, similarity
+from pipeline.prediction.explain.model import read_trained_run
+from pipeline.prediction.explain.terminal import lesson_text
+from pipeline.prediction.explain.trace import trace_text
+from pipeline.prediction.export import export, read_export
+from pipeline.prediction.torch_model import torch_predictor
+from pipeline.prediction.trained_model import load_embedding, read_model
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import read_json
 from pipeline.runtime.paths import project_root
 from pipeline.stages import run as stages
+from pipeline.stages.inputs import check_inputs
+from pipeline.tracking.read_record import load_predictions
 
 SMALL = (
     "data.sample.labelled=400",
@@ -425,6 +434,98 @@ class TestWrongInput:
     def test_an_absent_data_file_is_named(self, tmp_path: Path):
         with pytest.raises(UserError, match=r"absent\.csv"):
             run_data(tmp_path, "data=files", f"data.path={tmp_path / 'absent.csv'}")
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CBOW vectors, trained, beside frozen PPMI vectors."""
+    tables = ("embedding.init=[cbow,ppmi]", "embedding.trainable=[true,false]", "train.max_epochs=4")
+    return run(tmp_path_factory.mktemp("mixed"), QUIET, *tables)
+
+
+class TestTablesSideBySide:
+    def test_every_back_end_gives_the_recorded_predictions(self, mixed: Path, tmp_path: Path):
+        pytest.importorskip("onnx")
+        assert mixed.name.startswith("sample-ppmi_frozen_cbow_finetuned-nall-s0-")
+        trained, recorded = read_model(mixed), load_predictions(mixed)["test"]
+        predictors = [torch_predictor(trained)]
+        for kind in ("compact", "onnx"):
+            export(trained, tmp_path / kind, kind, "# card", recorded.texts, recorded.labels.tolist())
+            predictors.append(read_export(tmp_path / kind))
+        for predictor in predictors:
+            probabilities = predictor.probabilities(recorded.texts)
+            np.testing.assert_allclose(probabilities, recorded.probabilities, rtol=0, atol=1e-5)
+
+    def test_a_lesson_says_which_numbers_are_frozen(self, mixed: Path):
+        text = lesson_text(trace_text(read_trained_run(mixed), "what a good day"))
+        assert "the first 12 numbers of a word vector are frozen, the others are trained" in " ".join(text.split())
+
+    def test_the_record_has_a_row_for_each_table(self, mixed: Path, finished: dict[str, Path]):
+        initial, final = load_embedding(mixed)
+        assert initial.shape[1] == 24
+        words = read_json(mixed / "vocabulary.json")["words"]
+        id_of = {word: row for row, word in enumerate(words)}
+        with (mixed / "embedding_tables.csv").open(encoding="utf-8") as file:
+            frozen, trained = list(csv.DictReader(file))
+        for row, init, columns in ((frozen, "ppmi", slice(12)), (trained, "cbow", slice(12, 24))):
+            assert (row["init"], row["trainable"]) == (init, str(init == "cbow"))
+            assert (row["dimensions"], row["parameters"]) == ("12", str(12 * len(words)))
+            for moment, matrix in (("before", initial), ("after", final)):
+                for name in ("wordsim353", "simlex999"):
+                    rho = similarity(matrix[:, columns], load_pairs(name), id_of.get)["spearman"]
+                    assert float(row[f"{name}_{moment}"]) == pytest.approx(rho)
+        assert initial[:, :12].tobytes() == final[:, :12].tobytes()
+        assert float(frozen["mean_drift"]) == 0 < float(trained["mean_drift"])
+        note = (mixed / "note.md").read_text("utf-8")
+        assert f"| ppmi | no | 12 | {12 * len(words):,} | 0.000 |" in note
+        assert "2 tables of word vectors stand side by side" in note
+        assert "the ppmi vectors were trained on" in note
+        assert metrics(mixed).keys() == metrics(finished["cbow_finetuned"]).keys()
+
+
+class TestVectorsOfARun:
+    def test_another_run_starts_where_a_finished_one_ended(self, tmp_path: Path, finished: dict[str, Path]):
+        source = finished["cbow_finetuned"]
+        other = ("embedding=run", f"embedding.path={source}", "data.sample.seed=5", "data.sample.labelled=300")
+        folder = run(tmp_path, QUIET, *other)
+        assert folder.name.startswith("sample-run_frozen-")
+        ended = dict(
+            zip(read_json(source / "vocabulary.json")["words"][2:], load_embedding(source)[1][2:], strict=True)
+        )
+        words, starts = read_json(folder / "vocabulary.json")["words"], load_embedding(folder)[0]
+        shared = [row for row, word in enumerate(words) if word in ended]
+        assert 100 < len(shared) < len(words) - 2
+        assert all(np.array_equal(starts[row], ended[words[row]]) for row in shared)
+        (note,) = (note for note in read_json(folder / "run.json")["notes"] if "the run" in note)
+        assert source.name in note
+        assert "cbow_finetuned" in note
+        assert "data set sample" in note
+        shutil.copytree(source, tmp_path / "moved")  # the contents count, not where they lie
+        assert run(tmp_path, QUIET, *other, f"embedding.path={tmp_path / 'moved'}") == folder
+        tuned = run(tmp_path, QUIET, *other, "embedding.trainable=true")
+        assert tuned.name.startswith("sample-run_finetuned-")
+        assert np.array_equal(load_embedding(tuned)[0], starts)
+
+    def test_a_run_that_cannot_serve_is_refused_in_one_line(self, tmp_path: Path, finished: dict[str, Path]):
+        def refusal(*overrides: str) -> str:
+            config = compose([*SMALL, f"paths.root={tmp_path}", QUIET, "embedding=run", *overrides])
+            try:
+                check_inputs([config])
+                stages.run(config)
+            except UserError as error:
+                return str(error)
+            return "none"
+
+        source = finished["cbow_frozen"]
+        absent = f"embedding.path={tmp_path}/none"
+        assert (
+            refusal(absent) == f"{absent}: not the record of a run; expected a folder of results/ that holds run.json"
+        )
+        shutil.copytree(source, tmp_path / "bare", ignore=shutil.ignore_patterns("embedding.safetensors"))
+        advice = "kept no embedding: repeat the run (its command is in note.md) with tracking.keep_embedding=true"
+        assert refusal(f"embedding.path={tmp_path}/bare") == f"embedding.path=bare {advice}"
+        message = "embedding.dim=8, but the vectors have 12 dimensions: set embedding.dim=12"
+        assert refusal(f"embedding.path={source}", "embedding.dim=8") == message
 
 
 class TestPretrained:

@@ -30,8 +30,8 @@ class TestRefused:
             ("trian.lr_head=1", "unknown key 'trian.lr_head'; did you mean 'train.lr_head'?"),
             ("sed=1", "unknown key 'sed'; did you mean 'seed'?"),
             ("model={encodr: cnn}", "unknown key 'model.encodr'; did you mean 'model.encoder'?"),
-            ("zzzz=1", "unknown key 'zzzz'; valid: data, text, cbow, ppmi, embedding, model, train, probe, "
-                       "tracking, study, search, paths, seed, stage, force, workers"),
+            ("zzzz=1", "unknown key 'zzzz'; valid: data, text, cbow, ppmi, distill, embedding, model, train, "
+                       "probe, tracking, study, search, paths, seed, stage, force, workers"),
             ("=3", f"unknown key ''; valid: {', '.join(field.name for field in dataclasses.fields(Config))}"),
             ("tracking.uri=foo://bar", "tracking.uri=foo://bar: expected sqlite:////absolute/path.db or the "
                                        "http address of a server"),
@@ -42,7 +42,7 @@ class TestRefused:
                                                          "'x'; rename a file"),
             ("data=smaple", "unknown option data=smaple; did you mean 'sample'?"),
             ("data=[sample,x]", "'data=[sample,x]': data takes one option; several runs: -m data=sample,x"),
-            ("model=null", "unknown option model=null; valid: cnn, gru, mean, meanmax"),
+            ("model=null", "unknown option model=null; valid: bigru, cnn, gru, mean, meanmax"),
             ("train=3", "unknown option train=3; valid: default"),
             ("+experiment=cbow_frozn", "unknown experiment 'cbow_frozn'; did you mean 'cbow_frozen'?"),
             ("experiment=cbow_frozen", "'experiment=cbow_frozen' needs one plus: use +experiment=cbow_frozen"),
@@ -90,6 +90,12 @@ class TestRefused:
             ("data.source=hub", "data.source=hub: choose the source with data=hub"),
             ("embedding.init=pretrained", "embedding.init=pretrained needs embedding.path=…, the file with the "
                                           "vectors"),
+            ("embedding=run", "embedding.init=run needs embedding.path=…, the folder of a finished run, such as "
+                              "results/NAME"),
+            ("embedding.init=[run,pretrained]", "embedding.init=[run,pretrained]: pretrained and run both read "
+                                                "embedding.path; expected one of them"),
+            ("embedding.shuffled=true", "embedding.shuffled=true with embedding.init=random: expected vectors, "
+                                        "such as embedding.init=cbow"),
             ("embedding.anchor=-1", "embedding.anchor=-1.0: expected a number from 0"),
             ("cbow.negative=0", "cbow.hs=0 with cbow.negative=0: CBOW has no loss; set cbow.hs=1 or "
                                 "cbow.negative=10"),
@@ -125,12 +131,12 @@ class TestRefused:
              "embedding.init=[cbow,ppmi,cbow] with embedding.trainable=[true,true,true]: cbow is repeated; the same "
              "vectors can stand there twice only as a frozen and a trainable table"),
             ("embedding.init=[] embedding.dim=3", "embedding.init=[]: expected one or a list of random, cbow, ppmi, "
-                                                  "pretrained, distilled"),
+                                                  "pretrained, distilled, run"),
             ("embedding.init=[cbow,pmi]", "embedding.init=[cbow,pmi]: 'pmi' is not a choice; did you mean 'ppmi'?"),
             ("embedding.init=[cbow,3]", "embedding.init=[cbow,3]: expected one or a list of random, cbow, ppmi, "
-                                        "pretrained, distilled"),
+                                        "pretrained, distilled, run"),
             ("embedding.init=null", "embedding.init=null: expected one or a list of random, cbow, ppmi, pretrained, "
-                                    "distilled"),
+                                    "distilled, run"),
             ("embedding.trainable=[true,1]", "embedding.trainable=[true,1]: expected true or false, or a list"),
             ("embedding.init=cbow,ppmi", "'embedding.init=cbow,ppmi' holds several values: add -m to run each, or "
                                          "write 'embedding.init=[cbow,ppmi]' for a list"),
@@ -196,7 +202,7 @@ class TestSweeps:
         configs = compose_all(["+experiment=glob(cbow_*)"], multirun=True)
         assert [variant_name(config.embedding) for config in configs] == ["cbow_finetuned", "cbow_frozen"]
         encoders = {config.model.encoder for config in compose_all(["model=glob(*)"], multirun=True)}
-        assert encoders == {"mean", "meanmax", "cnn", "gru"}
+        assert encoders == {"mean", "meanmax", "cnn", "gru", "bigru"}
 
     @pytest.mark.parametrize(
         ("overrides", "line"),

@@ -39,7 +39,19 @@ def test_prose_names_hold_the_condition_in_brackets_and_leave_other_names_as_the
     ],
 )
 def test_the_name_says_the_tables_frozen_ones_first(init, trainable, name):
-    assert variant_name(EmbeddingConfig(init, trainable, False, 0.0, 8, None, None, "auto")) == name
+    assert variant_name(EmbeddingConfig(init, trainable, False, 0.0, 8, None, None, "auto", False)) == name
+
+
+@pytest.mark.parametrize(
+    ("init", "trainable", "name"),
+    [
+        ("cbow", False, "cbow_shuffled"),
+        ("cbow", True, "cbow_finetuned_shuffled"),
+        (["cbow", "distilled"], False, "cbow_distilled_shuffled"),
+    ],
+)
+def test_the_name_of_shuffled_vectors(init, trainable, name):
+    assert variant_name(EmbeddingConfig(init, trainable, False, 0.0, 8, None, None, "auto", True)) == name
 
 
 def test_no_two_variants_look_alike():

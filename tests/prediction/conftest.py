@@ -85,7 +85,8 @@ def _make(overrides: list[str], keep: bool, root: Path, name: str | None) -> Pat
         "validation": range(1, len(texts), 4),
         "test": range(3, len(texts), 4),
     }
-    initial = np.random.default_rng(config.seed).normal(0, 0.4, (len(vocabulary), 6)).astype(np.float32)
+    shape = (len(vocabulary), config.embedding.encoder_dim)
+    initial = np.random.default_rng(config.seed).normal(0, 0.4, shape).astype(np.float32)
     initial[0] = 0
     run = Run(initial, config.embedding, np.arange(len(parts["train"])), config.seed, config.model, config.train)
     task = Task(split(parts["train"]), split(parts["validation"]), split(parts["test"]), len(NAMES))

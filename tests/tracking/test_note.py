@@ -61,6 +61,8 @@ def test_generated_tweets_are_named_first_and_real_ones_never_called_so(record):
         ("random", True, "random numbers", "updates the vectors together"),
         ("random", False, "random numbers", "the vectors stay frozen"),
         ("cbow", False, "CBOW", "the vectors stay frozen"),
+        ("distilled", False, "a sentence transformer", "the vectors stay frozen"),
+        ("run", True, "the trained vectors of a finished run", "updates the vectors together"),
         ("pretrained", True, "a file of word vectors", "updates the vectors together"),
     ],
 )
@@ -70,6 +72,12 @@ def test_each_variant_is_described(record, init, trainable, start, moves):
     sentence = next(line for line in note.splitlines() if line.startswith("The variant"))
     assert start in sentence
     assert moves in sentence
+
+
+def test_shuffled_vectors_are_described(record):
+    assert "a random draw dealt the vectors to the words" not in run_note(record, CONFUSION)
+    shuffled = dataclasses.replace(record, tags=record.tags | {"variant": "cbow_shuffled"})
+    assert "a random draw dealt the vectors to the words" in run_note(shuffled, CONFUSION)
 
 
 def test_arguments_are_quoted_for_the_shell(record):

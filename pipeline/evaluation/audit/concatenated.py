@@ -75,6 +75,12 @@ def group_texts(rows: LabelledRows, kind: str) -> TextGroups:
     return TextGroups(list(numbers), nonblank, group, splits, rows.labels[nonblank], first, counts)
 
 
+def sampled(members: Ints, limit: int) -> Ints:
+    """At most `limit` of the `members`, at even intervals."""
+    size = min(len(members), limit)
+    return members[np.arange(size) * len(members) // max(size, 1)]
+
+
 def concatenate(
     texts: Mapping[str, Iterable[str]], encoded: Mapping[str, EncodedSplit], label_names: Sequence[str]
 ) -> LabelledRows:

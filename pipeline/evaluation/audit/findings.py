@@ -21,6 +21,8 @@ NOTABLE_COVERAGE = 0.05  # of the training tweets, and of the test tweets, that 
 MIN_REMOVED = 0.5  # share of the error by class shares that the rule must remove on test to count as a leak
 SMALL_P, NOTABLE_V = 0.001, 0.1  # of the test of equal class shares; 0.1 is a small effect after Cohen (1988)
 NOTABLE_UNSEEN = 0.1  # of the tokens of a split
+# Lower end of the interval of the AUC of training against another split. Random splits of one data set stay below .55.
+SHIFT_NOTED, SHIFT_WARNED = 0.55, 0.65
 TOKENS_NAMED = 6
 
 
@@ -43,6 +45,7 @@ def findings(report: dict[str, Any]) -> list[Finding]:
         *_label_conflicts(report),
         *_texts_and_tokens(report["splits"]),
         *_class_shares(report["class_shares"]),
+        *_split_shift(report["shift"]),
         *_near_sampled(report["near_duplicates"]),
     ]
     return sorted(listed, key=lambda finding: (finding.severity != "warning", finding.code, finding.text))
@@ -67,7 +70,7 @@ def _label_leak(deciding: dict[str, Any]) -> list[Finding]:
     if not count:
         return []
     named = [(record["token"], record["label"]) for record in deciding["tokens"][:TOKENS_NAMED]]
-    tokens = [f"“{token if token.isprintable() else ascii(token)[1:-1]}” ({label})" for token, label in named]
+    tokens = [f"{_quoted(token)} ({label})" for token, label in named]
     train, test = deciding["rule"]["train"], deciding["rule"]["test"]
     rule = TEXTS["rule"].format(
         subject="1 token almost determines" if count == 1 else f"{count:,} tokens almost determine",
@@ -139,12 +142,31 @@ def _class_shares(test: dict[str, Any]) -> list[Finding]:
     return [make_finding("class_shares", test["v"] >= NOTABLE_V, **test, limit=SMALL_P)]
 
 
+def _split_shift(records: list[dict[str, Any]]) -> list[Finding]:
+    """A warning for test; a note for validation, whose scores are no result."""
+    return [
+        make_finding(
+            "split_shift",
+            record["split"] == "test" and record["low"] >= SHIFT_WARNED,
+            **{key: record[key] for key in ("split", "auc", "low", "high")},
+            train=", ".join(map(_quoted, record["train_tokens"])),
+            other=", ".join(map(_quoted, record["tokens"])),
+        )
+        for record in records
+        if record["auc"] is not None and record["low"] >= SHIFT_NOTED
+    ]
+
+
 def _near_sampled(near: dict[str, Any]) -> list[Finding]:
     return [
         make_finding("near_sampled", False, split=name, compared=compared, distinct=near["distinct"][name])
         for name, compared in near["compared"].items()
         if compared < near["distinct"][name]
     ]
+
+
+def _quoted(token: str) -> str:
+    return f"“{token if token.isprintable() else ascii(token)[1:-1]}”"
 
 
 def _percent(share: float) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.evaluation.audit.concatenated import EXAMPLES, Ints, LabelledRows, TextGroups
+from pipeline.evaluation.audit.concatenated import EXAMPLES, Ints, LabelledRows, TextGroups, sampled
 
 THRESHOLD = 0.8
 CHARACTERS = 4
@@ -41,12 +41,10 @@ def find_near_duplicates(rows: LabelledRows, groups: TextGroups) -> dict[str, An
     """
     counts = groups.counts
     present = counts > 0
-    sampled = np.zeros(counts.shape, dtype=np.bool_)
+    compared = np.zeros(counts.shape, dtype=np.bool_)
     for split in range(counts.shape[1]):
-        of_split = np.flatnonzero(present[:, split])
-        step = max(1.0, len(of_split) / MAX_TEXTS)
-        sampled[of_split[np.arange(0, len(of_split), step).astype(np.int64)], split] = True
-    members = np.flatnonzero(np.any(sampled, axis=1))
+        compared[sampled(np.flatnonzero(present[:, split]), MAX_TEXTS), split] = True
+    members = np.flatnonzero(np.any(compared, axis=1))
     pairs, similarity = near_pairs([groups.keys[member] for member in members.tolist()])
     pairs = members[pairs]
     left, right = pairs.T
@@ -78,7 +76,7 @@ def find_near_duplicates(rows: LabelledRows, groups: TextGroups) -> dict[str, An
         "threshold": THRESHOLD,
         "recall": 1 - (1 - THRESHOLD**BAND_SIZE) ** BANDS,
         "distinct": {name: int(present[:, split].sum()) for split, name in enumerate(rows.split_names)},
-        "compared": {name: int(sampled[:, split].sum()) for split, name in enumerate(rows.split_names)},
+        "compared": {name: int(compared[:, split].sum()) for split, name in enumerate(rows.split_names)},
         "within": [
             {"split": name, "rows": int(counts[matched[:, split], split].sum()), "examples": examples(split, split)}
             for split, name in enumerate(rows.split_names)

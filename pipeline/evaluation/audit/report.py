@@ -14,6 +14,7 @@ from pipeline.evaluation.audit.duplicates import find_duplicates
 from pipeline.evaluation.audit.findings import findings
 from pipeline.evaluation.audit.label_leaks import find_label_leaks
 from pipeline.evaluation.audit.near_duplicates import find_near_duplicates
+from pipeline.evaluation.audit.split_shift import split_shift
 from pipeline.text.encoded_split import EncodedSplit
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
@@ -38,6 +39,7 @@ def audit_report(
     report: dict[str, Any] = {
         "splits": splits,
         "class_shares": compare_class_shares(np.array([list(record["classes"].values()) for record in splits])),
+        "shift": split_shift(rows, groups["masked"]),
         "duplicates": {kind: find_duplicates(rows, groups[kind]) for kind in KEYS},
         "near_duplicates": find_near_duplicates(rows, groups["masked"]),
         "leaks": find_label_leaks(ordered, list(words), list(label_names)),

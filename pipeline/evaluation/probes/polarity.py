@@ -6,17 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.evaluation.probes.similarity import Z_95, RowOf
+from pipeline.evaluation.auc import VARIANCE_FACTOR, area_under_curve, auc_interval, held_out_auc
+from pipeline.evaluation.probes.similarity import RowOf
 
 NEIGHBOURS = 10
-FOLDS = 5
-# The folds' fits share most of their words. So the variance of their mean exceeds that of one fit tested on as many
-# words by this factor: 1/K + 1/(K - 1) in place of 1/K (Nadeau and Bengio 2003, Machine Learning 52, 239-281).
-VARIANCE_FACTOR = 1 + FOLDS / (FOLDS - 1)
 INVERSE_PENALTY = 0.01  # of squared weights, against the summed loss (scikit-learn's C)
 MIN_WORDS = 10  # of each polarity, for a score
 BLOCK_QUERIES = 1 << 10
@@ -107,7 +102,7 @@ def _measure(matrix: NDArray[np.floating], words: Words, touched: NDArray[np.boo
             scores["neighbours"] = float(means[0] + means[1]) / 2
         if enough["seen"] and enough[name]:
             if name == "seen":
-                auc, weight = held_out_auc(unit[seen], positive[seen]), 1 / VARIANCE_FACTOR
+                auc, weight = held_out_auc(unit[seen], positive[seen], fit_separation), 1 / VARIANCE_FACTOR
             else:
                 classifier = fit_separation(unit[seen], positive[seen])
                 auc, weight = area_under_curve(classifier(unit[~seen]), positive[~seen]), 1
@@ -143,45 +138,3 @@ def fit_separation(
     model = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced")
     model.fit(unit.astype(np.float64) * scale, positive)
     return lambda others: np.asarray(model.decision_function(others.astype(np.float64) * scale), dtype=np.float64)
-
-
-def held_out_auc(unit: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
-    """Compute the area under the ROC curve of held-out words, as the mean over five stratified folds.
-
-    The folds are the same for the same words. Scores from different fits are never ranked against each other.
-    """
-    fold = np.empty(len(unit), dtype=np.int64)
-    rng = np.random.default_rng(0)
-    for members in (np.flatnonzero(positive), np.flatnonzero(~positive)):
-        fold[rng.permutation(members)] = np.arange(len(members)) % FOLDS
-    areas = []
-    for number in range(FOLDS):
-        train, test = fold != number, fold == number
-        areas.append(area_under_curve(fit_separation(unit[train], positive[train])(unit[test]), positive[test]))
-    return float(np.mean(areas))
-
-
-def area_under_curve(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
-    """Compute the probability that a positive scores higher than a negative, ties counting one half (Mann-Whitney)."""
-    m, n = int(positive.sum()), int((~positive).sum())
-    return float((rankdata(scores)[positive].sum() - m * (m + 1) / 2) / (m * n))
-
-
-def auc_interval(auc: float, m: float, n: float) -> tuple[float, float]:
-    """Return the 95 % interval of an area under the ROC curve over `m` positives and `n` negatives.
-
-    A score interval, which stays within [0, 1] and has a width even at 0 and 1: method 5 of Newcombe (2006, Statistics
-    in Medicine 25, 559-573). Its standard error is that of Hanley and McNeil (1982) with equal group sizes in the
-    numerator.
-    """
-    half = (m + n) / 2 - 1
-
-    def excess(value: float) -> float:
-        variance = value * (1 - value) / (m * n)
-        variance *= 1 + half * (1 - value) / (2 - value) + half * value / (1 + value)
-        return abs(auc - value) - Z_95 * math.sqrt(max(variance, 0.0))
-
-    inside = min(max(auc, 1e-9), 1 - 1e-9)  # at an area of 0 or 1 the variance is 0, so these are roots too
-    low = 0.0 if auc <= 0 else float(brentq(excess, 0, min(auc, inside)))
-    high = 1.0 if auc >= 1 else float(brentq(excess, max(auc, inside), 1))
-    return low, high

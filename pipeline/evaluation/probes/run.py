@@ -1,6 +1,6 @@
 """All probes of one run: what its embedding matrix encodes before and after training, as metrics and tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.schema import Config
+from pipeline.config.schema import Config, EmbeddingConfig
 from pipeline.evaluation.probes.antonyms import antonym_sets, antonyms
+from pipeline.evaluation.probes.convex import convex_note, convex_reference, is_convex
 from pipeline.evaluation.probes.drift import drift, drift_by_count, labelled_counts, most_changed
 from pipeline.evaluation.probes.neighbours import neighbours_before_after
 from pipeline.evaluation.probes.opinion_words import opinion_words, resolve_opinion_words
 from pipeline.evaluation.probes.polarity import polarity
-from pipeline.evaluation.probes.similarity import load_pairs, similarity_before_after
+from pipeline.evaluation.probes.similarity import Pair, RowOf, load_pairs, similarity_before_after
 from pipeline.evaluation.probes.transfer import open_task, transfer_metrics
 from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
 from pipeline.runtime.cached_folder import Stage
@@ -32,12 +33,13 @@ MIN_LABELLED_COUNT = 5  # occurrences in the labelled tweets of a word listed as
 
 @dataclass
 class ProbeResults:
-    """Metrics named `probe/…`, and the rows of tables by the name of their file."""
+    """Metrics named `probe/…`, the rows of tables by the name of their file, and caveats."""
 
     metrics: dict[str, float | None] = field(default_factory=dict)
     neighbours: Rows = field(default_factory=list)
     similarity: Rows = field(default_factory=list)
     tables: dict[str, Rows] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, probe: str, metrics: Mapping[str, float | None], **tables: Rows) -> None:
         """Add metrics under `probe/<probe>/`, and rows to tables by name."""
@@ -79,11 +81,16 @@ def probe_run(
     queries = [tokens[0] if len(tokens := tokenizer(word)) == 1 else word for word in probe.neighbour_words]
     probes.neighbours = neighbours_before_after(initial, final, words, queries, probe.neighbours)
 
-    for source in (*probe.similarity, *probe.similarity_files):
-        name = Path(source).stem if source in probe.similarity_files else source
-        metrics, row = similarity_before_after(initial, final, load_pairs(source), row_of)
+    files = {Path(source).stem: source for source in probe.similarity_files}
+    sets = {name: load_pairs(source) for name, source in ({name: name for name in probe.similarity} | files).items()}
+    for name, pairs in sets.items():
+        metrics, row = similarity_before_after(initial, final, pairs, row_of)
         probes.add(f"similarity/{name}", metrics)
         probes.similarity.append({"set": name} | row)
+    if len(config.embedding.tables) > 1 and not config.embedding.projected:  # a projection mixes the tables
+        probes.tables["embedding_tables"] = [
+            _table_row(config.embedding, number, result, sets, row_of) for number in range(len(config.embedding.tables))
+        ]
 
     if (kind := resolve_opinion_words(probe.polarity, config.data.source)) is not None:
         metrics, table = polarity(initial, final, opinion_words(kind), row_of, touched)
@@ -107,11 +114,31 @@ def probe_run(
     )
     probes.add("unseen_tokens", metrics, score_by_unseen=table)
 
+    if is_convex(config) and (reference := convex_reference(initial, splits, rows, config.train.class_weights)):
+        probes.add("convex", {score: reference[score] for score in ("accuracy", "nll")})
+        if note := convex_note(reference, result, config):
+            probes.notes.append(note)
+
     for name, task in tasks.items():
         opened = open_task(task.folder, name, len(task.outcome["label_names"]), len(vocabulary))
         transfer_scores, row = transfer_metrics(opened, initial, final)
         probes.add(f"transfer/{name}", transfer_scores, transfer=[row])
     return probes
+
+
+def _table_row(
+    embedding: EmbeddingConfig, number: int, result: "RunResult", sets: Mapping[str, Sequence[Pair]], row_of: RowOf
+) -> dict[str, Any]:
+    """One of the tables side by side: its size, its mean drift, and Spearman's ρ on each set before and after."""
+    init, trainable = embedding.tables[number]
+    columns = slice(number * embedding.dim, (number + 1) * embedding.dim)
+    initial, final = result.initial_VE[:, columns], result.embedding_VE[:, columns]
+    row: dict[str, Any] = {"init": init, "trainable": trainable, "dimensions": embedding.dim}
+    row |= {"parameters": initial.size, "mean_drift": drift(initial, final, result.touched_V)["mean"]}
+    for name, pairs in sets.items():
+        scores = similarity_before_after(initial, final, pairs, row_of)[1]
+        row |= {f"{name}_before": scores["spearman_before"], f"{name}_after": scores["spearman"]}
+    return row
 
 
 def _label_direction(result: "RunResult") -> NDArray[np.float32] | None:

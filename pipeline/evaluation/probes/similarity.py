@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from pipeline.evaluation.auc import Z_95
 from pipeline.runtime.errors import UserError, nearest
 
 Pair = tuple[str, str, float]  # two words and their rating
 RowOf = Callable[[str], int | None]  # the row of a word, None for a word that is not one token of the vocabulary
 GENSIM_FILES = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}  # in gensim's test data
 MIN_PAIRS = 5
-Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 def load_pairs(name_or_path: str | Path) -> list[Pair]:

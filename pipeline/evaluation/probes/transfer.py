@@ -50,9 +50,12 @@ def open_task(folder: Path, name: str, classes: int, vocabulary_size: int) -> Tr
     return TransferTask(name, classes, shares, labels)
 
 
-def word_shares(split: EncodedSplit, vocabulary_size: int) -> csr_array:
-    """The share (N, V) of each word among the known words of a tweet; a row sums to one, or to zero without any."""
-    known = (split.ids != UNK) & (split.ids != PAD)
+def word_shares(split: EncodedSplit, vocabulary_size: int, *, unknown: bool = False) -> csr_array:
+    """The share (N, V) of each word among the known words of a tweet; a row sums to one, or to zero without any.
+
+    With `unknown`, UNK counts as a word, as in the `mean` encoder.
+    """
+    known = (split.ids != PAD) & ((split.ids != UNK) | unknown)
     # Number of known tokens before each position; differences at the tweets' ends are their known lengths.
     before = np.concatenate([[0], np.cumsum(known, dtype=np.int64)])
     ends = before[split.offsets]
@@ -74,12 +77,16 @@ def transfer_score(matrix: NDArray[np.floating], task: TransferTask) -> tuple[di
     if not np.isfinite(matrix).all():
         raise ValueError(f"{task.name}: the matrix has values that are not finite")
     means = {split: shares @ matrix.astype(np.float64) for split, shares in task.shares.items()}
+    return logistic_scores(standardized(means), task.labels, task.classes, GRID)
+
+
+def standardized(means: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Features (N, F) with mean 0 and variance 1 on the training split; a constant feature becomes zero."""
     centre, spread = means["train"].mean(axis=0), means["train"].std(axis=0)
     # The standard deviation of equal numbers is a rounding error, not exactly zero.
     constant = spread <= 1e-10 * np.abs(means["train"]).max(axis=0, initial=0)
     scale = np.where(constant, 0, 1 / np.where(constant, 1, spread))
-    features = {split: (mean - centre) * scale for split, mean in means.items()}
-    return logistic_scores(features, task.labels, task.classes, GRID)
+    return {split: (mean - centre) * scale for split, mean in means.items()}
 
 
 def transfer_metrics(

@@ -1,10 +1,11 @@
 """Data sets of the transfer probe, encoded with a run's vocabulary, and their overlap with the text it has read.
 
 The task `sample_topic` is generated. The others are public: tasks of TweetEval (Barbieri et al. 2020), NLTK's tweets
-and Sentiment140.
+and Sentiment140. The labels of the last two were made from emoticons, which are removed from their texts.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,16 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.schema import UNK, SampleConfig
+from pipeline.config.schema import UNK, SampleConfig, TextConfig
 from pipeline.data.arrow import in_batches
 from pipeline.data.duplicates import KEYS, UIntArray, digests
 from pipeline.data.label_budget import stratified_order
-from pipeline.data.source import source_fingerprint
-from pipeline.evaluation.probes.task_settings import task_data
+from pipeline.data.source import source_fingerprint, task_data
 from pipeline.runtime.files import file_fingerprint, fingerprint
 from pipeline.text.vocabulary import Tokenizer, Vocabulary
 
 SAMPLE_TOPIC = "sample_topic"
+EMOTICON_LABELS = ("nltk_twitter", "sentiment140")
 MOST_ROWS = 20_000  # of a training or validation split; larger ones are sampled by class
 TOPIC_ROWS = {"train": 4_000, "validation": 1_000, "test": 1_000}
 TOPIC_GENERATED = 6_500  # more than are used, as duplicates are left out
@@ -102,6 +103,11 @@ def task_fingerprint(
     if name == SAMPLE_TOPIC:
         return fingerprint([name, vars(topic_config(sample)), TOPIC_ROWS])
     return fingerprint([name, source_fingerprint(task_data(name, path), fingerprint_files)])
+
+
+def task_text(name: str, text: TextConfig) -> TextConfig:
+    """The settings of a task's tokens: those of the run, without emoticons where they made the labels."""
+    return replace(text, emoticons="strip_fragments") if name in EMOTICON_LABELS else text
 
 
 def load_task(name: str, path: str | None, sample: SampleConfig | None, folder: Path) -> TaskTexts:

@@ -55,7 +55,7 @@ def score_by_unseen(
     known_counts = None if known is None else _count_tokens(unseen & _without_specials(known), ids, offsets)
     metrics: dict[str, float | None] = {}
     table = []
-    for name, label, members in _bins(shares):
+    for name, label, members in bins(shares):
         n, hits = int(members.sum()), int(correct[members].sum())
         row: dict[str, Any] = {"unseen": label, "tweets": n, "accuracy": None, "low": None, "high": None}
         if n:
@@ -71,7 +71,7 @@ def score_by_unseen(
     return metrics, table
 
 
-def _bins(shares: NDArray[np.float64]) -> list[tuple[str | None, str, NDArray[np.bool_]]]:
+def bins(shares: NDArray[np.float64]) -> list[tuple[str | None, str, NDArray[np.bool_]]]:
     """Bins as (name in metrics, label in the table, tweets in it); the last, without tokens, has no metric."""
     bins: list[tuple[str | None, str, NDArray[np.bool_]]] = [("0", "none", shares == 0)]
     for low, high in pairwise(EDGES):

@@ -61,6 +61,9 @@ class StudyResults:
         (higher, lower, equivalent, undecided, too few seeds), equivalent (bool), sentence; auc and nll (a − b), each
         with its ends _low and _high (other seeds and other test tweets).
     resplits : a, b, label_budget (as in `differences`), n (resplits), mean, low, high; empty without resplits.
+    amounts : variant (with all unlabelled texts), unlabelled_texts (that its CBOW read), a (the variant with so many),
+        label_budget, n, mean (its lead over vectors learned from scratch), low, high (other seeds and other test
+        tweets); empty unless some variant is there with several amounts.
     factorial : label_budget, effect ("CBOW init", "training", "interaction"), n, mean, low, high, low_total,
         high_total, p, p_holm (over all effects and budgets).
     crossover : variant, kind, estimate, low, high (label budgets or None), certain (bool), sentence.
@@ -71,6 +74,8 @@ class StudyResults:
         have rows of the tasks "(mean of these tasks)" and "(mean of other tasks)", whose n and interval are over tasks.
     bands : variant, band, rows, touched, mean_drift, mean_relative_l2; largest budget, mean over seeds.
     unknown : variant, band (share of a tweet's tokens that are in no labelled tweet), tweets, accuracy, low, high.
+    unseen_leads : a, b (vectors learned from scratch), label_budget, band, n (seeds), tweets, mean (accuracy of a − b),
+        low, high (other seeds and other test tweets).
     changed : variant, word, count, drift, relative_l2, direction; first seed, largest budget.
     words_map : {"words": […], "counts": […], "polarity": [-1, 0, 1 …], "variants": {variant: {"before": [[x, y], …],
         "after": [[x, y], …]}}}: coordinates of the same words; empty where no run kept its embedding.
@@ -93,6 +98,7 @@ class StudyResults:
     ensembles: pd.DataFrame
     differences: pd.DataFrame
     resplits: pd.DataFrame
+    amounts: pd.DataFrame
     factorial: pd.DataFrame
     crossover: pd.DataFrame
     mcnemar: pd.DataFrame
@@ -100,6 +106,7 @@ class StudyResults:
     transfer: pd.DataFrame
     bands: pd.DataFrame
     unknown: pd.DataFrame
+    unseen_leads: pd.DataFrame
     changed: pd.DataFrame
     words_map: dict[str, Any]
     examples: pd.DataFrame

@@ -97,6 +97,17 @@ def probability_table(results: StudyResults) -> Rows:
     ]
 
 
+def amount_table(results: StudyResults) -> Rows:
+    """A row per variant and number of unlabelled texts, a column per label budget: the lead in points."""
+    rows: dict[tuple[str, int], dict[str, str]] = {}
+    for cell in records(results.amounts):
+        name, size = str(cell["variant"]), int(cell["unlabelled_texts"])
+        empty = {"variant": prose_name(name), "unlabelled texts": f"{size:,}"}
+        row = rows.setdefault((name, size), empty | dict.fromkeys(map(str, results.design["budget_names"]), DASH))
+        row[budget_name(results, cell["label_budget"])] = points_text(cell["mean"], cell["low"], cell["high"])
+    return list(rows.values())
+
+
 def factorial_table(results: StudyResults) -> Rows:
     """A row per label budget, columns per effect (CBOW init, training, their interaction), in points."""
     rows: Rows = []

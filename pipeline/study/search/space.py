@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from pipeline.config.schema import Config
-from pipeline.config.validate import KEYS, RANGE, SPACE, check, unknown_key, value_text
+from pipeline.config.literals import value_text
+from pipeline.config.schema import SELECTION, Config
+from pipeline.config.validate import KEYS, RANGE, SPACE, check, unknown_key
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.study.design import Settings, with_settings
 
@@ -15,6 +16,7 @@ SECTIONS = ("train.", "model.", "cbow.", "ppmi.")
 FIXED = (
     *("train.device", "train.threads", "train.monitor", "model.encoder"),
     *("cbow.seed", "cbow.vector_size", "cbow.workers", "cbow.use_unlabelled", "cbow.extra_text", "cbow.extra_encoding"),
+    *(f"cbow.{key}" for key in SELECTION),
 )
 SEARCHABLE = (
     *(key for key in KEYS if key.startswith(SECTIONS) and key not in FIXED),

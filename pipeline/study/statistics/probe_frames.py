@@ -1,4 +1,4 @@
-"""Probes, transfer, drift and accuracy on unseen words as data frames: means over seeds with intervals."""
+"""Probes, transfer and drift as data frames: means over seeds with intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.study.statistics.bootstrap import resample_tweets
 from pipeline.study.statistics.intervals import Interval, combined_interval, t_interval
@@ -92,25 +91,6 @@ def drift_by_count_frame(tables: Tables) -> pd.DataFrame:
         for row_by_seed in zip(*seeds, strict=True)
     ]
     return pd.DataFrame(rows, columns=["variant", "band", *columns]).rename(columns={"relative_l2": "mean_relative_l2"})
-
-
-def score_by_unseen_frame(tables: Tables) -> pd.DataFrame:
-    """`StudyResults.unknown` from the runs' `score_by_unseen.csv`.
-
-    Accuracy is the mean over seeds, with a Wilson interval over tweets. Which tokens are unseen depends on the labelled
-    tweets of a seed, so the number of tweets is a mean over seeds, too.
-    """
-    rows = []
-    for variant, seeds in tables.items():
-        for band in dict.fromkeys(row["unseen"] for table in seeds for row in table):
-            band_rows = [row for table in seeds for row in table if row["unseen"] == band and row["accuracy"]]
-            if not band_rows:
-                continue
-            tweets = _mean([row["tweets"] for row in band_rows]) or 0.0
-            accuracy = _mean([row["accuracy"] for row in band_rows]) or 0.0
-            low, high = proportion_confint(accuracy * tweets, tweets, method="wilson")
-            rows.append((variant, band, tweets, accuracy, low, high))
-    return pd.DataFrame(rows, columns=["variant", "band", "tweets", "accuracy", "low", "high"])
 
 
 def _by_variant(runs: pd.DataFrame, label_budget: int) -> list[tuple[str, pd.DataFrame]]:

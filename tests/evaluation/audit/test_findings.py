@@ -37,7 +37,7 @@ def test_data_without_defects_has_no_findings(report_of):
     splits = {"train": plain(400), "validation": plain(40, 400), "test": plain(100, 440)}
     report = report_of(splits, tokenizer=letters)
     assert report["findings"] == []
-    assert list(report) == ["splits", "class_shares", "duplicates", "near_duplicates", "leaks", "findings"]
+    assert list(report) == ["splits", "class_shares", "shift", "duplicates", "near_duplicates", "leaks", "findings"]
 
 
 def test_a_leak_that_holds_on_test(report_of):

@@ -10,13 +10,13 @@ from pipeline.config.compose import compose
 from pipeline.config.schema import SampleConfig
 from pipeline.data.sample.generate import blocks
 from pipeline.evaluation.probes import transfer_tasks
-from pipeline.evaluation.probes.task_settings import task_text
 from pipeline.evaluation.probes.transfer import open_task, transfer_score
 from pipeline.evaluation.probes.transfer_tasks import (
     TOPIC_ROWS,
     load_task,
     overlap,
     task_fingerprint,
+    task_text,
     topic_config,
     topic_task,
     write_task,

@@ -215,3 +215,22 @@ def unknown() -> pd.DataFrame:
         last = name == "random_frozen" and index == 3
         rows.append([name, band, tweets, mean, None if last else mean - 0.014, None if last else mean + 0.014])
     return pd.DataFrame(rows, columns=["variant", "band", "tweets", "accuracy", "low", "high"])
+
+
+def resplits() -> pd.DataFrame:
+    rows = [
+        ("cbow_frozen", "random_trainable", 100, 5, 0.05, 0.03, 0.07),
+        ("cbow_frozen", "random_trainable", 300, 5, 0.01, -0.01, 0.03),
+        ("cbow_frozen", "random_trainable", 1000, 5, -0.04, -0.05, -0.03),
+        ("cbow_frozen", "random_frozen", 100, 5, 0.2, 0.1, 0.3),
+    ]
+    return pd.DataFrame(rows, columns=["a", "b", "label_budget", "n", "mean", "low", "high"])
+
+
+def unseen_leads(seeds: int) -> pd.DataFrame:
+    rows: list[list[Any]] = []
+    for name, budget, (index, band) in product(VARIANTS[2:], BUDGETS, enumerate(["none", "0-10 %", "10-20 %"])):
+        mean = 0.02 + 0.03 * index
+        tweets = [4000.0, 6000.5, 2283.5][index]
+        rows.append([name, VARIANTS[0], budget, band, seeds, tweets, mean, mean - 0.011, mean + 0.011])
+    return pd.DataFrame(rows, columns=["a", "b", "label_budget", "band", "n", "tweets", "mean", "low", "high"])

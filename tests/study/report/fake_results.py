@@ -61,6 +61,9 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
             "trial_seeds": 2,
             "monitor": "macro_recall",
             "monitor_name": "macro recall",
+            "resplits": 5,
+            "resplit_rows": {"train": 800, "test": 150},
+            "own_test": "the data set's own test tweets",
         },
         verdicts=_verdicts(),
         warnings=[
@@ -77,6 +80,7 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
         trials=frames.trials(),
         scores=frames.scores(runs),
         ensembles=frames.ensembles(seeds),
+        resplits=frames.resplits(),
         differences=frames.differences(runs),
         factorial=frames.factorial(runs),
         crossover=pd.DataFrame(
@@ -98,6 +102,7 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
         transfer=frames.transfer(seeds),
         bands=frames.bands(),
         unknown=frames.unknown(),
+        unseen_leads=frames.unseen_leads(seeds),
         changed=_changed(),
         words_map=_words_map(),
         examples=_examples(),

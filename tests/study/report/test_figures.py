@@ -20,7 +20,18 @@ from pipeline.study.report.figures.style import Sketch, plot_settings
 from pipeline.study.report.study_results import StudyResults
 from tests.study.report.fake_results import fake_results
 
-FRAMES = ("differences", "scores", "trials", "factorial", "crossover", "probes", "transfer", "bands", "unknown")
+FRAMES = (
+    "differences",
+    "scores",
+    "trials",
+    "factorial",
+    "crossover",
+    "probes",
+    "transfer",
+    "bands",
+    "unknown",
+    "unseen_leads",
+)
 
 
 def draw(name: str, results: StudyResults) -> Sketch:

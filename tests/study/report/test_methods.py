@@ -33,6 +33,12 @@ def test_each_seed_has_its_own_cbow_or_all_share_one():
         assert "All seeds start from the same CBOW training, so no interval" in methods_text(override)
 
 
+def test_what_distilled_vectors_have_read_stands_there_where_a_variant_has_them():
+    assert "istilled" not in methods_text()
+    text = methods_text("study.variants=[cbow_frozen,distilled_frozen]", "study.pairs=[[cbow_frozen,distilled_frozen]]")
+    assert "Distilled vectors hold what their sentence transformer read elsewhere (all-MiniLM-L6-v2: about a b" in text
+
+
 def test_other_tasks_have_a_paragraph_where_there_are_some():
     assert "Other tasks" not in methods_text()
     text = methods_text(transfer=("emotion", "irony"))

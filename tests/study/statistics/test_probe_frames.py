@@ -2,10 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.evaluation.probes.drift import drift_by_count
-from pipeline.evaluation.probes.unseen_tokens import score_by_unseen
 from pipeline.study.statistics.intervals import combined_interval
 from pipeline.study.statistics.probe_frames import (
     OTHER_TASKS,
@@ -13,7 +11,6 @@ from pipeline.study.statistics.probe_frames import (
     TransferHits,
     drift_by_count_frame,
     probe_frame,
-    score_by_unseen_frame,
     transfer_frame,
 )
 from pipeline.tracking.write_record import csv_text
@@ -148,34 +145,3 @@ def test_bands_of_real_drift_tables_are_averaged():
     assert result.loc["2-4", "touched"] == 1.5
     assert result.loc["20-99", "mean_relative_l2"] == pytest.approx((1 + 2) / 2)
     assert np.isnan(result.loc["5-19", "mean_drift"])
-
-
-def test_unknown_words_of_real_tables():
-    offsets = np.arange(0, 41, 2)
-    ids = np.tile([2, 3], 20)
-    labels = np.zeros(20, np.int64)
-    tables = []
-    for seen, right in ((np.array([0, 0, 1, 1], bool), 15), (np.array([0, 0, 1, 0], bool), 5)):
-        predicted = np.where(np.arange(20) < right, 0, 1)
-        tables.append(written(score_by_unseen(ids, offsets, seen, labels, predicted)[1]))
-    result = score_by_unseen_frame({"v": tables})
-    assert result[["variant", "band", "tweets", "accuracy"]].to_numpy().tolist() == [
-        ["v", "none", 20.0, 0.75],
-        ["v", "30-50 %", 20.0, 0.25],
-    ]
-    assert result.loc[0, ["low", "high"]].tolist() == pytest.approx(proportion_confint(15, 20, method="wilson"))
-
-
-def test_accuracy_in_a_band_is_averaged_over_seeds():
-    tables = [
-        [
-            {"unseen": "none", "tweets": "10", "accuracy": "0.5"},
-            {"unseen": "no tokens", "tweets": "1", "accuracy": "1"},
-        ],
-        [{"unseen": "none", "tweets": "30", "accuracy": "0.7"}, {"unseen": "0-10 %", "tweets": "0", "accuracy": ""}],
-    ]
-    result = score_by_unseen_frame({"v": tables})
-    assert result["band"].tolist() == ["none", "no tokens"]
-    assert result.loc[0, "tweets"] == 20
-    assert result.loc[0, "accuracy"] == pytest.approx(0.6)
-    assert result.loc[0, ["low", "high"]].tolist() == pytest.approx(proportion_confint(12, 20, method="wilson"))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report import phrases
+from pipeline.study.report.answers import distilled
 from pipeline.study.report.answers.cbow import cbow_verdict
 from pipeline.study.report.answers.transfer import transfer_verdict
 from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, Difference
@@ -47,9 +48,10 @@ def verdicts(
     measured = pd.DataFrame() if transfer is None else transfer
     other_tasks = transfer_verdict(measured, runs, design, tasks or {})
     cbow = cbow_verdict(scores, differences, crossover, design, resplits)
-    others = _others_verdict(differences, MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1])
+    others = _others_verdict(differences, [*(MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1]), *distilled.PAIRS])
     labels = _labels_verdict(scores, differences, runs, leak, design)
-    candidates = [labels, other_tasks, cbow, _emoticons_verdict(scores, differences, leak), others]
+    of_distilled = distilled.distilled_verdict(differences, design)
+    candidates = [labels, other_tasks, cbow, of_distilled, _emoticons_verdict(scores, differences, leak), others]
     return [verdict for verdict in candidates if verdict is not None]
 
 
@@ -79,7 +81,7 @@ def _labels_verdict(
     sentences = [f"{opening}.", f"{name} reach {design['metric_name']} {numbers}{comparison}."]
     sentences += [caveat] if caveat else []
     compared = [(budget, difference) for budget, difference in gains.items() if difference is not None]
-    sentences += phrases.reversals(compared)
+    sentences += phrases.reversals(compared[-1:])
     if best is not None:
         numbers = phrases.score(best["mean"], best["low_total"], best["high_total"])
         sentences.append(f"The best baseline, {prose_name(best['variant'])}, has {numbers}.")

@@ -33,16 +33,15 @@ def cbow_verdict(
     budgets = design["label_budgets"]
 
     def curve(first: str, second: str) -> Curve:
-        rows = ((budget, phrases.difference_of(differences, first, second, budget)) for budget in budgets)
-        return [(budget, difference) for budget, difference in rows if difference is not None]
+        return difference_curve(differences, first, second, budgets)
 
     curves = {variant: rows for variant in (FROZEN, TUNED) if (rows := curve(variant, LEARNED))}
     if not curves:
         return None
     small = phrases.effect_text(design["smallest_effect"])
-    sentences, evidence = [f"{_opening(list(curves.values()))}."], []
+    sentences, evidence = [f"{opening(list(curves.values()))}."], []
     for variant, rows in curves.items():
-        sentences += [*_standings(variant, rows, small), *phrases.reversals(rows)]
+        sentences += [*standings(variant, LEARNED, rows, small), *phrases.reversals(rows)]
         evidence.append(phrases.over_budgets(f"{prose_name(variant)} − {prose_name(LEARNED)}", rows))
         if (crossing := phrases.row_of(crossover, variant=variant)) is not None:
             sentences += _catching_up(crossing, rows)
@@ -66,8 +65,14 @@ def cbow_verdict(
     return Verdict(QUESTION, " ".join(sentences), evidence)
 
 
-def _opening(curves: Sequence[Curve]) -> str:
-    """At which label budgets at least one use of CBOW vectors gains more than the smallest effect."""
+def difference_curve(differences: pd.DataFrame, first: str, second: str, budgets: Sequence[int]) -> Curve:
+    """First minus second at the label budgets that have both."""
+    rows = ((budget, phrases.difference_of(differences, first, second, budget)) for budget in budgets)
+    return [(budget, difference) for budget, difference in rows if difference is not None]
+
+
+def opening(curves: Sequence[Curve]) -> str:
+    """At which label budgets at least one of the differences is a gain of more than the smallest effect."""
     differences: dict[int, list[Difference]] = {}
     for rows in curves:
         for budget, difference in rows:
@@ -102,12 +107,12 @@ def _is_ahead(difference: Difference) -> bool:
     )
 
 
-def _standings(variant: str, rows: Curve, small: str) -> list[str]:
-    """Where a variant is ahead of vectors learned from scratch, undecided or behind: a sentence per run of budgets."""
+def standings(variant: str, rival: str, rows: Curve, small: str) -> list[str]:
+    """Where a variant is ahead of its rival, undecided or behind: a sentence per run of budgets."""
     groups = [(text, list(members)) for text, members in groupby(rows, key=lambda row: _standing(row[1], small))]
     name = phrases.capital(prose_name(variant))
     subjects = [f"{name}, is" if "," in name else f"{name} is", *["It is"] * (len(groups) - 1)]
-    others = [prose_name(LEARNED), *["them"] * (len(groups) - 1)]
+    others = [prose_name(rival), *["them"] * (len(groups) - 1)]
     return [
         f"{subject} {standing.format(them=other)} {_budgets(members)}."
         for subject, other, (standing, members) in zip(subjects, others, groups, strict=True)

@@ -8,8 +8,9 @@ import pandas as pd
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report import phrases
-from pipeline.study.report.formatting import number, signed
+from pipeline.study.report.formatting import number, records, signed
 from pipeline.study.report.phrases import Difference, listed
+from pipeline.study.statistics.frames import LEARNED
 
 LIKE_TRAINING = "tweets like the training ones"
 
@@ -22,16 +23,8 @@ def resplit_sentences(
     rows : the differences on the data set's own test split by label budget. resplits : `StudyResults.resplits`.
     """
     own = dict(rows)
-    frame = resplits[resplits["a"] == variant] if len(resplits) else resplits
-    measured = (
-        [
-            (int(row["label_budget"]), _standing(row), row)
-            for row in frame.sort_values("label_budget").to_dict("records")
-            if int(row["label_budget"]) in own
-        ]
-        if len(frame)
-        else []
-    )
+    of_pair = [row for row in records(resplits) if (row["a"], row["b"]) == (variant, LEARNED)]
+    measured = [(int(row["label_budget"]), _standing(row), row) for row in of_pair if row["label_budget"] in own]
     if not measured:
         return [], []
     clauses = []

@@ -5,16 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.study.report.figures.curves import factorial, learning_rates, parameters_and_score, score_curves
-from pipeline.study.report.figures.differences import differences, resplits
+from pipeline.study.report.figures.differences import amounts, differences, resplits
 from pipeline.study.report.figures.style import Sketch, plot_settings, save
-from pipeline.study.report.figures.words import confusion, drift_by_frequency, probes, transfer, unknown_words
+from pipeline.study.report.figures.words import (
+    confusion,
+    drift_by_frequency,
+    probes,
+    transfer,
+    unknown_words,
+    unseen_leads,
+)
 from pipeline.study.report.study_results import StudyResults
 
 FIGURES: dict[str, Callable[[StudyResults], Sketch | None]] = {
     draw.__name__: draw
     for draw in (
-        *(differences, resplits, score_curves, parameters_and_score, factorial, probes, transfer, drift_by_frequency),
-        *(unknown_words, confusion, learning_rates),
+        *(differences, resplits, score_curves, amounts, parameters_and_score, factorial, probes, transfer),
+        *(drift_by_frequency, unknown_words, unseen_leads, confusion, learning_rates),
     )
 }
 

@@ -39,7 +39,7 @@ def score_curves(results: StudyResults) -> style.Sketch | None:
     axes: Axes = panels[0]
     budgets = sorted({int(budget) for budget in scores["label_budget"]})
     variants = scores[scores["kind"] == "variant"]
-    for name in style.variants_in(results, variants):
+    for name in style.variants_in(results, variants, repetitions=False):
         line = variants[variants["variant"] == name].sort_values("label_budget")
         look = variant_style(name)
         down, up = style.half_widths(line, 100, "_total")
@@ -99,7 +99,7 @@ def parameters_and_score(results: StudyResults) -> style.Sketch | None:
     sized = sized[sized["label_budget"] == largest]
     drawing, title = style.new_drawing(results, f"Trainable parameters and test {metric}", 4.1)
     axes = drawing.add_subplot()
-    for name in style.variants_in(results, sized):
+    for name in style.variants_in(results, sized, repetitions=False):
         point = sized[sized["variant"] == name]
         look = variant_style(name) | {"linestyle": ""}
         x, y = point["trainable"], 100 * point["mean"]

@@ -1,8 +1,9 @@
-"""Figures of paired differences: a forest plot with decisions, and the lead on the test split and on resplits."""
+"""Figures of paired differences: a forest plot with decisions, the lead on resplits and by amount of text."""
 
 import textwrap
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -14,6 +15,7 @@ from pipeline.study.report.figures.style import (
     LIGHT,
     SMALL,
     Sketch,
+    budget_labels,
     captioned,
     count_range,
     legend_below,
@@ -22,7 +24,7 @@ from pipeline.study.report.figures.style import (
     panels_for,
     wrapped_names,
 )
-from pipeline.study.report.formatting import budget_name, number, points_text, records
+from pipeline.study.report.formatting import budget_name, number, points_text, records, score_text
 from pipeline.study.report.phrases import effect_text
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.statistics.frames import LEARNED
@@ -138,6 +140,39 @@ def resplits(results: StudyResults) -> Sketch | None:
     legend_below(drawing, panels[0], 2)
     numbers = count_range(row["n"] for rows in of_resplits.values() for row in rows)
     return captioned("resplits", title, drawing, learned=prose_name(LEARNED), metric=metric, resplits=numbers)
+
+
+def amounts(results: StudyResults) -> Sketch | None:
+    """Heat map of the lead over vectors learned from scratch by labels and unlabelled texts, with the crossover."""
+    frame = results.amounts
+    if frame.empty:
+        return None
+    metric, names = results.design["metric_name"], list(dict.fromkeys(frame["variant"]))
+    sizes = frame.groupby("variant")["unlabelled_texts"].nunique()
+    height = sum(0.4 * sizes[name] + 1.0 for name in names)
+    drawing, title = new_drawing(results, "Lead by amount of text that CBOW read", height)
+    panels = drawing.subplots(len(names), 1, squeeze=False, height_ratios=[sizes[name] + 1 for name in names])[:, 0]
+    limit = max(100 * float(frame["mean"].abs().max()), 0.1)
+    for name, panel in zip(names, panels, strict=True):
+        cells = frame[frame["variant"] == name]
+        leads = 100 * cells.pivot(index="unlabelled_texts", columns="label_budget", values="mean")
+        image = panel.imshow(leads, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto", origin="lower")
+        for row in records(cells):
+            x, y = (axis.get_loc(row[axis.name]) for axis in (leads.columns, leads.index))
+            colour = "white" if abs(100 * row["mean"]) > 0.6 * limit else "black"
+            text = score_text(row["mean"], row["low"], row["high"])
+            panel.text(x, y, f"{'+' * (row['mean'] > 0)}{text}", ha="center", va="center", color=colour, fontsize=SMALL)
+        if min(leads.shape) > 1 and leads.min(axis=None) < 0 < leads.max(axis=None):
+            x, y = ([-0.5, *range(size), size - 0.5] for size in leads.shape[::-1])  # to the edge of the outer cells
+            panel.contour(x, y, np.pad(leads, 1, mode="edge"), levels=[0], colors="black", linewidths=1.5)
+        panel.set_xticks(range(leads.shape[1]), budget_labels(results, list(leads.columns)))
+        panel.set_yticks(range(leads.shape[0]), [f"{size:,}" for size in leads.index])
+        panel.set_title(prose_name(name), loc="left", fontweight="bold")
+        panel.set_ylabel("unlabelled texts")
+    panels[-1].set_xlabel("labelled tweets")
+    drawing.colorbar(image, ax=list(panels), label=f"points of {metric}")
+    seeds = count_range(frame["n"])
+    return captioned("amounts", title, drawing, learned=prose_name(LEARNED), metric=metric, seeds=seeds)
 
 
 def lead_rows(frame: pd.DataFrame, first: str, second: str, suffix: str = "") -> list[dict[str, Any]]:

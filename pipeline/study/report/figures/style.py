@@ -120,9 +120,10 @@ def ordered(names: Sequence[str], first: Sequence[str]) -> list[str]:
     return [*(name for name in first if name in set(names)), *sorted(set(names) - set(first))]
 
 
-def variants_in(results: StudyResults, frame: pd.DataFrame) -> list[str]:
-    """The variants in `frame`, in the order of the design."""
-    return ordered([str(name) for name in frame["variant"]], results.design["variants"])
+def variants_in(results: StudyResults, frame: pd.DataFrame, *, repetitions: bool = True) -> list[str]:
+    """The variants in `frame`, in the order of the design; without repetitions with fewer unlabelled texts if asked."""
+    hidden = () if repetitions else results.design.get("repetitions", ())
+    return ordered([str(name) for name in frame["variant"] if name not in hidden], results.design["variants"])
 
 
 def budget_labels(results: StudyResults, budgets: Sequence[int]) -> list[str]:

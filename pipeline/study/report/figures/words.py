@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures import style
-from pipeline.study.report.formatting import records
+from pipeline.study.report.formatting import budget_name, records
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import MEANS_OF_TASKS, PROBE_CHANCE, main_probes
 
@@ -164,6 +165,36 @@ def unknown_words(results: StudyResults) -> style.Sketch | None:
     axes.set_ylabel("test accuracy, %")
     style.legend_below(drawing, axes, 2)
     return style.captioned("unknown_words", title, drawing, **style.budget_and_seeds(results))
+
+
+def unseen_leads(results: StudyResults) -> style.Sketch | None:
+    """The lead over vectors learned from scratch by the share of unseen tokens: a panel per pair, a line per budget."""
+    frame = style.with_values(results.unseen_leads, "mean")
+    if frame.empty:
+        return None
+    names, bands = style.variants_in(results, frame.rename(columns={"a": "variant"})), list(frame["band"].unique())
+    budgets = sorted({int(budget) for budget in frame["label_budget"]})
+    titles, title_height = style.wrapped_names(names, 36)
+    rows = -(-len(names) // 2)
+    drawing, title = style.new_drawing(results, "Lead by share of unseen tokens", (2.4 + title_height) * rows + 0.9)
+    panels = style.panels_for(drawing, names, 2, sharey=True)
+    shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(budgets)))
+    for index, (panel, name) in enumerate(zip(panels, names, strict=True)):
+        panel.axhline(0, color="black", linewidth=1)
+        for step, (budget, shade) in enumerate(zip(budgets, shades, strict=True)):
+            line = frame[(frame["a"] == name) & (frame["label_budget"] == budget)]
+            x = [bands.index(band) + 0.12 * (step - (len(budgets) - 1) / 2) for band in line["band"]]
+            label = f"{budget_name(results, budget)} labels"
+            panel.errorbar(x, 100 * line["mean"], style.half_widths(line, 100), color=shade, marker="o", markersize=4,
+                           linewidth=1, capsize=2, label=label)  # fmt: skip
+        panel.set_title(titles[index], loc="left", fontweight="bold")
+        panel.set_xticks(range(len(bands)), bands, rotation=30)
+        panel.grid(axis="y")
+        if index % 2 == 0:
+            panel.set_ylabel("points of accuracy")
+    style.legend_below(drawing, panels[0], 3)
+    reference, seeds = prose_name(str(frame["b"].iloc[0])), style.count_range(frame["n"])
+    return style.captioned("unseen_leads", title, drawing, learned=reference, seeds=seeds)
 
 
 def confusion(results: StudyResults) -> style.Sketch | None:

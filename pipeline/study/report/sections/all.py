@@ -18,6 +18,7 @@ BLOCKS: dict[str, Blocks] = {
     "resplits": scores.resplits,
     "label-budgets": scores.label_budgets,
     "parameters": scores.parameters,
+    "amounts": scores.amounts,
     "factorial": scores.factorial,
     "probes": words.probes,
     "transfer": words.transfer,

@@ -1,6 +1,6 @@
 """Report sections on scores: differences, label budgets, effects, errors, learning rates, baselines, failures."""
 
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Part, Table, Tables, filled_table, table_of
@@ -19,6 +19,7 @@ from pipeline.study.report.formatting import (
 from pipeline.study.report.phrases import capital, effect_text, in_prose, row_of
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import (
+    amount_table,
     crossover_table,
     difference_table,
     ensemble_table,
@@ -27,6 +28,7 @@ from pipeline.study.report.tables import (
     score_table,
     total_score,
 )
+from pipeline.study.statistics.frames import LEARNED
 
 
 def differences(results: StudyResults) -> list[Block]:
@@ -80,12 +82,12 @@ def label_budgets(results: StudyResults) -> list[Block]:
     sentences = [_sentence(row["sentence"]) for row in records(results.crossover)]
     metric = results.design["metric_name"]
     scores_caption = f"Test {metric} in percent by label budget: mean ± half the 95 % interval"
-    ensembles_caption = f"Test {metric} in percent of the average of each variant's runs (their probabilities)"
+    ensembles_caption = f"Test {metric} in percent of the average of each variant's runs (mean of their probabilities)"
     return [
         *([Part("bullets", sentences)] if sentences else []),
         *table_of("Where vectors learned from scratch catch up", crossover_table(results)),
         *table_of(scores_caption, score_table(results)),
-        *table_of(f"{ensembles_caption}: ± half the 95 % interval over tweets alone", ensemble_table(results)),
+        *table_of(f"{ensembles_caption}, ± half the 95 % interval over tweets alone", ensemble_table(results)),
     ]
 
 
@@ -153,6 +155,22 @@ def resplits(results: StudyResults) -> list[Block]:
         )
     sizes = ", ".join(f"{count:,} {split}" for split, count in results.design["resplit_rows"].items())
     return table_of(f"Paired differences in points; a resplit has {sizes} tweets", rows)
+
+
+def amounts(results: StudyResults) -> list[Block]:
+    """From how many unlabelled texts on a variant is ahead, in words, and the leads as a table."""
+    sentences = []
+    for variant, group in groupby(records(results.amounts), key=lambda row: str(row["variant"])):
+        clauses, rows = [], sorted(group, key=lambda row: (row["label_budget"], -row["unlabelled_texts"]))
+        for budget, cells in groupby(rows, key=lambda row: int(row["label_budget"])):
+            ahead = [row["unlabelled_texts"] for row in takewhile(lambda row: (number(row["low"]) or 0) > 0, cells)]
+            least = f"ahead from {ahead[-1]:,} unlabelled texts on" if ahead else "not shown ahead"
+            clauses.append(f"with {budget_name(results, budget)} labels {least}")
+        pair = f"{capital(prose_name(variant))}, against {prose_name(LEARNED)}"
+        sentences.append(f"{pair}: {'; '.join(clauses)}.")
+    blocks: list[Block] = [Part("bullets", sentences)] if sentences else []
+    caption = f"Lead over {prose_name(LEARNED)} in points of {results.design['metric_name']}"
+    return blocks + table_of(caption, amount_table(results))
 
 
 def trials(results: StudyResults) -> list[Block]:

@@ -5,7 +5,17 @@ from typing import Any
 
 from pipeline.config.variants import prose_name
 from pipeline.study.report.blocks import Block, Part, Table, Tables, filled_table, table_of
-from pipeline.study.report.formatting import DASH, count_text, number, records, score_text, signed
+from pipeline.study.report.formatting import (
+    DASH,
+    budget_name,
+    count_text,
+    number,
+    points_text,
+    records,
+    score_text,
+    share_text,
+    signed,
+)
 from pipeline.study.report.study_results import StudyResults
 from pipeline.study.report.tables import probe_table, transfer_table
 
@@ -59,7 +69,7 @@ def drift(results: StudyResults) -> list[Block]:
 
 
 def unknown(results: StudyResults) -> list[Block]:
-    """A row per variant, a column per share of unseen tokens."""
+    """A row per variant, a column per share of unseen tokens; likewise the leads over vectors learned from scratch."""
     entries = records(results.unknown)
     columns = {str(row["band"]): f"{row['band']} ({count_text(row['tweets'])} tweets)" for row in entries}
     rows: dict[str, dict[str, str]] = {}
@@ -68,7 +78,14 @@ def unknown(results: StudyResults) -> list[Block]:
         row = rows.setdefault(name, {"variant": name} | dict.fromkeys(columns.values(), DASH))
         row[columns[str(entry["band"])]] = score_text(entry["accuracy"], entry["low"], entry["high"])
     caption = "Test accuracy in percent by the share of a tweet's tokens that no labelled tweet contains"
-    return table_of(caption, list(rows.values()))
+    leads: dict[tuple[str, str], dict[str, str]] = {}
+    bands = dict.fromkeys((str(row["band"]) for row in records(results.unseen_leads)), DASH)
+    for entry in records(results.unseen_leads):
+        key = f"{prose_name(entry['a'])} − {prose_name(entry['b'])}", budget_name(results, entry["label_budget"])
+        row = leads.setdefault(key, dict(zip(("first − second", "labels"), key, strict=True)) | bands)
+        row[str(entry["band"])] = points_text(entry["mean"], entry["low"], entry["high"])
+    lead_caption = "Differences in test accuracy, in points, by the same share"
+    return [*table_of(caption, list(rows.values())), *table_of(lead_caption, list(leads.values()))]
 
 
 def examples(results: StudyResults) -> list[Block]:
@@ -112,7 +129,9 @@ def _audit_blocks(condition: str, report: Audit) -> list[Block]:
 
 
 def _splits(report: Audit) -> Iterator[dict[str, str]]:
+    shifts = {record["split"]: record for record in report["shift"]}
     for record in report["splits"]:
+        shift = shifts.get(record["split"], {})
         median = number(record["tokens_per_text"].get("0.5"))
         row = {"split": str(record["split"]), "tweets": count_text(record["texts"])}
         row |= {f"labelled {name}": count_text(count) for name, count in record["classes"].items()}
@@ -121,6 +140,7 @@ def _splits(report: Audit) -> Iterator[dict[str, str]]:
             "only unknown words": count_text(record["only_unknown"]),
             "median tokens per tweet": DASH if median is None else f"{median:,.4g}",
             "tokens absent from training": _percent(record["unseen_tokens"]),
+            "AUC against training": share_text(shift.get("auc"), shift.get("low"), shift.get("high")),
         }
 
 
