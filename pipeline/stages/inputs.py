@@ -77,7 +77,8 @@ def task_in_errors(config: Config, name: str) -> Iterator[None]:
         own = name not in TWEET_EVAL or any(task.startswith(f"{name}@") for task in config.probe.transfer)
         key = f"probe.transfer={name}@" if own else "probe.transfer_path="
         message = str(error).replace("data.path=", key).replace("data.path", "probe.transfer")
-        raise UserError(f"probe.transfer={name}: {message}") from error
+        task = "" if message.startswith("probe.transfer") else f"probe.transfer={name}: "
+        raise UserError(f"{task}{message}") from error
 
 
 def require_file(key: str, path: str | None) -> None:

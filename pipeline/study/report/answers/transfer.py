@@ -109,11 +109,12 @@ def _task_evidence(transfer: pd.DataFrame, task: str, gain: Mapping[str, Any], l
     if not scores[prose_name(FLOOR)]:
         before = row_of(transfer, variant=LEARNED, task=task, when="before")
         scores = {f"{prose_name(LEARNED)}, before training": before} | scores
-    names = {name: prose_name(name) for name in (FROZEN, TUNED)} | REFERENCES
+    names = {FROZEN: prose_name(FROZEN), TUNED: prose_name(TUNED)} | REFERENCES
     scores |= {text: row_of(transfer, variant=name, task=task, when="after") for name, text in names.items()}
     texts = [f"{name}: {row['mean']:.3f}" for name, row in scores.items() if row]
     against = f", {_points(lead)} against {prose_name(FROZEN)}" if lead else ""
-    return f"{capital(task)}: {_points(gain)} by training{against}. Macro recall of {'; '.join(texts)}."
+    recalls = f" Macro recall of {'; '.join(texts)}." if texts else ""
+    return f"{capital(task)}: {_points(gain)} by training{against}.{recalls}"
 
 
 def _overlap(task: str, outcome: Mapping[str, Any]) -> list[str]:

@@ -84,8 +84,7 @@ def transfer(results: StudyResults) -> style.Sketch | None:
     if frame.empty:
         return None
     names = [name for name in style.variants_in(results, frame) if not name.startswith("(")]
-    tasks = style.ordered([str(task) for task in frame["task"]], list(results.design["transfer"]))
-    tasks = [*(task for task in tasks if task not in MEANS_OF_TASKS), *(t for t in MEANS_OF_TASKS if t in tasks)]
+    tasks = sorted(dict.fromkeys(map(str, frame["task"])), key=lambda task: task in MEANS_OF_TASKS)
     height = 0.27 * len(names) * len(tasks) + 0.25 * len(tasks) + 0.8
     drawing, title = style.new_drawing(results, "Word vectors as features for other tasks", height)
     scores, gains = drawing.subplots(1, 2, sharey=True)
