@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 NAME = "a simulated GPU"
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 TRANSFERS = {"to", "cpu", "copy_", "tensor", "as_tensor", "_has_compatible_shallow_copy_type"}
+PACKED = {"_pack_padded_sequence", "_pad_packed_sequence", "gru"}  # lengths of sequences stay on the CPU
 SYNCHRONIZING = {"item", "tolist", "numpy", "__int__", "__float__", "__bool__", "__index__", "nonzero", "unique"}
 RANDOM = {"rand", "randn", "randperm", "randint", "bernoulli", "bernoulli_", "uniform_", "normal_", "dropout"}
 
@@ -74,6 +75,8 @@ class Devices(TorchFunctionMode):
             if isinstance(output, Tensor) and not any(output is tensor for tensor in inputs):
                 output._on_gpu = to_gpu  # type: ignore[attr-defined]
                 self.tensors += to_gpu
+        if name in PACKED - {"gru"}:
+            result[1]._on_gpu = False
         if self.graph is not None:
             self.graph.operations.append((function, args, kwargs, result))
         return result
@@ -81,7 +84,7 @@ class Devices(TorchFunctionMode):
     def check(self, name: str, inputs: list[Tensor], from_gpu: bool, to_gpu: bool, kwargs: dict[str, Any]) -> None:
         """Refuse what a GPU refuses. It accepts a CPU tensor without dimensions among those of the GPU."""
         mixed = from_gpu and any(not on_gpu(tensor) and tensor.dim() for tensor in inputs)
-        if mixed and name not in TRANSFERS:
+        if mixed and name not in TRANSFERS | PACKED:
             raise RuntimeError(f"{name}: tensors on more than one device")
         if from_gpu and name in ("numpy", "__array__"):
             raise TypeError(f"{name}: the tensor is on the GPU")

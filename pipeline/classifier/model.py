@@ -1,4 +1,4 @@
-"""The classifier: embedding layer, encoder (`mean`, `meanmax`, `cnn` or `gru`), dropout, linear layer.
+"""The classifier: embedding layer, encoder (`mean`, `meanmax`, `cnn`, `gru`, `bigru`), dropout, linear layer.
 
 The output for a tweet does not depend on the other tweets of its batch: every encoder masks padded positions.
 
@@ -14,8 +14,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from pipeline.classifier.batch import Bags
+from pipeline.classifier.fast.gru import gru_states
 from pipeline.config.schema import PAD, ModelConfig
 
 
@@ -171,23 +173,56 @@ class CnnEncoder(nn.Module):
 class GruEncoder(nn.Module):
     """The hidden state of a one-layer GRU (Cho et al. 2014) after a tweet's last token: F = hidden."""
 
-    def __init__(self, dim: int, hidden: int) -> None:
+    def __init__(self, dim: int, hidden: int, bidirectional: bool = False) -> None:
         super().__init__()
-        self.gru = nn.GRU(dim, hidden, batch_first=True)
+        self.gru = nn.GRU(dim, hidden, batch_first=True, bidirectional=bidirectional)
         self.features = hidden
 
-    def states(self, embedding: Embedding, bags: Bags) -> Tensor:
-        """Hidden state (B, T, hidden) after every position; those after the last token are meaningless."""
+    def states(self, embedding: Embedding, bags: Bags) -> tuple[Tensor, Tensor]:
+        """States (N, directions × hidden) at all tokens of the batch, and the index (B, T) of each token's state.
+
+        The index is 0 at padding. A tweet without tokens is read as one of padding, so that every batch has gradients.
+        """
         ids_BT, _ = bags.padded()
-        states_BTF: Tensor = self.gru(embedding.look_up(ids_BT))[0]
-        return states_BTF
+        lengths_B = bags.lengths_B.clamp(min=1).cpu()
+        ids = pack_padded_sequence(ids_BT, lengths_B, batch_first=True, enforce_sorted=False)
+        states_NF = gru_states(self.gru, ids._replace(data=embedding.look_up(ids.data))).data
+        index = ids._replace(data=torch.arange(len(states_NF), device=states_NF.device))
+        return states_NF, pad_packed_sequence(index, batch_first=True)[0]
 
     def forward(self, embedding: Embedding, bags: Bags) -> Tensor:
         """Return features (B, F)."""
-        states_BTF = self.states(embedding, bags)
+        states_NF, index_BT = self.states(embedding, bags)
         last_B = (bags.lengths_B - 1).clamp(min=0)
-        features_BF = states_BTF[torch.arange(len(last_B), device=last_B.device), last_B]
+        features_BF = states_NF.index_select(0, index_BT.gather(1, last_B[:, None])[:, 0])
         return features_BF.masked_fill((bags.lengths_B == 0)[:, None], 0.0)
+
+
+class BiGruEncoder(GruEncoder):
+    """Mean of the states of a bidirectional GRU, weighted by attention: F = 2 hidden.
+
+    The weights are the softmax, over a tweet's tokens, of q · tanh(W state + b) with a trained query q: the additive
+    attention (Bahdanau et al. 2015) of one sentence (Yang et al. 2016).
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__(dim, hidden, bidirectional=True)
+        self.features = 2 * hidden
+        self.attention = nn.Linear(2 * hidden, hidden)
+        self.query = nn.Linear(hidden, 1, bias=False)
+
+    def attend(self, embedding: Embedding, bags: Bags) -> tuple[Tensor, Tensor]:
+        """Features (B, F), and the weights (B, T) of the tokens: their sum is 1, or 0 for a tweet without tokens."""
+        states_NF, index_BT = self.states(embedding, bags)
+        scores_BT = self.query(torch.tanh(self.attention(states_NF)))[:, 0][index_BT]
+        mask_BT = bags.padded()[1]
+        weights_BT = scores_BT.masked_fill(~mask_BT, torch.finfo(scores_BT.dtype).min).softmax(1) * mask_BT
+        states_BTF = states_NF.index_select(0, index_BT.flatten()).view(*index_BT.shape, -1)
+        return (weights_BT[:, None] @ states_BTF)[:, 0], weights_BT
+
+    def forward(self, embedding: Embedding, bags: Bags) -> Tensor:
+        """Return features (B, F): zeros for a tweet without tokens."""
+        return self.attend(embedding, bags)[0]
 
 
 def make_encoder(settings: ModelConfig, dim: int) -> MeanEncoder | MeanMaxEncoder | CnnEncoder | GruEncoder:
@@ -198,7 +233,7 @@ def make_encoder(settings: ModelConfig, dim: int) -> MeanEncoder | MeanMaxEncode
         return MeanMaxEncoder(dim)
     if settings.encoder == "cnn":
         return CnnEncoder(dim, settings.filters, list(settings.widths))
-    return GruEncoder(dim, settings.hidden)
+    return GruEncoder(dim, settings.hidden) if settings.encoder == "gru" else BiGruEncoder(dim, settings.hidden)
 
 
 class Classifier(nn.Module):

@@ -94,15 +94,26 @@ def add_uri(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--uri", help="MLflow store, such as http://127.0.0.1:5000 (default: mlflow.db in the root)")
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add `--run`, `--root` and `--uri`."""
+def add_run(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add `--run`, `--root` and `--uri`; with `several`, `--run` may be repeated, and `options.run` is a list."""
+    repeated = "; repeated, the average of the runs' probabilities" if several else ""
     parser.add_argument(
         "--run",
+        action="append" if several else "store",
         help="folder of a run or of an export, name in results/, MLflow run id, or models:/NAME@champion (default: the "
-        "newest finished run that kept its embedding)",
+        f"newest finished run that kept its embedding){repeated}",
     )
     add_root(parser)
     add_uri(parser)
+
+
+def find_runs(references: Sequence[str | None] | None, root: Path, uri: str | None) -> list[Path]:
+    """`find_run` for each reference of a repeated `--run`; raises UserError for a model named twice."""
+    folders = [find_run(reference, root, uri) for reference in references or [None]]
+    for index, folder in enumerate(folders):
+        if folder.resolve() in map(Path.resolve, folders[:index]):
+            raise UserError(f"--run {folder}: named twice; an average counts each run once")
+    return folders
 
 
 def find_run(reference: str | None, root: Path, uri: str | None) -> Path:

@@ -12,7 +12,8 @@ import yaml
 from pipeline.cli.subcommands import SUBCOMMANDS
 from pipeline.config.comments import group_options, meanings
 from pipeline.config.compose import composed_values
-from pipeline.config.validate import FIELDS, KEYS, SPACE, expected_text, unknown_key, value_at, value_text
+from pipeline.config.literals import value_text
+from pipeline.config.validate import FIELDS, KEYS, SPACE, expected_text, unknown_key, value_at
 
 WIDTH = 100
 TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from pipeline.cli.arguments import Parser, add_run, before_dashes, check_output, find_run
+from pipeline.cli.arguments import Parser, add_run, before_dashes, check_output, find_runs
 from pipeline.cli.exit_codes import DONE, FAILED, command, print_error
 from pipeline.config.schema import DataConfig
 from pipeline.runtime.errors import UserError, nearest
@@ -40,13 +40,21 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     with _light_nltk():
         import pipeline.text.presets  # noqa: F401
-    predictor, data = load(find_run(options.run, options.root, options.uri), compact=options.compact)
+    folders = find_runs(options.run, options.root, options.uri)
+    models = [load(folder, compact=options.compact) for folder in folders]
+    predictor, data = models[0]
+    notes: list[str] = []
+    if len(folders) > 1:
+        from pipeline.prediction.ensemble import Ensemble
+
+        names = [folder.name for folder in folders]
+        predictor = Ensemble([(name, model) for name, (model, _) in zip(names, models, strict=True)])
+        notes.append(f"the average of {len(names)} runs: {', '.join(names)}")
     predictor.labels = _labels(predictor.labels, data.get("labels"), options)
     options.label_column = options.label_column or str(data.get("label_column", "label"))
     if options.format == "csv" and options.label_column in options.columns:
         problem = f"--columns holds {options.label_column!r}, the column of the predictions"
         raise UserError(f"{problem}; leave it out, or name theirs by --label-column")
-    notes: list[str] = []
     batches = _batches(options, str(data.get("text_column", "text")), notes)
     if options.to is None:
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
@@ -89,7 +97,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     output.add_argument("--no-words", action="store_true", help="leave out the words' contributions, which is faster")
     parser.add_argument("--compact", action="store_true", help="use word scores only: mean encoder, loads no torch")
-    add_run(parser)
+    add_run(parser, several=True)
     options, texts = before_dashes(arguments)
     parsed = parser.parse_intermixed_args(options)
     parsed.texts += texts

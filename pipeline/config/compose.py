@@ -30,6 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import launchers
 from pipeline.config.comments import conf_folder
+from pipeline.config.literals import value_text
 from pipeline.config.overrides import (
     VARIANT_KEYS,
     check_override,
@@ -41,7 +42,7 @@ from pipeline.config.overrides import (
     selects_file,
 )
 from pipeline.config.schema import Config
-from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, unknown_key, value_text
+from pipeline.config.validate import FIELDS, KEYS, check, holds_list, holds_text, unknown_key
 from pipeline.config.variants import AMOUNT, Variant, split_condition
 from pipeline.runtime import ray
 from pipeline.runtime.errors import UserError, nearest
@@ -246,6 +247,8 @@ def to_typed(composed: DictConfig) -> Config:
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
     config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
     config.probe.transfer_path = _absolute_or_id(config.probe.transfer_path)
+    tasks = [task.partition("@") for task in config.probe.transfer]
+    config.probe.transfer = [name + at + (path and _absolute_or_id(path)) for name, at, path in tasks]
     if path := config.data.path:
         config.data.path = _absolute(path) if config.data.source == "files" else _absolute_or_id(path)
     return config

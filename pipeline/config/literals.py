@@ -19,3 +19,10 @@ def literal(value: Any, holds_text: Callable[[str], bool], key: str = "") -> Any
     if isinstance(value, bool) and holds_text(key):
         return str(value).lower()
     return escape(value) if isinstance(value, str) else value
+
+
+def value_text(value: Any) -> str:
+    """A value as it is written on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(value_text, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, OverrideParseException
 
 from pipeline.config import launchers
-from pipeline.config.literals import escape
+from pipeline.config.literals import escape, value_text
 from pipeline.config.schema import Config
 from pipeline.config.validate import (
     FIELDS,
@@ -24,7 +24,6 @@ from pipeline.config.validate import (
     holds_text,
     unknown_key,
     value_at,
-    value_text,
 )
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.paths import project_root
@@ -34,7 +33,7 @@ VARIANT_KEYS = tuple(f"embedding.{key}" for key in ("init", "trainable", "projec
 # Keys of files and folders, which a command may give relative to the current directory.
 PATHS = (
     *("data.path", "cbow.extra_text", "embedding.path", "probe.similarity_files", "probe.transfer_path"),
-    *("distill.model", "paths.root", "paths.dvc"),
+    *("probe.transfer", "distill.model", "paths.root", "paths.dvc"),
 )
 
 

@@ -1,14 +1,15 @@
 """The typed configuration: every key with its type and range. Values and the meaning of each key are in conf/.
 
-Imported by every folder, so it imports the standard library only.
+Imported by every folder, so it imports the standard library, and modules that do, alone.
 """
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-MISSING: Any = "???"  # omegaconf's mark of a value that a file must give; not imported, so that classifier/ stays light
+from pipeline.config.fields import MISSING, choice, several, within
+from pipeline.config.study_schema import SearchConfig, StudyConfig
 
 # Ids of the first two rows of every vocabulary and embedding matrix: padding, and the unknown word.
 PAD, UNK = 0, 1
@@ -17,30 +18,12 @@ SPECIALS = 2
 # Keys of `cbow` that choose a part of the corpus.
 SELECTION = ("sources", "unlabelled_texts", "max_tokens", "without_transfer")
 
-# Keys of `study` that say where its tasks run and do not change results.
-PLACEMENT = ("launcher", "address", "task_cpus", "task_gpus", "task_retries")
-
 
 STANCE_TARGETS = ("abortion", "atheism", "climate", "feminist", "hillary")
 TWEET_EVAL = ("emoji", "emotion", "hate", "irony", "offensive", "sentiment", *(f"stance_{x}" for x in STANCE_TARGETS))
 
 # Names of `data.delimiter`, for characters that a shell or Hydra would interpret.
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " "}
-
-
-def choice(*names: str) -> Any:
-    """A string key that takes one of `names`, or a list of them."""
-    return field(default=MISSING, metadata={"choices": names})
-
-
-def several(kind: type, *names: str, null: bool = False) -> Any:
-    """A key that takes one value of `kind` (where `names` are given, one of them), or a list of such values."""
-    return field(default=MISSING, metadata={"each": kind, "null": null} | ({"choices": names} if names else {}))
-
-
-def within(low: float, high: float = float("inf"), *, above: bool = False) -> Any:
-    """A number (or a list of numbers) from `low` (or, with `above`, greater than it) to `high`; null where Optional."""
-    return field(default=MISSING, metadata={"low": low, "high": high, "above": above})
 
 
 @dataclass
@@ -197,7 +180,7 @@ class EmbeddingConfig:
 class ModelConfig:
     """The classifier on top of the embedding layer."""
 
-    encoder: str = choice("mean", "meanmax", "cnn", "gru")
+    encoder: str = choice("mean", "meanmax", "cnn", "gru", "bigru")
     dropout: float = within(0, 0.99)
     filters: int = within(1)
     widths: list[int] = within(1)  # noqa: RUF009 - within() makes a field
@@ -234,8 +217,14 @@ class ProbeConfig:
     neighbours: int = within(1)
     polarity: str = choice("auto", "sample", "nltk", "none")
     antonyms: bool = MISSING
-    transfer: list[str] = choice("sample_topic", *TWEET_EVAL)  # noqa: RUF009
+    transfer: list[str] = choice("sample_topic", "nltk_twitter", "sentiment140", *TWEET_EVAL, located=True)  # noqa: RUF009
     transfer_path: str = MISSING
+
+    @property
+    def tasks(self) -> dict[str, str | None]:
+        """The place of each task of `transfer` by its name; None: that of its data set by default."""
+        named = (task.partition("@") for task in self.transfer)
+        return {name: path or (self.transfer_path if name in TWEET_EVAL else None) for name, _, path in named}
 
 
 @dataclass
@@ -246,44 +235,6 @@ class TrackingConfig:
     uri: str | None = MISSING
     experiment: str = MISSING
     keep_embedding: bool = MISSING
-
-
-@dataclass
-class StudyConfig:
-    """Which runs are compared (`stage=compare`), and how."""
-
-    variants: list[str] = MISSING
-    label_budgets: list[int | None] = within(1)  # noqa: RUF009 - within() makes a field
-    seeds: int = within(2)
-    pairs: list[list[str]] = MISSING
-    baselines: list[str] = choice("majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext")  # noqa: RUF009
-    metric: str = choice("accuracy", "macro_recall")
-    lr_factors: list[float] = within(0, above=True)  # noqa: RUF009 - within() makes a field
-    dropouts: list[float | None] = within(0, 0.99)  # noqa: RUF009
-    extra_trials: int = within(0, 8)
-    finalists: int = within(1)
-    trial_seeds: int = within(1)
-    cbow_seeds: int | None = within(1)
-    resplits: int = within(0)
-    unlabelled_budgets: list[int] = within(0)  # noqa: RUF009
-    smallest_effect: float = within(0, 1, above=True)
-    resamples: int = within(100)
-    launcher: str = choice("local", "ray")
-    address: str | None = MISSING
-    task_cpus: float = within(0, above=True)
-    task_gpus: float = within(0)
-    task_retries: int = within(0)
-
-
-@dataclass
-class SearchConfig:
-    """A search for hyper-parameters (`stage=search`): the same number of trials for every variant."""
-
-    trials: int = within(2)
-    batch: int = within(1)
-    sampler: str = choice("random", "tpe")
-    seed: int = within(0, 2**32 - 1)
-    space: dict[str, Any] = MISSING
 
 
 @dataclass
@@ -315,11 +266,6 @@ class Config:
     stage: str = choice("look", "prepare", "cbow", "train", "compare", "search", "all")
     force: bool = MISSING
     workers: int = within(1)
-
-
-def study_design(study: StudyConfig) -> dict[str, Any]:
-    """The settings of a study that change its results: all but those that say where its tasks run."""
-    return {key: value for key, value in asdict(study).items() if key not in PLACEMENT}
 
 
 def data_name(data: DataConfig) -> str:

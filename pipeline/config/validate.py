@@ -16,15 +16,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.config.launchers import require_extra
-from pipeline.config.literals import literal
+from pipeline.config.literals import literal, value_text
 from pipeline.config.schema import DELIMITERS, Config
+from pipeline.config.variants import check_variant
 from pipeline.runtime.errors import UserError, closest, nearest
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys with values"}
 TYPE_NAMES[Any] = "a list of names, or a mapping from value to name"  # data.labels
 
-# What `embedding.path` names for the values of `embedding.init` that read it.
-PATH_OF = {"pretrained": "the file with the vectors", "run": "the folder of a finished run, such as results/NAME"}
 # Sources without a validation split of their own: the pipeline splits it off the training tweets.
 SPLIT_SOURCES = ("sample", "nltk_twitter")
 
@@ -143,13 +142,6 @@ def holds_list(key: str) -> bool:
     return several or key == "data.labels" or any(get_origin(kind) is list for kind in kinds)
 
 
-def value_text(value: Any) -> str:
-    """A value as it is written on the command line."""
-    if isinstance(value, list):
-        return f"[{','.join(map(value_text, value))}]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def expected_text(key: str) -> str:
     """The valid values of a key in words: type with range, or choices."""
     field = KEYS[key]
@@ -193,8 +185,9 @@ def _check_value(key: str, field: dataclasses.Field[Any], value: Any) -> None:
         if item == "":
             raise UserError(f"{key} has an empty value; expected {expected_text(key)}")
         choices = field.metadata.get("choices")
-        if choices and item not in choices:
-            raise UserError(f"{key}={value_text(value)}: '{item}' is not a choice{nearest(item, choices)}")
+        name = item.partition("@")[0] if field.metadata.get("located") else item
+        if choices and name not in choices:
+            raise UserError(f"{key}={value_text(value)}: '{name}' is not a choice{nearest(name, choices)}")
         if not isinstance(item, int | float) or isinstance(item, bool):
             continue
         low, high = field.metadata.get("low", -math.inf), field.metadata.get("high", math.inf)
@@ -235,9 +228,8 @@ def _check_combinations(config: Config) -> None:
         needed = "owner/name or a local folder" if data.source == "hub" else "the file or folder with your texts"
         raise UserError(f"data={data.source} needs data.path=…, {needed}")
     if "train" not in data.resplit_pool:
-        raise UserError(
-            f"data.resplit_pool={value_text(data.resplit_pool)}: train is missing, a resplit needs its rows"
-        )
+        pool = value_text(data.resplit_pool)
+        raise UserError(f"data.resplit_pool={pool}: train is missing, a resplit needs its rows")
     if data.source in SPLIT_SOURCES and data.validation_size == 0 and config.train.patience is not None:
         settings = f"data.validation_size=0 with train.patience={config.train.patience}"
         advice = "early stopping needs validation tweets; set train.patience=null or data.validation_size=0.1"
@@ -253,14 +245,9 @@ def _check_combinations(config: Config) -> None:
     uri = config.tracking.uri
     if uri is not None and not uri.startswith(STORES):
         raise UserError(f"tracking.uri={uri}: expected sqlite:////absolute/path.db or the http address of a server")
-    sources = [init for init in PATH_OF if init in embedding.inits]
-    if len(sources) > 1:
-        raise UserError("embedding.init: pretrained and run both read embedding.path; expected one of them")
-    if sources and embedding.path is None:
-        raise UserError(f"embedding.init={sources[0]} needs embedding.path=…, {PATH_OF[sources[0]]}")
     if "distilled" in embedding.inits:
         require_extra("embedding.init", "distilled")
-    _check_variant(config)
+    check_variant(embedding)
     _check_study(config)
     if cbow.vector_size != embedding.dim:
         raise UserError(
@@ -273,36 +260,6 @@ def _check_combinations(config: Config) -> None:
         raise UserError(f"cbow.min_alpha={cbow.min_alpha}: expected at most cbow.alpha={cbow.alpha}")
     if cbow.min_n > cbow.max_n > 0:
         raise UserError(f"cbow.min_n={cbow.min_n}: expected at most cbow.max_n={cbow.max_n}")
-
-
-def _check_variant(config: Config) -> None:
-    """Raise UserError for combinations that no embedding layer has."""
-    embedding = config.embedding
-    init, trainable = (f"embedding.{key}={value_text(getattr(embedding, key))}" for key in ("init", "trainable"))
-    inits = embedding.inits
-    if isinstance(embedding.trainable, list) and len(embedding.trainable) != len(inits):
-        raise UserError(f"{trainable} with {init}: expected a value for each table, {len(inits)} in all, or one value")
-    # One form of each variant, so that its name, its keys and its record are the same.
-    if len(inits) == 1:
-        embedding.init = inits[0]
-    if isinstance(embedding.trainable, list) and len({*embedding.trainable}) == 1:
-        embedding.trainable = embedding.trainable[0]
-    for table in embedding.tables:
-        if embedding.tables.count(table) > 1:
-            raise UserError(
-                f"{init} with {trainable}: {table[0]} is repeated; the same vectors can stand there twice "
-                "only as a frozen and a trainable table"
-            )
-    if embedding.shuffled and {*inits} == {"random"}:
-        raise UserError(f"embedding.shuffled=true with {init}: expected vectors, such as embedding.init=cbow")
-    required_trainable = {"projected": False, "anchor": True}
-    active = [key for key in required_trainable if getattr(embedding, key)]
-    settings = [f"embedding.{key}={value_text(getattr(embedding, key))}" for key in active]
-    if len(active) > 1:
-        raise UserError(f"{' with '.join(settings)}: expected at most one of projected and anchor")
-    if active and embedding.trainable is not required_trainable[active[0]]:
-        expected = value_text(required_trainable[active[0]])
-        raise UserError(f"{settings[0]} with {trainable}: expected embedding.trainable={expected}")
 
 
 def _check_study(config: Config) -> None:
@@ -328,8 +285,12 @@ def _check_study(config: Config) -> None:
         raise UserError(f"data.validation_size=0: the {purpose} on validation; set it to 0.1")
     if study.trial_seeds > study.seeds:
         raise UserError(f"study.trial_seeds={study.trial_seeds}: expected at most study.seeds={study.seeds}")
-    if config.data.source == "tweet_eval" and config.data.name in config.probe.transfer:
-        raise UserError(f"probe.transfer: {config.data.name} is the task of the run itself (data.name)")
+    tasks, data = config.probe.tasks, config.data
+    if len(tasks) < len(config.probe.transfer):
+        raise UserError(f"probe.transfer={value_text(config.probe.transfer)}: a task is repeated")
+    name, key = (data.name, "data.name") if data.source == "tweet_eval" else (data.source, "data")
+    if name in tasks:
+        raise UserError(f"probe.transfer: {name} is the task of the run itself ({key})")
 
 
 def value_at(values: Any, key: str) -> Any:

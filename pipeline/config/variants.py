@@ -1,4 +1,4 @@
-"""The embedding variants (learned from scratch, CBOW frozen or fine-tuned, …): names, colours and markers."""
+"""The embedding variants (learned from scratch, CBOW frozen, …): which can be, names, colours and markers."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -9,12 +9,16 @@ from zlib import crc32
 
 import yaml
 
+from pipeline.config.literals import value_text
 from pipeline.config.schema import Config, EmbeddingConfig
+from pipeline.runtime.errors import UserError
 
 _WORDS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 VARIANT_STYLES: dict[str, dict[str, str]] = _WORDS["variants"]
 # The same words in log, table, plot, report and README.
 PROSE_NAMES = {name: variant["name"] for name, variant in VARIANT_STYLES.items()}
+# What `embedding.path` names for the values of `embedding.init` that read it.
+PATH_OF = {"pretrained": "the file with the vectors", "run": "the folder of a finished run, such as results/NAME"}
 
 
 AMOUNT = "cbow.unlabelled_texts"  # the setting by which `study.unlabelled_budgets` repeats variants
@@ -29,6 +33,39 @@ class Variant:
 
 
 Variants = Mapping[str, Variant]
+
+
+def check_variant(embedding: EmbeddingConfig) -> None:
+    """Raise UserError for values that no embedding layer has together, and give equal variants one form."""
+    init, trainable = (f"embedding.{key}={value_text(getattr(embedding, key))}" for key in ("init", "trainable"))
+    inits = embedding.inits
+    if isinstance(embedding.trainable, list) and len(embedding.trainable) != len(inits):
+        raise UserError(f"{trainable} with {init}: expected a value for each table, {len(inits)} in all, or one value")
+    if len(inits) == 1:
+        embedding.init = inits[0]
+    if isinstance(embedding.trainable, list) and len({*embedding.trainable}) == 1:
+        embedding.trainable = embedding.trainable[0]
+    for table in embedding.tables:
+        if embedding.tables.count(table) > 1:
+            raise UserError(
+                f"{init} with {trainable}: {table[0]} is repeated; the same vectors can stand there twice "
+                "only as a frozen and a trainable table"
+            )
+    sources = [name for name in PATH_OF if name in inits]
+    if len(sources) > 1:
+        raise UserError(f"{init}: pretrained and run both read embedding.path; expected one of them")
+    if sources and embedding.path is None:
+        raise UserError(f"embedding.init={sources[0]} needs embedding.path=…, {PATH_OF[sources[0]]}")
+    if embedding.shuffled and {*inits} == {"random"}:
+        raise UserError(f"embedding.shuffled=true with {init}: expected vectors, such as embedding.init=cbow")
+    required_trainable = {"projected": False, "anchor": True}
+    active = [key for key in required_trainable if getattr(embedding, key)]
+    settings = [f"embedding.{key}={value_text(getattr(embedding, key))}" for key in active]
+    if len(active) > 1:
+        raise UserError(f"{' with '.join(settings)}: expected at most one of projected and anchor")
+    if active and embedding.trainable is not required_trainable[active[0]]:
+        expected = value_text(required_trainable[active[0]])
+        raise UserError(f"{settings[0]} with {trainable}: expected embedding.trainable={expected}")
 
 
 def variant_name(embedding: EmbeddingConfig) -> str:

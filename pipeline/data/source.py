@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from pipeline.config.schema import DataConfig
+from pipeline.config.schema import TWEET_EVAL, DataConfig
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import file_fingerprint, fingerprint
 from pipeline.runtime.nltk_data import find_corpus
@@ -13,6 +14,20 @@ HUB_IDS = {"tweet_eval": "cardiffnlp/tweet_eval", "sentiment140": "stanfordnlp/s
 HUB_REVISIONS = {"sentiment140": "refs/convert/parquet"}
 NLTK_FILES = {"positive": "positive_tweets.json", "negative": "negative_tweets.json"}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def task_data(task: str, path: str | None) -> DataConfig:
+    """All rows of a public data set in its usual splits: a task of TweetEval, or the source of that name.
+
+    `path` : its hub id or local folder; None: its usual place.
+    """
+    sentiment140 = task == "sentiment140"
+    rest: dict[str, Any] = dict.fromkeys(("revision", "labels", "label_budget", "resplit"))
+    rest |= dict.fromkeys(("encoding", "delimiter", "quoting", "header"), "auto")
+    rest |= {"validation_size": 0.02 if sentiment140 else 0.1, "test_size": 0.1, "split_seed": 0}
+    rest |= {"text_column": "text", "label_column": "sentiment" if sentiment140 else "label"}
+    source, name = ("tweet_eval", task) if task in TWEET_EVAL else (task, None)
+    return DataConfig(source=source, path=path, name=name, deduplicate="none", resplit_pool=[], **rest)
 
 
 def location(config: DataConfig, key: str = "data.path") -> Path | str:

@@ -40,9 +40,8 @@ def initial_matrix(
     Raises UserError where the vectors do not have `dim` dimensions.
     """
     if vectors is not None and vectors.dim != dim:
-        raise UserError(
-            f"embedding.dim={dim}, but the vectors have {vectors.dim} dimensions: set embedding.dim={vectors.dim}"
-        )
+        problem = f"embedding.dim={dim}, but the vectors have {vectors.dim} dimensions"
+        raise UserError(f"{problem}: set embedding.dim={vectors.dim}")
     random_rows = rng.standard_normal((len(words), dim), dtype=np.float32)
     index = {} if vectors is None else vectors.index
     rows = np.array([-1] * SPECIALS + [index.get(word, -1) for word in words[SPECIALS:]])[: len(words)]

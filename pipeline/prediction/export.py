@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from pipeline.config.schema import TextConfig
+from pipeline.prediction.ensemble import Ensemble
 from pipeline.prediction.predictor import Predictor
 from pipeline.prediction.score_table import ScoreTable, score_table
 from pipeline.prediction.trained_model import CARD, VOCABULARY, TrainedModel
 from pipeline.runtime.errors import RunError, UserError
 from pipeline.runtime.files import read_json, write_json
 
+ENSEMBLE = "ensemble"  # the format of a folder of exports whose probabilities are averaged
 EXPORTED, TABLE, GRAPH = "exported.json", "table.safetensors", "model.onnx"
 FORMATS = {"compact": "table of word scores", "onnx": "ONNX"}
 SECONDS = 0.3  # duration of each measurement
@@ -61,6 +64,8 @@ def read_export(folder: Path) -> Predictor:
     """The predictor of an export; needs no torch. A damaged folder is a UserError."""
     try:
         facts = read_json(folder / EXPORTED)
+        if facts["format"] == ENSEMBLE:
+            return Ensemble([(name, read_export(folder / name)) for name in facts["members"]])
         words = read_json(folder / VOCABULARY)["words"]
         labels, text = list(facts["labels"]), TextConfig(**facts["text"])
         if facts["format"] == "compact":
@@ -91,12 +96,8 @@ def export(
     """
     from pipeline.prediction.torch_model import torch_predictor
 
-    if folder.exists() and not is_export(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"--to {folder}: exists already and is no export; give a new or empty folder")
     full = torch_predictor(trained)
-    temporary = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
-    temporary.mkdir(parents=True)
-    try:
+    with _replaced(folder) as temporary:
         facts = {
             "format": format, "labels": trained.labels, "text": asdict(trained.text), "data": dict(trained.data),
         }  # fmt: skip
@@ -109,23 +110,63 @@ def export(
             from pipeline.prediction.onnx_model import build_graph
 
             (temporary / GRAPH).write_bytes(build_graph(trained).SerializeToString())
-        exported = read_export(temporary)
-        texts = [*tweets, *EDGE_CASES]
-        difference = float(np.abs(exported.probabilities(texts) - full.probabilities(texts)).max())
-        if not difference <= TOLERANCE:
-            raise RunError(f"the {format} export differs from the full model by {difference:.2g} in a probability")
-        checked = {"texts": len(texts), "largest_difference": difference, "tolerance": TOLERANCE}
+        exported, texts = read_export(temporary), [*tweets, *EDGE_CASES]
+        checked = _check(exported, full, texts, format)
         write_json(temporary / EXPORTED, facts | {"run": trained.name, "title": trained.title, "checked": checked})
         (temporary / CARD).write_text(card, "utf-8")
         size = sum(path.stat().st_size for path in temporary.iterdir() if path.name != CARD)
+    small = FORMATS[format], exported, size
+    measurements = _compare(trained, full, small, list(tweets) or list(EDGE_CASES), labels)
+    return ExportResult(len(texts), checked["largest_difference"], measurements)
+
+
+def export_ensemble(
+    members: Sequence[TrainedModel], folder: Path, formats: Sequence[str], cards: Sequence[str], tweets: Sequence[str]
+) -> float:
+    """Write several models as one export, which predicts the mean of their probabilities.
+
+    Each member is an export in a folder of its own (see `export`). Returns the largest difference of a probability
+    from the mean of the full models. Raises UserError where their labels differ.
+    """
+    from pipeline.prediction.torch_model import torch_predictor
+
+    full = Ensemble([(trained.name, torch_predictor(trained)) for trained in members])
+    with _replaced(folder) as temporary:
+        names = [f"{number}-{trained.name}" for number, trained in enumerate(members, 1)]
+        for name, trained, format, card in zip(names, members, formats, cards, strict=True):
+            export(trained, temporary / name, format, card, tweets, [])
+        facts = {"format": ENSEMBLE, "labels": full.labels, "data": dict(members[0].data), "members": names}
+        write_json(temporary / EXPORTED, facts)
+        checked = _check(read_export(temporary), full, [*tweets, *EDGE_CASES], ENSEMBLE)
+        write_json(temporary / EXPORTED, facts | {"checked": checked})
+        lines = [f"- `{name}`: {trained.title}" for name, trained in zip(names, members, strict=True)]
+        text = "# Average of models\n\nA probability is the mean of those of the models in these folders:\n\n"
+        (temporary / CARD).write_text(text + "\n".join(lines) + "\n", "utf-8")
+    return float(checked["largest_difference"])
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `folder`: an earlier export is replaced, other content is a UserError."""
+    if folder.exists() and not is_export(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--to {folder}: exists already and is no export; give a new or empty folder")
+    temporary = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    small = FORMATS[format], exported, size
-    measurements = _compare(trained, full, small, list(tweets) or list(EDGE_CASES), labels)
-    return ExportResult(len(texts), difference, measurements)
+
+
+def _check(exported: Predictor, full: Predictor, texts: Sequence[str], format: str) -> dict[str, Any]:
+    """Facts of the comparison with the full model; raises RunError if a probability differs by more than TOLERANCE."""
+    difference = float(np.abs(exported.probabilities(texts) - full.probabilities(texts)).max())
+    if not difference <= TOLERANCE:
+        raise RunError(f"the {format} export differs from the full model by {difference:.2g} in a probability")
+    return {"texts": len(texts), "largest_difference": difference, "tolerance": TOLERANCE}
 
 
 def export_report(result: ExportResult, folder: Path, trained: TrainedModel, format: str) -> str:

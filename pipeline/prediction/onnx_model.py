@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 OPSET = 17
 IR_VERSION = 8  # of ONNX 1.12, the first with opset 17: runtimes since 2022 read it
+ATTENTION = "attention"  # the output that holds the weights of the tokens
 MISSING = "needs the packages onnx and onnxruntime: pip install 'tweet-embeddings[onnx]'"
 
 
@@ -46,7 +47,8 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
     """Build the ONNX graph of a trained model.
 
     Inputs: `ids` (batch, tokens) int64, padded with 0 at the end of a text, at least one column; `lengths` (batch,)
-    int64, 0 for an empty text. Outputs: `logits` and `probabilities` (batch, classes) float32.
+    int64, 0 for an empty text. Outputs: `logits` and `probabilities` (batch, classes) float32;
+    of the encoder `bigru` also `attention` (batch, tokens).
     """
     try:
         import onnx
@@ -65,12 +67,15 @@ def build_graph(trained: TrainedModel) -> "onnx.ModelProto":
     head = [graph.constant(f"head.{name}", trained.layers[f"head.{name}"]) for name in ("weight", "bias")]
     graph.add("Gemm", [features_BF, *head], "logits", transB=1)
     graph.add("Softmax", ["logits"], "probabilities", axis=1)
-    value, classes = helper.make_tensor_value_info, len(trained.labels)
+    value = helper.make_tensor_value_info
+    outputs: dict[str, int | str] = dict.fromkeys(("logits", "probabilities"), len(trained.labels))
+    if trained.model.encoder == "bigru":
+        outputs[ATTENTION] = "tokens"
     onnx_graph = helper.make_graph(
         graph.nodes,
         "tweet_classifier",
         [value("ids", TensorProto.INT64, ["batch", "tokens"]), value("lengths", TensorProto.INT64, ["batch"])],
-        [value(name, TensorProto.FLOAT, ["batch", classes]) for name in ("logits", "probabilities")],
+        [value(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
         [numpy_helper.from_array(values, name) for name, values in graph.constants.items()],
     )
     model = helper.make_model(
@@ -108,23 +113,45 @@ def _cnn(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> s
     return graph.add("Concat", pooled, axis=1)
 
 
-def _gru(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
+def _gru_inputs(graph: _Graph, trained: TrainedModel, rows_BTE: str, *directions: str) -> list[str]:
+    """Inputs of the operator GRU. It needs a text of at least one token."""
+
     def gates(name: str) -> NDArray[np.float32]:
         # torch orders the gates reset, update, new; ONNX orders them update, reset, new.
-        reset, update, new = np.split(trained.layers[f"encoder.gru.{name}_l0"], 3)
-        return np.concatenate([update, reset, new])
+        parts = [np.split(trained.layers[f"encoder.gru.{name}_{direction}"], 3) for direction in directions]
+        return np.stack([np.concatenate([update, reset, new]) for reset, update, new in parts])
 
-    inputs = [
+    return [
         graph.add("Transpose", [rows_BTE], perm=[1, 0, 2]),
-        graph.constant("gru.input", gates("weight_ih")[None]),
-        graph.constant("gru.hidden", gates("weight_hh")[None]),
-        graph.constant("gru.bias", np.concatenate([gates("bias_ih"), gates("bias_hh")])[None]),
+        graph.constant("gru.input", gates("weight_ih")),
+        graph.constant("gru.hidden", gates("weight_hh")),
+        graph.constant("gru.bias", np.concatenate([gates("bias_ih"), gates("bias_hh")], axis=1)),
         graph.add("Cast", [graph.add("Max", ["lengths", "1"])], to=6),
     ]
+
+
+def _gru(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
+    inputs = _gru_inputs(graph, trained, rows_BTE, "l0")
     # linear_before_reset is torch's (and cuDNN's) form of the candidate state. The first output holds all states.
     last_1BF = graph.add("GRU", inputs, "", "last_1BF", hidden_size=trained.model.hidden, linear_before_reset=1)
     last_BF = graph.add("Squeeze", [last_1BF, graph.constant("directions_axis", [0], np.int64)])
     return _zero_where_empty(graph, last_BF)
+
+
+def _bigru(graph: _Graph, trained: TrainedModel, rows_BTE: str, mask_BT: str) -> str:
+    inputs, size = _gru_inputs(graph, trained, rows_BTE, "l0", "l0_reverse"), trained.model.hidden
+    states = graph.add("GRU", inputs, direction="bidirectional", hidden_size=size, linear_before_reset=1)
+    states_BTRH = graph.add("Transpose", [states], perm=[2, 0, 1, 3])
+    states_BTF = graph.add("Reshape", [states_BTRH, graph.constant("joined", [0, 0, -1], np.int64)])
+    names = ("attention.weight", "attention.bias", "query.weight")
+    weight, bias, query = (graph.constant(name, trained.layers[f"encoder.{name}"].T) for name in names)
+    hidden = graph.add("Tanh", [graph.add("Add", [graph.add("MatMul", [states_BTF, weight]), bias])])
+    scores_BT = graph.add("Squeeze", [graph.add("MatMul", [hidden, query]), "-1"])
+    lowest = graph.constant("lowest", np.finfo(np.float32).min)
+    softmax_BT = graph.add("Softmax", [graph.add("Where", [mask_BT, scores_BT, lowest])], axis=1)
+    graph.add("Where", [mask_BT, softmax_BT, "0.0"], ATTENTION)
+    weighted_BTF = graph.add("Mul", [states_BTF, graph.add("Unsqueeze", [ATTENTION, "-1"])])
+    return graph.add("ReduceSum", [weighted_BTF, graph.constant("tokens_axis", [1], np.int64)], keepdims=0)
 
 
 def _zero_where_empty(graph: _Graph, features_BF: str) -> str:
@@ -132,7 +159,7 @@ def _zero_where_empty(graph: _Graph, features_BF: str) -> str:
     return graph.add("Where", [empty_B1, "0.0", features_BF])
 
 
-_ENCODERS = {"mean": _mean, "meanmax": _meanmax, "cnn": _cnn, "gru": _gru}
+_ENCODERS = {"mean": _mean, "meanmax": _meanmax, "cnn": _cnn, "gru": _gru, "bigru": _bigru}
 
 
 class OnnxModel(Scorer):
@@ -153,9 +180,19 @@ class OnnxModel(Scorer):
         """Logits (B, C)."""
         logits_BC = np.zeros((len(ids), self.classes), np.float32)
         for rows in length_batches(ids):
-            lengths_B = np.array([len(ids[row]) for row in rows], np.int64)
-            ids_BT = np.zeros((len(rows), max(int(lengths_B.max()), 1)), np.int64)
-            for position, row in enumerate(rows):
-                ids_BT[position, : lengths_B[position]] = ids[row]
-            (logits_BC[rows],) = self.session.run(["logits"], {"ids": ids_BT, "lengths": lengths_B})
+            logits_BC[rows] = self._run("logits", [ids[row] for row in rows])
         return logits_BC
+
+    def attention(self, ids: Sequence[int]) -> FloatArray | None:
+        """Attention weights (T,) of the tokens."""
+        if all(output.name != ATTENTION for output in self.session.get_outputs()):
+            return None
+        weights_T: FloatArray = self._run(ATTENTION, [ids])[0, : len(ids)]
+        return weights_T
+
+    def _run(self, output: str, ids: Ids) -> Any:
+        lengths_B = np.array([len(text) for text in ids], np.int64)
+        ids_BT = np.zeros((len(ids), max(int(lengths_B.max()), 1)), np.int64)
+        for row_T, text in zip(ids_BT, ids, strict=True):
+            row_T[: len(text)] = text
+        return self.session.run([output], {"ids": ids_BT, "lengths": lengths_B})[0]

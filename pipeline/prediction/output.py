@@ -35,6 +35,8 @@ def described(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
     line: dict[str, Any] = {"label": prediction.label, "probabilities": probabilities}
     if (words := prediction.explanation) is not None:
         line["words"] = [{"word": word, "contribution": _six_digits(score)} for word, score in words.contributions]
+        for word, weight in zip(line["words"], words.attention or (), strict=False):
+            word["attention"] = _six_digits(weight)
         line["unknown"] = words.unknown
         line["decision"] = {"against": words.against, "margin": _six_digits(words.margin), "method": words.method}
         if words.bias is not None:

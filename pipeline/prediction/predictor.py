@@ -46,6 +46,10 @@ class Scorer(ABC):
         """
         return None
 
+    def attention(self, ids: Sequence[int]) -> FloatArray | None:
+        """Attention weights (T,) of the tokens of a text; None if the encoder has no attention."""
+        return None
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -57,6 +61,7 @@ class Explanation:
     contributions : each token or span in order, with its part of the margin. Exact ones and the bias sum to the margin.
         Otherwise it is the loss of margin when the token is left out, and the sum is not the margin.
     unknown : distinct tokens outside the vocabulary, which share one word vector.
+    attention : the attention weight of each token or span (None for an encoder without attention).
     """
 
     method: str
@@ -65,6 +70,7 @@ class Explanation:
     bias: float | None
     contributions: list[tuple[str, float]]
     unknown: list[str]
+    attention: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,10 @@ class Predictor:
         rows = zip(logits_NC.argmax(axis=1), softmax(logits_NC), explanations, strict=True)
         return [Prediction(self.labels[label], row_C, explanation) for label, row_C, explanation in rows]
 
+    def unknown(self, tokens: Sequence[str]) -> list[str]:
+        """The distinct tokens that are not in the vocabulary."""
+        return list(dict.fromkeys(token for token in tokens if token not in self._id_of))
+
     def predict_each(self, texts: Sequence[str], *, explain: bool = True) -> list[Prediction | str]:
         """As `predict`, but a text that cannot be tokenized in time has the error's message for a prediction."""
         self.tokenizer  # noqa: B018  # its own error concerns all texts
@@ -138,22 +148,35 @@ class Predictor:
         order = np.argsort(-logits_C, kind="stable")
         label, against = int(order[0]), int(order[min(1, len(order) - 1)])
         margin = float(logits_C[label]) - float(logits_C[against])
-        unknown = list(dict.fromkeys(token for token in tokens if token not in self._id_of))
-        method, bias = EXACT, None
+        unknown = self.unknown(tokens)
         if (token_scores := self.scorer.token_scores(ids)) is not None:
             scores_TC, bias_C = token_scores
             bias = float(bias_C[label] - bias_C[against])
             contributions_T = (scores_TC[:, label] - scores_TC[:, against]) / max(len(ids), 1)
             contributions = list(zip(tokens, contributions_T.tolist(), strict=True))
-        else:
-            size = -(-len(ids) // MAX_SPANS) or 1
-            method = "leave one token out" if size == 1 else f"leave {size} neighbouring tokens out"
-            starts = range(0, len(ids), size)
-            without_BC = self.scorer.logits([ids[:start] + ids[start + size :] for start in starts])
-            contributions_B = margin - (without_BC[:, label].astype(np.float64) - without_BC[:, against])
-            spans = (" ".join(tokens[start : start + size]) for start in starts)
-            contributions = list(zip(spans, contributions_B.tolist(), strict=True))
-        return Explanation(method, self.labels[against], margin, bias, contributions, unknown)
+            return Explanation(EXACT, self.labels[against], margin, bias, contributions, unknown)
+        spans = left_out_spans(len(ids))
+        without_BC = self.scorer.logits([ids[: span.start] + ids[span.stop :] for span in spans]).astype(np.float64)
+        contributions = [
+            (" ".join(tokens[span]), margin - float(logits[label] - logits[against]))
+            for span, logits in zip(spans, without_BC, strict=True)
+        ]
+        weights_T = self.scorer.attention(ids)
+        attention = None if weights_T is None else [float(weights_T[span].sum()) for span in spans]
+        method = left_out_method("token", spans)
+        return Explanation(method, self.labels[against], margin, None, contributions, unknown, attention)
+
+
+def left_out_spans(pieces: int) -> list[slice]:
+    """The spans of a text of so many pieces that are left out in turn: single pieces, or neighbours in a long text."""
+    size = -(-pieces // MAX_SPANS) or 1
+    return [slice(start, start + size) for start in range(0, pieces, size)]
+
+
+def left_out_method(piece: str, spans: Sequence[slice]) -> str:
+    """`Explanation.method` of spans of pieces that are left out."""
+    size = spans[0].stop - spans[0].start if spans else 1
+    return f"leave one {piece} out" if size == 1 else f"leave {size} neighbouring {piece}s out"
 
 
 def softmax(logits_BC: FloatArray) -> NDArray[np.float64]:

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from pipeline.classifier.batch import Bags
-from pipeline.classifier.model import Classifier, Embedding
+from pipeline.classifier.model import BiGruEncoder, Classifier, Embedding
 from pipeline.prediction.predictor import FloatArray, Ids, Predictor, Scorer, length_batches
 from pipeline.prediction.trained_model import TrainedModel
 from pipeline.runtime.errors import UserError, one_line
 
 
 class TorchModel(Scorer):
-    """Encoder and head over a fixed embedding matrix, which includes the projection or both channels of a variant.
+    """Encoder and head over a fixed embedding matrix, which includes the projection or all tables of a variant.
 
     Raises UserError if the weights do not fit the run's configuration.
     """
@@ -46,6 +46,14 @@ class TorchModel(Scorer):
         rows_TE = self.model.embedding.rows_VD.detach()[torch.tensor(ids, dtype=torch.int64)]
         head = self.model.head
         return (rows_TE @ head.weight.detach().T).numpy(), head.bias.detach().numpy()
+
+    def attention(self, ids: Sequence[int]) -> FloatArray | None:
+        """Attention weights (T,) of the tokens, for the encoder `bigru`."""
+        if not isinstance(self.model.encoder, BiGruEncoder):
+            return None
+        with torch.inference_mode():
+            weights_BT = self.model.encoder.attend(self.model.embedding, bags([ids]))[1]
+        return weights_BT[0, : len(ids)].numpy()
 
 
 def bags(ids: Ids) -> Bags:

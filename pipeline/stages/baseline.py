@@ -44,7 +44,6 @@ def fit_baseline(config: Config, prepared: Stage, name: str, folder: Path) -> di
     data = _baseline_data(prepared.folder, tuple(prepared.outcome["label_names"]), **dataclasses.asdict(config.text))
     rows = budget_rows(data.train.labels, config.data.label_budget, config.seed)
     result = run_baseline(name, data, config.seed, rows, *baseline_trials(config))
-    np.save(folder / "predicted.npy", result.probabilities.argmax(axis=1).astype(np.int32))
     np.save(folder / "probabilities.npy", result.probabilities)
     metrics = {f"test/{score}": value for score, value in result.scores(data.test.labels).items()}
     metrics |= {f"validation/{score}": value for score, value in result.validation.items()}

@@ -1,12 +1,12 @@
-"""The part of the corpus that CBOW and PPMI read: sources, a sample of texts, without the texts of transfer tasks."""
+"""The part of the corpus that CBOW and PPMI read: by source, as a sample, without texts of transfer tasks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.literals import value_text
 from pipeline.config.schema import Config
-from pipeline.config.validate import value_text
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.log import log

@@ -1,11 +1,11 @@
 """Checks of input files before any work, without slow libraries: they exist, and tables have their columns."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.config.schema import Config, DataConfig
-from pipeline.data.source import HUB_ID, location, source_fingerprint
+from pipeline.config.schema import TWEET_EVAL, Config, DataConfig
+from pipeline.data.source import HUB_ID, location, source_fingerprint, task_data
 from pipeline.prediction.trained_model import read_model
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.nltk_data import OPINIONS, STOP_WORDS, find_corpus
@@ -62,9 +62,23 @@ def check_files(config: Config) -> None:
         require_file("probe.similarity_files", path)
     if config.probe.polarity == "nltk":
         find_corpus(*OPINIONS)
-    for name in set(config.probe.transfer) - {"sample_topic"}:
-        task = replace(config.data, source="tweet_eval", path=config.probe.transfer_path, name=name)
-        location(task, "probe.transfer_path")
+    for name, task_path in config.probe.tasks.items():
+        if name != "sample_topic":
+            with task_in_errors(config, name):
+                source_fingerprint(task_data(name, task_path), lambda paths: "")
+
+
+@contextmanager
+def task_in_errors(config: Config, name: str) -> Iterator[None]:
+    """Name the transfer task, and the key of its path, in the message of a UserError."""
+    try:
+        yield
+    except UserError as error:
+        own = name not in TWEET_EVAL or any(task.startswith(f"{name}@") for task in config.probe.transfer)
+        key = f"probe.transfer={name}@" if own else "probe.transfer_path="
+        message = str(error).replace("data.path=", key).replace("data.path", "probe.transfer")
+        task = "" if message.startswith("probe.transfer") else f"probe.transfer={name}: "
+        raise UserError(f"{task}{message}") from error
 
 
 def require_file(key: str, path: str | None) -> None:

@@ -36,7 +36,7 @@ def train(
     `result` : what training gave, where the classifier was trained already, in a batch with others.
     """
     unforced = dataclasses.replace(config, force=False)  # other runs may be reading these
-    tasks = {name: transfer(unforced, prepared, name) for name in config.probe.transfer}
+    tasks = {name: transfer(unforced, prepared, name) for name in config.probe.tasks}
     key, folder = record_key_and_folder(config, prepared, vectors, {name: task.key for name, task in tasks.items()})
     tracking = dataclasses.replace(config.tracking, keep_embedding=key["keep_embedding"])
     config = dataclasses.replace(config, tracking=tracking)

@@ -1,4 +1,4 @@
-"""The stages `cbow`, `ppmi` and `distilled`: word vectors of the corpus, or of the vocabulary from another model."""
+"""The stages `cbow`, `ppmi` and `distilled`: word vectors of the corpus, or from another model."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

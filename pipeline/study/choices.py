@@ -1,4 +1,4 @@
-"""The choice of learning rates and dropout on validation: the same trials for every variant, a choice for each seed.
+"""The choice of learning rates and dropout on validation: equal trials for variants, a choice for each seed.
 
 Every seed is a repetition of the whole procedure, its choice included: the trials of the first seeds select the best
 settings, and each seed then chooses among these by its own trials on its own resample of the validation tweets.
@@ -7,7 +7,7 @@ settings, and each seed then chooses among these by its own trials on its own re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pipeline.config.schema import StudyConfig
+from pipeline.config.study_schema import StudyConfig
 from pipeline.evaluation.line_search import finalists, next_value, validation_resample
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.worker_pool import TaskResult, WorkerPool

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.config.overrides import key_of, override_text
-from pipeline.config.schema import PLACEMENT, Config
+from pipeline.config.schema import Config
+from pipeline.config.study_schema import PLACEMENT
 from pipeline.config.variants import Variants, repetitions
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint

@@ -55,7 +55,7 @@ class TrainingJob(TrialJob):
         """Whether the record is on disk."""
         config = self.config
         unforced = replace(config, force=False)
-        tasks = {name: transfer(unforced, self.prepared, name).key for name in config.probe.transfer}
+        tasks = {name: transfer(unforced, self.prepared, name).key for name in config.probe.tasks}
         _, folder = record_key_and_folder(config, self.prepared, self.vectors, tasks)
         return not config.force and folder.exists()
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipeline.study.report.examples import disagreements
 from pipeline.study.report.phrases import difference_of
 from pipeline.study.report.word_map import word_map
 from pipeline.study.statistics.frames import LEARNED, Cell, Outcomes
+from pipeline.study.statistics.probe_frames import TransferHits
 from pipeline.text.encoded_split import EncodedSplit
 from pipeline.tracking.read_record import load_predictions, load_test_probabilities, read_record
 from pipeline.tracking.run_record import StoredRun
@@ -165,15 +167,26 @@ def tweets_by_unseen(runs: StudyRuns) -> dict[RunKey, dict[str, NDArray[np.bool_
     """Test tweets (N,) of every run in each bin of their share of tokens that no labelled tweet has."""
 
     @cache
-    def tweets(mode: str, budget: int, seed: int) -> dict[str, NDArray[np.bool_]]:
-        train, test = (EncodedSplit.open(runs.study.prepared[mode].folder, split) for split in ("train", "test"))
+    def tweets(folder: Path, budget: int, seed: int) -> dict[str, NDArray[np.bool_]]:
+        train, test = (EncodedSplit.open(folder, split) for split in ("train", "test"))
         labelled = np.zeros(len(train), bool)
         labelled[budget_rows(train.labels, budget if budget < len(train) else None, seed)] = True
         touched = np.zeros(1 + max(train.ids.max(initial=0), test.ids.max(initial=0)), bool)
         touched[train.ids[np.repeat(labelled, np.diff(train.offsets))]] = True
         return {name: members for _, name, members in bins(unseen_shares(test.ids, test.offsets, touched))}
 
-    return {key: tweets(runs.study.variants[key[0]][1], *key[1:]) for key in runs.folders}
+    return {key: tweets(runs.study.prepared[key[0]].folder, *key[1:]) for key in runs.folders}
+
+
+def transfer_hits(runs: StudyRuns, budget: int) -> dict[str, TransferHits]:
+    """Each transfer task's test labels, and which of them every run predicted, before and after training."""
+    hits = {task: TransferHits(np.load(stage.folder / "test.labels.npy"), {}) for task, stage in runs.transfers.items()}
+    for (variant, tweets, seed), folder in sorted(runs.folders.items()):
+        for row in read_csv(folder / "transfer.csv") if hits and tweets == budget else []:
+            for when in ("before", "after"):
+                by_seed = hits[row["task"]].hits.setdefault((variant, when), {})
+                by_seed[seed] = np.frombuffer(row[when].encode(), np.uint8) == ord("1")
+    return hits
 
 
 def changed_words(runs: StudyRuns, budget: int) -> pd.DataFrame:

@@ -85,7 +85,7 @@ def run_prerequisites(
         "transfer": {
             (task, text): partial(transfer, *of_text, task)
             for text, of_text in texts.items()
-            for task in study.config.probe.transfer
+            for task in study.config.probe.tasks
         },
         "audit": {(text,): partial(audit, *of_text) for text, of_text in texts.items()},
         "baseline": {
@@ -107,7 +107,7 @@ def run_prerequisites(
     return Prerequisites(
         vectors={key: results["vectors", key] for key in tasks["vectors"]},
         audits={text: results["audit", (text,)].get() for text in texts},
-        transfers={task: results["transfer", (task, first_text)].get() for task in study.config.probe.transfer},
+        transfers={task: results["transfer", (task, first_text)].get() for task in study.config.probe.tasks},
         baselines={key: fitted[fit].get() for key, fit in fits.items() if fitted[fit].reason is None},
         failures=[
             failure(fit.name, fit.labels or rows, fit.seed, result.reason)

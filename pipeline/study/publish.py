@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import PLACEMENT, data_name, study_design
+from pipeline.config.schema import data_name
+from pipeline.config.study_schema import PLACEMENT, study_design
 from pipeline.runtime.cached_folder import ensure_folder
 from pipeline.runtime.errors import RunError
 from pipeline.runtime.files import fingerprint
@@ -42,6 +43,7 @@ def report_name(runs: StudyRuns, labels: Sequence[str] = (), settings: Sequence[
     """
     config, variants = runs.study.config, runs.study.variants
     sections = [dataclasses.asdict(getattr(config, name)) for name in SECTIONS]
+    sections[SECTIONS.index("probe")]["transfer"] = list(config.probe.tasks)  # without their places
     values = [value for section in sections for key, value in section.items() if key not in LOCATIONS]
     prepared = sorted(stage.key for stage in runs.study.prepared.values())
     sections_of = [[name, str(variant.config.embedding)] for name, variant in variants.items()]

@@ -3,7 +3,7 @@
 import logging
 from typing import Any, Self
 
-from pipeline.config.schema import StudyConfig
+from pipeline.config.study_schema import StudyConfig
 from pipeline.runtime import worker_pool
 from pipeline.runtime.errors import RunError, UserError
 from pipeline.runtime.ray import LOCAL_RAY, LOCAL_RAY_SETTINGS, prepare_ray, ray_address, worker_environment

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config.schema import data_name, study_design
+from pipeline.config.schema import data_name
+from pipeline.config.study_schema import study_design
 from pipeline.config.variants import repetitions
 from pipeline.runtime.files import write_json
 from pipeline.runtime.log import log
@@ -39,6 +40,7 @@ def write_study(runs: StudyRuns, folder: Path) -> dict[str, Any]:
     answers = verdicts(
         *(results.scores, results.differences, results.crossover, results.runs, leak, results.design, tasks),
         results.resplits,
+        results.transfer,
     )
     params = {"study": study_design(runs.study.config.study)}
     return write_results(replace(results, verdicts=answers), runs, folder, {"params": params})
@@ -170,7 +172,7 @@ def statistics_frames(runs: StudyRuns, records: Records, outcomes: Outcomes, bud
         "crossover": with_crossover_sentences(crossover, scores),
         "mcnemar": frames.mcnemar_frame(outcomes, runs.planned[0]) if runs.planned else pd.DataFrame(),
         "probes": probe_frames.probe_frame(frame, budget),
-        "transfer": probe_frames.transfer_frame(frame, budget, references),
+        "transfer": probe_frames.transfer_frame(load_runs.transfer_hits(runs, budget), references, outcomes.resamples),
         "bands": probe_frames.drift_by_count_frame(load_runs.probe_tables(runs, "drift_by_count", budget)),
         "unknown": unseen_accuracy_frame(outcomes, list(runs.study.variants), budget, bins),
         "unseen_leads": unseen_lead_frame(outcomes, runs.planned, bins),
@@ -200,7 +202,7 @@ def report_design(runs: StudyRuns, outcomes: Outcomes) -> dict[str, Any]:
         "trial_seeds": study.trial_seeds,
         "monitor": config.train.monitor,
         "monitor_name": METRIC_NAMES[config.train.monitor],
-        "transfer": list(config.probe.transfer),
+        "transfer": list(config.probe.tasks),
         "baselines": sorted(outcomes.baselines),
         "resplits": study.resplits,
         "own_test": TEXTS["own_tests"].get(data_name(config.data), TEXTS["own_tests"]["others"]),

@@ -85,7 +85,7 @@ def test_it_learns_a_rule_it_can_represent(task):
     assert result.history[-1]["train/loss"] < 0.5 * result.history[0]["train/loss"]
 
 
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_frozen_rows_are_bit_equal_and_padding_stays_zero(task, encoder):
     frozen = make_run(task, embedding=VARIANTS["frozen"], model=model_settings(encoder=encoder), max_epochs=2)
     assert np.array_equal(train_run(task, frozen).embedding_VE, frozen.embedding_VD)
@@ -121,7 +121,7 @@ def test_scores_equal_the_recorded_ones(task, encoder, name):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_embedding_matrix_and_layers_are_the_whole_classifier(task, encoder, name):
     run = make_run(task, embedding=VARIANTS[name], model=model_settings(encoder=encoder), max_epochs=2)
     result = train_run(task, run)
@@ -136,7 +136,7 @@ def test_embedding_matrix_and_layers_are_the_whole_classifier(task, encoder, nam
     assert np.allclose(probabilities, result.probabilities["test"], atol=1e-5)
 
 
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_of_mixed_tables_the_frozen_ones_stay_bit_equal_and_the_others_change(task, encoder):
     run = make_run(task, embedding=VARIANTS["mixed"], model=model_settings(encoder=encoder), max_epochs=2)
     result = train_run(task, run)
@@ -156,7 +156,7 @@ def test_parameters_of_mixed_tables_and_of_a_projection(task):
     assert counts["projected"] == (V * D + D * D + 2 * D + 2, D * D + 2 * D + 2, V * D, touched)
 
 
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_an_untrained_projection_gives_the_frozen_rows_and_a_trained_one_changes_every_word(task, encoder):
     settings = {"model": model_settings(encoder=encoder), "max_epochs": 2, "patience": None}
     frozen = train_run(task, make_run(task, embedding=VARIANTS["frozen"], lr_head=1e-12, **settings))
@@ -284,7 +284,7 @@ def test_max_steps_stops_within_an_epoch_and_limits_touched_rows(task):
     assert result.metrics["params/touched_rows"] <= 16
 
 
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_same_seed_gives_the_same_bits_and_another_seed_does_not(task, encoder):
     run = make_run(task, model=model_settings(encoder=encoder), max_epochs=2)
     torch.manual_seed(123)
@@ -429,7 +429,7 @@ def assert_as_on_cpu(result, on_cpu):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_a_run_on_a_simulated_gpu_is_the_run_on_the_cpu(task, encoder, name):
     run = make_run(task, embedding=VARIANTS[name], model=model_settings(encoder=encoder), max_epochs=2)
     with simulated_gpu() as gpu:
@@ -454,7 +454,7 @@ def test_on_a_gpu_stackable_runs_are_stacked_and_a_failed_run_stops_no_other(tas
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU is visible to torch")
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_a_gpu_gives_the_scores_of_the_cpu(task, encoder):
     run = make_run(task, model=model_settings(encoder=encoder, dropout=0.0), max_epochs=3)
     on_cpu = train_run(task, run)

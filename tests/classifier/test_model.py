@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from pipeline.classifier.batch import Texts, take
 from pipeline.classifier.model import (
+    BiGruEncoder,
     Classifier,
     CnnEncoder,
     Embedding,
@@ -19,7 +20,7 @@ from pipeline.config.schema import ModelConfig
 
 V, D, C = 12, 6, 3
 FROZEN = 4  # dimensions of the frozen tables beside the trainable ones
-ENCODERS = ("mean", "meanmax", "cnn", "gru")
+ENCODERS = ("mean", "meanmax", "cnn", "gru", "bigru")
 
 
 def settings(encoder, rate=0.0):
@@ -96,6 +97,21 @@ def test_gru_encoder_takes_the_state_after_the_last_token():
     features = encoder(Embedding(matrix()), take(texts([3, 5], [2, 4, 6, 8]), torch.tensor([0, 1])))
     _, last = encoder.gru(matrix()[[3, 5]][None])
     assert torch.allclose(features[0], last[0, 0], atol=1e-6)
+
+
+def test_bigru_encoder_is_the_attention_over_the_states_of_both_directions():
+    encoder, split = BiGruEncoder(D, 7), texts([3, 5], [], [2, 4, 6, 8])
+    features, weights = encoder.attend(Embedding(matrix()), take(split, torch.arange(3)))
+    for row, ids in ((0, [3, 5]), (2, [2, 4, 6, 8])):
+        states = encoder.gru(matrix()[ids][None])[0][0]
+        scores = (
+            encoder.attention.weight @ states.T + encoder.attention.bias[:, None]
+        ).tanh().T @ encoder.query.weight[0]
+        expected = scores.exp() / scores.exp().sum()
+        assert torch.allclose(weights[row], F.pad(expected, (0, 4 - len(ids))), atol=1e-6)
+        assert torch.allclose(features[row], expected @ states, atol=1e-6)
+    assert not features[1].any()
+    assert not weights[1].any()
 
 
 @pytest.mark.parametrize("kind", KINDS)

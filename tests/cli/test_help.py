@@ -111,7 +111,7 @@ def test_every_key_has_a_meaning():
         ("model.widths", "a list, each a whole number from 1"),
         ("study.label_budgets", "a list, each a whole number or null from 1"),
         ("data.labels", "a list of names, or a mapping from value to name"),
-        ("embedding.trainable", "true or false"),
+        ("embedding.trainable", "true or false, or a list"),
         ("probe.similarity", "list of wordsim353, simlex999"),
         ("data.sample.label_noise", "a number from 0 to 0.5"),
     ],

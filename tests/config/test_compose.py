@@ -64,9 +64,9 @@ class TestFiles:
     def test_every_key_of_the_schema_is_in_a_default_file(self):
         said = set()
         for group, option in {
-            "data": "sample", "text": "tweet", "cbow": "reproducible", "ppmi": "default", "distill": "default", "study": "default",
-            "embedding": "random_trainable", "model": "mean", "train": "default", "probe": "default",
-            "tracking": "default", "search": "default",
+            "data": "sample", "text": "tweet", "cbow": "reproducible", "ppmi": "default", "distill": "default",
+            "study": "default", "embedding": "random_trainable", "model": "mean", "train": "default",
+            "probe": "default", "tracking": "default", "search": "default",
         }.items():  # fmt: skip
             values = yaml.safe_load((conf_folder() / group / f"{option}.yaml").read_text("utf-8"))
             nested = {f"sample.{name}" for name in values.get("sample", {})} if group == "data" else set()

@@ -74,12 +74,14 @@ def test_every_path_is_absolute_and_quoted(tmp_path: Path, monkeypatch):
         **{key: files[number] for number, key in enumerate(PATHS[:3])},
         "probe.similarity_files": files[:2],
         "probe.transfer_path": "./a b.txt",
+        "probe.transfer": ["irony", "sentiment140@./a b.txt"],
         "distill.model": "./a b.txt",
         "paths.root": "out",
         "paths.dvc": "d",
     }
     assert relative.keys() == set(PATHS)
     config = compose(["data=files", *(override_text(key, value) for key, value in relative.items())])
+    assert config.probe.transfer == ["irony", f"sentiment140@{folder}/a b.txt"]
     words = repeatable(["data=files", *(f"{key}=x" for key in PATHS)], config)
     monkeypatch.chdir(tmp_path)
     assert compose(after_shell(words)) == config

@@ -42,7 +42,7 @@ class TestRefused:
                                                          "'x'; rename a file"),
             ("data=smaple", "unknown option data=smaple; did you mean 'sample'?"),
             ("data=[sample,x]", "'data=[sample,x]': data takes one option; several runs: -m data=sample,x"),
-            ("model=null", "unknown option model=null; valid: cnn, gru, mean, meanmax"),
+            ("model=null", "unknown option model=null; valid: bigru, cnn, gru, mean, meanmax"),
             ("train=3", "unknown option train=3; valid: default"),
             ("+experiment=cbow_frozn", "unknown experiment 'cbow_frozn'; did you mean 'cbow_frozen'?"),
             ("experiment=cbow_frozen", "'experiment=cbow_frozen' needs one plus: use +experiment=cbow_frozen"),
@@ -92,8 +92,8 @@ class TestRefused:
                                           "vectors"),
             ("embedding=run", "embedding.init=run needs embedding.path=…, the folder of a finished run, such as "
                               "results/NAME"),
-            ("embedding.init=[run,pretrained]", "embedding.init: pretrained and run both read embedding.path; expected "
-                                                "one of them"),
+            ("embedding.init=[run,pretrained]", "embedding.init=[run,pretrained]: pretrained and run both read "
+                                                "embedding.path; expected one of them"),
             ("embedding.shuffled=true", "embedding.shuffled=true with embedding.init=random: expected vectors, "
                                         "such as embedding.init=cbow"),
             ("embedding.anchor=-1", "embedding.anchor=-1.0: expected a number from 0"),
@@ -202,7 +202,7 @@ class TestSweeps:
         configs = compose_all(["+experiment=glob(cbow_*)"], multirun=True)
         assert [variant_name(config.embedding) for config in configs] == ["cbow_finetuned", "cbow_frozen"]
         encoders = {config.model.encoder for config in compose_all(["model=glob(*)"], multirun=True)}
-        assert encoders == {"mean", "meanmax", "cnn", "gru"}
+        assert encoders == {"mean", "meanmax", "cnn", "gru", "bigru"}
 
     @pytest.mark.parametrize(
         ("overrides", "line"),

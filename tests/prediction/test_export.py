@@ -61,7 +61,7 @@ def test_the_table_is_rows_times_head(make_run):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_the_onnx_graph_predicts_as_the_model(make_run, tmp_path, variant, encoder):
     onnx = pytest.importorskip("onnx")
     folder = make_run(f"embedding={variant}", f"model={encoder}")
@@ -73,6 +73,9 @@ def test_the_onnx_graph_predicts_as_the_model(make_run, tmp_path, variant, encod
     for lengths in ([1], [0], [0, 0, 3], [2, 9, 1, 0, 5], [300, 7]):
         ids = [rng.integers(1, words, length).tolist() for length in lengths]
         np.testing.assert_allclose(graph.logits(ids), full.logits(ids), rtol=0, atol=1e-5)
+        for text in ids if encoder == "bigru" else ():
+            np.testing.assert_allclose(graph.attention(text), full.attention(text), rtol=0, atol=1e-6)
+    assert encoder == "bigru" or graph.attention([1]) is full.attention([1]) is None
     model = onnx.load(str(tmp_path / "graph" / "model.onnx"))
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
     sizes = {value.name: [dim.dim_param for dim in value.type.tensor_type.shape.dim] for value in model.graph.input}
@@ -81,7 +84,7 @@ def test_the_onnx_graph_predicts_as_the_model(make_run, tmp_path, variant, encod
 
 def test_padding_does_not_change_the_output_of_the_onnx_graph(make_run, tmp_path):
     pytest.importorskip("onnxruntime")
-    for encoder in ("mean", "meanmax", "cnn", "gru"):
+    for encoder in ("mean", "meanmax", "cnn", "gru", "bigru"):
         folder = make_run("embedding=random_trainable", f"model={encoder}")
         export(read_model(folder), tmp_path / encoder, "onnx", "", [], [])
         session = read_export(tmp_path / encoder).scorer.session
@@ -94,7 +97,7 @@ def test_padding_does_not_change_the_output_of_the_onnx_graph(make_run, tmp_path
         assert alone[1].sum() == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru", "bigru"])
 def test_other_encoders_have_no_table(make_run, tmp_path, encoder):
     trained = read_model(make_run("embedding=random_trainable", f"model={encoder}"))
     with pytest.raises(UserError, match=f"only the mean encoder.*{encoder}.*--format onnx"):

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -66,7 +67,7 @@ def test_contributions_and_bias_sum_to_the_margin(make_run, overrides, make):
         assert predictor.labels[np.argsort(-prediction.probabilities)[1]] == explanation.against
 
 
-@pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru", "bigru"])
 def test_leave_one_out_contributions_are_losses_of_margin(make_run, encoder):
     predictor = torch_predictor(read_model(make_run("embedding=random_trainable", f"model={encoder}")))
     (whole,) = predictor.predict(["hate mondays again"])
@@ -87,6 +88,35 @@ def test_a_long_text_is_left_out_in_spans(make_run):
     assert [piece for piece, _ in found.explanation.contributions] == ["sad sad"] * 128
 
 
+def test_attention_weights_are_those_of_the_encoder_and_a_span_has_their_sum(make_run):
+    trained = read_model(make_run("embedding=random_trainable", "model=bigru"))
+    predictor = torch_predictor(trained)
+    whole, empty, long = predictor.predict(["hate mondays again", "", "sad " * 255 + "love"])
+    weights = whole.explanation.attention
+    assert sum(weights) == pytest.approx(1, abs=1e-6)
+    assert max(weights) - min(weights) > 0.01
+    ids = predictor.ids(["hate mondays again"])[0].tolist()
+    rows = torch.from_numpy(trained.embedding_VE[ids])
+    gru = torch.nn.GRU(6, 7, bidirectional=True)
+    gru.load_state_dict(
+        {
+            name.removeprefix("encoder.gru."): torch.from_numpy(w)
+            for name, w in trained.layers.items()
+            if ".gru." in name
+        }
+    )
+    weight, bias, query = (
+        trained.layers[f"encoder.{name}"] for name in ("attention.weight", "attention.bias", "query.weight")
+    )
+    scores = np.tanh(gru(rows)[0].detach().numpy() @ weight.T + bias) @ query[0]
+    np.testing.assert_allclose(weights, np.exp(scores) / np.exp(scores).sum(), atol=1e-6)
+    assert empty.explanation.attention == []
+    assert len(long.explanation.attention) == len(long.explanation.contributions) == 128
+    assert sum(long.explanation.attention) == pytest.approx(1, abs=1e-5)
+    plain = torch_predictor(read_model(make_run("embedding=random_trainable", "model=gru")))
+    assert plain.predict(["hate"])[0].explanation.attention is None
+
+
 def test_unknown_words_are_listed_once_and_share_a_row(make_run):
     predictor = torch_predictor(read_model(make_run("embedding=random_trainable", "model=mean")))
     (one, other) = predictor.predict(["love qqq www qqq <unk>", "love eee eee eee eee"])
@@ -96,7 +126,7 @@ def test_unknown_words_are_listed_once_and_share_a_row(make_run):
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_an_empty_text_gets_the_bias_alone(make_run, encoder):
     trained = read_model(make_run("embedding=random_trainable", f"model={encoder}"))
     (found,) = torch_predictor(trained).predict([""])
@@ -105,7 +135,7 @@ def test_an_empty_text_gets_the_bias_alone(make_run, encoder):
     assert (found.explanation.contributions, found.explanation.unknown) == ([], [])
 
 
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_a_prediction_does_not_depend_on_the_other_texts(make_run, encoder, monkeypatch):
     predictor = torch_predictor(read_model(make_run("embedding=random_trainable", f"model={encoder}")))
     alone = np.concatenate([predictor.probabilities([text]) for text in TEXTS])

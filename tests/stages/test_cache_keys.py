@@ -201,7 +201,8 @@ def test_each_stage_imports_what_its_key_names(root: Path):
     trial = "from pipeline.stages.trial import trial; trial(config, prepared, {})"
     assert used_by(*TINY, place, code=trial) == set(LIBRARIES["trial"])
     transfer = "from pipeline.stages.transfer import transfer; transfer(config, prepared, 'sample_topic')"
-    assert used_by(*TINY, place, code=transfer) == set(LIBRARIES["transfer"])
+    of_topic = (*TINY, place, "probe.transfer=[sample_topic]")
+    assert used_by(*of_topic, code=transfer) == set(LIBRARIES["transfer"])
 
 
 @pytest.mark.parametrize("name", ["majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext"])

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from pipeline.config.compose import VERSION_BASE, compose, conf_folder, quote_values, study_variants
 from pipeline.config.schema import Config
+from pipeline.config.variants import Variant
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.files import flatten
+from pipeline.runtime.worker_pool import TaskResult
 from pipeline.study.design import (
     FOLLOWS,
     Cell,
@@ -33,6 +35,8 @@ from pipeline.study.design import (
     vectors_key,
     with_settings,
 )
+from pipeline.study.jobs import cell_vectors
+from pipeline.study.prerequisites import vector_tasks
 
 STUDY = ("+experiment=compare", "data.sample.labelled=400", "embedding.dim=8")
 ALL_VARIANTS = (
@@ -135,6 +139,25 @@ class TestCell:
         cells = [cell_of(whole, name, None, 1).config for name in whole.variants if "@" not in name]
         changed = {key for cell in cells for key in different_keys(cells[0], cell)}
         assert changed == {f"embedding.{key}" for key in ("init", "trainable", "projected", "anchor")}
+
+    def test_tables_side_by_side_share_the_vectors_of_each_alone(self):
+        """Each stage is a task of its own; one that fails is the reason of every cell that starts from it."""
+        whole = study(*STUDY, "study.variants=[random_frozen,cbow_frozen,cbow_multichannel,ppmi_frozen]",
+                      "study.pairs=[[cbow_frozen,random_frozen]]")  # fmt: skip
+        both = with_settings(whole.variants["cbow_frozen"].config, {"embedding.init": ["cbow", "ppmi"]})
+        variants = {**whole.variants, "cbow_ppmi_frozen": Variant(both, {})}
+        whole = dataclasses.replace(whole, variants=variants, prepared=dict.fromkeys(variants, prepared(320)))
+        random, cbow, twice, ppmi, tables = (cell_of(whole, name, None, 1) for name in whole.variants)
+        tasks = vector_tasks([random, cbow, twice, ppmi, tables])
+        assert [key[0] for key in tasks] == ["cbow", "ppmi"]
+        assert vectors_key(random) == ()
+        assert vectors_key(twice) == vectors_key(cbow)
+        assert vectors_key(tables) == vectors_key(cbow) + vectors_key(ppmi) == tuple(tasks)
+        stage = prepared(320)
+        results = dict(zip(tasks, [TaskResult(stage), TaskResult(None, "too few words")], strict=True))
+        assert cell_vectors(random, results).get() == {}
+        assert cell_vectors(twice, results).get() == {"cbow": stage}
+        assert cell_vectors(tables, results).reason == cell_vectors(ppmi, results).reason == "too few words"
 
     def test_cells_share_nothing_that_could_be_changed(self):
         whole = study(*STUDY, *TWO)

@@ -121,7 +121,8 @@ def probe_run(
 
     for name, task in tasks.items():
         opened = open_task(task.folder, name, len(task.outcome["label_names"]), len(vocabulary))
-        probes.add(f"transfer/{name}", transfer_metrics(opened, initial, final))
+        transfer_scores, row = transfer_metrics(opened, initial, final)
+        probes.add(f"transfer/{name}", transfer_scores, transfer=[row])
     return probes
 
 

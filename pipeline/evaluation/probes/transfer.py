@@ -64,8 +64,8 @@ def word_shares(split: EncodedSplit, vocabulary_size: int, *, unknown: bool = Fa
     return csr_array((shares, split.ids[known], ends), shape=(len(split), vocabulary_size))
 
 
-def transfer_score(matrix: NDArray[np.floating], task: TransferTask) -> dict[str, float]:
-    """Score an embedding `matrix` (V, D) by a logistic regression on mean vectors.
+def transfer_score(matrix: NDArray[np.floating], task: TransferTask) -> tuple[dict[str, float], NDArray[np.bool_]]:
+    """Score an embedding `matrix` (V, D) by a logistic regression on mean vectors, as `logistic_scores` does.
 
     Features are standardized by the mean and standard deviation of the training split; a constant feature becomes zero.
     C is chosen from `GRID` on validation (`logistic_scores`). One thread is used, so the result does not depend on the
@@ -91,20 +91,24 @@ def standardized(means: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[
 
 def transfer_metrics(
     task: TransferTask, initial: NDArray[np.floating], final: NDArray[np.floating]
-) -> dict[str, float]:
-    """Scores of the matrix after training, and `<score>_before` of the one before.
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Scores of the matrix after training, and `<score>_before` of the one before; and a row of the table `transfer`.
 
-    The matrices are (V, D), of any D. A frozen matrix is scored once.
+    The matrices are (V, D), of any D. A frozen matrix is scored once. The row holds the hits `before` and `after`: a
+    digit for each test tweet, 1 where its label was predicted.
     """
     frozen = initial.shape == final.shape and np.array_equal(initial, final)
-    after = transfer_score(final, task)
-    before = after if frozen else transfer_score(initial, task)
-    return after | {f"{key}_before": before[key] for key in (*REPORTED, "C", "C_at_edge")}
+    after, after_N = transfer_score(final, task)
+    before, before_N = (after, after_N) if frozen else transfer_score(initial, task)
+    row = {"task": task.name} | {
+        side: "".join(map(str, hits_N.astype(int))) for side, hits_N in (("before", before_N), ("after", after_N))
+    }
+    return after | {f"{key}_before": before[key] for key in (*REPORTED, "C", "C_at_edge")}, row
 
 
 def logistic_scores(
     features: Mapping[str, Any], labels: Mapping[str, NDArray[np.integer]], classes: int, grid: tuple[float, ...]
-) -> dict[str, float]:
+) -> tuple[dict[str, float], NDArray[np.bool_]]:
     """Fit a logistic regression for each C of `grid`, choose one on validation, and score it on test.
 
     Classes have equal weight in the fit and in the choice, because tasks are imbalanced and macro recall is the main
@@ -117,8 +121,9 @@ def logistic_scores(
 
     Returns
     -------
-    `accuracy`, `macro_recall` and `macro_f1` on the task's test split, fractions; `n`, its number of tweets; `C`, and
-    `C_at_edge`, 1 if that is an end of the grid (as for separable classes); `converged`, 1 if every fit did.
+    The scores, and whether each test tweet's label was predicted, (N,). The scores are `accuracy`, `macro_recall` and
+    `macro_f1` on the task's test split, fractions; `n`, its number of tweets; `C`, and `C_at_edge`, 1 if that is an end
+    of the grid (as for separable classes); `converged`, 1 if every fit did.
 
     Raises ValueError where the training split lacks a class.
     """
@@ -136,13 +141,9 @@ def logistic_scores(
             if loss < best_loss:
                 best_loss, best, probabilities_NC = loss, strength, model.predict_proba(features["test"])
     test_scores = scores(labels["test"], probabilities_NC)
-    return {
-        **{score: test_scores[score] for score in REPORTED},
-        "n": float(len(labels["test"])),
-        "C": best,
-        "C_at_edge": float(best in (grid[0], grid[-1])),
-        "converged": float(converged),
-    }
+    settings = {"C": best, "C_at_edge": float(best in (grid[0], grid[-1])), "converged": float(converged)}
+    reported = {score: test_scores[score] for score in REPORTED} | {"n": float(len(labels["test"]))}
+    return reported | settings, probabilities_NC.argmax(axis=1) == labels["test"]
 
 
 def macro_nll(labels_N: NDArray[np.integer], probabilities_NC: NDArray[np.floating]) -> float:
@@ -168,5 +169,5 @@ def reference_scores(
     features |= {split: vectorizer.transform(tokens[split]) for split in ("validation", "test")}
     return {
         "majority": {name: constant[name] for name in REPORTED},
-        "tfidf_logistic": logistic_scores(features, labels, classes, TFIDF_GRID),
+        "tfidf_logistic": logistic_scores(features, labels, classes, TFIDF_GRID)[0],
     }

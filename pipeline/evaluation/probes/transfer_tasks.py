@@ -1,10 +1,11 @@
 """Data sets of the transfer probe, encoded with a run's vocabulary, and their overlap with the text it has read.
 
-The task `sample_topic` is generated; the others are tasks of TweetEval (Barbieri et al. 2020).
+The task `sample_topic` is generated. The others are public: tasks of TweetEval (Barbieri et al. 2020), NLTK's tweets
+and Sentiment140. The labels of the last two were made from emoticons, which are removed from their texts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,15 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.schema import UNK, DataConfig, SampleConfig
+from pipeline.config.schema import UNK, SampleConfig, TextConfig
 from pipeline.data.arrow import in_batches
 from pipeline.data.duplicates import KEYS, UIntArray, digests
-from pipeline.data.source import source_fingerprint
-from pipeline.runtime.errors import UserError
-from pipeline.runtime.files import fingerprint
+from pipeline.data.label_budget import stratified_order
+from pipeline.data.source import source_fingerprint, task_data
+from pipeline.runtime.files import file_fingerprint, fingerprint
 from pipeline.text.vocabulary import Tokenizer, Vocabulary
 
 SAMPLE_TOPIC = "sample_topic"
+EMOTICON_LABELS = ("nltk_twitter", "sentiment140")
+MOST_ROWS = 20_000  # of a training or validation split; larger ones are sampled by class
 TOPIC_ROWS = {"train": 4_000, "validation": 1_000, "test": 1_000}
 TOPIC_GENERATED = 6_500  # more than are used, as duplicates are left out
 BATCH = 10_000
@@ -43,7 +46,7 @@ class TaskTexts(NamedTuple):
 
 def write_task(
     name: str,
-    transfer_path: str,
+    path: str | None,
     sample: SampleConfig | None,
     tokenizer: Tokenizer,
     vocabulary: Vocabulary,
@@ -54,7 +57,7 @@ def write_task(
 
     Parameters
     ----------
-    transfer_path : hub id or local folder of TweetEval.
+    path : hub id or local folder of the task; None: its usual place.
     sample : settings of the run's data if it is generated; `sample_topic` uses the next generator seed.
     read : all text that the run's vectors and classifier may have read, by name of the source; iterated once.
 
@@ -66,7 +69,7 @@ def write_task(
     """
     from pipeline.evaluation.probes.transfer import reference_scores
 
-    task = load_task(name, transfer_path, sample, folder)
+    task = load_task(name, path, sample, folder)
     texts = {split: rows.texts for split, rows in task.splits.items()}
     labels = {split: rows.labels for split, rows in task.splits.items()}
     tokens = {split: [tokenizer(text) for text in texts[split]] for split in texts}
@@ -90,38 +93,37 @@ def write_task(
     }
 
 
-def task_fingerprint(name: str, transfer_path: str, sample: SampleConfig | None) -> str:
+def task_fingerprint(
+    name: str,
+    path: str | None,
+    sample: SampleConfig | None,
+    fingerprint_files: Callable[[Sequence[Path]], str] = file_fingerprint,
+) -> str:
     """16 hexadecimal digits that identify the source of a task's texts; raises UserError if it is missing."""
     if name == SAMPLE_TOPIC:
         return fingerprint([name, vars(topic_config(sample)), TOPIC_ROWS])
-    with name_keys_in_errors(name, transfer_path):
-        return fingerprint([name, source_fingerprint(tweet_eval_config(name, transfer_path))])
+    return fingerprint([name, source_fingerprint(task_data(name, path), fingerprint_files)])
 
 
-def load_task(name: str, transfer_path: str, sample: SampleConfig | None, folder: Path) -> TaskTexts:
+def task_text(name: str, text: TextConfig) -> TextConfig:
+    """The settings of a task's tokens: those of the run, without emoticons where they made the labels."""
+    return replace(text, emoticons="strip_fragments") if name in EMOTICON_LABELS else text
+
+
+def load_task(name: str, path: str | None, sample: SampleConfig | None, folder: Path) -> TaskTexts:
     """Load the texts and labels of a task; `folder` holds temporary files."""
     if name == SAMPLE_TOPIC:
         return topic_task(topic_config(sample))
     from pipeline.data.splits import load
 
-    with name_keys_in_errors(name, transfer_path), TemporaryDirectory(dir=folder, prefix=".texts-") as scratch:
-        loaded = load(tweet_eval_config(name, transfer_path), Path(scratch))
-        splits = {
-            split: LabelledTexts(rows["text"].to_pylist(), rows["label"].to_numpy())
-            for split, rows in loaded.tables()
-            if split != "unlabelled"
-        }
+    with TemporaryDirectory(dir=folder, prefix=".texts-") as scratch:
+        loaded = load(task_data(name, path), Path(scratch))
+        splits = {}
+        for split, rows in loaded.tables():
+            if split != "test" and len(rows) > MOST_ROWS:
+                rows = rows.take(np.sort(stratified_order(rows["label"].to_numpy(), 0)[:MOST_ROWS]))
+            splits[split] = LabelledTexts(rows["text"].to_pylist(), rows["label"].to_numpy())
     return TaskTexts(loaded.label_names, splits)
-
-
-def tweet_eval_config(name: str, transfer_path: str) -> DataConfig:
-    """The data configuration of a TweetEval task: its published splits, complete."""
-    rest: dict[str, Any] = dict.fromkeys(("revision", "labels", "label_budget", "resplit"))
-    rest |= dict.fromkeys(("encoding", "delimiter", "quoting", "header"), "auto")
-    rest |= {"validation_size": 0.1, "test_size": 0.1, "split_seed": 0, "deduplicate": "none", "resplit_pool": []}
-    return DataConfig(
-        source="tweet_eval", path=transfer_path, name=name, text_column="text", label_column="label", **rest
-    )
 
 
 def topic_config(sample: SampleConfig | None) -> SampleConfig:
@@ -166,12 +168,3 @@ def overlap(splits: Mapping[str, list[str]], read: Mapping[str, Iterable[str]]) 
 
 def _shared(rows: Mapping[str, UIntArray], others: Mapping[str, UIntArray]) -> dict[str, int]:
     return {kind: int(np.isin(rows[kind], others[kind]).sum()) for kind in KEYS}
-
-
-@contextmanager
-def name_keys_in_errors(name: str, transfer_path: str) -> Iterator[None]:
-    """Prefix the message of a UserError with the configuration keys that name the task."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"probe.transfer={name}, probe.transfer_path={transfer_path}: {error}") from error

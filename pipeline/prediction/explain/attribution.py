@@ -23,7 +23,7 @@ class Decision:
     """Logits and probabilities by label, the two most probable labels, and the parts of the margin between them.
 
     exact : whether the tokens' contributions and the bias sum to the margin (`mean`, `meanmax`). Otherwise (`cnn`,
-    `gru`) a contribution is the loss of margin when the token is left out, and the sum is not the margin.
+    `gru`, `bigru`) a contribution is the loss of margin when the token is left out, and the sum is not the margin.
     contributions : one per token, in units of a logit; None for tokens after the first 256, which are not left out.
     """
 

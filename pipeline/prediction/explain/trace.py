@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pipeline.classifier.batch import Bags, take
 from pipeline.classifier.device import torch_threads
-from pipeline.classifier.model import Classifier, CnnEncoder, GruEncoder, MeanEncoder, MeanMaxEncoder
+from pipeline.classifier.model import BiGruEncoder, Classifier, CnnEncoder, GruEncoder, MeanEncoder, MeanMaxEncoder
 from pipeline.config.schema import UNK
 from pipeline.config.variants import variant_name
 from pipeline.prediction.explain.attribution import Decision, attribute_decision, window_contributions
@@ -29,6 +29,7 @@ POOLING = {
     "meanmax": "mean and maximum over the tokens",
     "cnn": "maximum of each filter",
     "gru": "hidden state after the last token",
+    "bigru": "mean of the states, weighted by attention",
 }
 
 
@@ -167,7 +168,8 @@ def _shapes(model: Classifier, bags: Bags, encoder_name: str) -> list[dict[str, 
             filters = windows.shape[1]
             add("windows", f"(1, {filters}, T)", windows, f"{filters} filters over windows of {width} tokens")
     if isinstance(encoder, GruEncoder):
-        add("states", "(1, T, F)", encoder.states(model.embedding, bags), "hidden state after each token")
+        states_1TF = encoder.states(model.embedding, bags)[0][None]
+        add("states", "(1, T, F)", states_1TF[:, : ids_BT.shape[1]], "hidden state after each token")
     features_BF = encoder(model.embedding, bags)
     logits_BC = model.head(features_BF)
     add("features", "(1, F)", features_BF, POOLING[encoder_name])
@@ -179,17 +181,17 @@ def _shapes(model: Classifier, bags: Bags, encoder_name: str) -> list[dict[str, 
 def _encoder(model: Classifier, bags: Bags, name: str, tokens: list[str], decision: Decision) -> dict[str, Any]:
     """The encoder's features, and intermediate results that depend on the encoder (None for the others).
 
-    name : `mean`, `meanmax`, `cnn` or `gru`. feature_norm, features : L2 norm and first dimensions of the features.
+    name : of the encoder. feature_norm, features : L2 norm and first dimensions of the features.
     fused_difference : of `mean`: largest difference between the mean of the looked-up vectors and the fused operation
     that the classifier uses. maxima : of `meanmax`: number of dimensions in which each token has the maximum.
     windows, inactive_filters : of `cnn`: windows with a filter's maximum, and number of filters without a positive one.
     states : of `gru`: after each token the hidden state's norm and first dimensions, and the probabilities if the text
-    ended here.
+    ended here. attention : of `bigru`: the weight of each token; their sum is 1.
     """
     encoder = model.encoder
     features_F = encoder(model.embedding, bags)[0]
     trace = {"name": name, "feature_norm": float(features_F.norm()), "features": features_F[:FIRST].tolist()}
-    trace |= dict.fromkeys(("fused_difference", "maxima", "windows", "inactive_filters", "states"))
+    trace |= dict.fromkeys(("fused_difference", "maxima", "windows", "inactive_filters", "states", "attention"))
     if not tokens:
         return trace
     rows_TD = model.embedding.look_up(bags.ids[None])[0]
@@ -199,8 +201,10 @@ def _encoder(model: Classifier, bags: Bags, name: str, tokens: list[str], decisi
         trace["maxima"] = torch.bincount(rows_TD.argmax(0), minlength=len(tokens)).tolist()
     elif isinstance(encoder, CnnEncoder):
         trace["windows"], trace["inactive_filters"] = window_contributions(model, encoder, bags, decision)
+    elif isinstance(encoder, BiGruEncoder):
+        trace["attention"] = encoder.attend(model.embedding, bags)[1][0].tolist()
     else:
-        states_TF = encoder.states(model.embedding, bags)[0]
+        states_TF = encoder.states(model.embedding, bags)[0]  # of one tweet, in the order of its tokens
         trace["states"] = [
             {"token": token, "norm": float(state_F.norm()), "values": state_F[:FIRST].tolist(), "probabilities": after}
             for token, state_F, after in zip(tokens, states_TF, model.head(states_TF).softmax(1).tolist(), strict=True)

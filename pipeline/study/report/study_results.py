@@ -69,7 +69,9 @@ class StudyResults:
     crossover : variant, kind, estimate, low, high (label budgets or None), certain (bool), sentence.
     mcnemar : a, b, label_budget, seed, only_a, only_b (tweets that one alone got right), p; a row per seed.
     probes : variant, probe (metric name), when ("before", "after"), n, mean, low, high; largest budget.
-    transfer : variant, task, when, metric, n, mean, low, high; and rows with variant "(majority)", "(tfidf_logistic)".
+    transfer : variant (or "(majority)", "(tfidf_logistic)"), task, when ("before", "after", "gain": after − before,
+        "lead": after − cbow_frozen), n, mean, low, high (other seeds and test tweets), in macro recall. Gains and leads
+        have rows of the tasks "(mean of these tasks)" and "(mean of other tasks)", whose n and interval are over tasks.
     bands : variant, band, rows, touched, mean_drift, mean_relative_l2; largest budget, mean over seeds.
     unknown : variant, band (share of a tweet's tokens that are in no labelled tweet), tweets, accuracy, low, high.
     unseen_leads : a, b (vectors learned from scratch), label_budget, band, n (seeds), tweets, mean (accuracy of a − b),

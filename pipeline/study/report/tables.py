@@ -18,10 +18,12 @@ from pipeline.study.report.formatting import (
     score_text,
     share_text,
 )
-from pipeline.study.report.phrases import listed, reversing_scores
+from pipeline.study.report.phrases import FROZEN, listed, reversing_scores
 from pipeline.study.report.study_results import StudyResults
+from pipeline.study.statistics.probe_frames import OTHER_TASKS, THESE_TASKS
 
 Rows = list[dict[str, str]]
+MEANS_OF_TASKS = (THESE_TASKS, OTHER_TASKS)
 # The measures shown, by the last part of a probe's name, each with its value for a meaningless embedding.
 PROBE_CHANCE = {"spearman": 0.0, "auc": 0.5, "neighbours": 0.5, "nearer": 0.5}
 
@@ -137,32 +139,22 @@ def crossover_table(results: StudyResults) -> Rows:
     return rows
 
 
-def main_transfer(results: StudyResults) -> pd.DataFrame:
-    """The rows of `transfer` with the study's own metric, or a task's first metric where it lacks that one."""
-    frame = results.transfer
-    if frame.empty:
-        return frame
-    metric = results.design["metric"]
-    metrics = {
-        task: metric if metric in set(group["metric"]) else group["metric"].iloc[0]
-        for task, group in frame.groupby("task")
-    }
-    return frame[frame["metric"] == frame["task"].map(metrics)]
-
-
 def transfer_table(results: StudyResults) -> Rows:
-    """A row per variant, two columns per task (before and after training), in percent.
+    """A row per task and variant: macro recall before and after training, the gain, the lead over frozen CBOW.
 
-    References, with names in brackets, use no embedding: both columns hold the same score.
+    References, with names in brackets, use no embedding. The last rows are means over tasks.
     """
-    rows: dict[str, dict[str, str]] = {}
-    entries = records(main_transfer(results))
-    columns = dict.fromkeys((f"{e['task']}, {when}") for e in entries for when in ("before", "after"))
-    for entry in entries:
-        name = str(entry["variant"])
-        row = rows.setdefault(name, {"variant": prose_name(name)} | dict.fromkeys(columns, DASH))
-        for when in ("before", "after") if name.startswith("(") else (entry["when"],):
-            row[f"{entry['task']}, {when}"] = score_text(entry["mean"], entry["low"], entry["high"])
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    columns = {"before": "before", "after": "after", "gain": "gain, points", "lead": f"− {prose_name(FROZEN)}, points"}
+    entries = records(results.transfer)
+    tasks = list(dict.fromkeys(entry["task"] for entry in entries))
+    for entry in sorted(entries, key=lambda entry: (entry["task"] in MEANS_OF_TASKS, tasks.index(entry["task"]))):
+        key = str(entry["task"]), str(entry["variant"])
+        row = rows.setdefault(
+            key, {"task": key[0], "variant": prose_name(key[1])} | dict.fromkeys(columns.values(), DASH)
+        )
+        text = score_text if entry["when"] in ("before", "after") else points_text
+        row[columns[entry["when"]]] = text(entry["mean"], entry["low"], entry["high"])
     return list(rows.values())
 
 

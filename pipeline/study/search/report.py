@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.validate import value_text
+from pipeline.config.literals import value_text
 from pipeline.config.variants import prose_name
 from pipeline.runtime.templates import render
 from pipeline.study.design import StudyRuns, value_of

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from pipeline.config.literals import value_text
 from pipeline.config.schema import SELECTION, Config
-from pipeline.config.validate import KEYS, RANGE, SPACE, check, unknown_key, value_text
+from pipeline.config.validate import KEYS, RANGE, SPACE, check, unknown_key
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.study.design import Settings, with_settings
 

@@ -1,4 +1,4 @@
-"""Scores of predicted probabilities, which no threshold enters: macro AUC and NLL, with the influence of each tweet.
+"""Scores of probabilities, without a threshold: macro AUC and NLL, each with the influence of every tweet.
 
 `N` tweets, `C` classes.
 """

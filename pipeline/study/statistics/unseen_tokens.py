@@ -1,4 +1,4 @@
-"""Accuracy, and its lead over vectors learned from scratch, by a tweet's share of tokens that no labelled tweet has.
+"""Accuracy, and the lead over vectors learned from scratch, by a tweet's share of unseen tokens.
 
 `N` test tweets. Intervals are for other seeds and other test tweets.
 """

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.classifier.metrics import scores
-from pipeline.config.schema import StudyConfig
+from pipeline.config.study_schema import StudyConfig
 from pipeline.data.label_budget import budget_rows
 from pipeline.evaluation.baselines import fasttext as fasttext_module
 from pipeline.evaluation.baselines import run as module

@@ -53,6 +53,14 @@ def planted(noise, dim=8, seed=0):
     return matrix.astype(np.float32)
 
 
+def score_of(matrix, task):
+    return transfer_score(matrix, task)[0]
+
+
+def scores_of(*arguments):
+    return logistic_scores(*arguments)[0]
+
+
 @pytest.fixture(scope="module")
 def splits():
     return topic_tweets(0)
@@ -71,12 +79,12 @@ def test_shares_of_known_words():
 
 
 def test_planted_topics_are_predicted_and_random_labels_are_not(task):
-    result = transfer_score(planted(0.01), task)
+    result = score_of(planted(0.01), task)
     assert (result["accuracy"], result["macro_recall"], result["macro_f1"]) == (1, 1, 1)
     assert (result["n"], result["converged"]) == (600, 1)
     rng = np.random.default_rng(1)
     labels = {split: rng.integers(0, 3, rows) for split, rows in ROWS.items()}
-    chance = transfer_score(planted(0.01), TransferTask("chance", 3, task.shares, labels))
+    chance = score_of(planted(0.01), TransferTask("chance", 3, task.shares, labels))
     assert chance["accuracy"] == pytest.approx(1 / 3, abs=4 * np.sqrt(2 / 9 / 600))
     assert chance["macro_recall"] == pytest.approx(1 / 3, abs=0.08)
 
@@ -101,7 +109,7 @@ def test_equals_scikit_learn_alone(splits, task):
     ]
     best = int(np.argmin(losses))
     predicted = fits[best].predict(scaled["test"])
-    result = transfer_score(matrix, task)
+    result = score_of(matrix, task)
     assert result["C"] == GRID[best]
     assert result["accuracy"] == pytest.approx(accuracy_score(labels["test"], predicted), abs=0.003)
     recall = recall_score(labels["test"], predicted, average="macro")
@@ -120,72 +128,79 @@ def test_the_order_of_the_vocabulary_does_not_matter(splits, task):
     matrix = planted(1.0)
     permuted = np.empty_like(matrix)
     permuted[order] = matrix
-    assert transfer_score(permuted, task_of(moved)) == transfer_score(matrix, task)
+    assert score_of(permuted, task_of(moved)) == score_of(matrix, task)
 
 
 def test_scale_special_rows_and_constant_dimensions_do_not_matter(splits, task):
     matrix = planted(1.0)
-    result = transfer_score(matrix, task)
-    assert transfer_score(matrix, task) == result
-    assert transfer_score(1024 * matrix, task) == result
+    result = score_of(matrix, task)
+    assert score_of(matrix, task) == result
+    assert score_of(1024 * matrix, task) == result
     special = matrix.copy()
     special[:2] = 1e6
-    assert transfer_score(special, task) == result
+    assert score_of(special, task) == result
     # A dimension that is the same for all words is the same for all tweets, but for the rounding of its mean.
     wide = np.hstack([matrix, np.full((WORDS, 5), 0.1, np.float32), np.zeros((WORDS, 3), np.float32)])
-    assert transfer_score(wide, task) == pytest.approx(result)
+    assert score_of(wide, task) == pytest.approx(result)
 
 
 def test_a_matrix_without_information_scores_at_chance(task):
-    result = transfer_score(np.zeros((WORDS, 4), np.float32), task)
+    result = score_of(np.zeros((WORDS, 4), np.float32), task)
     assert result["macro_recall"] == pytest.approx(1 / 3)
     assert result["C_at_edge"] == 1
 
 
 def test_before_and_after(task):
     initial, final = planted(3.0), planted(0.3)
-    before, after = transfer_score(initial, task), transfer_score(final, task)
-    metrics = transfer_metrics(task, initial, final)
+    (before, before_N), (after, after_N) = transfer_score(initial, task), transfer_score(final, task)
+    metrics, row = transfer_metrics(task, initial, final)
+    assert row == {
+        "task": "toy",
+        "before": "".join("01"[hit] for hit in before_N.astype(int)),
+        "after": "".join("01"[hit] for hit in after_N.astype(int)),
+    }
+    assert row["after"].count("1") / 600 == pytest.approx(after["accuracy"])
     assert metrics["macro_recall"] == after["macro_recall"]
     assert metrics["macro_recall_before"] == before["macro_recall"]
     assert after["macro_recall"] > before["macro_recall"] + 0.1
     assert metrics["n"] == 600
-    frozen = transfer_metrics(task, initial, initial.copy())
+    frozen, row = transfer_metrics(task, initial, initial.copy())
+    assert row["before"] == row["after"]
     assert frozen["accuracy"] == frozen["accuracy_before"] == before["accuracy"]
-    wider = transfer_metrics(task, initial, np.hstack([initial, final]))
+    wider, _ = transfer_metrics(task, initial, np.hstack([initial, final]))
     assert wider["accuracy_before"] == before["accuracy"] < wider["accuracy"]
 
 
 def test_invalid_input_is_refused(task):
     with pytest.raises(ValueError, match="toy: the matrix has 61 rows, the task's vocabulary 62"):
-        transfer_score(planted(1.0)[1:], task)
+        score_of(planted(1.0)[1:], task)
     broken = planted(1.0)
     broken[5, 2] = np.inf
     with pytest.raises(ValueError, match="not finite"):
-        transfer_score(broken, task)
+        score_of(broken, task)
     two = {split: np.minimum(labels, 1) for split, labels in task.labels.items()}
     with pytest.raises(ValueError, match="has 2 of 3 classes"):
-        transfer_score(planted(1.0), TransferTask("toy", 3, task.shares, two))
+        score_of(planted(1.0), TransferTask("toy", 3, task.shares, two))
 
 
 def test_fits_that_do_not_converge_are_reported_without_a_warning(task, monkeypatch):
-    assert transfer_score(planted(1.0), task)["converged"] == 1
+    assert score_of(planted(1.0), task)["converged"] == 1
     monkeypatch.setattr(module, "MAX_ITERATIONS", 2)
-    assert transfer_score(planted(1.0), task)["converged"] == 0
+    assert score_of(planted(1.0), task)["converged"] == 0
 
 
 def test_strength_is_chosen_on_validation_alone():
     rng = np.random.default_rng(0)
     labels = {split: np.arange(60) % 2 for split in ROWS}
     features = {split: 3 * (labels[split][:, None] - 0.5) + rng.standard_normal((60, 1)) for split in ROWS}
-    straight = logistic_scores(features, labels, 2, (1e-4, 1e-2, 1.0))
+    straight = scores_of(features, labels, 2, (1e-4, 1e-2, 1.0))
     assert (straight["C"], straight["C_at_edge"]) == (1.0, 1.0)
     # If validation labels contradict training, the strongest penalty is best; test labels do not matter.
     flipped = labels | {"validation": 1 - labels["validation"]}
-    assert logistic_scores(features, flipped, 2, (1e-4, 1e-2, 1.0))["C"] == 1e-4
-    assert logistic_scores(features, labels | {"test": 1 - labels["test"]}, 2, (1e-4, 1e-2, 1.0))["C"] == 1.0
+    assert scores_of(features, flipped, 2, (1e-4, 1e-2, 1.0))["C"] == 1e-4
+    assert scores_of(features, labels | {"test": 1 - labels["test"]}, 2, (1e-4, 1e-2, 1.0))["C"] == 1.0
     noisy = features | {"validation": 0.1 * features["validation"] + rng.standard_normal((60, 1))}
-    assert logistic_scores(noisy, labels, 2, (1e-6, 1e-2, 1e3))["C_at_edge"] == 0
+    assert scores_of(noisy, labels, 2, (1e-6, 1e-2, 1e3))["C_at_edge"] == 0
 
 
 def test_macro_nll_weighs_classes_alike():

@@ -80,7 +80,7 @@ def test_of_many_words_the_strongest_are_shown_and_the_rest_summed(tiny):
     assert f"(other tokens) {2 * sum(range(28)) / 40:+.3f}" in text
 
 
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 @pytest.mark.parametrize("text", ["", HOSTILE, "zig zag", "good bad " * 1111, "x" * 10_000, "😀"])
 def test_any_text_fits_the_terminal_and_the_page(trained_with, encoder, text):
     trace = trace_text(trained_with(encoder)[0], text)

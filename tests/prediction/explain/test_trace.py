@@ -154,7 +154,7 @@ def test_one_hot_product_equals_the_lookup():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_rebuilt_model_and_step_of_every_encoder_and_variant(trained_with, encoder, variant):
     trained, model = trained_with(encoder, **VARIANTS[variant])
     trace = trace_text(trained, "good movie zzz good bad")
@@ -218,6 +218,20 @@ def test_gru_states_end_in_the_features_and_the_decision(trained_with):
     assert [shape["shape"] for shape in trace.shapes if shape["name"] == "states"] == [[1, 3, 6]]
 
 
+def test_attention_weights_of_the_states_give_the_features(trained_with):
+    trained, _ = trained_with("bigru")
+    trace = trace_text(trained, "good movie bad")
+    weights = trace.encoder["attention"]
+    assert sum(weights) == pytest.approx(1)
+    encoder = single_tweet_trainer(trained, [2, 4, 3], 0).model
+    states = encoder.encoder.states(encoder.embedding, bags([2, 4, 3]))[0]
+    assert (torch.tensor(weights) @ states).tolist() == pytest.approx(trace.encoder["features"], abs=1e-6)
+    assert [shape["shape"] for shape in trace.shapes if shape["name"] in ("states", "features")] == [
+        [1, 3, 12],
+        [1, 12],
+    ]
+
+
 def test_cnn_windows_hold_all_maxima_and_the_margin(trained_with):
     trace = trace_text(trained_with("cnn")[0], "good movie zzz bad")
     windows, encoder = trace.encoder["windows"], trace.encoder
@@ -229,7 +243,7 @@ def test_cnn_windows_hold_all_maxima_and_the_margin(trained_with):
     assert [shape["shape"] for shape in trace.shapes if shape["name"] == "windows"] == [[1, 4, 4], [1, 4, 4]]
 
 
-@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru"])
+@pytest.mark.parametrize("encoder", ["mean", "meanmax", "cnn", "gru", "bigru"])
 def test_a_text_without_tokens_leaves_the_bias(trained_with, encoder):
     trained, _ = trained_with(encoder)
     trace = trace_text(trained, " \n ")

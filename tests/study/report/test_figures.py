@@ -216,25 +216,30 @@ def test_five_seeds_are_said_to_be_too_few() -> None:
     assert "5 paired seeds" in sketch.caption
 
 
-def test_the_transfer_matrix_holds_each_number_at_its_place() -> None:
-    results = fake_results()
-    before, after, _ = draw("transfer", results).drawing.axes
-    rows = [label.get_text().replace("\n", " ") for label in before.get_yticklabels()]
-    columns = [label.get_text() for label in before.get_xticklabels()]
-    for side, panel in (("before", before), ("after", after)):
-        cells = {text.get_position(): text.get_text() for text in panel.texts}
-        for (variant, task), group in results.transfer.groupby(["variant", "task"]):
-            row = group[group["when"] == side] if not variant.startswith("(") else group
-            text = cells[columns.index(task), rows.index(prose_name(variant))]
-            assert text.split("\n")[0] == f"{100 * row['mean'].iloc[0]:.1f}"
-
-
-def test_transfer_shows_the_metric_of_the_study_alone() -> None:
-    results = fake_results()
-    other = results.transfer.assign(metric="accuracy", mean=0.999)
-    mixed = pd.concat([other, results.transfer], ignore_index=True)
-    assert not any("99.9" in text for text in texts(draw("transfer", fake_results(transfer=mixed))))
-    assert any("99.9" in text for text in texts(draw("transfer", fake_results(transfer=other))))
+def test_transfer_draws_scores_and_gains_of_each_task_with_their_intervals() -> None:
+    sketch = draw("transfer", fake_results())
+    scores, gains = sketch.drawing.axes
+    tasks = [label.get_text().replace("\n", " ") for label in scores.get_yticklabels()]
+    assert tasks == ["emotion", "irony", "offensive", "mean of these tasks", "mean of other tasks"]
+    drawn = {}  # position and gain of the vectors that moved: learned from scratch (first), CBOW, fine-tuned (last)
+    for container in gains.containers:
+        for x, y, bar in zip(*container[0].get_data(), container[2][0].get_segments(), strict=True):
+            drawn[round(y), y - round(y) < 0] = (x, *bar[:, 0])
+    expected = {
+        0: (6.7, 5.7, 7.7),
+        1: (-3, -4, -2),
+        2: (12.1, 11.1, 13.1),
+        3: (5.27, 4.27, 6.27),
+        4: (5.27, -13.7, 24.3),
+    }
+    assert drawn == {
+        (task, first): pytest.approx(x, abs=0.04) for task, x in expected.items() for first in (True, False)
+    }
+    points = {round(x, 1) for container in scores.containers for x in container[0].get_xdata()}
+    assert points == {41.0, 47.7, 58.0, 64.7, 38.0, 55.0, 46.0, 58.1, 63.0, 75.1}
+    grey = {round(line.get_xdata()[0], 2) for line in scores.lines if line.get_label().startswith("(")}
+    assert grey == {25.0, 50.0, 61.23}
+    assert "10 seeds" in sketch.caption
 
 
 def test_probes_are_hollow_before_and_filled_after() -> None:

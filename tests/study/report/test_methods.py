@@ -43,7 +43,8 @@ def test_other_tasks_have_a_paragraph_where_there_are_some():
     assert "Other tasks" not in methods_text()
     text = methods_text(transfer=("emotion", "irony"))
     assert "Other tasks (emotion, irony): " in text
-    assert "Intervals are over seeds only." in text
+    assert "Intervals are for other seeds and other test tweets, paired for differences" in text
+    assert "Bonferroni's for 2 tasks" in text
     assert "never their labels" in text
 
 

@@ -22,6 +22,7 @@ from pipeline.study.report.tables import (
     score_table,
     transfer_table,
 )
+from pipeline.study.statistics.probe_frames import OTHER_TASKS, THESE_TASKS
 from tests.study.report.fake_results import TEXTS, WORDS, fake_results
 
 NAMES = ["vectors learned from scratch", "random vectors, frozen", "CBOW, frozen", "CBOW, fine-tuned"]
@@ -159,11 +160,14 @@ def test_open_ends_of_a_crossover_are_said(
     assert (row["labels"], row["95 % interval"]) == (labels, interval)
 
 
-def test_transfer_references_stand_on_both_sides() -> None:
-    rows = {row["variant"]: row for row in transfer_table(fake_results())}
-    assert rows["(majority)"]["emotion, before"] == rows["(majority)"]["emotion, after"] == "25.0"
-    assert rows["vectors learned from scratch"]["emotion, before"] == "41.0 ± 1.2"
-    assert rows["vectors learned from scratch"]["emotion, after"] == "44.0 ± 1.2"
+def test_transfer_has_a_row_per_task_and_variant_and_the_means_last() -> None:
+    rows = {(row.pop("task"), row.pop("variant")): [*row.values()] for row in transfer_table(fake_results())}
+    assert rows["emotion", "(majority)"] == ["–", "25.0", "–", "–"]
+    learned = "vectors learned from scratch"
+    assert rows["emotion", learned] == ["41.0 ± 1.2", "47.7 ± 1.2", "+6.7 [+5.7, +7.7]", "−10.3 [−12.3, −8.3]"]
+    assert rows["irony", "CBOW, frozen"] == ["58.0 ± 1.2", "58.0 ± 1.2", "0.0 [0.0, 0.0]", "–"]
+    assert [task for task, _ in rows][-2:] == [THESE_TASKS, OTHER_TASKS] == [*dict.fromkeys(t for t, _ in rows)][-2:]
+    assert rows[OTHER_TASKS, learned] == ["–", "–", "+5.3 [−13.7, +24.3]", "–"]
 
 
 def test_probes_are_grouped_by_probe_in_their_order() -> None:

@@ -157,10 +157,10 @@ def test_verdicts_on_planted_truths():
     repetitions = 300
     planted = {"zero": 0.0, "zero, noisy": 0.0, "higher": 0.03, "lower": -0.03}
     seed_sd = {"zero": 0.004, "zero, noisy": 0.04, "higher": 0.01, "lower": 0.01}
-    variances = dict.fromkeys(planted, 0.003**2)
+    variances = dict.fromkeys(planted, 0.002**2)
     verdicts = {key: [] for key in planted}
     for _ in range(repetitions):
-        differences = {key: planted[key] + 0.003 * rng.normal() + rng.normal(0, seed_sd[key], 10) for key in planted}
+        differences = {key: planted[key] + 0.002 * rng.normal() + rng.normal(0, seed_sd[key], 10) for key in planted}
         for key, comparison in compare_family(differences, variances).items():
             verdicts[key].append(comparison.decision.verdict)
     share = {key: {name: told.count(name) / repetitions for name in set(told)} for key, told in verdicts.items()}

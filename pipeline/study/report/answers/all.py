@@ -35,6 +35,7 @@ def verdicts(
     design: Mapping[str, Any],
     tasks: Mapping[str, Mapping[str, Any]] | None = None,
     resplits: pd.DataFrame | None = None,
+    transfer: pd.DataFrame | None = None,
 ) -> list[Verdict]:
     """The answers that these runs allow, in the order of the questions.
 
@@ -44,12 +45,13 @@ def verdicts(
     Frames and design are those of `StudyResults`, `leak` is the audit's sentence on a label leak, `tasks` holds what
     `write_task` returned for each of `probe.transfer`.
     """
-    transfer = transfer_verdict(runs, design, tasks or {})
+    measured = pd.DataFrame() if transfer is None else transfer
+    other_tasks = transfer_verdict(measured, runs, design, tasks or {})
     cbow = cbow_verdict(scores, differences, crossover, design, resplits)
     others = _others_verdict(differences, [*(MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1]), *distilled.PAIRS])
     labels = _labels_verdict(scores, differences, runs, leak, design)
     of_distilled = distilled.distilled_verdict(differences, design)
-    candidates = [labels, transfer, cbow, of_distilled, _emoticons_verdict(scores, differences, leak), others]
+    candidates = [labels, other_tasks, cbow, of_distilled, _emoticons_verdict(scores, differences, leak), others]
     return [verdict for verdict in candidates if verdict is not None]
 
 
@@ -79,7 +81,7 @@ def _labels_verdict(
     sentences = [f"{opening}.", f"{name} reach {design['metric_name']} {numbers}{comparison}."]
     sentences += [caveat] if caveat else []
     compared = [(budget, difference) for budget, difference in gains.items() if difference is not None]
-    sentences += phrases.reversals(compared)
+    sentences += phrases.reversals(compared[-1:])
     if best is not None:
         numbers = phrases.score(best["mean"], best["low_total"], best["high_total"])
         sentences.append(f"The best baseline, {prose_name(best['variant'])}, has {numbers}.")

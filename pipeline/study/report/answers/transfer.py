@@ -1,23 +1,22 @@
 """The answer to whether vectors learned on one task help on others, from features on the study's transfer tasks."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from pipeline.config.variants import prose_name
-from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, capital, effect_text, interval_points, listed
+from pipeline.study.report.formatting import number, p_text, records, signed
+from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, capital, effect_text, listed, points, row_of
 from pipeline.study.report.study_results import Verdict
 from pipeline.study.statistics.frames import LEARNED
-from pipeline.study.statistics.intervals import Interval, t_interval
+from pipeline.study.statistics.probe_frames import OTHER_TASKS, THESE_TASKS
 
 QUESTION = "Are word vectors learned on this task useful for other tasks, or do they serve this task only?"
 NOT_MEASURED = "Not measured on other tasks: probe.transfer has no task with results. The evidence is word similarity."
-METRIC = "macro_recall"
 WORD_SIMILARITY = "probe/similarity/wordsim353/spearman"
-REFERENCES = {"majority": "majority class, no embedding", "tfidf_logistic": "TF-IDF, no embedding"}
+REFERENCES = {"(majority)": "majority class, no embedding", "(tfidf_logistic)": "TF-IDF, no embedding"}
 SOURCES = {  # where else a task's texts may occur, in the order of the sentence
     "train": "among the labelled training tweets of this study",
     "unlabelled": "in the unlabelled text that CBOW read",
@@ -26,92 +25,96 @@ SOURCES = {  # where else a task's texts may occur, in the order of the sentence
 
 
 def transfer_verdict(
-    runs: pd.DataFrame, design: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]
+    transfer: pd.DataFrame, runs: pd.DataFrame, design: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]
 ) -> Verdict | None:
     """Vectors learned from scratch as features of other tasks, against themselves before training and against CBOW.
 
-    The answer is on the mean over tasks, with intervals over seeds: the tasks' test tweets are taken as given.
-    `tasks` holds what `write_task` returned for each task.
+    The answer is one for each task, with intervals for other seeds and other test tweets. `transfer` is that of
+    `StudyResults`, `tasks` holds what `write_task` returned for each task.
     """
-    budget = design["label_budgets"][-1]
-    runs = runs[(runs["kind"] == "variant") & (runs["label_budget"] == budget)]
-    measured = [task for task in design.get("transfer", []) if f"probe/transfer/{task}/{METRIC}" in runs]
-    after, before = (_task_means(runs, LEARNED, measured, suffix) for suffix in ("", "_before"))
-    gain = _paired_interval(after, before)
-    if gain is None:
+    runs = runs[(runs["kind"] == "variant") & (runs["label_budget"] == design["label_budgets"][-1])]
+    gains = {row["task"]: row for row in records(transfer) if (row["variant"], row["when"]) == (LEARNED, "gain")}
+    leads = {row["task"]: row for row in records(transfer) if (row["variant"], row["when"]) == (LEARNED, "lead")}
+    if not gains:
         evidence = _word_evidence(runs)
         return Verdict(QUESTION, NOT_MEASURED, evidence) if evidence else None
-    cbow = _task_means(runs, FROZEN, measured, "")
-    difference = _paired_interval(after, cbow)
+    of_tasks, these, others = _split(gains)
+    sizes = [f"{int(tasks[task]['rows']['test']):,} of {task}" for task in of_tasks if task in tasks]
     answer = (
-        f"{_opening(gain, difference, design['smallest_effect'])}. As fixed features for other tasks "
-        f"({listed(measured)}), {prose_name(LEARNED)} reach macro recall {_mean(after):.3f}. "
-        f"This is {interval_points(gain)} against the same vectors before training"
+        f"{_opening(of_tasks, design['smallest_effect'])}: {_signed_points(of_tasks)} points of macro recall on the "
+        f"test tweets of each task{f' ({listed(sizes)})' if sizes else ''}. This is the gain by training of "
+        f"{prose_name(LEARNED)}, as fixed features of a classifier for that task."
     )
-    if difference is not None:
-        answer += f" and {interval_points(difference)} against {prose_name(FROZEN)} ({_mean(cbow):.3f})"
+    if leads:
+        of_leads, these_leads, _ = _split(leads)
+        mean = f" (mean {_points(these_leads)})" if these_leads else ""
+        answer += f" Against {prose_name(FROZEN)}: {_signed_points(of_leads)}{mean}."
     evidence = []
-    for task in measured:
-        evidence.append(_task_evidence(runs, task, tasks.get(task, {})))
+    for task in of_tasks:
+        evidence.append(_task_evidence(transfer, task, gains[task], leads.get(task)))
         evidence += _overlap(task, tasks.get(task, {}))
-    change = _paired_interval(_task_means(runs, TUNED, measured, ""), cbow)
-    if change is not None:
-        evidence.append(f"Fine-tuning changes the score of CBOW vectors on these tasks by {interval_points(change)}.")
-    caveat = "These intervals are 95 % over seeds only; they do not cover other test tweets of these tasks."
-    sizes = {task: int(tasks[task]["rows"]["test"]) for task in measured if task in tasks}
-    if sizes:
-        smallest = min(sizes, key=lambda task: sizes[task])
-        margin = 100 * 1.96 * math.sqrt(0.25 / sizes[smallest])
-        caveat += (
-            f" One score on the {sizes[smallest]:,} test tweets of {smallest} is uncertain by at most about "
-            f"±{margin:.1f} points."
+    if these and len(of_tasks) > 1:
+        positive = sum(row["mean"] > 0 for row in of_tasks.values())
+        sign_p = p_text(binomtest(positive, len(of_tasks)).pvalue)
+        evidence.append(
+            f"The mean gain on these tasks is {_points(these)}, for other seeds and test tweets. Over other tasks, of "
+            f"which these {len(of_tasks)} are taken as a sample, it is {_points(others)}. {positive} of "
+            f"{len(of_tasks)} gains are positive (sign test p = {sign_p})."
         )
-    return Verdict(QUESTION, f"{answer}.", [*evidence, caveat, *_word_evidence(runs)])
+    if tuned := row_of(transfer, variant=TUNED, task=THESE_TASKS, when="gain"):
+        evidence.append(f"Fine-tuning changes the score of CBOW vectors on these tasks by {_points(tuned)}.")
+    evidence.append(
+        "Intervals are 95 %, for other seeds and other test tweets of a task; those of single gains and leads hold for "
+        f"all {len(of_tasks)} tasks at once (Bonferroni)."
+    )
+    return Verdict(QUESTION, answer, [*evidence, *_word_evidence(runs)])
 
 
-def _opening(gain: Interval, difference: Interval | None, smallest_effect: float) -> str:
-    """The finding in a few words, from the gain by training and the difference to CBOW."""
-    if gain.low is None or gain.high is None:
-        return "Not tested, because there is one seed"
-    if gain.low > 0:
-        if gain.high < smallest_effect:
-            return f"Hardly, the gain is below {effect_text(smallest_effect)}"
-        behind = difference is not None and difference.high is not None and difference.high < 0
-        return "In part" if behind else "Yes"
-    return "No" if gain.high < smallest_effect else "Not settled"
+def _split(rows: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any]:
+    """The rows of single tasks, and those of the means over these and over other tasks."""
+    of_tasks = {task: row for task, row in rows.items() if task not in (THESE_TASKS, OTHER_TASKS)}
+    return of_tasks, rows.get(THESE_TASKS), rows.get(OTHER_TASKS)
 
 
-def _task_means(runs: pd.DataFrame, variant: str, tasks: Sequence[str], suffix: str) -> dict[int, float]:
-    """The mean transfer score over tasks by seed, of the seeds that have all tasks."""
-    rows = runs[runs["variant"] == variant]
-    columns = [f"probe/transfer/{task}/{METRIC}{suffix}" for task in tasks]
-    if not columns or not set(columns) <= set(rows.columns):
-        return {}
-    rows = rows.dropna(subset=columns)
-    means = rows[columns].astype(float).mean(axis=1)
-    return {int(seed): float(mean) for seed, mean in zip(rows["seed"], means, strict=True)}
+def _opening(gains: Mapping[str, Mapping[str, Any]], smallest_effect: float) -> str:
+    """The finding in a few words, from the gain on each task."""
+    findings: dict[str, list[str]] = {"yes": [], "no": [], "not settled": []}
+    for task, row in gains.items():
+        low, high = number(row["low"]), number(row["high"])
+        if low is None or high is None:
+            return "Not tested, because there is one seed"
+        findings["no" if high < smallest_effect else "yes" if low > 0 else "not settled"].append(task)
+    if findings["yes"] and findings["no"]:
+        return "It depends on the task"
+    if len(findings["no"]) == len(gains) and all(row["low"] > 0 for row in gains.values()):
+        return f"Hardly, every gain is below {effect_text(smallest_effect)}"
+    parts = [
+        f"{finding} for {listed(of)}" if len(of) < len(gains) else finding for finding, of in findings.items() if of
+    ]
+    return capital(listed(parts))
 
 
-def _paired_interval(first: Mapping[int, float], second: Mapping[int, float]) -> Interval | None:
-    """First minus second over the seeds that both have; None without any."""
-    shared = sorted(set(first) & set(second))
-    return t_interval([first[seed] - second[seed] for seed in shared]) if shared else None
+def _signed_points(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """`emotion +6.7, irony −3.0`."""
+    return ", ".join(f"{task} {signed(100 * row['mean'])}" for task, row in rows.items())
 
 
-def _mean(scores: Mapping[int, float]) -> float:
-    return float(np.mean(list(scores.values())))
+def _points(row: Mapping[str, Any]) -> str:
+    return points(row["mean"], number(row["low"]), number(row["high"]))
 
 
-def _task_evidence(runs: pd.DataFrame, task: str, outcome: Mapping[str, Any]) -> str:
-    """The scores of each variant on a task, followed by those of methods without an embedding."""
-    scores = {prose_name(name): _task_means(runs, name, [task], "") for name in (FLOOR, LEARNED, FROZEN, TUNED)}
-    before = _task_means(runs, LEARNED, [task], "_before")
-    if before and not scores[prose_name(FLOOR)]:
+def _task_evidence(transfer: pd.DataFrame, task: str, gain: Mapping[str, Any], lead: Mapping[str, Any] | None) -> str:
+    """Gain and lead on a task with intervals; scores of each variant, then of methods without an embedding."""
+    scores = {prose_name(name): row_of(transfer, variant=name, task=task, when="after") for name in (FLOOR, LEARNED)}
+    if not scores[prose_name(FLOOR)]:
+        before = row_of(transfer, variant=LEARNED, task=task, when="before")
         scores = {f"{prose_name(LEARNED)}, before training": before} | scores
-    texts = [f"{name}: {_mean(by_seed):.3f}" for name, by_seed in scores.items() if by_seed]
-    references = outcome.get("references", {})
-    texts += [f"{text}: {references[name][METRIC]:.3f}" for name, text in REFERENCES.items() if name in references]
-    return f"Macro recall on {task}: {'; '.join(texts)}."
+    names = {FROZEN: prose_name(FROZEN), TUNED: prose_name(TUNED)} | REFERENCES
+    scores |= {text: row_of(transfer, variant=name, task=task, when="after") for name, text in names.items()}
+    texts = [f"{name}: {row['mean']:.3f}" for name, row in scores.items() if row]
+    against = f", {_points(lead)} against {prose_name(FROZEN)}" if lead else ""
+    recalls = f" Macro recall of {'; '.join(texts)}." if texts else ""
+    return f"{capital(task)}: {_points(gain)} by training{against}.{recalls}"
 
 
 def _overlap(task: str, outcome: Mapping[str, Any]) -> list[str]:

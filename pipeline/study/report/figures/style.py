@@ -98,10 +98,11 @@ def new_drawing(results: StudyResults, title: str, height: float) -> tuple[Drawi
     return drawing, title
 
 
-def legend_below(drawing: Drawing, axes: Axes, max_columns: int) -> None:
+def legend_below(drawing: Drawing, axes: Axes | Sequence[Axes], max_columns: int) -> None:
     """Put the legend of `axes` below the drawing, which grows by the legend's lines; each label once."""
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
+    panels = [axes] if isinstance(axes, Axes) else axes
+    pairs = [pair for panel in panels for pair in zip(*panel.get_legend_handles_labels(), strict=True)]
+    unique = {label: handle for handle, label in pairs}
     if unique:
         columns = max(n for n in range(1, max_columns + 1) if n == 1 or _legend_width(list(unique), n) <= WIDTH)
         drawing.set_figheight(drawing.get_figheight() + 0.2 * -(-len(unique) // columns))

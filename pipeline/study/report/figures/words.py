@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 
 from pipeline.config.variants import prose_name, variant_style
 from pipeline.study.report.figures import style
-from pipeline.study.report.formatting import budget_name, records, score_text
+from pipeline.study.report.formatting import budget_name, records
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import PROBE_CHANCE, main_probes, main_transfer
+from pipeline.study.report.tables import MEANS_OF_TASKS, PROBE_CHANCE, main_probes
 
 SIDES = ("before", "after")
 MEASURES = {
@@ -60,56 +60,57 @@ def probes(results: StudyResults) -> style.Sketch | None:
     return style.captioned("probes", title, drawing, seeds=style.count_range(frame["n"]))
 
 
-def _draw_probe(panel: Axes, y: int, rows: pd.DataFrame, variant: str) -> None:
+def _draw_probe(panel: Axes, y: float, rows: pd.DataFrame, variant: str, offset: float = 0.14) -> None:
     look = variant_style(variant)
     means = {str(row["when"]): float(row["mean"]) for row in records(rows)}
     if set(SIDES) <= set(means) and means["before"] != means["after"]:
-        panel.plot([means[side] for side in SIDES], [y - 0.14, y + 0.14], color=look["color"], linewidth=1, alpha=0.6)
-    for side, offset in zip(SIDES, (-0.14, 0.14), strict=True):
+        panel.plot(
+            [means[side] for side in SIDES], [y - offset, y + offset], color=look["color"], linewidth=1, alpha=0.6
+        )
+    for side, shift in zip(SIDES, (-offset, offset), strict=True):
         point = rows[rows["when"] == side]
         if len(point):
             face = "white" if side == "before" else look["color"]
             panel.errorbar(
-                point["mean"], [y + offset], xerr=style.half_widths(point), color=look["color"], marker=look["marker"],
+                point["mean"], [y + shift], xerr=style.half_widths(point), color=look["color"], marker=look["marker"],
                 markersize=7, markerfacecolor=face, markeredgecolor=look["color"], markeredgewidth=1.4, linestyle="",
                 capsize=2,
             )  # fmt: skip
 
 
 def transfer(results: StudyResults) -> style.Sketch | None:
-    """Heat maps of variant × task before and after training, with reference methods."""
-    frame = style.with_values(main_transfer(results), "mean")
+    """By task, the scores before (hollow) and after training (filled), and the gain by training with its interval."""
+    frame = style.with_values(results.transfer, "mean")
     if frame.empty:
         return None
-    names = style.ordered([str(name) for name in frame["variant"]], results.design["variants"])
-    tasks = list(dict.fromkeys(str(task) for task in frame["task"]))
-    metrics = {str(row["task"]): str(row["metric"]).rpartition("/")[2] for row in records(frame)}
-    labels, label_height = style.wrapped_names(names)
-    height = max(0.52, label_height) * len(names) + 1.3
+    names = [name for name in style.variants_in(results, frame) if not name.startswith("(")]
+    tasks = sorted(dict.fromkeys(map(str, frame["task"])), key=lambda task: task in MEANS_OF_TASKS)
+    height = 0.27 * len(names) * len(tasks) + 0.25 * len(tasks) + 0.8
     drawing, title = style.new_drawing(results, "Word vectors as features for other tasks", height)
-    panels = drawing.subplots(1, 2, sharey=True)
-    low, high = 100 * float(frame["mean"].min()), 100 * float(frame["mean"].max())
-    low -= 0.15 * (high - low)
-    for panel, side in zip(panels, SIDES, strict=True):
-        means = np.full((len(names), len(tasks)), np.nan)
-        for row in records(frame):
-            if str(row["variant"]).startswith("(") or row["when"] == side:
-                cell = names.index(str(row["variant"])), tasks.index(str(row["task"]))
-                means[cell] = 100 * row["mean"]
-                dark = means[cell] > low + 0.6 * (high - low)
-                text = score_text(row["mean"], row["low"], row["high"]).replace(" ", "\n", 1)
-                colour = "white" if dark else "black"
-                panel.text(cell[1], cell[0], text, ha="center", va="center", fontsize=style.SMALL, color=colour)
-        image = panel.imshow(means, cmap="Blues", vmin=low, vmax=high, aspect="auto")
-        panel.set_title(f"{side} training", fontweight="bold", loc="left")
-        ticks = [style.shorten(task, 14) for task in tasks]
-        panel.set_xticks(range(len(tasks)), ticks, rotation=20 if len(tasks) > 3 else 0)
-        panel.set_yticks(range(len(names)), labels)
-        panel.tick_params(length=0)
-        panel.spines[:].set_visible(False)
-    measures = sorted(set(metrics.values()))
-    drawing.colorbar(image, ax=panels, label=f"{', '.join(measures).replace('_', ' ')}, %", pad=0.02)
-    seeds = style.count_range([row["n"] for row in records(frame) if not str(row["variant"]).startswith("(")] or [0])
+    scores, gains = drawing.subplots(1, 2, sharey=True)
+    percent = frame.assign(**{column: 100 * pd.to_numeric(frame[column]) for column in ("mean", "low", "high")})
+    for position, task in enumerate(tasks):
+        of_task = percent[percent["task"] == task]
+        for row in records(of_task[of_task["variant"].str.startswith("(")]):
+            dashes = {"linestyle": style.BASELINE_STYLES[str(row["variant"]).strip("()")][0], "color": style.GREY}
+            scores.plot([row["mean"]] * 2, [position - 0.42, position + 0.42], label=row["variant"], **dashes)
+        for index, name in enumerate(names):
+            y = position + 0.8 * ((index + 0.5) / len(names) - 0.5)
+            rows, look = of_task[of_task["variant"] == name], variant_style(name)
+            _draw_probe(scores, y, rows[rows["when"].isin(SIDES)], name, offset=0.05)
+            gain = rows[(rows["when"] == "gain") & (rows["mean"] != 0)]
+            gains.errorbar(
+                gain["mean"], [y] * len(gain), xerr=style.half_widths(gain), color=look["color"], marker=look["marker"],
+                markersize=7, linestyle="", capsize=2, label=prose_name(name),
+            )  # fmt: skip
+    gains.axvline(0, color="black", linewidth=1.1, zorder=0.9)
+    for panel, label in ((scores, "macro recall, %"), (gains, "gain by training, points")):
+        panel.set_yticks(range(len(tasks)), [task.strip("()").replace(" of ", " of\n") for task in tasks])
+        panel.set_ylim(len(tasks) - 0.4, -0.6)
+        panel.set_xlabel(label)
+        panel.grid(axis="x")
+    style.legend_below(drawing, [gains, scores], 2)
+    seeds = style.count_range(frame[frame["variant"].isin(names) & ~frame["task"].isin(MEANS_OF_TASKS)]["n"])
     return style.captioned("transfer", title, drawing, seeds=seeds)
 
 
@@ -192,8 +193,8 @@ def unseen_leads(results: StudyResults) -> style.Sketch | None:
         if index % 2 == 0:
             panel.set_ylabel("points of accuracy")
     style.legend_below(drawing, panels[0], 3)
-    learned = prose_name(str(frame["b"].iloc[0]))
-    return style.captioned("unseen_leads", title, drawing, learned=learned, seeds=style.count_range(frame["n"]))
+    reference, seeds = prose_name(str(frame["b"].iloc[0])), style.count_range(frame["n"])
+    return style.captioned("unseen_leads", title, drawing, learned=reference, seeds=seeds)
 
 
 def confusion(results: StudyResults) -> style.Sketch | None:

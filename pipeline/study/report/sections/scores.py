@@ -82,12 +82,12 @@ def label_budgets(results: StudyResults) -> list[Block]:
     sentences = [_sentence(row["sentence"]) for row in records(results.crossover)]
     metric = results.design["metric_name"]
     scores_caption = f"Test {metric} in percent by label budget: mean ± half the 95 % interval"
-    ensembles_caption = f"Test {metric} in percent of the average of each variant's runs (their probabilities)"
+    ensembles_caption = f"Test {metric} in percent of the average of each variant's runs (mean of their probabilities)"
     return [
         *([Part("bullets", sentences)] if sentences else []),
         *table_of("Where vectors learned from scratch catch up", crossover_table(results)),
         *table_of(scores_caption, score_table(results)),
-        *table_of(f"{ensembles_caption}: ± half the 95 % interval over tweets alone", ensemble_table(results)),
+        *table_of(f"{ensembles_caption}, ± half the 95 % interval over tweets alone", ensemble_table(results)),
     ]
 
 

@@ -17,7 +17,7 @@ from pipeline.study.report.formatting import (
     signed,
 )
 from pipeline.study.report.study_results import StudyResults
-from pipeline.study.report.tables import main_transfer, probe_table, transfer_table
+from pipeline.study.report.tables import probe_table, transfer_table
 
 Audit = Mapping[str, Any]
 NEAR = "nearly alike"
@@ -31,13 +31,17 @@ def probes(results: StudyResults) -> list[Block]:
 
 
 def transfer(results: StudyResults) -> list[Block]:
-    """A row per variant and reference method, columns per task before and after training."""
+    """A row per task and variant or reference method, with scores before and after training, gain and lead."""
     rows = transfer_table(results)
     if not rows:
         return []
-    metrics = ", ".join(dict.fromkeys(str(row["metric"]).replace("_", " ") for row in records(main_transfer(results))))
-    caption = f"Test {metrics} on other tasks in percent, mean ± half the 95 % interval over seeds"
-    note = "Names in brackets are reference methods: they read the other task's texts and use no word vectors."
+    caption = (
+        "Macro recall on the test tweets of other tasks in percent, mean ± half the 95 % interval; gains in points"
+    )
+    note = (
+        "Names in brackets are reference methods: they read the other task's texts and use no word vectors. The "
+        "interval of a mean of other tasks is over tasks."
+    )
     return [*table_of(caption, rows), Part("text", note)]
 
 
