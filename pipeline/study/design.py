@@ -117,6 +117,10 @@ class Study:
         merged = {**cell.settings, **settings}
         return replace(cell, settings=merged, config=with_settings(self.variants[cell.variant].config, merged))
 
+    def with_setting(self, cell: Cell, setting: "Setting") -> Cell:
+        """The cell with a setting of the trials, which multiplies the learning rates of its variant."""
+        return self.changed(cell, setting.values(self.variants[cell.variant].config))
+
     def command(self, cell: Cell) -> list[str]:
         """The overrides that repeat one run by itself: those of the study that it shares, then its own settings."""
         replaced = {*cell.settings, *_following(self.config)}

@@ -95,7 +95,7 @@ def trial_frame(runs: StudyRuns) -> pd.DataFrame:
     for choice in runs.choices:
         seeds = Counter(choice.chosen.values())
         for setting, score in sorted(choice.scores.items()):
-            rates = list(setting.values(runs.study.config).values())[:2]
+            rates = list(setting.values(runs.study.variants[choice.variant].config).values())[:2]
             edge = seeds[setting] > 0 and choice.at_edge(setting)
             rows.append((choice.variant, choice.label_budget, *setting, *rates, score, seeds[setting], edge))
     columns = ["variant", "label_budget", "factor", "dropout", "lr_head", "lr_embedding", "score", "seeds", "edge"]
