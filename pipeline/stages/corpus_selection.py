@@ -23,8 +23,8 @@ def check_selection(config: Config, prepared: Stage) -> None:
     names = [name for name, _, _ in corpus]
     for name in selected_sources(config, names):
         if name not in names:
-            problem = f"the corpus has no source '{name}'{nearest(name, names)}"
-            raise UserError(f"cbow.sources={value_text(cbow.sources)}: {problem}; expected of {', '.join(names)}")
+            known = f"no source of the corpus ({', '.join(names)})"
+            raise UserError(f"cbow.sources={value_text(cbow.sources)}: '{name}' is {known}{nearest(name, names)}")
     sources = [row for row in corpus if row[0] in selected_sources(config, names)]
     _require("unlabelled_texts", cbow.unlabelled_texts, sum(lines for name, lines, _ in sources if name != TRAIN))
     _require("max_tokens", cbow.max_tokens, sum(tokens for _, _, tokens in sources))

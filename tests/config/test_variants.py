@@ -1,9 +1,18 @@
 from itertools import combinations
 
 import pytest
+import yaml
 
+from pipeline.config.comments import conf_folder
 from pipeline.config.schema import EmbeddingConfig
-from pipeline.config.variants import VARIANT_STYLES, prose_name, variant_name, variant_style
+from pipeline.config.variants import (
+    VARIANT_STYLES,
+    prose_name,
+    repetitions,
+    variant_name,
+    variant_style,
+    without_amount,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +23,12 @@ from pipeline.config.variants import VARIANT_STYLES, prose_name, variant_name, v
         ("cbow_finetuned@default", "CBOW, fine-tuned (default settings)"),
         ("cbow_distilled_frozen", "CBOW and distilled vectors, frozen"),
         ("cbow_frozen_distilled_finetuned", "CBOW, frozen, beside distilled vectors, fine-tuned"),
+        ("random_trainable@embedding.dim=2", "vectors learned from scratch (2 dimensions)"),
+        ("cbow_frozen@cbow.sources=train", "CBOW, frozen (training text alone)"),
+        ("cbow_frozen@cbow.sources=[train,tweets]", "CBOW, frozen (text: train and tweets)"),
+        ("cbow_frozen@strip,cbow.unlabelled_texts=50000", "CBOW, frozen (emoticons stripped, 50,000 unlabelled texts)"),
+        ("cbow_frozen@cbow.without_transfer=true", "CBOW, frozen (without texts of the transfer tasks)"),
+        ("cbow_frozen@model.dropout=0.5", "CBOW, frozen (model.dropout=0.5)"),
         ("ppmi_projected", "ppmi_projected"),
         ("tfidf_logistic", "tfidf_logistic"),
     ],
@@ -57,3 +72,23 @@ def test_the_name_of_shuffled_vectors(init, trainable, name):
 def test_no_two_variants_look_alike():
     for first, second in combinations(map(variant_style, VARIANT_STYLES), 2):
         assert first["color"] != second["color"]
+
+
+@pytest.mark.parametrize("study", ["sources", "parameters", "emoticons"])
+def test_the_variants_of_a_shipped_study_look_different(study):
+    names = yaml.safe_load((conf_folder() / "study" / f"{study}.yaml").read_text("utf-8"))["variants"]
+    looks = {(style["color"], style["marker"], style["linestyle"]) for style in map(variant_style, names)}
+    assert len(looks) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("cbow_frozen@cbow.unlabelled_texts=5", "cbow_frozen"),
+        ("cbow_frozen@cbow.sources=[train,a],cbow.unlabelled_texts=5", "cbow_frozen@cbow.sources=[train,a]"),
+        ("cbow_frozen@strip", "cbow_frozen@strip"),
+    ],
+)
+def test_a_name_without_its_amount(name, base):
+    assert without_amount(name) == base
+    assert repetitions([name, base]) == ({name: base} if name != base else {})

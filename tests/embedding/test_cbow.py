@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from gensim.models import FastText, Word2Vec
 
-from pipeline.config.schema import CbowConfig
+from pipeline.config.schema import SELECTION, CbowConfig
 from pipeline.embedding import cbow
 from pipeline.embedding.cbow import FASTTEXT_PARAMETERS, WORD2VEC_PARAMETERS, epochs_for, train_cbow
 from pipeline.runtime.errors import RunError, UserError
@@ -46,7 +46,9 @@ def train(corpus, **changes):
 
 
 def test_parameters_are_those_of_the_schema_under_gensims_names():
-    schema = {f.name for f in fields(CbowConfig)} - {"algorithm", "use_unlabelled", "extra_text", "extra_encoding"}
+    schema = {f.name for f in fields(CbowConfig)} - {
+        "algorithm", "use_unlabelled", "extra_text", "extra_encoding", *SELECTION,
+    }  # fmt: skip
     assert set(FASTTEXT_PARAMETERS) == schema
     assert set(FASTTEXT_PARAMETERS) <= set(inspect.signature(FastText).parameters)
     assert set(WORD2VEC_PARAMETERS) <= set(inspect.signature(Word2Vec).parameters)

@@ -28,6 +28,7 @@ from pipeline.study.design import (
     Setting,
     Study,
     label_budgets,
+    other_pairs,
     planned_pairs,
     study_cells,
     varied_keys,
@@ -306,6 +307,83 @@ class TestConditions:
     def test_a_wrong_condition_is_one_line(self, name: str, message: str):
         with pytest.raises(UserError, match=re.escape(message)):
             study(*STUDY, f'study.variants=[cbow_frozen,random_trainable,"{name}"]', "study.trial_seeds=1")
+
+
+class TestAmounts:
+    """study.unlabelled_budgets: every CBOW variant once more with so many unlabelled texts."""
+
+    OVERRIDES = (
+        *STUDY,
+        'study.variants=[random_trainable,cbow_frozen,cbow_frozen@strip,"cbow_finetuned@cbow.unlabelled_texts=7"]',
+        "study.pairs=[[cbow_frozen,random_trainable]]",
+        "study.unlabelled_budgets=[0,50]",
+    )
+
+    def test_every_cbow_variant_is_repeated_and_the_planned_pairs_stay(self):
+        whole = study(*self.OVERRIDES)
+        amounts = {name: variant.config.cbow.unlabelled_texts for name, variant in whole.variants.items()}
+        assert amounts == {
+            "random_trainable": None,
+            "cbow_frozen": None,
+            "cbow_frozen@strip": None,
+            "cbow_finetuned@cbow.unlabelled_texts=7": 7,
+            "cbow_frozen@cbow.unlabelled_texts=0": 0,
+            "cbow_frozen@strip,cbow.unlabelled_texts=0": 0,
+            "cbow_frozen@cbow.unlabelled_texts=50": 50,
+            "cbow_frozen@strip,cbow.unlabelled_texts=50": 50,
+        }
+        assert whole.variants["cbow_frozen@strip,cbow.unlabelled_texts=50"].config.text.emoticons == "strip"
+        assert planned_pairs(whole) == [("cbow_frozen", "random_trainable")]
+
+    def test_a_repetition_is_in_pairs_with_itself_and_with_vectors_learned_from_scratch(self):
+        pairs = other_pairs(study(*self.OVERRIDES), [])
+        with_0 = {pair for pair in pairs if "cbow_frozen@cbow.unlabelled_texts=0" in pair}
+        others = {"random_trainable", "cbow_frozen", "cbow_frozen@cbow.unlabelled_texts=50"}
+        assert {name for pair in with_0 for name in pair} - {"cbow_frozen@cbow.unlabelled_texts=0"} == others
+        assert ("random_trainable", "cbow_frozen@strip") in pairs
+
+    def test_the_command_gives_the_configuration(self):
+        whole = study(*self.OVERRIDES, "probe.transfer=[sample_topic]", "cbow.without_transfer=true")
+        for name in whole.variants:
+            cell = cell_of(whole, name, 60, 1)
+            assert cell.config.probe.transfer == ["sample_topic"]  # else CBOW would read their texts
+            repeated = compose(whole.command(cell))
+            assert {key for key in different_keys(cell.config, repeated) if not key.startswith("study.")} == set()
+
+    def test_runs_with_other_amounts_start_from_other_vectors(self):
+        whole = study(*self.OVERRIDES)
+        keys = {name: vectors_key(cell_of(whole, name, 60, 1)) for name in whole.variants}
+        assert keys["cbow_frozen"] != keys["cbow_frozen@cbow.unlabelled_texts=0"]
+        assert keys["cbow_frozen@cbow.unlabelled_texts=50"] == keys["cbow_frozen@strip,cbow.unlabelled_texts=50"]
+
+    def test_what_cbow_reads_differs_between_runs_on_purpose(self):
+        overrides = (
+            *STUDY,
+            'study.variants=[random_trainable,cbow_finetuned,"cbow_frozen@cbow.sources=train"]',
+            'study.pairs=[["cbow_frozen@cbow.sources=train",random_trainable]]',
+        )
+        whole = study(*overrides)
+        assert varied_keys(whole, planned_pairs(whole)) == {"cbow.sources"}
+        # Two embeddings of different texts are not comparable.
+        assert varied_keys(whole, [("cbow_frozen@cbow.sources=train", "cbow_finetuned")]) == set()
+
+    def test_amounts_without_a_cbow_variant_are_one_line(self):
+        with pytest.raises(UserError, match=re.escape("study.unlabelled_budgets=[5]: expected a CBOW variant")):
+            study(
+                *STUDY, "study.variants=[random_trainable,random_frozen]", "study.unlabelled_budgets=[5]",
+                "study.pairs=[[random_trainable,random_frozen]]",
+            )  # fmt: skip
+
+    @pytest.mark.parametrize("name", ["sources", "parameters"])
+    def test_the_command_of_every_run_of_a_shipped_study_repeats_it(self, name: str):
+        whole = study("+experiment=compare", f"study={name}", "probe.transfer=[sample_topic]")
+        assert varied_keys(whole, planned_pairs(whole)) >= {
+            key for variant in whole.variants.values() for key in variant.settings if key.startswith("cbow.")
+        }
+        for variant in whole.variants:
+            cell = cell_of(whole, variant, None, 1)
+            repeated = compose(whole.command(cell))
+            assert {key for key in different_keys(cell.config, repeated) if not key.startswith("study.")} == set()
 
 
 class TestChoice:

@@ -234,3 +234,16 @@ def unseen_leads(seeds: int) -> pd.DataFrame:
         tweets = [4000.0, 6000.5, 2283.5][index]
         rows.append([name, VARIANTS[0], budget, band, seeds, tweets, mean, mean - 0.011, mean + 0.011])
     return pd.DataFrame(rows, columns=["a", "b", "label_budget", "band", "n", "tweets", "mean", "low", "high"])
+
+
+def amounts() -> pd.DataFrame:
+    """The lead grows with the unlabelled texts and falls with the labels: zero between the cells."""
+    rows = []
+    for name in ("cbow_frozen", "cbow_finetuned"):
+        for i, size in enumerate((0, 50_000, 540_000)):
+            a = name if size == 540_000 else f"{name}@cbow.unlabelled_texts={size}"
+            for j, budget in enumerate(BUDGETS):
+                lead = 0.03 * i - 0.02 * j + 0.01 if name == "cbow_frozen" else 0.01 * (i + j + 1)
+                rows.append((name, size, a, budget, 10, lead, lead - 0.02, lead + 0.02))
+    columns = ["variant", "unlabelled_texts", "a", "label_budget", "n", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)

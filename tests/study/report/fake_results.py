@@ -81,6 +81,7 @@ def fake_results(empty: Collection[str] = (), seeds: int = 10, **changes: Any) -
         scores=frames.scores(runs),
         ensembles=frames.ensembles(seeds),
         resplits=frames.resplits(),
+        amounts=frames.amounts(),
         differences=frames.differences(runs),
         factorial=frames.factorial(runs),
         crossover=pd.DataFrame(

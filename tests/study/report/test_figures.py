@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import threading
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.study.report.fake_results import fake_results
 
 FRAMES = (
     "differences",
+    "amounts",
     "scores",
     "trials",
     "factorial",
@@ -303,3 +305,38 @@ def test_a_study_of_one_budget_one_variant_and_one_seed_is_drawn(tmp_path: Path)
     )
     alone = fake_results(empty=["all"], scores=scores)
     assert [figure.name for figure in write_figures(alone, tmp_path)] == ["score_curves", "parameters_and_score"]
+
+
+class TestAmounts:
+    def test_the_cells_are_the_leads_with_numbers(self):
+        results = fake_results()
+        sketch = draw("amounts", results)
+        frozen, tuned, _ = sketch.drawing.axes
+        for panel, name in ((frozen, "cbow_frozen"), (tuned, "cbow_finetuned")):
+            frame = results.amounts[results.amounts["variant"] == name]
+            expected = 100 * frame["mean"].to_numpy().reshape(3, 5)  # rows by amount, columns by label budget
+            (image,) = panel.get_images()
+            np.testing.assert_allclose(np.asarray(image.get_array()), expected)
+            assert image.get_clim() == pytest.approx((-7.0, 7.0))
+        assert {"+7.0 ± 2.0", "−7.0 ± 2.0", "540,000", "50,000", "0", "all\n(7,200)"} <= set(texts(sketch))
+        first = next(text for text in frozen.texts if text.get_position() == (0, 2))
+        assert first.get_text() == "+7.0 ± 2.0"
+
+    def test_the_crossover_lies_between_cells_and_is_drawn_where_there_is_one(self):
+        frozen, tuned, _ = draw("amounts", fake_results()).drawing.axes
+        (contour,) = frozen.collections
+        vertices = contour.get_paths()[0].vertices
+        # A lead of 1 point, and 3 per amount, less 2 per label budget: zero at budget = 1.5 × amount + 0.5.
+        inner = vertices[(vertices[:, 1] > 0) & (vertices[:, 1] < 2)]
+        np.testing.assert_allclose(inner[:, 0], 1.5 * inner[:, 1] + 0.5, atol=1e-6)
+        assert vertices[:, 1].min() == pytest.approx(-0.5)
+        assert vertices[:, 1].max() == pytest.approx(2.5)
+        assert list(tuned.collections) == []
+
+    def test_repetitions_are_in_no_curve(self):
+        name = "cbow_frozen"
+        results = fake_results()
+        hidden = dataclasses.replace(results, design=results.design | {"repetitions": [name]})
+        for figure in ("score_curves", "parameters_and_score"):
+            assert prose_name(name) in texts(draw(figure, results))
+            assert prose_name(name) not in texts(draw(figure, hidden))

@@ -211,7 +211,7 @@ def test_every_frame_comes_back_from_its_csv(tmp_path: Path) -> None:
     results = fake_results(examples=nasty)
     written = {path.name for path in write_tables(results, tmp_path)}
     frames = [field.name for field in fields(results) if isinstance(getattr(results, field.name), pd.DataFrame)]
-    assert len(frames) == 16
+    assert len(frames) == 18
     assert written == {f"{name}.csv" for name in [*frames, "confusion"]} | {f"{name}.tex" for name in TABLES}
     for name in frames:
         with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
