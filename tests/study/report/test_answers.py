@@ -348,13 +348,14 @@ class TestElsewhere:
     @pytest.mark.parametrize(
         ("gains", "opening"),
         [
-            ([0.067, -0.03, 0.121], "It depends on the task"),
-            ([0.067, 0.0, 0.121], "It depends on the task"),  # within 1 point of zero: no gain
+            ([0.067, -0.03, 0.121], "It depends on the task, yes for emotion and offensive, no for irony"),
+            ([0.067, 0.0, 0.121], "It depends on the task, yes for emotion and offensive, no for irony"),
+            ([0.067, 0.008, 0.03], "It depends on the task, yes for emotion and offensive, not settled for irony"),
+            ([0.012, 0.008, 0.02], "Yes for emotion and offensive, not settled for irony"),  # intervals overlap
             ([0.067, 0.08, 0.121], "Yes"),
             ([-0.05, -0.02, -0.1], "No"),
             ([0.0005, 0.0, -0.02], "No"),
-            ([0.067, 0.008, 0.121], "Yes for emotion and offensive and not settled for irony"),
-            ([-0.05, 0.008, -0.03], "No for emotion and offensive and not settled for irony"),
+            ([-0.005, 0.008, 0.0], "No for emotion and offensive, not settled for irony"),
             ([0.008, 0.008, 0.007], "Not settled"),
         ],
     )
@@ -389,7 +390,8 @@ class TestElsewhere:
         )
         (verdict,) = answers(transfer=rows, tasks={"irony": outcome, "emotion": task({"train": 3257, "test": 1421})})
         assert verdict.answer == (
-            "It depends on the task: irony −3.0, emotion +6.7 points of macro recall on the test tweets of each task "
+            "It depends on the task, yes for emotion, no for irony: irony −3.0, emotion +6.7 points of macro recall on "
+            "the test tweets of each task "
             "(784 of irony and 1,421 of emotion). This is the gain by training of vectors learned from scratch, as "
             "fixed features of a classifier for that task. Against CBOW, frozen: irony −15.0, emotion −10.0 (mean "
             "−12.5 points [−13.5, −11.5])."

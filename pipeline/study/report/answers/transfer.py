@@ -77,21 +77,20 @@ def _split(rows: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any]:
 
 
 def _opening(gains: Mapping[str, Mapping[str, Any]], smallest_effect: float) -> str:
-    """The finding in a few words, from the gain on each task."""
+    """The finding in a few words, from the gain on each task, whose intervals hold all at once."""
     findings: dict[str, list[str]] = {"yes": [], "no": [], "not settled": []}
+    if any(number(row["low"]) is None for row in gains.values()):
+        return "Not tested, because there is one seed"
     for task, row in gains.items():
-        low, high = number(row["low"]), number(row["high"])
-        if low is None or high is None:
-            return "Not tested, because there is one seed"
-        findings["no" if high < smallest_effect else "yes" if low > 0 else "not settled"].append(task)
-    if findings["yes"] and findings["no"]:
-        return "It depends on the task"
+        findings["no" if row["high"] < smallest_effect else "yes" if row["low"] > 0 else "not settled"].append(task)
     if len(findings["no"]) == len(gains) and all(row["low"] > 0 for row in gains.values()):
         return f"Hardly, every gain is below {effect_text(smallest_effect)}"
-    parts = [
-        f"{finding} for {listed(of)}" if len(of) < len(gains) else finding for finding, of in findings.items() if of
-    ]
-    return capital(listed(parts))
+    parts = {finding: listed(tasks) for finding, tasks in findings.items() if tasks}
+    if len(parts) == 1:
+        return capital(*parts)
+    text = ", ".join(f"{finding} for {tasks}" for finding, tasks in parts.items())
+    differ = max(row["low"] for row in gains.values()) > min(row["high"] for row in gains.values())
+    return f"It depends on the task, {text}" if differ else capital(text)
 
 
 def _signed_points(rows: Mapping[str, Mapping[str, Any]]) -> str:
