@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 GRID = (1e-3, 1e-2, 1e-1, 1.0)  # values of scikit-learn's C, for standardized features
 MAX_WORK = 60_000_000  # labelled tweets × dimensions × classes: this many take about five seconds
 NOTED_DIFFERENCE = 0.003  # of test accuracy
-# Nats of validation NLL above that of the regression: a difference in regularization; more than dropout or the choice of
-# an epoch cost.
+# Nats of validation NLL above that of the regression: as good; and more than dropout or the choice of the epoch cost.
 EQUAL_NLL, FAR_NLL = 0.005, 0.1
 MAX_ITERATIONS = 200
 FAR = (
