@@ -26,6 +26,7 @@ from pipeline.text.encoded_split import EncodedSplit
 from pipeline.text.vocabulary import VOCABULARY, Vocabulary
 
 DIM = 6
+TASK = "probe.transfer=[sample_topic]"
 
 
 def settings(root: Path, *overrides: str) -> Config:
@@ -51,7 +52,7 @@ def vocabulary(prepared: Stage) -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def task(root: Path, prepared: Stage) -> Stage:
-    return transfer(settings(root, "data.sample.leak=0.5"), prepared, "sample_topic")
+    return transfer(settings(root, "data.sample.leak=0.5", TASK), prepared, "sample_topic")
 
 
 def result(vocabulary: Vocabulary, test: EncodedSplit, *, moved: bool = True, **layers: np.ndarray) -> RunResult:
@@ -212,7 +213,7 @@ class TestStages:
         topic_texts = _topic_texts(root, tmp_path)
         extra = tmp_path / "extra.txt"
         extra.write_text("\n".join(topic_texts[:7]) + "\n", "utf-8")
-        config = settings(root, f"cbow.extra_text={extra}", f"cbow.use_unlabelled={str(unlabelled).lower()}")
+        config = settings(root, f"cbow.extra_text={extra}", f"cbow.use_unlabelled={str(unlabelled).lower()}", TASK)
         folder = tmp_path / "task"
         folder.mkdir()
         outcome = encode_transfer(config, prepared, "sample_topic", folder)
