@@ -17,7 +17,6 @@ from typing import Any
 import yaml
 
 from pipeline.config.schema import Config
-from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
 from pipeline.runtime.fingerprint_cache import cached_fingerprint
@@ -114,6 +113,8 @@ def training_key(config: Config, prepared: Stage, vectors: Mapping[str, Stage]) 
     if "pretrained" in config.embedding.inits:
         source = input_fingerprint(config, "embedding.path", path)
     elif path and "run" in config.embedding.inits:
+        from pipeline.prediction.trained_model import EMBEDDING, VOCABULARY  # loads numpy
+
         source = files_fingerprint(config, [Path(path) / EMBEDDING, Path(path) / VOCABULARY])
     return {
         "prepare": prepared.key,

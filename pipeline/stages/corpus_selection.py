@@ -32,14 +32,14 @@ def check_selection(config: Config, prepared: Stage) -> None:
 
 def selection_key(config: Config, prepared: Stage) -> dict[str, Any]:
     """What determines the part of the corpus that is read; empty where all of it is. Raises as `check_selection`."""
-    from pipeline.evaluation.probes.transfer_tasks import task_fingerprint
-
     if not config.cbow.selection:
         return {}
     check_selection(config, prepared)
     key = {**config.cbow.selection, "corpus": prepared.outcome["corpus"]["sources"]}
     libraries = LIBRARIES["prepare"]
     if config.cbow.without_transfer:
+        from pipeline.evaluation.probes.transfer_tasks import task_fingerprint
+
         path, sample = config.probe.transfer_path, config.data.sample
         tasks = {task: task_fingerprint(task, path, sample) for task in config.probe.transfer}
         key, libraries = {**key, "prepare": prepared.key, "tasks": tasks}, [*libraries, *HUB]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pipeline.config.schema import TWEET_EVAL, Config, DataConfig
 from pipeline.data.source import HUB_ID, location, source_fingerprint, task_data
-from pipeline.prediction.trained_model import read_model
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.nltk_data import OPINIONS, STOP_WORDS, find_corpus
 
@@ -49,6 +48,8 @@ def check_files(config: Config) -> None:
     if config.stage not in ("train", "all", "compare", "search"):
         return
     if "run" in config.embedding.inits:
+        from pipeline.prediction.trained_model import read_model  # loads numpy
+
         try:
             read_model(Path(str(config.embedding.path)))
         except UserError as error:

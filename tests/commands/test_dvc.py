@@ -103,6 +103,7 @@ class TestParams:
         special = {
             "data.source": None, "train.device": None,  # what they choose must be there
             "cbow.extra_text": str(tmp_path / "a.txt"), "probe.similarity_files": [str(tmp_path / "a.txt")],
+            "cbow.sources": ["train"], "cbow.unlabelled_texts": 5, "cbow.max_tokens": 50,
             "data.label_budget": 7, "probe.transfer": [], "probe.polarity": "none", "text.tokenizer": "whitespace",
         }  # fmt: skip
         base = compose(["+experiment=cbow_frozen"])
@@ -192,7 +193,7 @@ def whole(file: str) -> list[str]:
 def identities(config: Config, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What determines each stage besides the outcomes of those before it."""
     found: dict[str, str] = {}
-    facts = {"notes": [], "corpus": {"fingerprint": "same"}}
+    facts = {"notes": [], "corpus": {"fingerprint": "same", "sources": [["train", 9, 99], ["unlabelled", 9, 99]]}}
 
     def artifact(config: Config, name: str, identity: Any, work: Callable[[Path], Any]) -> Stage:
         found[name] = fingerprint(identity)
@@ -206,7 +207,7 @@ def identities(config: Config, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
         monkeypatch.setattr(f"pipeline.stages.{module}.cached_stage", artifact)
     monkeypatch.setattr("pipeline.stages.train.ensure_folder", ensure)
     prepared = stages.prepare(config)
-    stages.train(config, prepared, stages.cbow(config, prepared), ())
+    stages.train(config, prepared, {"cbow": stages.cbow(config, prepared)}, ())
     return {name: found[name] for name in ("prepare", "cbow", "train")}
 
 

@@ -81,7 +81,7 @@ class TestRefused:
             ("data.path=''", "'data.path=''' has no value; expected text or null"),
             ("data.labels=[a,'']", "data.labels has an empty value; expected a list of names, or a mapping from "
                                 "value to name"),
-            ("+experiment=", "'+experiment=' has no value; expected one of cbow_finetuned, cbow_frozen, compare, "
+            ("+experiment=", "'+experiment=' has no value; expected one of best, cbow_finetuned, cbow_frozen, compare, "
                              "course, emoticon_leak, random_frozen, random_trainable, search, trec"),
             ("train.lr_head=${foo}", "train.lr_head: Interpolation key 'foo' not found"),
             ("cbow.epochs=???", "cbow.epochs is not set"),

@@ -382,10 +382,15 @@ class TestFailures:
         )
         monkeypatch.setitem(vectors.MAKERS, "cbow", fail)
         assert main([*SMALLER, *ALONE, f"paths.root={tmp_path}"]) == 1
-        # No learning rate could be chosen, so the seed with vectors is not trained either: one row for all seeds.
-        reason = "no trial of a setting worked: its word vectors: no word is frequent enough"
-        assert [tuple(failure.values()) for failure in written[0].failures] == [("cbow_frozen", 60, None, reason)]
-        assert set(written[0].folders) == set(runs_of(tmp_path)) == set(product(["random_trainable"], (60,), (0, 1)))
+        # With a single setting there are no trials: the seed with vectors is trained.
+        reason = "its word vectors: no word is frequent enough"
+        assert [tuple(failure.values()) for failure in written[0].failures] == [("cbow_frozen", 60, 0, reason)]
+        runs = {*product(["random_trainable"], (60,), (0, 1)), ("cbow_frozen", 60, 1)}
+        assert set(written[0].folders) == set(runs_of(tmp_path)) == runs
+        # With trials of seed 0 nothing can be chosen: one row for all seeds.
+        assert main([*SMALLER, *ALONE, "study.lr_factors=[1,10]", f"paths.root={tmp_path}"]) == 1
+        reason = f"no trial of a setting worked: {reason}"
+        assert [tuple(failure.values()) for failure in written[1].failures] == [("cbow_frozen", 60, None, reason)]
 
     def test_no_run_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         def fail(*args: Any) -> Any:

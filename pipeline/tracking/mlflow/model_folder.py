@@ -21,8 +21,8 @@ from pipeline.tracking.model_card import EXAMPLES
 CODE = (
     "__init__.py",
     *(f"runtime/{name}.py" for name in ("__init__", "errors", "files", "nltk_data", "paths")),
-    *(f"config/{name}.py" for name in ("__init__", "schema")),
-    *(f"classifier/{name}.py" for name in ("__init__", "model", "batch")),
+    *(f"config/{name}.py" for name in ("__init__", "fields", "schema", "study_schema")),
+    *(f"classifier/{name}.py" for name in ("__init__", "model", "batch", "fast/__init__", "fast/gru")),
     *(f"text/{name}.py" for name in ("__init__", "clean", "batch_encoder", "presets", "tweet_tokenizer")),
     *(f"prediction/{name}.py" for name in ("__init__", "trained_model", "predictor", "torch_model")),
 )

@@ -128,7 +128,9 @@ def _promote(folder: Path, uri: str, experiment: str, name: str, cell: str, scor
             if not versions:
                 raise ValueError(f"{folder.name} has no model in this experiment")
             client.set_registered_model_alias(name, CHAMPION, max(versions, key=int))
-            client.set_model_version_tag(name, max(versions, key=int), "champion.validation", f"{score:.6g} ({cell})")
+            client.set_model_version_tag(
+                name, max(versions, key=int), "champion.validation", f"{abs(score):.6g} ({cell})"
+            )
     except Exception as error:
         log.warning("MLflow at %s did not make %s the champion of %s (%s)", uri, folder.name, name, one_line(error))
         return None

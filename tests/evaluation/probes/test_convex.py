@@ -33,7 +33,7 @@ def frozen(request, shared, tmp_path_factory) -> tuple[Config, RunInputs]:
     data = [override.format(folder) for override in SETTINGS[request.param]]
     config = compose([*OVERRIDES, *data, f"paths.root={tmp_path_factory.mktemp('root')}"])
     prepared = prepare(config)
-    return config, run_inputs(config, prepared, cbow(config, prepared))
+    return config, run_inputs(config, prepared, {"cbow": cbow(config, prepared)})
 
 
 def mean_vectors(inputs: RunInputs) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -23,6 +23,7 @@ from tests.study.report.fake_results import fake_results
 
 FRAMES = (
     "differences",
+    "resplits",
     "amounts",
     "scores",
     "trials",
@@ -119,6 +120,8 @@ def test_names_with_conditions_stay_inside_the_picture(name: str) -> None:
     results = fake_results()
     frames = {frame: getattr(results, frame).replace(keys) for frame in FRAMES if frame != "crossover"}
     confusion = {keys.get(variant, variant): counts for variant, counts in results.confusion.items()}
+    if name == "resplits":  # leads over vectors learned from scratch, on the same text
+        frames = {}
     sketch = draw(name, fake_results(confusion=confusion, **frames))
     box, (width, height) = sketch.drawing.get_tightbbox(), sketch.drawing.get_size_inches()
     assert min(box.x0, box.y0) >= 0

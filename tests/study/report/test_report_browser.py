@@ -76,7 +76,7 @@ class TestPage:
 
     def test_figures_are_drawn(self, page: Browser) -> None:
         drawn = page.value("[...document.images].map((image) => image.complete && image.naturalWidth > 300)")
-        assert drawn == [True] * 10
+        assert drawn == [True] * 13
 
     @pytest.mark.parametrize("dark", [False, True])
     def test_text_can_be_read_on_its_ground(self, browser: Browser, address: str, dark: bool) -> None:

@@ -217,7 +217,7 @@ def test_a_run_without_embedding_says_how_to_get_a_model(logged):
 
 def set_scores(folder, **scores):
     metrics = json.loads((folder / "metrics.json").read_text())
-    metrics |= {f"{split}/macro_recall": score for split, score in scores.items()}
+    metrics |= {f"{split}/nll": 1 - score for split, score in scores.items()}
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
@@ -243,7 +243,7 @@ def test_the_champion_is_the_best_by_validation_over_seeds(make_run, tmp_path, c
     assert read_model(find_model(CHAMPION, uri)).name == "good1"
     with mlflow_client(uri) as client:
         version = client.get_model_version_by_alias(NAME, "champion")
-    assert version.tags["champion.validation"] == "0.81 (random_trainable · all · keep)"
+    assert version.tags["champion.validation"] == "0.19 (random_trainable · all · keep)"
     assert promote([unlucky], uri, "tweets") is None
     assert caplog.records == []
     assert promote(folders, uri, "another experiment") is None
