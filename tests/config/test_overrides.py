@@ -105,7 +105,7 @@ def test_what_is_no_path_stays(monkeypatch):
 
 def test_all_keys_of_paths_are_listed():
     named = {key for key in KEYS if key.endswith(("path", "_files", "extra_text")) or key.startswith("paths.")}
-    assert named | {"distill.model"} == set(PATHS)
+    assert named | {"distill.model", "probe.transfer"} == set(PATHS)
 
 
 def documented() -> list[str]:
