@@ -17,6 +17,7 @@ from pipeline.study.jobs import VectorResults, job, run_jobs
 
 K = TypeVar("K", bound=Hashable)
 Group = tuple[str, int]  # variant and label budget
+Scores = dict[Setting, float | None]  # None where a trial failed or diverged
 
 
 def choose_settings(
@@ -26,38 +27,19 @@ def choose_settings(
 
     `label` opens the lines on progress. Where the study has a single setting, there are no trials.
     """
-    design, sign = study.config.study, _sign(study.config.train.monitor)
     groups: dict[Group, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: -cell.label_budget):  # the longest trials come first
         groups.setdefault((cell.variant, cell.label_budget), []).append(cell)
-    settings = {group: grid(design, members[0]) for group, members in groups.items()}
-    scores: dict[Group, dict[Setting, float | None]] = {group: {} for group in groups}
+    settings = {group: grid(study.config.study, members[0]) for group, members in groups.items()}
+    scores: dict[Group, Scores] = {group: {} for group in groups}
     reasons: dict[Group, str | None] = {}
-
-    def with_setting(cell: Cell, setting: Setting) -> Cell:
-        return study.changed(cell, setting.values(study.config))
-
-    if any(len(of_group) > 1 for of_group in settings.values()) or design.extra_trials:
-        for number in range(1 + design.extra_trials):
-            step = f"further trials, {number} of {design.extra_trials}" if number else "trials"
-            for group in groups if number else ():
-                settings[group].append(next_setting(scores[group]))
-            jobs = {
-                (group, setting, cell.seed): job(with_setting(cell, setting), vectors)
-                for group, members in groups.items()
-                for cell in members[: design.trial_seeds]
-                for setting in settings[group]
-                if setting not in scores[group]
-            }
-            results = run_jobs(workers, jobs, f"{label}: {step}")
-            for group, setting in dict.fromkeys(key[:2] for key in jobs):
-                of_setting = [result for key, result in results.items() if key[:2] == (group, setting)]
-                score, reasons[group] = mean_score(of_setting), reasons.get(group) or failure_reason(of_setting)
-                scores[group][setting] = None if score is None else sign * score  # higher is better
-        settings = {group: finalists(_by_nearness(scores[group]), design.finalists) for group in groups}
+    if any(len(of_group) > 1 for of_group in settings.values()) or study.config.study.extra_trials:
+        scores, reasons = trial_scores(workers, study, groups, settings, vectors, label)
+        count, sign = study.config.study.finalists, _sign(study.config.train.monitor)
+        settings = {group: finalists(_by_nearness(scores[group], sign), count) for group in groups}
 
     candidates = {
-        cell.key: {setting: with_setting(cell, setting) for setting in settings[group]}
+        cell.key: {setting: study.with_setting(cell, setting) for setting in settings[group]}
         for group, members in groups.items()
         for cell in members
         if settings[group]
@@ -66,11 +48,45 @@ def choose_settings(
     choices = []
     for group, members in groups.items():
         of_seeds = {cell.seed: chosen[cell.key] for cell in members if cell.key in chosen}
-        raw = {s: None if score is None else sign * score for s, score in scores[group].items()}
-        choices.append(Choice(*group, raw, of_seeds))
+        choices.append(Choice(*group, scores[group], of_seeds))
         if not settings[group]:
             failures.append(failure(*group, None, f"no trial of a setting worked: {reasons[group]}"))
     return choices, failures
+
+
+def trial_scores(
+    workers: WorkerPool,
+    study: Study,
+    groups: Mapping[Group, Sequence[Cell]],
+    grids: Mapping[Group, Sequence[Setting]],
+    vectors: VectorResults,
+    label: str,
+) -> tuple[dict[Group, Scores], dict[Group, str | None]]:
+    """The mean validation score over the trial seeds of every setting of the grids and of as many further ones.
+
+    The second result says why the first trial without a score has none.
+    """
+    design, sign = study.config.study, _sign(study.config.train.monitor)
+    settings = {group: list(grids[group]) for group in groups}
+    scores: dict[Group, Scores] = {group: {} for group in groups}
+    reasons: dict[Group, str | None] = {}
+    for number in range(1 + design.extra_trials):
+        step = f"further trials, {number} of {design.extra_trials}" if number else "trials"
+        for group in groups if number else ():
+            settings[group].append(next_setting(scores[group], sign))
+        jobs = {
+            (group, setting, cell.seed): job(study.with_setting(cell, setting), vectors)
+            for group, members in groups.items()
+            for cell in members[: design.trial_seeds]
+            for setting in settings[group]
+            if setting not in scores[group]
+        }
+        results = run_jobs(workers, jobs, f"{label}: {step}")
+        for group, setting in dict.fromkeys(key[:2] for key in jobs):
+            of_setting = [result for key, result in results.items() if key[:2] == (group, setting)]
+            scores[group][setting] = mean_score(of_setting)
+            reasons[group] = reasons.get(group) or failure_reason(of_setting)
+    return scores, reasons
 
 
 def choose_by_seed(
@@ -106,7 +122,7 @@ def choose_by_seed(
 def with_chosen_settings(study: Study, cells: Sequence[Cell], choices: Sequence[Choice]) -> list[Cell]:
     """The cells for which a setting was chosen, with it."""
     chosen = {(c.variant, c.label_budget, seed): setting for c in choices for seed, setting in c.chosen.items()}
-    return [study.changed(cell, chosen[cell.key].values(study.config)) for cell in cells if cell.key in chosen]
+    return [study.with_setting(cell, chosen[cell.key]) for cell in cells if cell.key in chosen]
 
 
 def grid(design: StudyConfig, cell: Cell) -> list[Setting]:
@@ -116,11 +132,11 @@ def grid(design: StudyConfig, cell: Cell) -> list[Setting]:
     return [Setting(factor, rate) for rate in dropouts for factor in design.lr_factors]
 
 
-def next_setting(scores: Mapping[Setting, float | None]) -> Setting:
-    """The setting to try next, with the dropout rate of the best one; scores: higher is better."""
-    usable = {setting: score for setting, score in scores.items() if score is not None}
-    dropout = max(usable or {next(iter(scores)): 0.0}, key=lambda setting: usable.get(setting, 0.0)).dropout
-    return Setting(next_value({s.factor: score for s, score in scores.items() if s.dropout == dropout}), dropout)
+def next_setting(scores: Mapping[Setting, float | None], sign: int = 1) -> Setting:
+    """The setting to try next, with the dropout rate of the best one; scores times `sign`: higher is better."""
+    usable = _by_nearness(scores, sign)
+    dropout = max(usable, key=lambda setting: usable[setting], default=next(iter(scores))).dropout
+    return Setting(next_value({s.factor: usable.get(s) for s in scores if s.dropout == dropout}), dropout)
 
 
 def mean_score(trials: Sequence[TaskResult[Stage]]) -> float | None:
@@ -139,9 +155,9 @@ def _resampled(cell: Cell, trial: TaskResult[Stage]) -> float | None:
     return _sign(monitor) * resampled_score(trial.get(), labels_N, indices_N, monitor)
 
 
-def _by_nearness(scores: Mapping[Setting, float | None]) -> dict[Setting, float]:
-    """The settings with a score, the factor nearest to 1 first, as a ratio: it is taken where scores are equal."""
-    usable = {setting: score for setting, score in scores.items() if score is not None}
+def _by_nearness(scores: Mapping[Setting, float | None], sign: int) -> dict[Setting, float]:
+    """The settings with a score, times `sign`; the factor nearest to 1 first, as a ratio, so that it wins a tie."""
+    usable = {setting: sign * score for setting, score in scores.items() if score is not None}
     return dict(sorted(usable.items(), key=lambda item: (max(item[0].factor, 1 / item[0].factor), item[0].factor)))
 
 

@@ -2,11 +2,10 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from operator import attrgetter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.config.overrides import key_of, override_text
 from pipeline.config.schema import Config
@@ -15,9 +14,6 @@ from pipeline.config.variants import Variants, repetitions
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.files import fingerprint
 from pipeline.study.statistics.frames import LEARNED
-
-if TYPE_CHECKING:
-    from pipeline.study.resplits import Resplits
 
 # Values by key, as on a command line; `embedding` names an option of conf/embedding/.
 Settings = Mapping[str, Any]
@@ -117,6 +113,10 @@ class Study:
         merged = {**cell.settings, **settings}
         return replace(cell, settings=merged, config=with_settings(self.variants[cell.variant].config, merged))
 
+    def with_setting(self, cell: Cell, setting: "Setting") -> Cell:
+        """The cell with a setting of the trials, which multiplies the learning rates of its variant."""
+        return self.changed(cell, setting.values(self.variants[cell.variant].config))
+
     def command(self, cell: Cell) -> list[str]:
         """The overrides that repeat one run by itself: those of the study that it shares, then its own settings."""
         replaced = {*cell.settings, *_following(self.config)}
@@ -159,33 +159,6 @@ class Choice:
         """Whether its factor is the smallest or the largest of several with the same dropout rate."""
         factors = [other.factor for other in self.scores if other.dropout == setting.dropout]
         return len(factors) > 1 and setting.factor in (min(factors), max(factors))
-
-
-@dataclass(frozen=True)
-class StudyRuns:
-    """What the runs of a study left on disk, and what is compared.
-
-    folders : of the records. baselines : their outcomes. audits : as `Study.texts`. transfers : by task.
-    resplits : the runs on resplits of the data set.
-    planned, others : pairs to compare, with and without a test.
-    varied : keys outside `embedding` that differ between runs on purpose, besides those of every study.
-    failures : a row for each run or trial that failed. notes : what was left out of the design.
-    example : the command of one run.
-    """
-
-    study: Study
-    folders: dict[RunKey, Path]
-    planned: Sequence[Pair]
-    failures: list[dict[str, Any]]
-    example: list[str]
-    others: Sequence[Pair] = ()
-    varied: frozenset[str] = frozenset()
-    notes: Sequence[str] = ()
-    choices: Sequence[Choice] = ()
-    baselines: Mapping[RunKey, Stage] = field(default_factory=dict)
-    audits: Mapping[str, Stage] = field(default_factory=dict)
-    transfers: Mapping[str, Stage] = field(default_factory=dict)
-    resplits: "Resplits | None" = None
 
 
 def study_cells(study: Study, budgets: Sequence[LabelBudget]) -> list[Cell]:

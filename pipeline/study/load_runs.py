@@ -17,12 +17,13 @@ from pipeline.evaluation.probes.unseen_tokens import bins, unseen_shares
 from pipeline.prediction.trained_model import load_embedding
 from pipeline.runtime.files import flatten, read_csv, read_json
 from pipeline.stages.corpus_selection import TRAIN, selected_sources
-from pipeline.study.design import INITS, RunKey, Study, StudyRuns
+from pipeline.study.design import INITS, RunKey, Study
 from pipeline.study.report.examples import disagreements
 from pipeline.study.report.phrases import difference_of
 from pipeline.study.report.word_map import word_map
 from pipeline.study.statistics.frames import LEARNED, Cell, Outcomes
 from pipeline.study.statistics.probe_frames import TransferHits
+from pipeline.study.study_runs import StudyRuns
 from pipeline.text.encoded_split import EncodedSplit
 from pipeline.tracking.read_record import load_predictions, load_test_probabilities, read_record
 from pipeline.tracking.run_record import StoredRun
@@ -95,7 +96,7 @@ def trial_frame(runs: StudyRuns) -> pd.DataFrame:
     for choice in runs.choices:
         seeds = Counter(choice.chosen.values())
         for setting, score in sorted(choice.scores.items()):
-            rates = list(setting.values(runs.study.config).values())[:2]
+            rates = list(setting.values(runs.study.variants[choice.variant].config).values())[:2]
             edge = seeds[setting] > 0 and choice.at_edge(setting)
             rows.append((choice.variant, choice.label_budget, *setting, *rates, score, seeds[setting], edge))
     columns = ["variant", "label_budget", "factor", "dropout", "lr_head", "lr_embedding", "score", "seeds", "edge"]

@@ -13,7 +13,8 @@ from pipeline.runtime.files import fingerprint
 from pipeline.runtime.log import log, progress
 from pipeline.stages.cache_keys import LIBRARIES, code_key
 from pipeline.stages.paths import dashboard_command, root, short
-from pipeline.study.design import StudyRuns, without_places
+from pipeline.study.design import without_places
+from pipeline.study.study_runs import StudyRuns
 
 # Code that determines a report, besides that of the stages whose outcomes it reads.
 REPORT_CODE = ("classifier/metrics.py", "runtime/templates.py", "study", "tracking")

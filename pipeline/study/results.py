@@ -14,7 +14,7 @@ from pipeline.config.variants import repetitions
 from pipeline.runtime.files import write_json
 from pipeline.runtime.log import log
 from pipeline.study import load_runs
-from pipeline.study.design import StudyRuns, without_places
+from pipeline.study.design import without_places
 from pipeline.study.load_runs import Records
 from pipeline.study.report.answers.all import verdicts
 from pipeline.study.report.formatting import TEXTS
@@ -26,6 +26,7 @@ from pipeline.study.resplits import resplit_frame
 from pipeline.study.statistics import frames, probe_frames
 from pipeline.study.statistics.frames import Outcomes
 from pipeline.study.statistics.unseen_tokens import unseen_accuracy_frame, unseen_lead_frame
+from pipeline.study.study_runs import StudyRuns
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_recall": "macro recall", "macro_f1": "macro F1", "nll": "NLL"}
 SPLITS = ("train", "validation", "test")

@@ -13,11 +13,12 @@ from pipeline.config.variants import Variants
 from pipeline.runtime.log import log
 from pipeline.study import design
 from pipeline.study.choices import choose_settings, with_chosen_settings
-from pipeline.study.design import Study, StudyRuns
+from pipeline.study.design import Study
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.prerequisites import encode_tweets, run_prerequisites
 from pipeline.study.publish import publish_study
 from pipeline.study.resplits import run_resplits
+from pipeline.study.study_runs import StudyRuns
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:

@@ -17,7 +17,7 @@ FROZEN, TUNED = "cbow_frozen", "cbow_finetuned"
 SWAPPED = {"higher": "lower", "lower": "higher"}
 OTHER_SCORES = {"auc": ("macro AUC", 1), "nll": ("NLL", -1)}  # by column: name, and the sign of a better score
 NOT_PLANNED = "not planned"
-VARIANT_KEY = re.compile(rf"\b({'|'.join(PROSE_NAMES)})(@\w+(\.[\w.]+=[^\s:]*\w)?)?\b")
+VARIANT_KEY = re.compile(rf"\b({'|'.join(PROSE_NAMES)})(@[^\s:;]*[\w\]])?(?!\w)")
 
 
 @dataclass(frozen=True)

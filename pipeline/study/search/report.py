@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.config.literals import value_text
 from pipeline.config.variants import prose_name
 from pipeline.runtime.templates import render
-from pipeline.study.design import StudyRuns, value_of
+from pipeline.study.design import value_of
 from pipeline.study.report.blocks import Block, table_of
 from pipeline.study.report.formatting import records, signed
 from pipeline.study.report.phrases import listed, points
@@ -18,6 +18,7 @@ from pipeline.study.results import compare_runs, write_results
 from pipeline.study.search.figures import curves, slices
 from pipeline.study.search.search_results import DEFAULT, TEXTS, SearchResults, curve_frame, lead_frame, trial_frame
 from pipeline.study.statistics.expected_best import Band, best_so_far, crossing
+from pipeline.study.study_runs import StudyRuns
 
 TRIAL_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # at which the curves stand in a table
 

@@ -12,13 +12,14 @@ from pipeline.runtime.errors import UserError
 from pipeline.runtime.log import log
 from pipeline.study import design
 from pipeline.study.choices import choose_by_seed
-from pipeline.study.design import Cell, LabelBudget, RunKey, Study, StudyRuns
+from pipeline.study.design import Cell, LabelBudget, RunKey, Study
 from pipeline.study.jobs import train_cells, worker_pool
 from pipeline.study.prerequisites import encode_tweets
 from pipeline.study.publish import publish, report_key, report_name
 from pipeline.study.search.search_results import DEFAULT, SearchResults
 from pipeline.study.search.space import search_space
 from pipeline.study.search.trials import Trial, require_optuna, run_trials, setting_cell, with_vectors
+from pipeline.study.study_runs import StudyRuns
 
 
 def run(config: Config, variants: Variants, overrides: Sequence[str] = ()) -> Path:

@@ -393,7 +393,7 @@ class TestAudit:
         assert len(report["findings"]) > 1
         for found in report["findings"]:
             assert f"{found['severity'].capitalize()}: {found['text']}" in page.text
-        assert ["train", "400", "200", "200", "0", "0", "4", "–"] in page.rows
+        assert ["train", "400", "200", "200", "0", "0", "4", "–", "–"] in page.rows
         assert ["tweets of test that also occur in train", "2", "2"] in [row[:3] for row in page.rows]
         assert [":(", "bad <b>", "200", "100.0 %", "98.1 %"] in [row[:5] for row in page.rows]
         assert ["test", "3", "75.0 %", "100.0 %"] in [row[:4] for row in page.rows]
