@@ -397,13 +397,13 @@ class TestElsewhere:
             "−12.5 points [−13.5, −11.5])."
         )
         assert verdict.evidence == [
-            "Irony: −3.0 points [−4.0, −2.0] by training, −15.0 points [−17.0, −13.0] against CBOW, frozen. Macro "
+            "On irony: −3.0 points [−4.0, −2.0] by training, −15.0 points [−17.0, −13.0] against CBOW, frozen. Macro "
             "recall of vectors learned from scratch, before training: 0.500; vectors learned from scratch: 0.470; "
             "CBOW, frozen: 0.620; majority class, no embedding: 0.500; TF-IDF, no embedding: 0.625.",
             "This study read some of the 2,862 training and 784 test texts of irony, without their labels: 0 and 2 "
             "among the labelled training tweets of this study and 1,200 and 3 in the unlabelled text that CBOW read. "
             "Texts that differ only in handles and links count as the same.",
-            "Emotion: +6.7 points [+4.7, +8.7] by training, −10.0 points [−12.0, −8.0] against CBOW, frozen.",
+            "On emotion: +6.7 points [+4.7, +8.7] by training, −10.0 points [−12.0, −8.0] against CBOW, frozen.",
             "The mean gain on these tasks is +1.8 points [+0.8, +2.8], for other seeds and test tweets. Over other "
             "tasks, of which these 2 are taken as a sample, it is +1.8 points [−58.1, +61.8]. 1 of 2 gains are "
             "positive (sign test p = 1.000).",

@@ -113,7 +113,7 @@ def _task_evidence(transfer: pd.DataFrame, task: str, gain: Mapping[str, Any], l
     texts = [f"{name}: {row['mean']:.3f}" for name, row in scores.items() if row]
     against = f", {_points(lead)} against {prose_name(FROZEN)}" if lead else ""
     recalls = f" Macro recall of {'; '.join(texts)}." if texts else ""
-    return f"{capital(task)}: {_points(gain)} by training{against}.{recalls}"
+    return f"On {task}: {_points(gain)} by training{against}.{recalls}"
 
 
 def _overlap(task: str, outcome: Mapping[str, Any]) -> list[str]:
