@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from pipeline.config.schema import Config
 from pipeline.runtime.cached_folder import Stage
 from pipeline.runtime.errors import UserError, nearest
 from pipeline.runtime.log import log
-from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key
+from pipeline.stages.cache_keys import HUB, LIBRARIES, code_key, files_fingerprint
+from pipeline.stages.inputs import task_in_errors
 
 CODE = ("stages/corpus_selection.py", "evaluation/probes/transfer_tasks.py")
 SEED = 0  # of the order in which texts are sampled: a smaller sample is part of a larger one
@@ -40,8 +42,10 @@ def selection_key(config: Config, prepared: Stage) -> dict[str, Any]:
     if config.cbow.without_transfer:
         from pipeline.evaluation.probes.transfer_tasks import task_fingerprint
 
-        path, sample = config.probe.transfer_path, config.data.sample
-        tasks = {task: task_fingerprint(task, path, sample) for task in config.probe.transfer}
+        files, tasks = partial(files_fingerprint, config), {}
+        for name, path in config.probe.tasks.items():
+            with task_in_errors(config, name):
+                tasks[name] = task_fingerprint(name, path, config.data.sample, files)
         key, libraries = {**key, "prepare": prepared.key, "tasks": tasks}, [*libraries, *HUB]
     return {"selection": {**key, "code": code_key(CODE, libraries)}}
 
@@ -107,8 +111,9 @@ def task_lines(config: Config, folder: Path) -> set[bytes]:
     from pipeline.text.presets import build_tokenizer
 
     tokenizer, lines = build_tokenizer(config.text), set()
-    for name in config.probe.transfer:
-        task = load_task(name, config.probe.transfer_path, config.data.sample, folder)
+    for name, path in config.probe.tasks.items():
+        with task_in_errors(config, name):
+            task = load_task(name, path, config.data.sample, folder)
         texts = (text for rows in task.splits.values() for text in rows.texts)
         lines |= {f"{' '.join(tokenizer(text))}\n".encode() for text in texts}
     return lines

@@ -207,3 +207,15 @@ def test_the_note_says_what_was_read(configured):
     tokens = {name: tokens for name, _, tokens in prepared.outcome["corpus"]["sources"]}
     assert f"on {sum(tokens.values()):,} tokens (" in notes[0]
     assert f"on {tokens['train']:,} tokens (160 train texts);" in notes[1]
+
+
+def test_a_task_in_a_folder_of_its_own_is_read_from_there(configured, tmp_path: Path, shared: Callable[..., Path]):
+    config, prepared = configured(
+        "cbow.without_transfer=true", f"probe.transfer=[irony@{shared('hub/cardiffnlp/tweet_eval')}]"
+    )
+    assert list(selection_key(config, prepared)["selection"]["tasks"]) == ["irony"]
+    with selected_corpus(config, prepared, tmp_path) as (_, facts):
+        assert facts["left_out"] == 0
+    config.probe.transfer = [f"irony@{tmp_path}"]
+    with pytest.raises(UserError, match=r"probe\.transfer=irony"):
+        selection_key(config, prepared)

@@ -153,6 +153,14 @@ def test_a_crossover_is_told_over_the_label_budgets_that_both_variants_have():
             "cbow_finetuned@strip − vader: 0.0 points (not planned, not tested)",
             "“CBOW, fine-tuned (emoticons stripped)” − vader: 0.0 points (not planned, not tested)",
         ),
+        (
+            "cbow_frozen@cbow.sources=[train,a] and random_trainable@embedding.dim=2: 3 seeds",
+            "“CBOW, frozen (text: train and a)” and “vectors learned from scratch (2 dimensions)”: 3 seeds",
+        ),
+        (
+            "cbow_frozen@strip,cbow.unlabelled_texts=5, but not by much.",
+            "“CBOW, frozen (emoticons stripped, 5 unlabelled texts)”, but not by much.",
+        ),
         ("my_cbow_frozen is another name", "my_cbow_frozen is another name"),
     ],
 )
