@@ -222,7 +222,7 @@ class ProbeConfig:
 
     @property
     def tasks(self) -> dict[str, str | None]:
-        """The place of each task of `transfer` by its name; None: that of its data set by default."""
+        """The path of each task of `transfer` by its name; None: the default of its data set."""
         named = (task.partition("@") for task in self.transfer)
         return {name: path or (self.transfer_path if name in TWEET_EVAL else None) for name, _, path in named}
 

@@ -39,7 +39,7 @@ def sentences(folder: Path) -> np.ndarray:
 
 def test_a_sentence_vector_is_the_mean_of_the_models_states(folder: Path, sentences: np.ndarray):
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
     assert len({len(ids) for ids in tokenizer(WORDS)["input_ids"]}) > 2  # so some batches are padded
     for word, vector in zip(WORDS, sentences, strict=True):
         with torch.no_grad():
