@@ -1,3 +1,4 @@
+import importlib.util
 import logging
 import os
 from collections.abc import Callable
@@ -42,3 +43,24 @@ def _no_handlers_of_closed_streams() -> None:
         for handler in logger.handlers[:]:
             if getattr(getattr(handler, "stream", None), "closed", False):
                 logger.removeHandler(handler)
+
+
+@pytest.fixture(scope="session")
+def static_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a model for the baseline model2vec: random vectors of a few words, 16 dimensions.
+
+    Where model2vec is not installed, the folder is empty.
+    """
+    folder = tmp_path_factory.mktemp("static")
+    if importlib.util.find_spec("model2vec") is not None:
+        import numpy as np
+        from model2vec import StaticModel
+        from tokenizers import Tokenizer, models, pre_tokenizers
+
+        words = ["[UNK]", "[PAD]", "bad", "awful", "sad", "plain", "usual", "table", "good", "nice", "happy"]
+        words += ["day", "the", "coffee", "bus", "and", "tweet", "monday"]
+        tokenizer = Tokenizer(models.WordLevel({word: id for id, word in enumerate(words)}, unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        vectors = np.random.default_rng(0).normal(size=(len(words), 16)).astype(np.float32)
+        StaticModel(vectors, tokenizer).save_pretrained(folder)
+    return str(folder)

@@ -17,7 +17,10 @@ class StudyConfig:
     label_budgets: list[int | None] = within(1)  # noqa: RUF009 - within() makes a field
     seeds: int = within(2)
     pairs: list[list[str]] = MISSING
-    baselines: list[str] = choice("majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext")  # noqa: RUF009
+    baselines: list[str] = choice(  # noqa: RUF009
+        "majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext", "model2vec"
+    )
+    model2vec: str = MISSING
     metric: str = choice("accuracy", "macro_recall")
     lr_factors: list[float] = within(0, above=True)  # noqa: RUF009 - within() makes a field
     dropouts: list[float | None] = within(0, 0.99)  # noqa: RUF009

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import Config, TextConfig
 from pipeline.runtime.cached_folder import Stage
-from pipeline.stages.cache_keys import BASELINE_LIBRARIES, LIBRARIES, code_key
+from pipeline.stages.cache_keys import BASELINE_LIBRARIES, LIBRARIES, code_key, files_fingerprint
 from pipeline.stages.cached import cached_stage
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def baseline(config: Config, prepared: Stage, name: str) -> Stage:
         "trials": baseline_trials(config),
         "code": code_key(("stages/baseline.py", "evaluation/baselines", "evaluation/line_search.py"), libraries),
     }
+    if name == "model2vec":
+        model = config.study.model2vec
+        key["model"] = files_fingerprint(config, [Path(model)]) if Path(model).is_dir() else model
     return cached_stage(config, "baseline", key, partial(fit_baseline, config, prepared, name))
 
 
@@ -43,13 +46,14 @@ def fit_baseline(config: Config, prepared: Stage, name: str, folder: Path) -> di
 
     data = _baseline_data(prepared.folder, tuple(prepared.outcome["label_names"]), **dataclasses.asdict(config.text))
     rows = budget_rows(data.train.labels, config.data.label_budget, config.seed)
-    result = run_baseline(name, data, config.seed, rows, *baseline_trials(config))
+    trials = baseline_trials(config)
+    result = run_baseline(name, data, config.seed, rows, *trials, static_model=config.study.model2vec)
     np.save(folder / "probabilities.npy", result.probabilities)
     metrics = {f"test/{score}": value for score, value in result.scores(data.test.labels).items()}
     metrics |= {f"validation/{score}": value for score, value in result.validation.items()}
     metrics |= dict.fromkeys(("params/total", "params/trainable"), float(result.parameters))
-    trials = [dataclasses.asdict(trial) for trial in result.trials]
-    return {"metrics": metrics, "trials": trials, "notes": list(result.notes)}
+    tried = [dataclasses.asdict(trial) for trial in result.trials]
+    return {"metrics": metrics, "trials": tried, "notes": list(result.notes)}
 
 
 @lru_cache(maxsize=1)

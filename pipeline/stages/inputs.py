@@ -56,9 +56,10 @@ def check_files(config: Config) -> None:
             raise UserError(f"embedding.path={error}") from None
     else:
         require_file("embedding.path", config.embedding.path)
-    model = config.distill.model
-    if "distilled" in config.embedding.inits and not Path(model).is_dir() and not HUB_ID.fullmatch(model):
-        raise UserError(f"distill.model={model} is no local folder, and no hub id either (owner/name)")
+    if "distilled" in config.embedding.inits:
+        require_model("distill.model", config.distill.model)
+    if config.stage == "compare" and "model2vec" in config.study.baselines:
+        require_model("study.model2vec", config.study.model2vec)
     for path in config.probe.similarity_files:
         require_file("probe.similarity_files", path)
     if config.probe.polarity == "nltk":
@@ -80,6 +81,12 @@ def task_in_errors(config: Config, name: str) -> Iterator[None]:
         message = str(error).replace("data.path=", key).replace("data.path", "probe.transfer")
         task = "" if message.startswith("probe.transfer") else f"probe.transfer={name}: "
         raise UserError(f"{task}{message}") from error
+
+
+def require_model(key: str, model: str) -> None:
+    """Raise UserError where `model`, the value of `key`, is neither a local folder nor spelled like a hub id."""
+    if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
+        raise UserError(f"{key}={model} is no local folder, and no hub id either (owner/name)")
 
 
 def require_file(key: str, path: str | None) -> None:

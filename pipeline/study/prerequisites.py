@@ -124,7 +124,7 @@ def vector_tasks(cells: Sequence[Cell]) -> Tasks:
 
 def baseline_fits(study: Study, budgets: Sequence[LabelBudget]) -> dict[RunKey, BaselineFit]:
     """The fit of each baseline at each label budget with each seed; several may share one, as it would be the same."""
-    from pipeline.evaluation.baselines.run import reason_to_skip
+    from pipeline.evaluation.baselines.run import SEEDED, reason_to_skip
 
     fits = {}
     for name in study.config.study.baselines:
@@ -133,8 +133,8 @@ def baseline_fits(study: Study, budgets: Sequence[LabelBudget]) -> dict[RunKey, 
             continue
         for budget in sorted(budgets, key=lambda budget: -budget.tweets):
             for seed in range(study.config.study.seeds):
-                # With all labels a seed changes fastText alone. VADER has a lexicon of its own and reads no labels.
-                seeded = budget.configured is not None or name == "fasttext"
+                # With all labels a seed changes few baselines. VADER has a lexicon of its own and reads no labels.
+                seeded = budget.configured is not None or name in SEEDED
                 fit = BaselineFit(name, budget.configured, seed if seeded else 0)
                 fits[name, budget.tweets, seed] = BaselineFit(name, None, 0) if name == "vader" else fit
     return fits

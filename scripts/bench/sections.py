@@ -18,7 +18,7 @@ from typing import Any
 from measure import Scale, Skipped
 
 SECTIONS = (
-    *("tokenizing", "cbow", "one_model", "large_table", "many_runs"),
+    *("tokenizing", "cbow", "one_model", "static_model", "large_table", "many_runs"),
     *("stacked", "startup", "looking", "growth", "prediction", "served"),
 )
 OURS = {"pipeline", *(path.stem for path in Path(__file__).parent.glob("*.py")), *SECTIONS}

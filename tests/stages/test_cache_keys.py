@@ -205,8 +205,10 @@ def test_each_stage_imports_what_its_key_names(root: Path):
     assert used_by(*of_topic, code=transfer) == set(LIBRARIES["transfer"])
 
 
-@pytest.mark.parametrize("name", ["majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext"])
-def test_each_baseline_imports_what_its_key_names(root: Path, name: str):
+@pytest.mark.parametrize("name", ["majority", "vader", "tfidf_logistic", "nb_logistic", "fasttext", "model2vec"])
+def test_each_baseline_imports_what_its_key_names(root: Path, name: str, static_model: str):
+    if name in ("fasttext", "model2vec"):
+        pytest.importorskip({"fasttext": "floret"}.get(name, name))
     code = f"from pipeline.stages.baseline import baseline; baseline(config, prepared, {name!r})"
-    used = used_by(*TINY, f"paths.root={root}", code=code)
+    used = used_by(*TINY, f"paths.root={root}", f"study.model2vec={static_model}", code=code)
     assert used == {*LIBRARIES["baseline"], *BASELINE_LIBRARIES.get(name, ())}

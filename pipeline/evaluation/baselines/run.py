@@ -6,7 +6,7 @@ Shapes: `N` tweets, `C` classes.
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pipeline.evaluation import line_search
 from pipeline.evaluation.baselines.data import BaselineData, FittedBaseline, FloatArray, IntArray, Split, TrainingSet
 from pipeline.evaluation.baselines.fasttext import fasttext
 from pipeline.evaluation.baselines.linear import nb_logistic, tfidf_logistic
+from pipeline.evaluation.baselines.model2vec import model2vec
 from pipeline.evaluation.baselines.vader import polarity_classes, vader
 from pipeline.runtime.errors import UserError, nearest
 
@@ -37,8 +38,9 @@ RECIPES = {
     "nb_logistic": Recipe("C", 0.1, 10, nb_logistic),
     "fasttext": Recipe("lr", 0.02, 1, fasttext),
 }
-NAMES = ("majority", "vader", *RECIPES)
-PACKAGES = {"vader": "vaderSentiment", "fasttext": "floret"}
+NAMES = ("majority", "vader", *RECIPES, "model2vec")
+SEEDED = ("fasttext", "model2vec")  # a seed changes more than which tweets are labelled
+PACKAGES = {"vader": "vaderSentiment", "fasttext": "floret", "model2vec": "model2vec"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class BaselineResult:
 
     probabilities: FloatArray  # of the test tweets, (N, C)
     validation: dict[str, float | None]  # scores of the chosen setting; empty without a validation split
-    trials: tuple[Trial, ...]  # every value tried, ascending; none for `majority` and `vader`
-    parameters: int  # number fitted: coefficients, shares, or entries of fastText's matrices
+    trials: tuple[Trial, ...]  # every value tried, ascending; none for the baselines outside RECIPES
+    parameters: int  # number fitted: coefficients, shares, or entries of matrices
     notes: tuple[str, ...]  # remarks for the reader
     one_hot: bool  # `probabilities` are one-hot predictions without probabilities
 
@@ -97,19 +99,21 @@ def run_baseline(
     extra_trials: int = 0,
     finalists: int = 1,
     monitor: str = "nll",
+    static_model: str | None = None,
 ) -> BaselineResult:
     """Fit a baseline on the labelled `rows`, choose its setting on validation, and predict the test split.
 
     The rule is that of the variants: values of a grid, then `extra_trials` more by `line_search`, each scored by
     `monitor` on validation; the seed chooses among the best on its resample of the validation tweets. Labels of the
     test split are not read. The result is reproducible: one thread is used. `vader` depends on neither seed nor rows;
-    of the others, only `fasttext` depends on the seed itself.
+    of the others, only those of SEEDED depend on the seed itself.
 
     Parameters
     ----------
     rows : labelled rows of the training split (budget,), from `budget_rows`.
     trials : number of values of the grid, at least 1; as many as each variant tries learning rates.
     finalists : number of best values among which the seed chooses; with 1, the best on all validation tweets.
+    static_model : what `model2vec` is fine-tuned from, a hub id or local folder.
 
     Raises UserError where the baseline cannot run, or has a setting to choose and no validation split.
     """
@@ -121,11 +125,21 @@ def run_baseline(
     training = TrainingSet(tokens, data.train.labels[rows], len(data.label_names), seed)
     # With another number of threads, sums over half a million features differ in their last digits.
     with threadpool_limits(1):
-        if name in RECIPES and len(np.unique(training.labels)) > 1 and any(training.tokens):
+        all_trials: tuple[Trial, ...] = ()
+        notes: tuple[str, ...] = ()
+        if name == "vader":
+            model = vader(data.label_names)
+        elif name == "majority":
+            model = majority(training)
+        elif len(np.unique(training.labels)) < 2 or not any(training.tokens):
+            notes = ("the labelled tweets have one class, or no tokens: class shares are predicted for every tweet",)
+            model = majority(training)
+        elif name == "model2vec":
+            texts = [data.train.texts[row] for row in rows]
+            model = model2vec(texts, training, data.validation, str(static_model))
+        else:
             counts = (trials, extra_trials, finalists)
             model, all_trials, notes = _chosen_model(name, data.validation, training, *counts, monitor)
-        else:
-            model, all_trials, notes = _without_setting(name, data.label_names, training), (), ()
         probabilities_NC = model.probabilities(data.test)
         validation: dict[str, float | None] = {}
         if (split := data.validation) is not None:
@@ -133,16 +147,6 @@ def run_baseline(
     return BaselineResult(
         probabilities_NC, validation, all_trials, model.parameters, (*model.notes, *notes), model.one_hot
     )
-
-
-def _without_setting(name: str, label_names: Sequence[str], training: TrainingSet) -> FittedBaseline:
-    """`vader`, `majority`, or the class shares where there is nothing to learn."""
-    if name == "vader":
-        return vader(label_names)
-    if name == "majority":
-        return majority(training)
-    note = "the labelled tweets have one class, or no tokens: class shares are predicted for every tweet"
-    return replace(majority(training), notes=(note,))
 
 
 def _chosen_model(

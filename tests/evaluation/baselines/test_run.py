@@ -40,9 +40,9 @@ def test_names_are_those_of_the_configuration() -> None:
 
 @pytest.mark.parametrize("name", RUNNABLE)
 class TestEvery:
-    def test_shapes_and_scores(self, generated: Generated, name: str) -> None:
+    def test_shapes_and_scores(self, generated: Generated, name: str, static_model: str) -> None:
         data = generated(3)
-        result = run_baseline(name, data, 0, rows_of(data), trials=2)
+        result = run_baseline(name, data, 0, rows_of(data), trials=2, static_model=static_model)
         assert (result.probabilities.shape, result.probabilities.dtype) == ((120, 3), np.float32)
         np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-6)
         actual, expected = result.scores(data.test.labels), scores(data.test.labels, result.probabilities)
@@ -56,21 +56,30 @@ class TestEvery:
         assert set(result.validation) == set(expected)
         assert abs((result.validation["macro_recall"] or 0) - expected["macro_recall"]) < 0.15
 
-    def test_same_seed_same_numbers(self, generated: Generated, name: str) -> None:
+    def test_same_seed_same_numbers(self, generated: Generated, name: str, static_model: str) -> None:
         data = generated(2)
-        first, second = (run_baseline(name, data, 3, rows_of(data), trials=2) for _ in range(2))
+        first, second = (
+            run_baseline(name, data, 3, rows_of(data), trials=2, static_model=static_model) for _ in range(2)
+        )
         assert first.probabilities.tobytes() == second.probabilities.tobytes()
         assert first.trials == second.trials
         assert (first.parameters, first.notes) == (second.parameters, second.notes)
 
-    def test_test_labels_are_not_read(self, generated: Generated, name: str) -> None:
+    def test_test_labels_are_not_read(self, generated: Generated, name: str, static_model: str) -> None:
         data = generated(3)
-        first = run_baseline(name, data, 0, rows_of(data), trials=3)
-        second = run_baseline(name, dataclasses.replace(data, test=relabelled(data.test)), 0, rows_of(data), trials=3)
+        first = run_baseline(name, data, 0, rows_of(data), trials=3, static_model=static_model)
+        second = run_baseline(
+            name,
+            dataclasses.replace(data, test=relabelled(data.test)),
+            0,
+            rows_of(data),
+            trials=3,
+            static_model=static_model,
+        )
         assert first.probabilities.tobytes() == second.probabilities.tobytes()
         assert first.trials == second.trials
 
-    def test_only_the_labelled_rows_are_used(self, generated: Generated, name: str) -> None:
+    def test_only_the_labelled_rows_are_used(self, generated: Generated, name: str, static_model: str) -> None:
         data = generated(2)
         rows = rows_of(data, 60)
         labels = 1 - data.train.labels
@@ -79,27 +88,33 @@ class TestEvery:
         for row in rows:
             tokens[row] = data.train.tokens[row]
         changed = dataclasses.replace(data, train=Split(tokens, tokens, labels))
-        first, second = (run_baseline(name, each, 0, rows, trials=2) for each in (data, changed))
+        first, second = (
+            run_baseline(name, each, 0, rows, trials=2, static_model=static_model) for each in (data, changed)
+        )
         assert first.probabilities.tobytes() == second.probabilities.tobytes()
         assert (first.parameters, first.trials) == (second.parameters, second.trials)
 
-    def test_rows_of_one_class(self, generated: Generated, name: str) -> None:
+    def test_rows_of_one_class(self, generated: Generated, name: str, static_model: str) -> None:
         data = generated(2)
         rows = np.flatnonzero(data.train.labels == 1)[:5]
-        result = run_baseline(name, data, 0, rows)
+        result = run_baseline(name, data, 0, rows, static_model=static_model)
         if name != "vader":
             assert result.probabilities.tolist() == [[0.0, 1.0]] * 120
             assert result.trials == ()
-            assert any("one class" in note for note in result.notes) == (name in RECIPES)
+            assert any("one class" in note for note in result.notes) == (name != "majority")
 
-    def test_without_validation_there_is_one_setting(self, generated: Generated, name: str) -> None:
+    def test_without_validation_there_is_one_setting(self, generated: Generated, name: str, static_model: str) -> None:
         data = dataclasses.replace(generated(2), validation=None)
-        result = run_baseline(name, data, 0, rows_of(data), trials=1)
+        if name == "model2vec":
+            with pytest.raises(UserError, match=r"model2vec needs a validation split: set data\.validation_size=0\.1"):
+                run_baseline(name, data, 0, rows_of(data), static_model=static_model)
+            return
+        result = run_baseline(name, data, 0, rows_of(data), trials=1, static_model=static_model)
         assert result.validation == {}
         assert [trial.validation_score for trial in result.trials] == ([None] if name in RECIPES else [])
         if name in RECIPES:
             with pytest.raises(UserError, match=r"validation split.*data\.validation_size"):
-                run_baseline(name, data, 0, rows_of(data), trials=2)
+                run_baseline(name, data, 0, rows_of(data), trials=2, static_model=static_model)
 
 
 @pytest.mark.parametrize("name", [name for name in RUNNABLE if name in RECIPES])
@@ -194,10 +209,10 @@ def test_four_values_of_a_range_of_a_thousand() -> None:
 class TestReasonToSkip:
     def test_all_run_on_polarities(self) -> None:
         reasons = {name: reason_to_skip(name, ["negative", "neutral", "positive"]) for name in NAMES}
-        installed = importlib.util.find_spec("floret") is not None
-        assert reasons == dict.fromkeys(NAMES) | (
-            {} if installed else {"fasttext": "the package floret is not installed"}
-        )
+        packages = {"fasttext": "floret", "model2vec": "model2vec"}
+        absent = {name: package for name, package in packages.items() if importlib.util.find_spec(package) is None}
+        missing = {name: f"the package {package} is not installed" for name, package in absent.items()}
+        assert reasons == dict.fromkeys(NAMES) | missing
 
     def test_vader_needs_polarities(self, generated: Generated) -> None:
         reason = reason_to_skip("vader", ["anger", "joy", "optimism", "sadness"])

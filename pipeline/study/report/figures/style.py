@@ -32,6 +32,7 @@ BASELINE_STYLES: dict[str, tuple[Any, str]] = {
     "tfidf_logistic": ("-.", "3"),
     "nb_logistic": ((0, (6, 1)), "4"),
     "fasttext": ((0, (3, 1, 1, 1, 1, 1)), "+"),
+    "model2vec": ((0, (1, 2)), "x"),
 }
 
 
