@@ -68,6 +68,11 @@ def counted_scores(matrix_CC: NDArray[np.int64]) -> dict[str, float]:
 
 
 def negative_log_likelihood(true_probability_N: NDArray[np.floating]) -> float:
-    """Mean negative natural log of the true class's probability, floored at the smallest positive float32."""
+    """Mean of `log_losses`, in nats."""
+    return float(log_losses(true_probability_N).mean())
+
+
+def log_losses(true_probability_N: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Negative natural log of the true class's probability (N,), floored at the smallest positive float32."""
     floored_N = np.maximum(true_probability_N.astype(np.float64), np.finfo(np.float32).tiny)
-    return float(-np.log(floored_N).mean())
+    return np.asarray(-np.log(floored_N))

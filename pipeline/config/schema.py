@@ -71,6 +71,7 @@ class TextConfig:
     handles: str = choice("keep", "mask", "strip")
     links: str = choice("keep", "mask", "strip")
     emoticons: str = choice("keep", "strip", "strip_fragments")
+    unknown: str = choice("unk", "parts")
     min_count: int = within(1)
     unlabelled_min_count: int | None = within(1)
     max_tokens: int | None = within(1)

@@ -72,7 +72,7 @@ def variant_name(embedding: EmbeddingConfig) -> str:
     """The variant's name in keys, such as `random_frozen`, `cbow_finetuned`, `cbow_distilled_frozen`.
 
     Of tables side by side, the frozen ones come first: `cbow_frozen_distilled_finetuned`. The same vectors frozen and
-    trainable are `cbow_multichannel`. With shuffled vectors, `shuffled` stands at the end, in the place of `frozen`.
+    trainable are `cbow_multichannel`. With shuffled vectors, `shuffled` stands at the end, instead of `frozen`.
     """
     if embedding.shuffled:
         return variant_name(replace(embedding, shuffled=False)).removesuffix("_frozen") + "_shuffled"

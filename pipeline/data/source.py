@@ -19,7 +19,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 def task_data(task: str, path: str | None) -> DataConfig:
     """All rows of a public data set in its usual splits: a task of TweetEval, or the source of that name.
 
-    `path` : its hub id or local folder; None: its usual place.
+    `path` : its hub id or local folder; None: the default hub id.
     """
     sentiment140 = task == "sentiment140"
     rest: dict[str, Any] = dict.fromkeys(("revision", "labels", "label_budget", "resplit"))

@@ -61,6 +61,6 @@ class Ensemble(Predictor):
         rests = self.probabilities([" ".join(words[: span.start] + words[span.stop :]) for span in spans])
         margin, *without = (float(np.log(row[label]) - np.log(row[against])) for row in [row_C, *rests])
         contributions = [(" ".join(words[span]), margin - rest) for span, rest in zip(spans, without, strict=True)]
-        unknown, *others = (member.unknown(member.tokenizer(text)) for member in self.members)
+        unknown, *others = (member.unknown(member.tokens(text)) for member in self.members)
         unknown = [token for token in unknown if all(token in other for other in others)]
         return Explanation(left_out_method("word", spans), self.labels[against], margin, None, contributions, unknown)

@@ -13,6 +13,7 @@ from pipeline.config.schema import SPECIALS, UNK, TextConfig
 from pipeline.runtime.errors import UserError
 from pipeline.text.batch_encoder import BatchEncoder
 from pipeline.text.presets import Preset, build_tokenizer
+from pipeline.text.word_parts import WordParts
 
 FloatArray = NDArray[np.float32]
 Ids = Sequence[Sequence[int]]
@@ -25,6 +26,7 @@ CHUNK_TEXTS = 1 << 13
 BATCH_TOKENS = 1 << 15
 # Longer texts are split into so many spans, each left out as a whole: the cost stays linear in the number of tokens.
 MAX_SPANS = 128
+MAX_UNKNOWN_WORDS = 1 << 17  # whose parts are in memory
 EXACT = "exact"
 
 
@@ -91,6 +93,7 @@ class Predictor:
         self.scorer = scorer
         # Without the special ids: a token spelled like `<pad>` or `<unk>` is an unknown word.
         self._id_of = {word: id for id, word in enumerate(words[SPECIALS:], SPECIALS)}
+        self._words = list(words)
         self._encoder_lock = Lock()
 
     @cached_property
@@ -99,9 +102,16 @@ class Predictor:
         return build_tokenizer(self.text)
 
     @cached_property
+    def _parts(self) -> WordParts:
+        return WordParts(self._words, self._id_of, self.text.unknown)
+
+    @cached_property
     def _encoder(self) -> BatchEncoder:
-        id_of = self._id_of.get
-        return BatchEncoder(self.tokenizer, lambda token: id_of(token, UNK))
+        return BatchEncoder(self.tokenizer, self._parts.id_of)
+
+    def tokens(self, text: str) -> list[str]:
+        """The tokens of a text as the model reads them: unknown words as their parts, if it was trained so."""
+        return [part for token in self.tokenizer(text) for part in self._parts(token)]
 
     def ids(self, texts: Sequence[str]) -> tuple[FlatIds, Offsets]:
         """Concatenated token ids of all texts, and the offset (N + 1) of each; ids of repeated pieces are cached.
@@ -109,7 +119,9 @@ class Predictor:
         A text whose tokenization exceeds the time limit is a UserError.
         """
         with self._encoder_lock:  # a server calls from several threads
-            return self._encoder.encode(texts)
+            if len(self._parts) > MAX_UNKNOWN_WORDS:
+                del self._parts, self._encoder
+            return self._parts.expand(*self._encoder.encode(texts))
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Class probabilities (N, C)."""
@@ -123,7 +135,7 @@ class Predictor:
         if not explain:
             probabilities_NC = self.probabilities(texts)
             return [Prediction(self.labels[row_C.argmax()], row_C, None) for row_C in probabilities_NC]
-        tokens = [self.tokenizer(text) for text in texts]
+        tokens = [self.tokens(text) for text in texts]
         ids = [[self._id_of.get(token, UNK) for token in text] for text in tokens]
         logits_NC = self.scorer.logits(ids)
         explanations = map(self._explanation, tokens, ids, logits_NC)

@@ -91,7 +91,10 @@ def prepare_texts(config: Config, folder: Path) -> dict[str, Any]:
         frequent = () if least is None else (word for word, count in unlabelled.counts().items() if count >= least)
         required, sources = (*tokenizer.reserved, *frequent), {name: batches(name) for name in labelled}
         vocabulary = encode_splits(
-            sources, tokenizer, text.min_count, folder, config.workers, required_words=required, on_train=corpus.write
+            *(sources, tokenizer, text.min_count, folder, config.workers),
+            required_words=required,
+            unknown=text.unknown,
+            on_train=corpus.write,
         )
         corpus.end_source("train")
         info = corpus.info

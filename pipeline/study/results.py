@@ -38,11 +38,7 @@ def write_study(runs: StudyRuns, folder: Path) -> dict[str, Any]:
     results = compare_runs(runs)
     leak = next((f["text"] for f in results.audit.get("findings", []) if f["code"] == "label_leak"), None)
     tasks = {task: load_runs.outcome_read(runs.study, stage.outcome) for task, stage in runs.transfers.items()}
-    answers = verdicts(
-        *(results.scores, results.differences, results.crossover, results.runs, leak, results.design, tasks),
-        results.resplits,
-        results.transfer,
-    )
+    answers = verdicts(results, leak, tasks)
     params = {"study": study_design(runs.study.config.study)}
     return write_results(replace(results, verdicts=answers), runs, folder, {"params": params})
 

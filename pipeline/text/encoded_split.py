@@ -6,20 +6,22 @@ n + 1; tweet i is `ids[offsets[i]:offsets[i + 1]]`) and `<split>.labels.npy` (in
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config.schema import UNK
 from pipeline.runtime.errors import RunError, UserError
 from pipeline.text.vocabulary import Tokenizer, Vocabulary
+from pipeline.text.word_parts import WordParts
 
 if TYPE_CHECKING:  # opening a split needs no tokenizer
-    from pipeline.text.parallel_tokenize import TokenBatch
+    from pipeline.text.parallel_tokenize import IdMapper, TokenBatch
 
 Batches = Iterable[tuple[list[str], list[int]]]
+Ragged = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]  # ids and offsets of a batch
 
 _SLICE = 1 << 20
 
@@ -58,23 +60,29 @@ def encode_splits(
     workers: int,
     *,
     required_words: Iterable[str] = (),
+    unknown: str = "unk",
     on_train: "Callable[[TokenBatch], None]" = lambda batch: None,
 ) -> Vocabulary:
     """Encode `train`, build the vocabulary from it, encode the other splits with it, and write all into `folder`.
 
     Splits are batches of (texts, labels) and read once. For `workers` > 1 the tokenizer must be picklable. `on_train`
     gets the tokens of every batch of the training split. The vocabulary, with `required_words` whatever their count, is
-    not saved yet. A training split without a single token is a UserError.
+    not saved yet. `unknown` says how `WordParts` reads unknown words in the other splits; those of `train` are UNK, whose
+    vector they train. A training split without a single token is a UserError.
     """
     from pipeline.text.parallel_tokenize import IdMapper, WordCounter
 
     counter = WordCounter()
+
+    def count(batch: "TokenBatch") -> Ragged:
+        on_train(batch)
+        return counter.add(batch), batch.offsets
+
     raw = folder / ".train.ids.raw"
     try:
         with raw.open("wb") as stream:
-            for batch in _tokenize(folder, "train", batches_by_split["train"], tokenizer, workers):
-                on_train(batch)
-                counter.add(batch).tofile(stream)
+            for ids in _encode(folder, "train", batches_by_split["train"], tokenizer, workers, count):
+                ids.tofile(stream)
         counts = counter.counts()
         if not counts:
             raise UserError("the training split has no tokens: expected at least one text that is not empty")
@@ -85,13 +93,25 @@ def encode_splits(
         raw.unlink(missing_ok=True)
     for name, batches in batches_by_split.items():
         if name != "train":
-            map_ids = IdMapper(lambda word: vocabulary.id_of.get(word, UNK))
-            _write_ids(folder, name, map(map_ids, _tokenize(folder, name, batches, tokenizer, workers)))
+            parts = WordParts(vocabulary.words, vocabulary.id_of, unknown)
+            ids_of = partial(_ids_of, IdMapper(parts.id_of), parts)
+            _write_ids(folder, name, _encode(folder, name, batches, tokenizer, workers, ids_of))
     return vocabulary
 
 
-def _tokenize(folder: Path, name: str, batches: Batches, tokenizer: Tokenizer, workers: int) -> "Iterator[TokenBatch]":
-    """Yield the tokens of each batch, and write the split's labels and offsets on the way."""
+def _ids_of(map_ids: "IdMapper", parts: WordParts, batch: "TokenBatch") -> Ragged:
+    return parts.expand(map_ids(batch), batch.offsets)
+
+
+def _encode(
+    folder: Path,
+    name: str,
+    batches: Batches,
+    tokenizer: Tokenizer,
+    workers: int,
+    ids_of: "Callable[[TokenBatch], Ragged]",
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield the ids of each batch, as `ids_of` gives them, and write the split's labels and offsets on the way."""
     from pipeline.text.parallel_tokenize import tokenize_batches
 
     with (
@@ -110,9 +130,10 @@ def _tokenize(folder: Path, name: str, batches: Batches, tokenizer: Tokenizer, w
         end = 0
         offsets.write(np.array([end]))
         for batch in tokenize_batches(texts(), tokenizer, workers, with_lines=name == "train"):
-            offsets.write(batch.offsets[1:] + end)
-            end += len(batch.ids)
-            yield batch
+            batch_ids, batch_offsets = ids_of(batch)
+            offsets.write(batch_offsets[1:] + end)
+            end += len(batch_ids)
+            yield batch_ids
 
 
 def _slices(raw: Path) -> Iterator[npt.NDArray[np.int32]]:

@@ -60,6 +60,17 @@ def test_words_that_are_cut_off_are_no_types_and_corpus_lines_are_made(tmp_path:
     assert EncodedSplit.open(tmp_path, "test").ids.tolist() == [1, 2]
 
 
+def test_unknown_words_as_their_parts_but_not_in_training(tmp_path: Path) -> None:
+    batches = {
+        "train": [(["good day good day", "good-day good"], [0, 1])],
+        "test": [(["a good-day", "", "good"], [0, 1, 0]), (["#goodday good-day good-day"], [1])],
+    }
+    vocabulary = encode_splits(batches, split_words, 2, tmp_path, workers=1, unknown="parts")
+    train, test = (EncodedSplit.open(tmp_path, name) for name in ("train", "test"))
+    assert tweets(train, vocabulary) == [["good", "day", "good", "day"], ["<unk>", "good"]]
+    assert tweets(test, vocabulary) == [["<unk>", "good", "day"], [], ["good"], ["good", "day"] * 3]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.lists(st.sampled_from("abcdefg")), max_size=4), max_size=5),

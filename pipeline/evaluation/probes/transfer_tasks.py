@@ -57,7 +57,7 @@ def write_task(
 
     Parameters
     ----------
-    path : hub id or local folder of the task; None: its usual place.
+    path : hub id or local folder of the task; None: the default hub id.
     sample : settings of the run's data if it is generated; `sample_topic` uses the next generator seed.
     read : all text that the run's vectors and classifier may have read, by name of the source; iterated once.
 

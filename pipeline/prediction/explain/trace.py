@@ -21,6 +21,7 @@ from pipeline.prediction.explain.model import TrainedRun, single_tweet_trainer
 from pipeline.prediction.explain.training_step import training_step
 from pipeline.text.clean import clean
 from pipeline.text.presets import build_tokenizer
+from pipeline.text.word_parts import WordParts
 
 FIRST = 32  # dimensions of a vector in the trace
 CHUNK = 64  # tokens whose one-hot vectors (V numbers each) are in memory at once
@@ -68,7 +69,8 @@ def trace_text(trained: TrainedRun, text: str, label: int | None = None) -> Trac
     """
     with torch_threads(trained.train.threads):
         all_tokens = build_tokenizer(replace(trained.text, max_tokens=None))(text)
-        tokens = all_tokens[: trained.text.max_tokens]
+        parts = WordParts(trained.vocabulary.words, trained.vocabulary.id_of, trained.text.unknown)
+        tokens = [part for token in all_tokens[: trained.text.max_tokens] for part in parts(token)]
         ids = trained.vocabulary.encode(tokens)
         trainer = single_tweet_trainer(trained, ids, 0)
         model, bags = trainer.model, take(trainer.task.train, torch.tensor([0]))
@@ -89,7 +91,7 @@ def trace_text(trained: TrainedRun, text: str, label: int | None = None) -> Trac
             text=text,
             cleaned=text if trained.text.tokenizer == "course" else clean(text),
             tokens=[_token(trained, token, id) for token, id in zip(tokens, ids, strict=True)],
-            truncated=len(all_tokens) - len(tokens),
+            truncated=len(all_tokens) - len(all_tokens[: trained.text.max_tokens]),
             common_words=_common_words(trained),
             shapes=_shapes(model, bags, trained.model.encoder),
             one_hot=one_hot_product(model.embedding.matrix(), bags.ids.long()),

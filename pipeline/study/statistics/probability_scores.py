@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from pipeline.classifier.metrics import log_losses
 from pipeline.study.statistics.bootstrap import K
 
 Floats = NDArray[np.float64]
@@ -54,8 +55,7 @@ def macro_auc(labels_N: NDArray[np.integer], probabilities_NC: NDArray[np.floati
 
 def nll(labels_N: NDArray[np.integer], probabilities_NC: NDArray[np.floating]) -> tuple[float, Floats]:
     """Mean negative log probability of the true class in nats, and its influence (N,): each tweet's, less the mean."""
-    true_N = probabilities_NC[np.arange(len(labels_N)), labels_N].astype(np.float64)
-    loss_N = -np.log(np.maximum(true_N, np.finfo(np.float32).tiny))
+    loss_N = log_losses(probabilities_NC[np.arange(len(labels_N)), labels_N])
     return float(loss_N.mean()), loss_N - loss_N.mean()
 
 

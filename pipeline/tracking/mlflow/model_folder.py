@@ -23,7 +23,7 @@ CODE = (
     *(f"runtime/{name}.py" for name in ("__init__", "errors", "files", "nltk_data", "paths")),
     *(f"config/{name}.py" for name in ("__init__", "fields", "schema", "study_schema")),
     *(f"classifier/{name}.py" for name in ("__init__", "model", "batch", "fast/__init__", "fast/gru")),
-    *(f"text/{name}.py" for name in ("__init__", "clean", "batch_encoder", "presets", "tweet_tokenizer")),
+    *(f"text/{name}.py" for name in ("__init__", "clean", "batch_encoder", "presets", "tweet_tokenizer", "word_parts")),
     *(f"prediction/{name}.py" for name in ("__init__", "trained_model", "predictor", "torch_model")),
 )
 PACKAGES = ("mlflow", "nltk", "numpy", "pandas", "pyyaml", "regex", "safetensors", "torch")

@@ -1,13 +1,14 @@
 """The report's answers: every outcome of a comparison has its own sentence, which claims no more than was shown."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.study.report.answers.all import verdicts
-from pipeline.study.report.study_results import Verdict
+from pipeline.study.report.study_results import StudyResults, Verdict
 from pipeline.study.statistics.probe_frames import OTHER_TASKS, THESE_TASKS
 
 LEARNED, FLOOR, FROZEN, TUNED = "random_trainable", "random_frozen", "cbow_frozen", "cbow_finetuned"
@@ -64,16 +65,16 @@ def answers(
         "smallest_effect": 0.01,
         "dim": 20,
     }
-    return verdicts(
-        pd.DataFrame(scores or [], columns=SCORES),
-        pd.DataFrame(differences or [], columns=[*DIFFERENCES, *OTHER_SCORES, "sentence"]),
-        pd.DataFrame(crossover or [], columns=CROSSOVER),
-        pd.DataFrame(runs or [run(LEARNED, 0)]),
-        leak,
-        design,
-        tasks,
+    results = SimpleNamespace(
+        scores=pd.DataFrame(scores or [], columns=SCORES),
+        differences=pd.DataFrame(differences or [], columns=[*DIFFERENCES, *OTHER_SCORES, "sentence"]),
+        crossover=pd.DataFrame(crossover or [], columns=CROSSOVER),
+        runs=pd.DataFrame(runs or [run(LEARNED, 0)]),
+        design=design,
+        resplits=None,
         transfer=pd.DataFrame(transfer or [], columns=["variant", "task", "when", "n", "mean", "low", "high"]),
     )
+    return verdicts(cast(StudyResults, results), leak, tasks)
 
 
 def enough(decision: str | None, mean: float = 0.2, **more: Any) -> Verdict:

@@ -11,7 +11,7 @@ from pipeline.study.report.answers import distilled
 from pipeline.study.report.answers.cbow import cbow_verdict
 from pipeline.study.report.answers.transfer import transfer_verdict
 from pipeline.study.report.phrases import FLOOR, FROZEN, TUNED, Difference
-from pipeline.study.report.study_results import Verdict
+from pipeline.study.report.study_results import StudyResults, Verdict
 from pipeline.study.statistics.frames import LEARNED
 
 EMOTICONS = "How much of the score comes from the emoticons?"
@@ -27,27 +27,19 @@ STRIPPED = {
 
 
 def verdicts(
-    scores: pd.DataFrame,
-    differences: pd.DataFrame,
-    crossover: pd.DataFrame,
-    runs: pd.DataFrame,
-    leak: str | None,
-    design: Mapping[str, Any],
-    tasks: Mapping[str, Mapping[str, Any]] | None = None,
-    resplits: pd.DataFrame | None = None,
-    transfer: pd.DataFrame | None = None,
+    results: StudyResults, leak: str | None = None, tasks: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[Verdict]:
-    """The answers that these runs allow, in the order of the questions.
+    """The answers that the results of a study allow, in the order of the questions.
 
     Every answer opens with the finding; number, interval and caveat follow. A difference that was tested without a
     decision is called not settled, one that was not tested is called not tested; neither is called zero.
 
-    Frames and design are those of `StudyResults`, `leak` is the audit's sentence on a label leak, `tasks` holds what
-    `write_task` returned for each of `probe.transfer`.
+    `leak` is the audit's sentence on a label leak, `tasks` holds what `write_task` returned for each of
+    `probe.transfer`.
     """
-    measured = pd.DataFrame() if transfer is None else transfer
-    other_tasks = transfer_verdict(measured, runs, design, tasks or {})
-    cbow = cbow_verdict(scores, differences, crossover, design, resplits)
+    scores, differences, runs, design = results.scores, results.differences, results.runs, results.design
+    other_tasks = transfer_verdict(results.transfer, runs, design, tasks or {})
+    cbow = cbow_verdict(scores, differences, results.crossover, design, results.resplits)
     others = _others_verdict(differences, [*(MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1]), *distilled.PAIRS])
     labels = _labels_verdict(scores, differences, runs, leak, design)
     of_distilled = distilled.distilled_verdict(differences, design)
