@@ -133,19 +133,22 @@ def run_job(composed: DictConfig, *, jobs: int | None, folder: str, tracebacks: 
 
 
 def _run_stage(config: Config, overrides: Sequence[str]) -> None:
+    if config.stage not in ("compare", "search"):
+        from pipeline.stages import run as stages
+
+        stages.run(config, overrides)
+        return
+    variants = compose.study_variants(overrides, config)
+    check_inputs([variant.config for variant in variants.values()])
     if config.stage == "compare":
         from pipeline.stages import dvc
         from pipeline.study import run as study
 
-        dvc.copy_study(config, study.run(config, compose.study_variants(overrides, config), overrides))
-    elif config.stage == "search":
+        dvc.copy_study(config, study.run(config, variants, overrides))
+    else:
         from pipeline.study.search import run as search
 
-        search.run(config, compose.study_variants(overrides, config), overrides)
-    else:
-        from pipeline.stages import run as stages
-
-        stages.run(config, overrides)
+        search.run(config, variants, overrides)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str], argparse.Namespace]:

@@ -244,6 +244,7 @@ def to_typed(composed: DictConfig) -> Config:
     extra = config.cbow.extra_text
     config.cbow.extra_text = [*map(_absolute, extra)] if isinstance(extra, list) else extra and _absolute(extra)
     config.distill.model = _absolute_or_id(config.distill.model)
+    config.study.model2vec = _absolute_or_id(config.study.model2vec)
     config.embedding.path = config.embedding.path and _absolute(config.embedding.path)
     config.probe.similarity_files = [_absolute(path) for path in config.probe.similarity_files]
     config.probe.transfer_path = _absolute_or_id(config.probe.transfer_path)

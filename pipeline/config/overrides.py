@@ -33,7 +33,7 @@ VARIANT_KEYS = tuple(f"embedding.{key}" for key in ("init", "trainable", "projec
 # Keys of files and folders, which a command may give relative to the current directory.
 PATHS = (
     *("data.path", "cbow.extra_text", "embedding.path", "probe.similarity_files", "probe.transfer_path"),
-    *("probe.transfer", "distill.model", "paths.root", "paths.dvc"),
+    *("probe.transfer", "distill.model", "study.model2vec", "paths.root", "paths.dvc"),
 )
 
 

@@ -67,8 +67,8 @@ def encode_splits(
 
     Splits are batches of (texts, labels) and read once. For `workers` > 1 the tokenizer must be picklable. `on_train`
     gets the tokens of every batch of the training split. The vocabulary, with `required_words` whatever their count, is
-    not saved yet. `unknown` says how `WordParts` reads unknown words in the other splits; those of `train` are UNK, whose
-    vector they train. A training split without a single token is a UserError.
+    not saved yet. `unknown` says how `WordParts` reads unknown words in the other splits; those of `train` train
+    the vector of UNK. A training split without a single token is a UserError.
     """
     from pipeline.text.parallel_tokenize import IdMapper, WordCounter
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.config.compose import compose
 from pipeline.data.tables import JSON_SAMPLE
 from pipeline.runtime.errors import UserError
@@ -62,6 +63,8 @@ REFUSED = [
     (["-m", "seed=0,1", "data=files", "data.path=nothing.csv"], "data.path: no file or folder {}nothing.csv"),
     (["-m", "data=sample,files", "data.path=nothing.csv"], "data.path: no file or folder {}nothing.csv"),
     (["+experiment=compare", "data=files", "data.path=nothing.csv"], "data.path: no file or folder {}nothing.csv"),
+    (["+experiment=compare", "study.baselines=[model2vec]", "study.model2vec=./nothing"],
+     "study.model2vec={}nothing is no local folder, and no"),
     (["stage=prepare", "cbow.extra_text=nothing.txt"], "cbow.extra_text={}nothing.txt: no such file"),
 ]  # fmt: skip
 
@@ -122,3 +125,11 @@ def test_the_folders_of_corpora_are_those_of_nltk(tmp_path: Path):
     import nltk.data
 
     assert search_path() == list(map(str, nltk.data.path))
+
+
+def test_a_variant_s_model_is_checked_before_any_run(folder: Path, capfd):
+    words = ["study.variants=[random_frozen,distilled_frozen]", "study.pairs=[[random_frozen,distilled_frozen]]"]
+    place = [f"distill.model={folder}/nothing", f"paths.root={folder}/root"]
+    assert main(["+experiment=compare", *words, *place]) == 2
+    assert capfd.readouterr().err.startswith(f"error: distill.model={folder}/nothing is no local folder, and no")
+    assert not list(folder.glob("root/artifacts/prepare"))

@@ -76,6 +76,7 @@ def test_every_path_is_absolute_and_quoted(tmp_path: Path, monkeypatch):
         "probe.transfer_path": "./a b.txt",
         "probe.transfer": ["irony", "sentiment140@./a b.txt"],
         "distill.model": "./a b.txt",
+        "study.model2vec": "./a b.txt",
         "paths.root": "out",
         "paths.dvc": "d",
     }
@@ -105,7 +106,7 @@ def test_what_is_no_path_stays(monkeypatch):
 
 def test_all_keys_of_paths_are_listed():
     named = {key for key in KEYS if key.endswith(("path", "_files", "extra_text")) or key.startswith("paths.")}
-    assert named | {"distill.model", "probe.transfer"} == set(PATHS)
+    assert named | {"distill.model", "study.model2vec", "probe.transfer"} == set(PATHS)
 
 
 def documented() -> list[str]:

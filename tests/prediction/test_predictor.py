@@ -30,7 +30,7 @@ VARIANTS = [
     ["embedding=cbow_projected", "model=gru"],
     ["embedding=cbow_multichannel", "model=gru"],
     ["embedding=random_trainable", "model=mean", "text=whitespace", "text.emoticons=strip", "text.max_tokens=3"],
-    ["embedding=random_frozen", "model=gru", "text.unknown=parts", "text.min_count=30", "text.unlabelled_min_count=null"],
+    ["embedding=cbow_frozen", "text.unknown=parts", "text.min_count=30", "text.unlabelled_min_count=null"],
 ]
 TEXTS = ["love this awful day :)", "#loveday sooooo good-day", "zzz unheard of", "😀", "", "sad sad sad " * 200]
 
