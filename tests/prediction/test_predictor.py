@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,9 +31,8 @@ VARIANTS = [
     ["embedding=cbow_projected", "model=gru"],
     ["embedding=cbow_multichannel", "model=gru"],
     ["embedding=random_trainable", "model=mean", "text=whitespace", "text.emoticons=strip", "text.max_tokens=3"],
-    ["embedding=cbow_frozen", "text.unknown=parts", "text.min_count=30", "text.unlabelled_min_count=null"],
 ]
-TEXTS = ["love this awful day :)", "#loveday sooooo good-day", "zzz unheard of", "😀", "", "sad sad sad " * 200]
+TEXTS = ["love this awful day :)", "zzz unheard of", "😀", "", "sad sad sad " * 200]
 
 
 @pytest.mark.parametrize("overrides", VARIANTS, ids="-".join)
@@ -50,7 +50,7 @@ def test_the_runs_have_different_predictions(make_run):
     probabilities = [
         torch_predictor(read_model(make_run(*overrides))).probabilities(TEXTS[:1]) for overrides in VARIANTS
     ]
-    assert len({tuple(np.round(row[0], 7)) for row in probabilities}) == len(VARIANTS)
+    assert len({tuple(np.round(row[0], 4)) for row in probabilities}) == len(VARIANTS)
 
 
 @pytest.mark.parametrize("overrides", VARIANTS[:5], ids="-".join)
@@ -66,6 +66,20 @@ def test_contributions_and_bias_sum_to_the_margin(make_run, overrides, make):
         assert total == pytest.approx(explanation.margin, abs=1e-4)
         assert [word for word, _ in explanation.contributions] == predictor.tokenizer(text)
         assert predictor.labels[np.argsort(-prediction.probabilities)[1]] == explanation.against
+
+
+def test_unknown_words_are_read_as_their_parts(make_run, monkeypatch):
+    trained = read_model(make_run("embedding=random_trainable", "model=mean"))
+    assert {"love", "hate", "#lovehate"} & set(trained.words) == {"love", "hate"}
+    predictor = torch_predictor(replace(trained, text=replace(trained.text, unknown="parts")))
+    texts, parts = ["love-hate zzz", "", "#lovehate LOVE"], ["love hate zzz", "", "love hate love"]
+    monkeypatch.setattr(module, "MAX_UNKNOWN_WORDS", 1)
+    for _ in range(3):  # the second call starts with a full table
+        for found, expected in zip(predictor.ids(texts), torch_predictor(trained).ids(parts), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    found, expected = predictor.predict(texts), torch_predictor(trained).predict(parts)
+    assert [prediction.explanation for prediction in found] == [prediction.explanation for prediction in expected]
+    assert found[0].explanation.unknown == ["zzz"]
 
 
 @pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru", "bigru"])
