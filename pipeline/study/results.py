@@ -203,6 +203,7 @@ def report_design(runs: StudyRuns, outcomes: Outcomes) -> dict[str, Any]:
         "baselines": sorted(outcomes.baselines),
         "resplits": study.resplits,
         "own_test": TEXTS["own_tests"].get(data_name(config.data), TEXTS["own_tests"]["others"]),
+        "later_test": data_name(config.data) in TEXTS["own_tests"],
         "resplit_rows": runs.resplits.rows if runs.resplits else {},
     }
 

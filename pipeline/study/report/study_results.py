@@ -42,7 +42,8 @@ class StudyResults:
         tokens.
     design : variants, label_budgets (ints, ascending), budget_names ("100", …, "all (7,200)"), seeds (a number), metric
         ("macro_recall"), metric_name ("macro recall"), smallest_effect, pairs (lists of two), encoder, dim, resamples,
-        lr_factors, trial_seeds, monitor, monitor_name, resplits (their number), resplit_rows (of the first, per split).
+        lr_factors, trial_seeds, monitor, monitor_name, resplits (their number), resplit_rows (of the first, per split),
+        own_test (what the test tweets are), later_test (bool: they are later than the training tweets).
     verdicts, warnings : on the report's first screen.
     runs : a row per finished run. kind ("variant", "baseline"), variant (a baseline's name for a baseline),
         label_budget, seed, run (folder name), lr_factor, dropout, chosen_epoch and metric columns such as

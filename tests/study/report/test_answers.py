@@ -57,6 +57,7 @@ def answers(
     tasks: dict[str, dict[str, Any]] | None = None,
     budgets: tuple[int, ...] = (1000,),
     transfer: list[dict[str, Any]] | None = None,
+    **more: Any,
 ) -> list[Verdict]:
     """The verdicts on a study with these rows and no others."""
     design = {
@@ -64,6 +65,7 @@ def answers(
         "metric_name": "macro recall",
         "smallest_effect": 0.01,
         "dim": 20,
+        **more,
     }
     results = SimpleNamespace(
         scores=pd.DataFrame(scores or [], columns=SCORES),
@@ -84,6 +86,12 @@ def enough(decision: str | None, mean: float = 0.2, **more: Any) -> Verdict:
         [row(LEARNED, FLOOR, 1000, mean, decision, small=small, n=more.pop("n", 10))],
         **more,
     )[0]
+
+
+def test_later_test_tweets_are_named():
+    later = {"later_test": True, "own_test": "later tweets (of 2017)"}
+    named = enough("higher", **later).answer
+    assert named == f"{enough('higher').answer} Test tweets, unless stated otherwise: later tweets (of 2017)."
 
 
 class TestEnoughLabels:

@@ -1,6 +1,7 @@
 """The study's questions with their answers in words: finding, number, interval and caveat."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -43,8 +44,18 @@ def verdicts(
     others = _others_verdict(differences, [*(MAIN_PAIRS if cbow is not None else MAIN_PAIRS[:1]), *distilled.PAIRS])
     labels = _labels_verdict(scores, differences, runs, leak, design)
     of_distilled = distilled.distilled_verdict(differences, design)
-    candidates = [labels, other_tasks, cbow, of_distilled, _emoticons_verdict(scores, differences, leak), others]
-    return [verdict for verdict in candidates if verdict is not None]
+    emoticons = _emoticons_verdict(scores, differences, leak)
+    of_own_test = [_on_test(verdict, design) for verdict in (labels, cbow, of_distilled, emoticons, others)]
+    of_own_test.insert(1, other_tasks)
+    return [verdict for verdict in of_own_test if verdict is not None]
+
+
+def _on_test(verdict: Verdict | None, design: Mapping[str, Any]) -> Verdict | None:
+    """The same answer, which names the test tweets where these are later than the training tweets."""
+    if verdict is None or not design.get("later_test"):
+        return verdict
+    tweets = f"Test tweets, unless stated otherwise: {design['own_test']}."
+    return replace(verdict, answer=f"{verdict.answer} {tweets}")
 
 
 def _labels_verdict(
