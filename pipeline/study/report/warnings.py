@@ -129,7 +129,7 @@ def _below_baseline(scores: pd.DataFrame) -> str:
     cells = []
     for budget, rows in scores.groupby("label_budget"):
         variants, baselines = rows[rows["kind"] == "variant"], rows[rows["kind"] == "baseline"]
-        if len(variants) and len(baselines) and variants["mean"].max() < baselines["mean"].max():
+        if len(variants) and len(baselines) and round(variants["mean"].max(), 3) < round(baselines["mean"].max(), 3):
             baseline, variant = (
                 f"{prose_name(best['variant'])} {best['mean']:.3f}"
                 for best in (frame.sort_values("mean").iloc[-1] for frame in (baselines, variants))

@@ -91,7 +91,7 @@ def enough(decision: str | None, mean: float = 0.2, **more: Any) -> Verdict:
 def test_later_test_tweets_are_named():
     later = {"later_test": True, "own_test": "later tweets (of 2017)"}
     named = enough("higher", **later).answer
-    assert named == f"{enough('higher').answer} Test tweets, unless stated otherwise: later tweets (of 2017)."
+    assert named == f"On later tweets (of 2017): {enough('higher').answer}"
 
 
 class TestEnoughLabels:

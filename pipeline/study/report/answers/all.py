@@ -51,11 +51,10 @@ def verdicts(
 
 
 def _on_test(verdict: Verdict | None, design: Mapping[str, Any]) -> Verdict | None:
-    """The same answer, which names the test tweets where these are later than the training tweets."""
+    """The same answer, opened by the name of the test tweets where these are later than the training tweets."""
     if verdict is None or not design.get("later_test"):
         return verdict
-    tweets = f"Test tweets, unless stated otherwise: {design['own_test']}."
-    return replace(verdict, answer=f"{verdict.answer} {tweets}")
+    return replace(verdict, answer=f"On {design['own_test']}: {verdict.answer}")
 
 
 def _labels_verdict(

@@ -13,6 +13,7 @@ from pipeline.study.report.phrases import Difference, listed
 from pipeline.study.statistics.frames import LEARNED
 
 LIKE_TRAINING = "tweets like the training ones"
+UNDECIDED = "neither shown ahead nor behind"
 
 
 def resplit_sentences(
@@ -36,15 +37,15 @@ def resplit_sentences(
         clauses.append(f"{standing} with {sizes} labels ({points} points)")
     numbers = int(max(row["n"] for _, _, row in measured))
     sentences = [f"On {LIKE_TRAINING} ({numbers} random resplits) it is {listed(clauses)}."]
-    only_own = [
-        f"{budget:,}"
-        for budget, standing, _ in measured
-        if standing != "ahead" and (low := own[budget].low) is not None and low > 0
-    ]
-    if only_own:
-        sentences.append(
-            f"So with {listed(only_own)} labels it is ahead on {design['own_test']}, not on {LIKE_TRAINING}."
-        )
+    for standing, elsewhere in (("behind", "but behind"), (UNDECIDED, "and no lead is shown")):
+        only_own = [
+            f"{budget:,}"
+            for budget, of_resplits, _ in measured
+            if of_resplits == standing and (own[budget].low or 0) > 0
+        ]
+        if only_own:
+            own_lead = f"So with {listed(only_own)} labels it is ahead on {design['own_test']}"
+            sentences.append(f"{own_lead}, {elsewhere} on {LIKE_TRAINING}.")
     texts = [
         f"{phrases.points(row['mean'], number(row['low']), number(row['high']))} at {budget:,} labels"
         for budget, _, row in measured
@@ -55,5 +56,5 @@ def resplit_sentences(
 def _standing(row: Mapping[Any, Any]) -> str:
     low, high = number(row["low"]), number(row["high"])
     if low is None or high is None or low <= 0 <= high:
-        return "neither shown ahead nor behind"
+        return UNDECIDED
     return "ahead" if low > 0 else "behind"
