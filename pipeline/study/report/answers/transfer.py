@@ -63,9 +63,9 @@ def transfer_verdict(
         )
     if tuned := row_of(transfer, variant=TUNED, task=THESE_TASKS, when="gain"):
         evidence.append(f"Fine-tuning changes the score of CBOW vectors on these tasks by {_points(tuned)}.")
+    several = f"; those of single gains and leads hold for all {len(of_tasks)} tasks at once (Bonferroni)"
     evidence.append(
-        "Intervals are 95 %, for other seeds and other test tweets of a task; those of single gains and leads hold for "
-        f"all {len(of_tasks)} tasks at once (Bonferroni)."
+        f"Intervals are 95 %, for other seeds and other test tweets of a task{several if len(of_tasks) > 1 else ''}."
     )
     return Verdict(QUESTION, answer, [*evidence, *_word_evidence(runs)])
 
