@@ -77,7 +77,7 @@ def _edges(trials: pd.DataFrame) -> str:
     if not len(edges):
         return ""
     cells = [
-        f"{prose_name(str(row.variant))} at {row.label_budget:,} labels (× {row.factor:g}, seeds: {row.seeds})"
+        f"{prose_name(str(row.variant))} at {row.label_budget:,} labels (× {row.factor:g}, {_seeds(row.seeds)})"
         for row in edges.itertuples()
     ]
     rest = f"; and {len(cells) - EDGES_NAMED} more" if len(cells) > EDGES_NAMED else ""
@@ -86,6 +86,10 @@ def _edges(trials: pd.DataFrame) -> str:
         "rate that was tried. A better one may lie beyond (study.extra_trials): "
         f"{'; '.join(cells[:EDGES_NAMED])}{rest}."
     )
+
+
+def _seeds(count: Any) -> str:
+    return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
 def _audit_findings(audits: Mapping[str, Mapping[str, Any]], config: Config | None) -> list[tuple[str, str]]:

@@ -143,6 +143,15 @@ class TestEnoughLabels:
         assert "baseline" not in enough("higher", baselines=[other_budget]).answer
         assert enough("undecided", baselines=[strong]).answer.startswith("Not settled. ")
 
+    def test_the_best_baseline_of_each_label_budget_is_named(self):
+        scores = [score(LEARNED, 0.6, 100), score(LEARNED, 0.7), score("vader", 0.65, 100, kind="baseline")]
+        scores += [score("vader", 0.65, kind="baseline"), score("tfidf_logistic", 0.69, kind="baseline")]
+        (verdict,) = answers(scores, budgets=(100, 1000))
+        assert verdict.evidence[-1] == (
+            "Macro recall of vectors learned from scratch and of the best baseline: 0.600 and 0.650 (vader) with 100 "
+            "labels; 0.700 and 0.690 (tfidf_logistic) with 1,000 labels."
+        )
+
     def test_a_leak_takes_the_answer_over(self):
         verdict = enough("higher", leak=LEAK)
         assert verdict.answer.startswith(
@@ -401,8 +410,8 @@ class TestElsewhere:
         assert verdict.answer == (
             "It depends on the task, yes for emotion, no for irony: irony −3.0, emotion +6.7 points of macro recall on "
             "the test tweets of each task "
-            "(784 of irony and 1,421 of emotion). This is the gain by training of vectors learned from scratch, as "
-            "fixed features of a classifier for that task. Against CBOW, frozen: irony −15.0, emotion −10.0 (mean "
+            "(784 of irony and 1,421 of emotion). Each number is the change by training: vectors learned from scratch "
+            "against the same vectors before, as fixed features of a classifier for that task. Against CBOW, frozen: irony −15.0, emotion −10.0 (mean "
             "−12.5 points [−13.5, −11.5])."
         )
         assert verdict.evidence == [

@@ -115,7 +115,7 @@ def test_learning_rates_at_the_edge_are_counted_among_the_choices():
     warning = only(trials=trials(*rows))
     assert warning.code == "learning_rate_at_edge"
     assert warning.text.startswith("Of 28 choices, 16 are the smallest or largest learning rate")
-    named = "; ".join(f"v{number} at 100 labels (× 10, seeds: 2)" for number in range(6))
+    named = "; ".join(f"v{number} at 100 labels (× 10, 2 seeds)" for number in range(6))
     assert warning.text.endswith(f"A better one may lie beyond (study.extra_trials): {named}; and 2 more.")
 
 

@@ -1,6 +1,6 @@
 """The study's questions with their answers in words: finding, number, interval and caveat."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -98,8 +98,24 @@ def _labels_verdict(
     ]
     if compared:
         evidence.append(phrases.over_budgets(f"{prose_name(LEARNED)} − {prose_name(FLOOR)}", compared))
+    if best is not None and len(budgets) > 1:
+        evidence.append(_against_baselines(scores, budgets, design))
     question = f"Are {largest:,} labelled tweets enough to learn {parameters:,.0f} embedding parameters?"
     return Verdict(question, " ".join(sentences), evidence)
+
+
+def _against_baselines(scores: pd.DataFrame, budgets: Sequence[int], design: Mapping[str, Any]) -> str:
+    """The score of vectors learned from scratch and that of the best baseline at each label budget."""
+    parts = []
+    for budget in budgets:
+        rows = scores[scores["label_budget"] == budget].sort_values(["mean", "variant"], ascending=[False, True])
+        learned, baselines = rows[rows["variant"] == LEARNED], rows[rows["kind"] == "baseline"]
+        if len(learned) and len(baselines):
+            best = baselines.iloc[0]
+            other = f"{best['mean']:.3f} ({prose_name(best['variant'])})"
+            parts.append(f"{learned.iloc[0]['mean']:.3f} and {other} with {budget:,} labels")
+    name = design["metric_name"][0].upper() + design["metric_name"][1:]
+    return f"{name} of {prose_name(LEARNED)} and of the best baseline: {'; '.join(parts)}."
 
 
 def _gain(gain: Difference | None, design: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -42,8 +42,9 @@ def transfer_verdict(
     sizes = [f"{int(tasks[task]['rows']['test']):,} of {task}" for task in of_tasks if task in tasks]
     answer = (
         f"{_opening(of_tasks, design['smallest_effect'])}: {_signed_points(of_tasks)} points of macro recall on the "
-        f"test tweets of each task{f' ({listed(sizes)})' if sizes else ''}. This is the gain by training of "
-        f"{prose_name(LEARNED)}, as fixed features of a classifier for that task."
+        f"test tweets of each task{f' ({listed(sizes)})' if sizes else ''}. Each number is the change by "
+        f"training: {prose_name(LEARNED)} against the same vectors before, as fixed features of a classifier for that "
+        "task."
     )
     if leads:
         of_leads, these_leads, _ = _split(leads)
