@@ -409,10 +409,9 @@ class TestElsewhere:
         (verdict,) = answers(transfer=rows, tasks={"irony": outcome, "emotion": task({"train": 3257, "test": 1421})})
         assert verdict.answer == (
             "It depends on the task, yes for emotion, no for irony: irony −3.0, emotion +6.7 points of macro recall on "
-            "the test tweets of each task "
-            "(784 of irony and 1,421 of emotion). Each number is the change by training: vectors learned from scratch "
-            "against the same vectors before, as fixed features of a classifier for that task. Against CBOW, frozen: irony −15.0, emotion −10.0 (mean "
-            "−12.5 points [−13.5, −11.5])."
+            "the test tweets of each task (784 of irony and 1,421 of emotion). Each number is the change by training: "
+            "vectors learned from scratch against the same vectors before, as fixed features of a classifier for that "
+            "task. Against CBOW, frozen: irony −15.0, emotion −10.0 (mean −12.5 points [−13.5, −11.5])."
         )
         assert verdict.evidence == [
             "On irony: −3.0 points [−4.0, −2.0] by training, −15.0 points [−17.0, −13.0] against CBOW, frozen. Macro "
