@@ -52,8 +52,8 @@ def fit_baseline(config: Config, prepared: Stage, name: str, folder: Path) -> di
     metrics = {f"test/{score}": value for score, value in result.scores(data.test.labels).items()}
     metrics |= {f"validation/{score}": value for score, value in result.validation.items()}
     metrics |= dict.fromkeys(("params/total", "params/trainable"), float(result.parameters))
-    tried = [dataclasses.asdict(trial) for trial in result.trials]
-    return {"metrics": metrics, "trials": tried, "notes": list(result.notes)}
+    settings = [dataclasses.asdict(trial) for trial in result.trials]
+    return {"metrics": metrics, "trials": settings, "notes": list(result.notes)}
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Known parts of unknown words: `#thankyouobama` reads as `thank you obama`, `soooo` as `soo`, `12-50` as `12 50`.
+"""Known parts of unknown words: `#thankyouobama` is read as `thank you obama`, `soooo` as `soo`.
 
 A hashtag is segmented into the most probable sequence of frequent words (Norvig 2009, Natural language corpus data).
 """

@@ -19,7 +19,7 @@ FOLDERS = {
     *("cli", "study", "stages", "tracking", "prediction", "evaluation"),
     *("classifier", "embedding", "text", "data", "config", "runtime"),
 }
-LINES_OF_A_MODULE, LINES_IN_ALL = 300, 26_200
+LINES_OF_A_MODULE, LINES_IN_ALL = 300, 26_350
 # Private words for things that have a name in the field.
 RIDDLES = {
     "found",

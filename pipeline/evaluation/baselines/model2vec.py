@@ -1,4 +1,4 @@
-"""model2vec baseline: a model of static token vectors with a head of one hidden layer, fine-tuned by its own package.
+"""model2vec baseline: static token vectors under a head of one hidden layer, fine-tuned by the package itself.
 
 Tulkens & van Dongen (2024), Model2Vec: fast state-of-the-art static embeddings. All settings are the package's: one
 training takes up to a minute, so no learning rate is chosen; validation accuracy chooses the moment to stop.

@@ -109,11 +109,11 @@ def _against_baselines(scores: pd.DataFrame, budgets: Sequence[int], design: Map
     parts = []
     for budget in budgets:
         rows = scores[scores["label_budget"] == budget].sort_values(["mean", "variant"], ascending=[False, True])
-        learned, baselines = rows[rows["variant"] == LEARNED], rows[rows["kind"] == "baseline"]
-        if len(learned) and len(baselines):
+        from_scratch, baselines = rows[rows["variant"] == LEARNED], rows[rows["kind"] == "baseline"]
+        if len(from_scratch) and len(baselines):
             best = baselines.iloc[0]
             other = f"{best['mean']:.3f} ({prose_name(best['variant'])})"
-            parts.append(f"{learned.iloc[0]['mean']:.3f} and {other} with {budget:,} labels")
+            parts.append(f"{from_scratch.iloc[0]['mean']:.3f} and {other} with {budget:,} labels")
     name = design["metric_name"][0].upper() + design["metric_name"][1:]
     return f"{name} of {prose_name(LEARNED)} and of the best baseline: {'; '.join(parts)}."
 
