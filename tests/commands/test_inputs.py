@@ -129,7 +129,7 @@ def test_the_folders_of_corpora_are_those_of_nltk(tmp_path: Path):
 
 def test_a_variant_s_model_is_checked_before_any_run(folder: Path, capfd):
     words = ["study.variants=[random_frozen,distilled_frozen]", "study.pairs=[[random_frozen,distilled_frozen]]"]
-    place = [f"distill.model={folder}/nothing", f"paths.root={folder}/root"]
-    assert main(["+experiment=compare", *words, *place]) == 2
+    paths = [f"distill.model={folder}/nothing", f"paths.root={folder}/root"]
+    assert main(["+experiment=compare", *words, *paths]) == 2
     assert capfd.readouterr().err.startswith(f"error: distill.model={folder}/nothing is no local folder, and no")
     assert not list(folder.glob("root/artifacts/prepare"))

@@ -75,11 +75,11 @@ def test_unknown_words_are_read_as_their_parts(make_run, monkeypatch):
     texts, parts = ["love-hate zzz", "", "#lovehate LOVE"], ["love hate zzz", "", "love hate love"]
     monkeypatch.setattr(module, "MAX_UNKNOWN_WORDS", 1)
     for _ in range(3):  # the second call starts with a full table
-        for found, expected in zip(predictor.ids(texts), torch_predictor(trained).ids(parts), strict=True):
-            np.testing.assert_array_equal(found, expected)
-    found, expected = predictor.predict(texts), torch_predictor(trained).predict(parts)
-    assert [prediction.explanation for prediction in found] == [prediction.explanation for prediction in expected]
-    assert found[0].explanation.unknown == ["zzz"]
+        for actual, expected in zip(predictor.ids(texts), torch_predictor(trained).ids(parts), strict=True):
+            np.testing.assert_array_equal(actual, expected)
+    actual, expected = predictor.predict(texts), torch_predictor(trained).predict(parts)
+    assert [prediction.explanation for prediction in actual] == [prediction.explanation for prediction in expected]
+    assert actual[0].explanation.unknown == ["zzz"]
 
 
 @pytest.mark.parametrize("encoder", ["meanmax", "cnn", "gru", "bigru"])

@@ -20,27 +20,22 @@ def model2vec(texts: Sequence[str], training: TrainingSet, validation: Split | N
 
     Raises UserError without validation tweets, and where the model cannot be loaded.
     """
-    import torch
+    from pipeline.classifier.device import torch_threads  # loads torch, which other baselines do without
 
     if validation is None:
         raise UserError("the baseline model2vec needs a validation split: set data.validation_size=0.1")
     classifier = _load(model)
     known = np.isin(validation.labels, training.labels)
     held_out = [text for text, in_training in zip(validation.texts, known, strict=True) if in_training]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with redirect_stderr(io.StringIO()):  # a progress bar for every epoch
-            classifier.fit(
-                list(texts),
-                training.labels.tolist(),
-                X_val=held_out,
-                y_val=validation.labels[known].tolist(),
-                device="cpu",
-                random_seed=training.seed,
-            )
-    finally:
-        torch.set_num_threads(threads)
+    with torch_threads(1), redirect_stderr(io.StringIO()):  # a progress bar for every epoch
+        classifier.fit(
+            list(texts),
+            training.labels.tolist(),
+            X_val=held_out,
+            y_val=validation.labels[known].tolist(),
+            device="cpu",
+            random_seed=training.seed,
+        )
 
     def probabilities(split: Split) -> FloatArray:
         probabilities_NC = np.zeros((len(split.texts), training.classes), dtype=np.float32)

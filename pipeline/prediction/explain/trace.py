@@ -70,7 +70,8 @@ def trace_text(trained: TrainedRun, text: str, label: int | None = None) -> Trac
     with torch_threads(trained.train.threads):
         all_tokens = build_tokenizer(replace(trained.text, max_tokens=None))(text)
         parts = WordParts(trained.vocabulary.words, trained.vocabulary.id_of, trained.text.unknown)
-        tokens = [part for token in all_tokens[: trained.text.max_tokens] for part in parts(token)]
+        read = all_tokens[: trained.text.max_tokens]
+        tokens = [part for token in read for part in parts(token)]
         ids = trained.vocabulary.encode(tokens)
         trainer = single_tweet_trainer(trained, ids, 0)
         model, bags = trainer.model, take(trainer.task.train, torch.tensor([0]))
@@ -91,7 +92,7 @@ def trace_text(trained: TrainedRun, text: str, label: int | None = None) -> Trac
             text=text,
             cleaned=text if trained.text.tokenizer == "course" else clean(text),
             tokens=[_token(trained, token, id) for token, id in zip(tokens, ids, strict=True)],
-            truncated=len(all_tokens) - len(all_tokens[: trained.text.max_tokens]),
+            truncated=len(all_tokens) - len(read),
             common_words=_common_words(trained),
             shapes=_shapes(model, bags, trained.model.encoder),
             one_hot=one_hot_product(model.embedding.matrix(), bags.ids.long()),
